@@ -1,0 +1,403 @@
+"""The typed configuration of a study: the one place where a default stands.
+
+`load_config` reads YAML, refuses what cannot work with one message per mistake, and fills in
+the defaults. ``config/schema.json`` is generated from the models in this file.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from ase.data import atomic_numbers
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from irrepress.errors import UserError, nearest
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=80)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Criterion = Literal["taylor", "fisher", "magnitude", "activation", "random"]
+Unit = Literal["blocks", "parameters", "flops"]
+Axes = Literal["both", "channels"]
+Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelRef(_Section):
+    """A checkpoint of a family."""
+
+    family: str = Field(description="Family of the checkpoint, such as sevennet.")
+    checkpoint: str = Field(description="Keyword of the family (7net-0) or path of a file.")
+    modal: str | None = Field(
+        None, description="Level of theory of a multi-modal checkpoint, such as PBE."
+    )
+    sha256: str | None = Field(
+        None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="Refuse the checkpoint file if its SHA-256 is another one.",
+    )
+    licence: str | None = Field(None, description="Licence of the weights, for the model card.")
+
+
+class LabelKeys(_Section):
+    """Keys of the labels in files read by ASE; null means ASE's own calculator results."""
+
+    energy: str | None = None
+    forces: str | None = None
+    stress: str | None = None
+
+
+class Split(_Section):
+    """How a dataset is divided. Siblings (same group) never fall into different parts."""
+
+    train: float = Field(0.7, ge=0, le=1)
+    valid: float = Field(0.15, ge=0, le=1)
+    test: float = Field(0.15, ge=0, le=1)
+    by: Literal["group", "composition", "structure"] = Field(
+        "group",
+        description="What stays together: the recorded group (parent crystal, info key 'group' "
+        "of a file), the reduced composition, or nothing (each structure on its own).",
+    )
+
+    @model_validator(mode="after")
+    def _sum(self) -> "Split":
+        total = self.train + self.valid + self.test
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"train + valid + test must be 1, they are {total:g}")
+        return self
+
+
+class Generated(_Section):
+    """Structures built with ASE, strained and rattled, labelled by a model."""
+
+    source: Literal["generated"]
+    systems: list[str] = Field(
+        min_length=1,
+        description="Names of prototypes from irrepress.structures.prototypes, or groups of "
+        "them: crystals, alloys, surfaces, molecules.",
+    )
+    count: int = Field(64, gt=0, description="Structures in all, spread over the systems.")
+    strain: float = Field(0.04, ge=0, le=0.3, description="Largest strain component.")
+    rattle: float = Field(0.08, ge=0, le=1, description="Standard deviation in Å.")
+    max_atoms: int = Field(24, gt=0, description="Prototypes are repeated up to this size.")
+    labels: ModelRef = Field(description="The model whose energies and forces are the labels.")
+    split: Split = Split()
+    seed: int = 0
+
+
+class Files(_Section):
+    """Structures in files of the user: anything ASE reads, extxyz and .xz included."""
+
+    source: Literal["files"]
+    paths: list[str] = Field(min_length=1)
+    test_paths: list[str] = Field(
+        default=[], description="Files that are the test split as a whole."
+    )
+    keys: LabelKeys = LabelKeys()
+    level_of_theory: str = Field("unknown", description="Such as PBE or wB97M-D3.")
+    licence: str = "unknown"
+    citation: str = ""
+    limit: int | None = Field(None, gt=0, description="Read at most this many structures a file.")
+    split: Split = Split()
+    seed: int = 0
+
+
+Dataset = Annotated[Generated | Files, Field(discriminator="source")]
+
+
+class LossWeights(_Section):
+    """Weights of the Huber losses of energy per atom, forces and stress."""
+
+    energy: float = Field(1.0, ge=0)
+    forces: float = Field(1.0, ge=0)
+    stress: float = Field(0.01, ge=0)
+    huber_delta: float = Field(0.01, gt=0, description="In eV/atom, eV/Å and eV/Å^3 × 160.2.")
+
+
+class Scoring(_Section):
+    """How importance scores are computed: one pass serves all criteria and budgets."""
+
+    dataset: str
+    structures: int = Field(64, gt=0, description="Calibration structures from the train split.")
+    batch_size: int = Field(8, gt=0)
+    weights: LossWeights = LossWeights()
+
+
+class Explicit(_Section):
+    """Target irreps instead of a fraction."""
+
+    irreps: list[str] | str = Field(
+        description="Irreps of the node features: one text for every layer, or one a layer."
+    )
+    filter_lmax: int | None = Field(None, ge=0, description="Highest order of the filter.")
+
+
+class Sweep(_Section):
+    """Which plans are made: criteria × budgets × axes, and explicit ones."""
+
+    criteria: list[Criterion] = Field(["taylor", "magnitude"], min_length=1)
+    budgets: list[Fraction] = Field([0.75, 0.5, 0.25], description="What may stay, as a fraction.")
+    unit: Unit = Field("flops", description="What the fraction is counted in.")
+    axes: list[Axes] = Field(
+        ["both", "channels"], min_length=1, description="With and without pruning of orders."
+    )
+    explicit: dict[Name, Explicit] = Field({}, description="Plans by name, with target irreps.")
+    multiple: int = Field(8, gt=0, description="Keep multiples of this many channels.")
+    floor: int = Field(8, ge=1, description="Keep at least this many channels of scalars.")
+
+
+class Training(_Section):
+    """One run of the trainer."""
+
+    dataset: str | None = Field(None, description="Dataset; null where the rule provides it.")
+    steps: int = Field(2000, gt=0)
+    batch_size: int = Field(8, gt=0)
+    learning_rate: float = Field(1e-3, gt=0)
+    warmup: float = Field(0.05, ge=0, lt=1, description="Share of the steps.")
+    final_learning_rate: float = Field(
+        0.01, ge=0, le=1, description="At the end of the cosine decay, relative to the peak."
+    )
+    weight_decay: float = Field(0.0, ge=0)
+    clip: float = Field(10.0, gt=0, description="Largest norm of the gradient.")
+    ema: float = Field(0.99, ge=0, lt=1, description="Decay of the averaged weights; 0: none.")
+    validate_every: int = Field(200, gt=0, description="Steps between validations.")
+    patience: int | None = Field(
+        None, gt=0, description="Stop after so many validations without improvement."
+    )
+    precision: Literal["32", "64", "16-mixed", "bf16-mixed"] = "32"
+    workers: int = Field(0, ge=0, description="Processes that build graphs.")
+    weights: LossWeights = LossWeights()
+
+
+class Distillation(Training):
+    """Training on the parent's energies, forces and stress."""
+
+    label_fraction: float = Field(
+        0.0, ge=0, le=1, description="Weight of the dataset's own labels beside the parent's."
+    )
+
+
+class Quantization(_Section):
+    """Weight-only quantization of path and radial weights."""
+
+    bits: Literal[4, 8] = 8
+    stages: list[Literal["pruned", "recovered", "distilled"]] = ["recovered"]
+
+
+class Downstream(_Section):
+    """Fine-tuning on each dataset: compressed, from scratch, and the uncompressed parent."""
+
+    datasets: list[str] = []
+    stage: Literal["pruned", "recovered", "distilled"] = Field(
+        "recovered", description="The stage of the compressed model that is fine-tuned."
+    )
+    training: Training = Training()
+
+
+class Evaluation(_Section):
+    """What is measured on every model."""
+
+    dataset: str
+    batch_size: int = Field(8, gt=0)
+    timing_atoms: int = Field(64, gt=0, description="Size of the crystal that is timed.")
+    timing_repeats: int = Field(5, gt=0)
+
+
+class Config(_Section):
+    """A study: results go to ``results/{name}/``."""
+
+    name: Name
+    seed: int = 0
+    device: Device = "auto"
+    datasets: dict[Name, Dataset] = Field(min_length=1)
+    models: dict[Name, ModelRef] = Field(min_length=1)
+    scoring: Scoring
+    sweep: Sweep = Sweep()
+    train_plans: list[str] = Field(
+        default=[],
+        description="Plans that go on to recovery, distillation, quantization and downstream "
+        "tasks, such as taylor-0.50.",
+    )
+    recovery: Training | None = None
+    distillation: Distillation | None = None
+    quantization: Quantization | None = None
+    downstream: Downstream | None = None
+    evaluation: Evaluation
+
+    def plans(self) -> dict[str, dict[str, Any]]:
+        """Return every plan of the sweep: name -> how it is made.
+
+        The values hold ``criterion``, ``axes`` and either ``budget`` or ``explicit``.
+        """
+        plans: dict[str, dict[str, Any]] = {}
+        for criterion in self.sweep.criteria:
+            for axes in self.sweep.axes:
+                suffix = "" if axes == "both" else f"-{axes}"
+                for budget in self.sweep.budgets:
+                    plans[f"{criterion}-{budget:.2f}{suffix}"] = {
+                        "criterion": criterion,
+                        "axes": axes,
+                        "budget": budget,
+                    }
+            for name, explicit in self.sweep.explicit.items():
+                plans[f"{criterion}-{name}"] = {
+                    "criterion": criterion,
+                    "axes": "both",
+                    "explicit": explicit,
+                }
+        return plans
+
+    def stages(self) -> list[str]:
+        """Return the stages that the trained plans go through, in order."""
+        stages = ["pruned"]
+        if self.recovery:
+            stages.append("recovered")
+        if self.distillation:
+            stages.append("distilled")
+        if self.quantization:
+            stages += [f"{stage}-int{self.quantization.bits}" for stage in self.quantization.stages]
+        return stages
+
+    @model_validator(mode="after")
+    def _references(self) -> "Config":
+        for where, name in self._dataset_references():
+            if name not in self.datasets:
+                raise ValueError(f"{where}: no dataset {name!r}; {nearest(name, self.datasets)}")
+        plans = self.plans()
+        for name in self.train_plans:
+            if name not in plans:
+                raise ValueError(f"train_plans: no plan {name!r}; {nearest(name, plans)}")
+        if len({f"{b:.2f}" for b in self.sweep.budgets}) != len(self.sweep.budgets):
+            raise ValueError("sweep.budgets: two budgets are the same to two decimals")
+        stages = self.stages()
+        if self.quantization:
+            for stage in self.quantization.stages:
+                if stage not in stages:
+                    raise ValueError(f"quantization.stages: {stage!r} is not computed; configure it")
+        if self.downstream and self.downstream.stage not in stages:
+            raise ValueError(
+                f"downstream.stage: {self.downstream.stage!r} is not computed; configure it"
+            )
+        return self
+
+    def _dataset_references(self) -> list[tuple[str, str]]:
+        references = [
+            ("scoring.dataset", self.scoring.dataset),
+            ("evaluation.dataset", self.evaluation.dataset),
+        ]
+        for section in ("recovery", "distillation"):
+            training = getattr(self, section)
+            if training:
+                if training.dataset is None:
+                    raise ValueError(f"{section}.dataset: name the dataset to train on")
+                references.append((f"{section}.dataset", training.dataset))
+        if self.downstream:
+            references += [("downstream.datasets", name) for name in self.downstream.datasets]
+        return references
+
+
+def load_config(path: str | Path) -> Config:
+    """Read and check a configuration file.
+
+    Raises:
+        UserError: not readable, not YAML, or wrong; the message lists every mistake with its
+            key, its value and the nearest right key.
+    """
+    path = Path(path)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not a YAML file ({error})") from error
+    return parse_config(content, str(path))
+
+
+def parse_config(content: Any, source: str = "config") -> Config:
+    """Check the content of a configuration.
+
+    Args:
+        content: what the YAML file holds.
+        source: what messages call it.
+
+    Raises:
+        UserError: as in `load_config`.
+    """
+    if not isinstance(content, dict):
+        raise UserError(f"{source}: the file must hold keys such as name, datasets, models")
+    try:
+        return Config.model_validate(content)
+    except ValidationError as error:
+        lines = [_describe(mistake) for mistake in error.errors()]
+        raise UserError(f"{source}: " + f"\n{source}: ".join(lines)) from None
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON schema of the configuration."""
+    return Config.model_json_schema()
+
+
+def chemical_numbers(symbols: list[str], where: str) -> list[int]:
+    """Return atomic numbers of element symbols.
+
+    Raises:
+        UserError: not an element.
+    """
+    for symbol in symbols:
+        if symbol not in atomic_numbers:
+            raise UserError(f"{where}: {symbol!r} is not an element")
+    return [atomic_numbers[symbol] for symbol in symbols]
+
+
+def _describe(mistake: Any) -> str:
+    """Return one line for a mistake that pydantic found."""
+    # Discriminated unions put the tag into the location; it is not a key of the file.
+    location = [str(part) for part in mistake["loc"] if part not in ("generated", "files")]
+    where = ".".join(location)
+    if mistake["type"] == "extra_forbidden":
+        known = _known_keys(location[:-1])
+        return f"{where}: unknown key; {nearest(location[-1], known)}"
+    if mistake["type"] == "missing":
+        return f"{where}: this key is needed"
+    message = mistake["msg"].removeprefix("Value error, ")
+    value = mistake.get("input")
+    if mistake["type"] == "literal_error" and isinstance(value, str):
+        known = [part.strip("'") for part in mistake["ctx"]["expected"].replace(" or ", ", ").split(", ")]
+        return f"{where}: unknown value {value!r}; {nearest(value, known)}"
+    if not where:
+        return message
+    return f"{where}: {message}" + ("" if isinstance(value, dict | list) else f" (got {value!r})")
+
+
+def _known_keys(location: list[str]) -> list[str]:
+    """Return the keys that are known in the section at ``location``."""
+    definitions = schema()["$defs"]
+    node: dict[str, Any] = schema()
+    keys: set[str] = set()
+    nodes = [node]
+    for part in location:
+        following = []
+        for node in nodes:
+            if part in node.get("properties", {}):
+                following += _resolve(node["properties"][part], definitions)
+            elif "patternProperties" in node:
+                for value in node["patternProperties"].values():
+                    following += _resolve(value, definitions)
+            elif isinstance(node.get("additionalProperties"), dict):
+                following += _resolve(node["additionalProperties"], definitions)
+        nodes = following
+    for node in nodes:
+        keys.update(node.get("properties", {}))
+    return sorted(keys)
+
+
+def _resolve(node: dict[str, Any], definitions: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the object schemas that a schema node can stand for."""
+    if "$ref" in node:
+        return [definitions[node["$ref"].rsplit("/", 1)[-1]]]
+    for key in ("anyOf", "oneOf", "allOf"):
+        if key in node:
+            return [found for option in node[key] for found in _resolve(option, definitions)]
+    return [node]

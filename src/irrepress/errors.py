@@ -1,0 +1,28 @@
+"""Errors that a user can cause, and the hint of the nearest right name."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Something that the user can mend: bad input, bad config, a missing package.
+
+    The message is one sentence or two that name the file or key, the value, and the mend.
+    The command line and the workflow's scripts print it without a traceback.
+    """
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return a hint that names the nearest of the known names, and what is known.
+
+    Args:
+        name: what the user wrote.
+        known: the names that would have been right.
+
+    Returns:
+        Text such as ``"did you mean 'taylor'? Known: fisher, taylor"``.
+    """
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    hint = f"did you mean '{close[0]}'? " if close else ""
+    return f"{hint}Known: {', '.join(known)}"

@@ -1,0 +1,256 @@
+"""The protocol that every family of models implements, and the types that cross it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from ase.calculators.calculator import Calculator
+from torch import Tensor
+
+from irrepress.pruning.blocks import Group
+from irrepress.pruning.plan import Plan
+from irrepress.structures.structure import Structure
+
+
+class Model(torch.nn.Module):
+    """A network of some family with what is needed to save it in the family's own format.
+
+    Attributes:
+        network: the family's own module.
+        family: name of the family.
+        native: the family's own configuration, from which its constructor builds the network.
+        cutoff: radius of the neighbour list in Å.
+        elements: atomic numbers that the model knows.
+        modal: which level of theory of a multi-modal model is used; None if it has only one.
+    """
+
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        *,
+        family: str,
+        native: dict[str, Any],
+        cutoff: float,
+        elements: Iterable[int],
+        modal: str | None = None,
+    ):
+        super().__init__()
+        self.network = network
+        self.family = family
+        self.native = native
+        self.cutoff = cutoff
+        self.elements = tuple(sorted(elements))
+        self.modal = modal
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Floating-point type of the parameters."""
+        return next(p.dtype for p in self.parameters() if p.is_floating_point())
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters lie."""
+        return next(self.parameters()).device
+
+    def parameter_count(self) -> int:
+        """Number of parameters, trainable or not, as the families count them."""
+        return sum(p.numel() for p in self.parameters())
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Several structures as one graph, with their labels.
+
+    Attributes:
+        inputs: the family's own graph; only the family looks inside.
+        num_atoms: atoms per structure, ``[structures]`` int64.
+        structure: index of the structure of each atom, ``[atoms]`` int64.
+        numbers: atomic numbers, ``[atoms]`` int64.
+        energy: total energy in eV, ``[structures]``; NaN where there is no label.
+        forces: eV/Å, ``[atoms, 3]``; NaN where there is no label.
+        stress: eV/Å^3, ``[structures, 6]``, Voigt, ASE's sign; NaN where there is no label.
+    """
+
+    inputs: Any
+    num_atoms: Tensor
+    structure: Tensor
+    numbers: Tensor
+    energy: Tensor
+    forces: Tensor
+    stress: Tensor
+
+    def to(self, device: torch.device | str, **kwargs: Any) -> "Batch":
+        """Return the batch on another device."""
+        tensors = ("num_atoms", "structure", "numbers", "energy", "forces", "stress")
+        moved = {name: getattr(self, name).to(device, **kwargs) for name in tensors}
+        return replace(self, inputs=self.inputs.to(device, **kwargs), **moved)
+
+    def __len__(self) -> int:
+        return len(self.num_atoms)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says about a batch.
+
+    Attributes:
+        energy: total energy in eV, ``[structures]``.
+        forces: eV/Å, ``[atoms, 3]``.
+        stress: eV/Å^3, ``[structures, 6]``, Voigt order xx, yy, zz, yz, xz, xy, ASE's sign.
+            Meaningless for structures without a periodic cell.
+    """
+
+    energy: Tensor
+    forces: Tensor
+    stress: Tensor
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a model of given widths costs.
+
+    Attributes:
+        parameters: number of parameters.
+        flops: floating-point operations of one energy evaluation per atom, counted
+            analytically; forces and stress add the same factor to every model of a family.
+    """
+
+    parameters: int
+    flops: float
+
+
+# widths (width key -> channels kept, absent keys at full width) -> cost
+CostModel = Callable[[Mapping[str, int]], Cost]
+
+# called with a group's name and its features [atoms or edges, channels, 2 l + 1] after the gate
+Observer = Callable[[str, Tensor], None]
+
+
+@dataclass(frozen=True)
+class WeightBlock:
+    """A matrix of path or radial weights that may be quantized.
+
+    Attributes:
+        parameter: name of the parameter in ``model.network.named_parameters()``.
+        start: where the matrix begins in the flattened parameter.
+        shape: ``(rows, columns)``; columns are output channels.
+    """
+
+    parameter: str
+    start: int
+    shape: tuple[int, int]
+
+
+class Family(ABC):
+    """What irrepress needs to know of a family of models.
+
+    Adapters hold no state. A narrowed model is rebuilt by the family's own constructor, so
+    that saved files load where irrepress is not installed.
+    """
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def load(
+        self, source: str | Path, *, modal: str | None = None, dtype: torch.dtype = torch.float32
+    ) -> Model:
+        """Load a model by the family's keyword or from a path, onto the CPU.
+
+        Raises:
+            UserError: no such keyword or file, a truncated file, a checkpoint of another
+                family, a modal that is missing or unknown.
+        """
+
+    @abstractmethod
+    def save(self, model: Model, path: str | Path) -> None:
+        """Write the model in the family's own format, atomically, without optimizer state."""
+
+    @abstractmethod
+    def batch(self, model: Model, structures: Sequence[Structure]) -> Batch:
+        """Build one graph of several structures, on the CPU in the model's dtype.
+
+        Raises:
+            UserError: an element that the model does not know.
+        """
+
+    @abstractmethod
+    def predict(self, model: Model, batch: Batch, *, create_graph: bool = False) -> Prediction:
+        """Energies, forces and stress.
+
+        Args:
+            model: the model; its train or eval mode does not matter.
+            batch: from `batch`, on the model's device; it is not changed.
+            create_graph: keep the graph, so that losses on forces can be differentiated.
+                Without it all results are detached. Works under ``torch.no_grad()``.
+        """
+
+    @abstractmethod
+    def groups(self, model: Model) -> list[Group]:
+        """The groups of irreps blocks, in the order of the network."""
+
+    @abstractmethod
+    def gated(
+        self, model: Model, gates: Mapping[str, Tensor], observer: Observer | None = None
+    ) -> AbstractContextManager[None]:
+        """Multiply irreps blocks by gates while the context lasts.
+
+        Args:
+            model: the model.
+            gates: group name -> gates, ``[channels]`` for all structures alike or
+                ``[structures, channels]`` with one row per structure of the batch. Groups
+                that are absent are not gated.
+            observer: called once per group and forward pass with the gated features.
+        """
+
+    @abstractmethod
+    def native_plan(self, model: Model, plan: Plan) -> tuple[Plan, list[str]]:
+        """Change a plan to the nearest one that the family's own constructor can hold.
+
+        Returns:
+            The plan and one message per change (none if the plan is native as it is).
+        """
+
+    @abstractmethod
+    def narrow(self, model: Model, plan: Plan) -> Model:
+        """Build the physically smaller model, equal to the gated one up to round-off.
+
+        Raises:
+            UserError: the plan does not fit the model.
+        """
+
+    @abstractmethod
+    def fresh(self, model: Model, seed: int) -> Model:
+        """A model of the same shape with new random weights, for training from scratch.
+
+        Constants of the data (energy shift and scale, the mean number of neighbours) stay.
+        """
+
+    @abstractmethod
+    def shift_energies(self, model: Model, shifts: Mapping[int, float]) -> None:
+        """Add a constant per element (atomic number -> eV) to the atomic energies, in place."""
+
+    @abstractmethod
+    def restrict_elements(self, model: Model, elements: Iterable[int]) -> Model:
+        """Return a model that knows only ``elements`` (atomic numbers), otherwise unchanged."""
+
+    @abstractmethod
+    def cost_model(self, model: Model, neighbours: float = 40.0) -> CostModel:
+        """Return the function from widths to cost, for ``neighbours`` edges per atom."""
+
+    @abstractmethod
+    def weight_blocks(self, model: Model) -> list[WeightBlock]:
+        """The matrices of path and radial weights: scalars of the equivariant maps."""
+
+    @abstractmethod
+    def shape(self, model: Model) -> dict[str, Any]:
+        """The architecture for readers: irreps per layer, filter order, layers, cutoff."""
+
+    @abstractmethod
+    def calculator(
+        self, path: str | Path, *, device: str = "cpu", modal: str | None = None
+    ) -> Calculator:
+        """The family's own ASE calculator on a saved model."""

@@ -1,0 +1,44 @@
+"""Which families there are. A new family is one package and one line here."""
+
+import importlib
+import importlib.util
+
+from irrepress.errors import UserError, nearest
+from irrepress.families.base import Family
+
+# family name -> (module that holds the adapter class, class, packages it needs)
+_FAMILIES = {
+    "sevennet": ("irrepress.families.sevennet.family", "SevenNetFamily", ("sevenn",)),
+}
+
+
+def family_names() -> list[str]:
+    """Return the names of all families that irrepress knows, installed or not."""
+    return sorted(_FAMILIES)
+
+
+def missing_packages(name: str) -> list[str]:
+    """Return the packages that family ``name`` needs and that cannot be imported here."""
+    _, _, packages = _entry(name)
+    return [package for package in packages if importlib.util.find_spec(package) is None]
+
+
+def get_family(name: str) -> Family:
+    """Return the adapter of a family.
+
+    Raises:
+        UserError: no such family, or its package is not installed in this environment.
+    """
+    module, cls, _ = _entry(name)
+    if missing := missing_packages(name):
+        raise UserError(
+            f"family {name!r} needs the package {missing[0]!r}, which is not installed in this "
+            f"Python; install it with: pip install 'irrepress[{name}]'"
+        )
+    return getattr(importlib.import_module(module), cls)()
+
+
+def _entry(name: str) -> tuple[str, str, tuple[str, ...]]:
+    if name not in _FAMILIES:
+        raise UserError(f"unknown family {name!r}; {nearest(name, _FAMILIES)}")
+    return _FAMILIES[name]

@@ -1,0 +1,64 @@
+"""Groups of irreps blocks: the places where a model can be narrowed.
+
+An irreps block is one channel of one irrep (l, parity) at one site. It is kept or removed
+whole, so that the narrowed model stays equivariant (arXiv 2605.08885, structural pruning
+along the channel and the order dimension).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from irrepress.errors import UserError
+
+
+@dataclass(frozen=True)
+class Group:
+    """The channels of one irrep at one site, which are chosen one by one.
+
+    Attributes:
+        name: unique name, such as ``features.2.1e`` (site, layer, irrep).
+        layer: index of the layer the group belongs to, counted from 0.
+        irrep: the irrep in e3nn's notation, such as ``1e``.
+        channels: number of blocks in the unpruned model.
+        width: groups with the same width key must keep the same number of channels, because
+            the family's own constructor ties them. Which channels they keep is free.
+        axis: ``channel`` for blocks that are removed one by one; ``order`` for a single block
+            that stands for an order of the spherical-harmonics filter, which is removed
+            together with everything of that order, from the top down.
+        floor: least number of channels that the architecture can keep.
+    """
+
+    name: str
+    layer: int
+    irrep: str
+    channels: int
+    width: str
+    axis: Literal["channel", "order"] = "channel"
+    floor: int = 0
+
+    @property
+    def l(self) -> int:  # noqa: E743 - l is the field's name for the order
+        """The order of the irrep."""
+        return int(self.irrep[:-1])
+
+    @property
+    def dim(self) -> int:
+        """Number of components of one block, 2 l + 1."""
+        return 2 * self.l + 1
+
+
+def widths_of(groups: Sequence[Group]) -> dict[str, int]:
+    """Return the full width (number of channels) of every width key.
+
+    Raises:
+        UserError: two groups of one width key differ in their number of channels.
+    """
+    widths: dict[str, int] = {}
+    for group in groups:
+        if widths.setdefault(group.width, group.channels) != group.channels:
+            raise UserError(
+                f"groups of width {group.width!r} have {widths[group.width]} and "
+                f"{group.channels} channels; a family must tie only groups of equal size"
+            )
+    return widths

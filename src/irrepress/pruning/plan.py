@@ -1,0 +1,194 @@
+"""A plan: which irreps blocks stay at every group. Pure data, readable and editable."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from irrepress.errors import UserError, nearest
+from irrepress.files import read_json, write_json
+from irrepress.pruning.blocks import Group, widths_of
+
+SCHEMA_VERSION = 1
+_RANGE = re.compile(r"^(\d+)(?:-(\d+))?$")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The channels that stay at every group.
+
+    Attributes:
+        keep: group name -> sorted indices of the channels that stay.
+        channels: group name -> number of channels of the unpruned model.
+        provenance: how the plan came about (criterion, budget, parent's sha256, ...).
+    """
+
+    keep: Mapping[str, tuple[int, ...]]
+    channels: Mapping[str, int]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def identity(cls, groups: Sequence[Group]) -> "Plan":
+        """The plan that keeps everything."""
+        return cls(
+            keep={g.name: tuple(range(g.channels)) for g in groups},
+            channels={g.name: g.channels for g in groups},
+        )
+
+    @classmethod
+    def random(cls, groups: Sequence[Group], rng: np.random.Generator) -> "Plan":
+        """A plan with random widths between floor and full, and random channels.
+
+        Orders of the filter (axis ``order``) are kept: they are cut with everything of their
+        order, which `cut_order` does.
+        """
+        width = {
+            key: int(rng.integers(max(g.floor for g in groups if g.width == key), full + 1))
+            for key, full in widths_of(groups).items()
+        }
+        keep = {}
+        for g in groups:
+            count = g.channels if g.axis == "order" else width[g.width]
+            keep[g.name] = tuple(sorted(rng.permutation(g.channels)[:count].tolist()))
+        return cls(keep=keep, channels={g.name: g.channels for g in groups})
+
+    def cut_order(self, groups: Sequence[Group], above: int) -> "Plan":
+        """Return the plan with every block of order l > ``above`` removed, filter included."""
+        keep = {g.name: () if g.l > above else self.keep[g.name] for g in groups}
+        return Plan(keep=keep, channels=self.channels, provenance=self.provenance)
+
+    def widths(self, groups: Sequence[Group]) -> dict[str, int]:
+        """Return the number of channels kept per width key.
+
+        Raises:
+            UserError: tied groups keep different numbers of channels.
+        """
+        widths: dict[str, int] = {}
+        for g in groups:
+            count = len(self.keep[g.name])
+            if widths.setdefault(g.width, count) != count:
+                others = [h.name for h in groups if h.width == g.width]
+                raise UserError(
+                    f"plan: {' and '.join(others)} must keep the same number of channels, but "
+                    f"{g.name} keeps {count} and another {widths[g.width]}; make them equal"
+                )
+        return widths
+
+    def check(self, groups: Sequence[Group], source: str = "plan") -> None:
+        """Check the plan against a model's groups.
+
+        Args:
+            groups: the groups of the model that the plan is to be applied to.
+            source: what messages call the plan, such as its path.
+
+        Raises:
+            UserError: unknown or missing groups, other channel counts, too few channels kept,
+                tied groups that differ, or orders of the filter cut from the middle.
+        """
+        known = {g.name: g for g in groups}
+        for name in self.keep:
+            if name not in known:
+                raise UserError(
+                    f"{source}: the model has no group {name!r}; {nearest(name, known)}"
+                )
+        for name, g in known.items():
+            if name not in self.keep:
+                raise UserError(f"{source}: group {name!r} is missing; add the channels it keeps")
+            if self.channels[name] != g.channels:
+                raise UserError(
+                    f"{source}: group {name!r} is planned for {self.channels[name]} channels, the "
+                    f"model has {g.channels}; the plan belongs to another model"
+                )
+            kept = self.keep[name]
+            if len(set(kept)) != len(kept) or any(not 0 <= i < g.channels for i in kept):
+                raise UserError(
+                    f"{source}: group {name!r} keeps channels outside 0-{g.channels - 1} or one "
+                    "twice"
+                )
+            if len(kept) < g.floor:
+                raise UserError(
+                    f"{source}: group {name!r} keeps {len(kept)} channels, the architecture needs "
+                    f"at least {g.floor}"
+                )
+        orders = sorted((g.l, bool(self.keep[g.name])) for g in groups if g.axis == "order")
+        for (low, low_kept), (high, high_kept) in zip(orders, orders[1:], strict=False):
+            if high_kept and not low_kept:
+                raise UserError(
+                    f"{source}: the filter's order {low} is cut but order {high} is kept; cut "
+                    "orders from the top"
+                )
+        self.widths(groups)
+
+    def kept_blocks(self) -> int:
+        """Number of blocks that stay."""
+        return sum(len(kept) for kept in self.keep.values())
+
+    def total_blocks(self) -> int:
+        """Number of blocks of the unpruned model."""
+        return sum(self.channels.values())
+
+    def save(self, path: str | Path, summary: Mapping[str, Any] | None = None) -> None:
+        """Write the plan as JSON; ``summary`` is extra text for readers and is not read back."""
+        content = {
+            "schema_version": SCHEMA_VERSION,
+            "provenance": dict(self.provenance),
+            "summary": dict(summary or {}),
+            "groups": {
+                name: {"channels": self.channels[name], "keep": _format_ranges(self.keep[name])}
+                for name in self.keep
+            },
+        }
+        write_json(path, content)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Plan":
+        """Read a plan from JSON.
+
+        Raises:
+            UserError: not a plan, another schema version, or a malformed list of channels.
+        """
+        content = read_json(path)
+        version = content.get("schema_version") if isinstance(content, dict) else None
+        if version != SCHEMA_VERSION:
+            raise UserError(
+                f"{path}: plan schema version is {version!r}, expected {SCHEMA_VERSION}; "
+                "write the plan anew with this version of irrepress"
+            )
+        keep, channels = {}, {}
+        try:
+            for name, entry in content["groups"].items():
+                keep[name] = _parse_ranges(entry["keep"], f"{path}: group {name!r}")
+                channels[name] = int(entry["channels"])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise UserError(
+                f"{path}: every group needs 'channels' and 'keep' ({error!r} is wrong)"
+            ) from error
+        return cls(keep=keep, channels=channels, provenance=content.get("provenance", {}))
+
+
+def _format_ranges(indices: Iterable[int]) -> str:
+    """Write sorted indices as text: ``0-15, 20, 24-31``."""
+    runs: list[list[int]] = []
+    for i in indices:
+        if runs and i == runs[-1][1] + 1:
+            runs[-1][1] = i
+        else:
+            runs.append([i, i])
+    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
+
+
+def _parse_ranges(text: str, where: str) -> tuple[int, ...]:
+    """Read `_format_ranges`'s text back."""
+    indices: list[int] = []
+    for part in filter(None, (p.strip() for p in str(text).split(","))):
+        match = _RANGE.match(part)
+        if not match:
+            raise UserError(f"{where}: {part!r} is not a channel or a range such as 8-15")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first:
+            raise UserError(f"{where}: the range {part!r} runs backwards")
+        indices.extend(range(first, last + 1))
+    return tuple(sorted(indices))

@@ -1,0 +1,1 @@
+"""Atomic structures with their labels: reading, generating, storing, splitting."""
