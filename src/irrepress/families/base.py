@@ -166,6 +166,15 @@ class Family(ABC):
         """
 
     @abstractmethod
+    def build(self, native: dict[str, Any], *, modal: str | None = None) -> Model:
+        """Build a model with new weights from the family's own configuration.
+
+        Args:
+            native: a `Model.native`, also after a round trip through plain Python types.
+            modal: the level of theory that the model is to use.
+        """
+
+    @abstractmethod
     def save(self, model: Model, path: str | Path) -> None:
         """Write the model in the family's own format, atomically, without optimizer state."""
 
@@ -242,8 +251,20 @@ class Family(ABC):
         """Return the function from widths to cost, for ``neighbours`` edges per atom."""
 
     @abstractmethod
+    def block_norms(self, model: Model) -> dict[str, Tensor]:
+        """Size of the weights that read each irreps block: group name -> ``[channels]``.
+
+        The Euclidean norm over all weights that multiply the block, with the normalisation
+        that the family's own code applies to them. It serves the criterion ``magnitude``.
+        """
+
+    @abstractmethod
     def weight_blocks(self, model: Model) -> list[WeightBlock]:
         """The matrices of path and radial weights: scalars of the equivariant maps."""
+
+    def has_reflections(self, model: Model) -> bool:
+        """Whether the architecture is equivariant under inversion as well as rotation."""
+        return False
 
     @abstractmethod
     def shape(self, model: Model) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""What a model is worth: errors, cost, symmetry. Takes models through the Family protocol."""
