@@ -4,12 +4,10 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from irrepress.evaluation.predictions import label
 from irrepress.families.base import Family, Model
-from irrepress.evaluation.predictions import in_batches, label
+from irrepress.structures.batching import in_batches
 from irrepress.structures.structure import Structure
-
-# GPa per eV/Å^3, CODATA 2018
-EV_PER_A3_IN_GPA = 160.21766208
 
 QUANTITIES = ("energy", "forces", "stress")
 

@@ -2,20 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import islice
 
 import numpy as np
 
 from irrepress.devices import resolve_device
 from irrepress.families.base import Family, Model
+from irrepress.structures.batching import in_batches
 from irrepress.structures.structure import Structure
-
-
-def in_batches(structures: Iterable[Structure], size: int) -> Iterator[list[Structure]]:
-    """Yield lists of at most ``size`` structures; reads no further than the next list."""
-    iterator = iter(structures)
-    while chunk := list(islice(iterator, size)):
-        yield chunk
 
 
 def label(

@@ -55,9 +55,7 @@ def check_symmetry(
     checks: dict[str, float | None] = {
         "rotation": deviation(linear(rotation), lambda f: f @ rotation.T),
         "inversion": None,
-        "translation": deviation(
-            lambda s: replace(s, positions=s.positions + shift), lambda f: f
-        ),
+        "translation": deviation(lambda s: replace(s, positions=s.positions + shift), lambda f: f),
         "permutation": deviation(
             lambda s: replace(s, numbers=s.numbers[order], positions=s.positions[order]),
             lambda f: f[order],

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,7 @@ class Plan:
                     f"at least {g.floor}"
                 )
         orders = sorted((g.l, bool(self.keep[g.name])) for g in groups if g.axis == "order")
-        for (low, low_kept), (high, high_kept) in zip(orders, orders[1:], strict=False):
+        for (low, low_kept), (high, high_kept) in pairwise(orders):
             if high_kept and not low_kept:
                 raise UserError(
                     f"{source}: the filter's order {low} is cut but order {high} is kept; cut "

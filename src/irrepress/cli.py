@@ -1,0 +1,213 @@
+"""The command ``irrepress``: look at models, evaluate them, check configurations."""
+
+import json
+from collections.abc import Callable, Iterable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from irrepress import __version__
+from irrepress.errors import UserError
+
+app = typer.Typer(
+    name="irrepress",
+    help="Smaller and faster SO(3)-equivariant atomistic foundation models.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+console = Console()
+
+ModelArgument = Annotated[
+    str, typer.Argument(metavar="MODEL", help="Path of a model, or a keyword such as 7net-0.")
+]
+FamilyOption = Annotated[
+    str | None, typer.Option("--family", help="Family; by default from the card or installed.")
+]
+ModalOption = Annotated[
+    str | None, typer.Option("--modal", help="Level of theory of a multi-modal model.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def _plain_errors(command: Callable[..., None]) -> Callable[..., None]:
+    """Print a UserError as one message and exit with code 2."""
+
+    @wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except UserError as error:
+            typer.echo(f"irrepress: {error}", err=True)
+            raise typer.Exit(2) from None
+
+    return wrapped
+
+
+def _version(show: bool) -> None:
+    if show:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Smaller and faster SO(3)-equivariant atomistic foundation models."""
+
+
+@app.command()
+@_plain_errors
+def inspect(
+    model: ModelArgument,
+    family: FamilyOption = None,
+    modal: ModalOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a model's family, irreps, groups of irreps blocks, parameters and cost."""
+    from irrepress.pruning.blocks import widths_of
+
+    adapter, loaded = _load(model, family, modal)
+    groups = adapter.groups(loaded)
+    cost = adapter.cost_model(loaded)(widths_of(groups))
+    content = {
+        "model": model,
+        "family": loaded.family,
+        "modal": loaded.modal,
+        "shape": adapter.shape(loaded),
+        "parameters": loaded.parameter_count(),
+        "flops_per_atom": cost.flops,
+        "blocks": sum(g.channels for g in groups),
+        "groups": [
+            {"name": g.name, "irrep": g.irrep, "channels": g.channels, "width": g.width}
+            for g in groups
+        ],
+    }
+    if as_json:
+        typer.echo(json.dumps(content, indent=2))
+        return
+    table = Table("property", "value", title=model)
+    table.add_row("family", loaded.family + (f" (modal {loaded.modal})" if loaded.modal else ""))
+    for key, value in content["shape"].items():
+        text = "\n".join(map(str, value)) if isinstance(value, list) else str(value)
+        table.add_row(key.replace("_", " "), text)
+    table.add_row("parameters", f"{content['parameters']:,}")
+    table.add_row("FLOPs per atom", f"{cost.flops:.3g} (energy, 40 neighbours)")
+    table.add_row("irreps blocks", str(content["blocks"]))
+    console.print(table)
+    blocks = Table("group", "irrep", "channels", "same width as", title="groups")
+    for g in groups:
+        tied = [other.name for other in groups if other.width == g.width and other is not g]
+        blocks.add_row(g.name, g.irrep, str(g.channels), ", ".join(tied))
+    console.print(blocks)
+
+
+@app.command()
+@_plain_errors
+def evaluate(
+    model: ModelArgument,
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="HDF5 store, or a file ASE reads.")],
+    split: Annotated[
+        str | None, typer.Option("--split", help="train, valid or test of an HDF5 store.")
+    ] = None,
+    family: FamilyOption = None,
+    modal: ModalOption = None,
+    energy_key: Annotated[str | None, typer.Option(help="Key of the energy in the file.")] = None,
+    forces_key: Annotated[str | None, typer.Option(help="Key of the forces in the file.")] = None,
+    stress_key: Annotated[str | None, typer.Option(help="Key of the stress in the file.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Structures per pass.")] = 8,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Compare a model with labels: MAE and RMSE of energy, forces and stress."""
+    from irrepress.config import Files, LabelKeys
+    from irrepress.evaluation.errors import compute_errors
+    from irrepress.structures.readers import read_files
+    from irrepress.structures.store import StructureStore
+
+    adapter, loaded = _load(model, family, modal)
+    structures: Iterable[Any]
+    if data.suffix in (".h5", ".hdf5"):
+        store = StructureStore(data)
+        indices = range(len(store)) if split is None else store.split(split)
+        structures = (store[int(i)] for i in indices)
+    else:
+        if split is not None:
+            raise UserError(f"--split: {data} has no splits; only HDF5 stores do")
+        keys = LabelKeys(energy=energy_key, forces=forces_key, stress=stress_key)
+        structures = read_files(Files(source="files", paths=[str(data)], keys=keys))
+    (errors,) = compute_errors(adapter, loaded, structures, batch_size=batch_size, device=device)
+    if as_json:
+        typer.echo(json.dumps({"model": model, "data": str(data), "errors": errors}, indent=2))
+        return
+    table = Table("quantity", "MAE", "RMSE", "unit", title=f"{model} on {data}")
+    for quantity, factor, unit in (
+        ("energy", 1000, "meV/atom"),
+        ("forces", 1000, "meV/Å"),
+        ("stress", 1000, "meV/Å³"),
+    ):
+        values = [errors[f"{quantity}_{kind}"] for kind in ("mae", "rmse")]
+        texts = ["no labels" if v is None else f"{factor * v:.2f}" for v in values]
+        table.add_row(quantity, *texts, unit)
+    console.print(table)
+
+
+@app.command()
+@_plain_errors
+def validate(config: Annotated[Path, typer.Argument(metavar="CONFIG")]) -> None:
+    """Check a configuration and list what it would compute."""
+    from irrepress.config import load_config
+
+    checked = load_config(config)
+    typer.echo(f"{config}: valid")
+    typer.echo(f"  results: results/{checked.name}/")
+    typer.echo(f"  models:  {', '.join(checked.models)}")
+    typer.echo(f"  plans:   {', '.join(checked.plans())}")
+    typer.echo(
+        f"  stages:  {', '.join(checked.stages())} of {', '.join(checked.train_plans) or '-'}"
+    )
+    if checked.downstream:
+        typer.echo(f"  downstream: {', '.join(checked.downstream.datasets)}")
+
+
+@app.command()
+@_plain_errors
+def card(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Path of a model or its card.")],
+) -> None:
+    """Print the card of a model: parent, stages, data, seeds, versions, licence."""
+    from irrepress.cards import read_card
+
+    path = model if model.suffix == ".json" else model.parent / "card.json"
+    typer.echo(json.dumps(read_card(path), indent=2, ensure_ascii=False))
+
+
+def _load(model: str, family: str | None, modal: str | None) -> tuple[Any, Any]:
+    """Return the family's adapter and the model."""
+    from irrepress.cards import read_card
+    from irrepress.families import family_names, get_family
+    from irrepress.families.registry import missing_packages
+
+    beside = Path(model).parent / "card.json"
+    if Path(model).is_file() and beside.is_file():
+        known = read_card(beside)
+        family, modal = family or known["family"], modal or known.get("modal")
+    if family is None:
+        installed = [name for name in family_names() if not missing_packages(name)]
+        if len(installed) != 1:
+            raise UserError(f"--family: name the family of {model}; known: {family_names()}")
+        family = installed[0]
+    adapter = get_family(family)
+    return adapter, adapter.load(model, modal=modal)

@@ -1,0 +1,72 @@
+"""Symmetric integer quantization of a matrix with one scale per output channel."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from irrepress.errors import UserError
+
+SUPPORTED_BITS = (4, 8)
+
+
+@dataclass(frozen=True)
+class QuantizedMatrix:
+    """Integers and scales that stand for a matrix of weights.
+
+    Attributes:
+        values: int8 of shape ``[rows, columns]`` for 8 bits; for 4 bits uint8 of shape
+            ``[ceil(rows * columns / 2)]`` with two values a byte, the first one in the low half.
+        scales: float32, ``[columns]``: the weight is the integer times its column's scale.
+        shape: ``(rows, columns)``.
+        bits: 4 or 8.
+    """
+
+    values: Tensor
+    scales: Tensor
+    shape: tuple[int, int]
+    bits: int
+
+    def dequantize(self) -> Tensor:
+        """Return the float32 matrix, ``[rows, columns]``."""
+        integers = self.values if self.bits == 8 else _unpack_nibbles(self.values, self.shape)
+        return integers.float() * self.scales
+
+
+def quantize(weights: Tensor, bits: int) -> QuantizedMatrix:
+    """Round a matrix to integers with one scale per column.
+
+    The largest magnitude of a column becomes the largest integer (127 or 7), so that no weight
+    is clipped and no weight moves by more than half its column's scale.
+
+    Args:
+        weights: ``[rows, columns]``, any floating-point type.
+        bits: 8 or 4.
+
+    Raises:
+        UserError: other bits, or weights that are not finite.
+    """
+    if bits not in SUPPORTED_BITS:
+        raise UserError(f"quantization.bits: {bits} is not supported; use 8 or 4")
+    weights = weights.detach().float().cpu()
+    if not torch.isfinite(weights).all():
+        raise UserError("quantization: the model has weights that are NaN or infinite")
+    largest = 2 ** (bits - 1) - 1
+    scales = weights.abs().amax(dim=0) / largest
+    # A column of zeros has no scale; any will do.
+    scales = torch.where(scales > 0, scales, torch.ones_like(scales))
+    integers = torch.round(weights / scales).clamp(-largest, largest).to(torch.int8)
+    values = integers if bits == 8 else _pack_nibbles(integers)
+    return QuantizedMatrix(values, scales, (weights.shape[0], weights.shape[1]), bits)
+
+
+def _pack_nibbles(integers: Tensor) -> Tensor:
+    flat = (integers.flatten() + 8).to(torch.uint8)
+    if len(flat) % 2:
+        flat = torch.cat([flat, flat.new_zeros(1)])
+    return flat[0::2] | (flat[1::2] << 4)
+
+
+def _unpack_nibbles(packed: Tensor, shape: tuple[int, int]) -> Tensor:
+    flat = torch.stack([packed & 15, packed >> 4], dim=1).flatten()[: shape[0] * shape[1]]
+    return (flat.to(torch.int8) - 8).reshape(shape)
