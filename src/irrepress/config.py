@@ -275,7 +275,9 @@ class Config(_Section):
         if self.quantization:
             for stage in self.quantization.stages:
                 if stage not in stages:
-                    raise ValueError(f"quantization.stages: {stage!r} is not computed; configure it")
+                    raise ValueError(
+                        f"quantization.stages: {stage!r} is not computed; configure it"
+                    )
         if self.downstream and self.downstream.stage not in stages:
             raise ValueError(
                 f"downstream.stage: {self.downstream.stage!r} is not computed; configure it"
@@ -364,7 +366,9 @@ def _describe(mistake: Any) -> str:
     message = mistake["msg"].removeprefix("Value error, ")
     value = mistake.get("input")
     if mistake["type"] == "literal_error" and isinstance(value, str):
-        known = [part.strip("'") for part in mistake["ctx"]["expected"].replace(" or ", ", ").split(", ")]
+        known = [
+            part.strip("'") for part in mistake["ctx"]["expected"].replace(" or ", ", ").split(", ")
+        ]
         return f"{where}: unknown value {value!r}; {nearest(value, known)}"
     if not where:
         return message

@@ -1,10 +1,15 @@
 """Which families there are. A new family is one package and one line here."""
 
+from __future__ import annotations
+
 import importlib
 import importlib.util
+from typing import TYPE_CHECKING
 
 from irrepress.errors import UserError, nearest
-from irrepress.families.base import Family
+
+if TYPE_CHECKING:  # it imports torch, which the workflow's checks can do without
+    from irrepress.families.base import Family
 
 # family name -> (module that holds the adapter class, class, packages it needs)
 _FAMILIES = {

@@ -27,6 +27,7 @@ from typing import Any
 import h5py
 import numpy as np
 import torch
+from ase import units
 from rich.progress import track
 from torch import Tensor
 
@@ -38,10 +39,11 @@ from irrepress.files import atomic_path
 from irrepress.pruning.blocks import Group
 from irrepress.structures.batching import in_batches
 from irrepress.structures.structure import Structure
-from irrepress.units import EV_PER_A3_IN_GPA
 
 CRITERIA = ("taylor", "fisher", "magnitude", "activation", "random")
 SCHEMA_VERSION = 1
+# A loss below this is the model compared with its own predictions.
+ROUND_OFF = 1e-9
 
 
 @dataclass(frozen=True)
@@ -225,7 +227,7 @@ class _Accumulator:
         quantities = {}
         if "taylor" in self.criteria:
             losses = per_structure_loss(prediction, batch, self.weights)
-            self.labelled += int((losses.detach() > 0).sum())
+            self.labelled += int((losses.detach() > ROUND_OFF).sum())
             quantities["taylor"] = losses.sum()
         if "fisher" in self.criteria:
             quantities["fisher"] = self._projection(prediction, batch)
@@ -269,12 +271,13 @@ class _Accumulator:
         """Sum of all outputs with random signs, scaled so that squares add up to the loss."""
         atoms = batch.num_atoms.to(prediction.energy)
         components = 3 * atoms[batch.structure]
-        periodic = _has_stress(prediction, batch)
+        # Stress enters where it is labelled: elsewhere there may be no volume to define it.
+        defined = torch.isfinite(batch.stress).all(dim=1, keepdim=True)
         total = self._signed(self.weights.energy**0.5 * prediction.energy / atoms)
         scale = (self.weights.forces / components).sqrt().unsqueeze(1)
         total = total + self._signed(scale * prediction.forces)
-        stress = (self.weights.stress / 6) ** 0.5 * EV_PER_A3_IN_GPA * prediction.stress
-        return total + self._signed(torch.where(periodic, stress, torch.zeros_like(stress)))
+        stress = (self.weights.stress / 6) ** 0.5 * prediction.stress / units.GPa
+        return total + self._signed(torch.where(defined, stress, torch.zeros_like(stress)))
 
     def _signed(self, values: Tensor) -> Tensor:
         signs = torch.randint(0, 2, values.shape, generator=self._generator) * 2 - 1
@@ -295,13 +298,9 @@ def per_structure_loss(prediction: Prediction, batch: Batch, weights: LossWeight
     energy = huber((prediction.energy - batch.energy) / atoms)
     by_atom = huber(prediction.forces - batch.forces).mean(dim=1)
     forces = torch.zeros_like(energy).index_add(0, batch.structure, by_atom) / atoms
-    stress = huber(EV_PER_A3_IN_GPA * (prediction.stress - batch.stress)).mean(dim=1)
+    stress = huber((prediction.stress - batch.stress) / units.GPa).mean(dim=1)
     return weights.energy * energy + weights.forces * forces + weights.stress * stress
 
-
-def _has_stress(prediction: Prediction, batch: Batch) -> Tensor:
-    """Which structures have a stress label, ``[structures, 1]``: only periodic ones do."""
-    return torch.isfinite(batch.stress).all(dim=1, keepdim=True)
 
 
 def _relative(means: dict[str, Tensor]) -> dict[str, np.ndarray]:

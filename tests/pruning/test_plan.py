@@ -1,0 +1,98 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from irrepress.errors import UserError
+from irrepress.pruning.blocks import Group, widths_of
+from irrepress.pruning.plan import Plan
+
+
+def make_groups() -> list[Group]:
+    return [
+        Group("features.0.0e", 0, "0e", 16, "0.0e", floor=1),
+        Group("messages.0.0e", 0, "0e", 16, "0.0e", floor=1),
+        Group("features.1.0e", 1, "0e", 16, "1.0e", floor=2),
+        Group("features.1.1e", 1, "1e", 8, "1.1e"),
+        Group("filter.0e", 0, "0e", 1, "filter.0e", axis="order", floor=1),
+        Group("filter.1e", 0, "1e", 1, "filter.1e", axis="order"),
+        Group("filter.2e", 0, "2e", 1, "filter.2e", axis="order"),
+    ]
+
+
+@given(seed=st.integers(0, 10_000), cut=st.integers(0, 2))
+@settings(max_examples=50, deadline=None)
+def test_a_random_plan_survives_its_file(tmp_path_factory, seed, cut):
+    groups = make_groups()
+    plan = Plan.random(groups, np.random.default_rng(seed)).cut_order(groups, above=cut)
+    path = tmp_path_factory.mktemp("plan") / "plan.json"
+    plan.save(path, summary={"irreps": ["a"]})
+    loaded = Plan.load(path)
+    assert dict(loaded.keep) == dict(plan.keep)
+    assert dict(loaded.channels) == dict(plan.channels)
+    loaded.check(groups)
+
+
+def test_identity_keeps_every_block():
+    groups = make_groups()
+    plan = Plan.identity(groups)
+    assert plan.kept_blocks() == plan.total_blocks() == 16 * 3 + 8 + 3
+    assert plan.widths(groups) == widths_of(groups)
+
+
+def test_a_person_can_edit_the_file(tmp_path):
+    groups = make_groups()
+    path = tmp_path / "plan.json"
+    Plan.identity(groups).save(path)
+    content = json.loads(path.read_text())
+    content["groups"]["features.1.1e"]["keep"] = "0-2, 5,7"
+    path.write_text(json.dumps(content))
+    plan = Plan.load(path)
+    plan.check(groups)
+    assert plan.keep["features.1.1e"] == (0, 1, 2, 5, 7)
+
+
+@pytest.mark.parametrize(
+    ("group", "keep", "message"),
+    [
+        ("features.1.1e", "0-x", "'0-x' is not a channel"),
+        ("features.1.1e", "5-2", "runs backwards"),
+        ("features.1.1e", "0-8", "outside 0-7"),
+        ("features.1.0e", "3", "at least 2"),
+        ("features.0.0e", "0-3", "same number of channels"),
+        ("filter.1e", "", "cut orders from the top"),
+    ],
+)
+def test_a_wrong_edit_is_one_clear_message(tmp_path, group, keep, message):
+    groups = make_groups()
+    path = tmp_path / "plan.json"
+    Plan.identity(groups).save(path)
+    content = json.loads(path.read_text())
+    content["groups"][group]["keep"] = keep
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=message):
+        Plan.load(path).check(groups)
+
+
+def test_a_plan_of_another_model_is_refused():
+    groups = make_groups()
+    plan = Plan.identity(groups[:-1])
+    with pytest.raises(UserError, match=r"'filter\.2e' is missing"):
+        plan.check(groups)
+    with pytest.raises(UserError, match=r"no group 'filter\.2e'.*did you mean 'filter"):
+        Plan.identity(groups).check(groups[:-1])
+
+
+def test_another_schema_version_is_refused(tmp_path):
+    path = tmp_path / "plan.json"
+    path.write_text('{"schema_version": 99, "groups": {}}')
+    with pytest.raises(UserError, match="version is 99"):
+        Plan.load(path)
+
+
+def test_tied_groups_must_have_equal_size():
+    groups = [Group("a", 0, "0e", 4, "w"), Group("b", 0, "0e", 5, "w")]
+    with pytest.raises(UserError, match="equal size"):
+        widths_of(groups)
