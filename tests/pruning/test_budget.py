@@ -20,8 +20,12 @@ def make_groups() -> list[Group]:
     for layer, irreps in enumerate([{"0e": 32}, {"0e": 32, "1e": 16, "2e": 8}, {"0e": 32}]):
         for irrep, channels in irreps.items():
             width = f"{layer}.{irrep}"
-            groups.append(Group(f"features.{layer}.{irrep}", layer, irrep, channels, width, floor=0))
-            groups.append(Group(f"messages.{layer}.{irrep}", layer, irrep, channels, width, floor=0))
+            groups.append(
+                Group(f"features.{layer}.{irrep}", layer, irrep, channels, width, floor=0)
+            )
+            groups.append(
+                Group(f"messages.{layer}.{irrep}", layer, irrep, channels, width, floor=0)
+            )
     groups += [
         Group(f"filter.{l}e", 0, f"{l}e", 1, f"filter.{l}e", axis="order", floor=int(l == 0))
         for l in range(3)

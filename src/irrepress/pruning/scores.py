@@ -302,7 +302,6 @@ def per_structure_loss(prediction: Prediction, batch: Batch, weights: LossWeight
     return weights.energy * energy + weights.forces * forces + weights.stress * stress
 
 
-
 def _relative(means: dict[str, Tensor]) -> dict[str, np.ndarray]:
     """Divide each group's scores by their mean."""
     return {name: (v / v.mean().clamp_min(1e-30)).numpy() for name, v in means.items()}

@@ -1,0 +1,104 @@
+"""Whether narrowed models are as fast as their FLOPs promise.
+
+    python benchmarks/speed.py --checkpoint 7net-0 --atoms 64
+
+For several shapes: parameters, FLOPs ratio, measured time ratio of energy, forces and stress
+side by side with the parent, and how much of the promised speed-up is reached.
+"""
+
+import argparse
+import json
+
+import torch
+from ase.neighborlist import neighbor_list
+
+from irrepress.config import Explicit
+from irrepress.devices import resolve_device
+from irrepress.evaluation.timing import reference_crystal, time_side_by_side
+from irrepress.families import get_family
+from irrepress.pruning.blocks import widths_of
+from irrepress.pruning.budget import plan_for_irreps
+from irrepress.pruning.scores import compute_scores
+
+SHAPES = {
+    "three quarters of the channels": (0.75, None),
+    "half of the channels": (0.5, None),
+    "a quarter of the channels": (0.25, None),
+    "highest order cut": (1.0, -1),
+    "half of the channels, highest order cut": (0.5, -1),
+    "scalars only": (1.0, 0),
+}
+
+
+def main() -> None:
+    """Narrow to each shape, time it with the parent, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--family", default="sevennet")
+    parser.add_argument("--checkpoint", default="7net-0")
+    parser.add_argument("--atoms", type=int, default=64)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    device = str(resolve_device(arguments.device))
+    family = get_family(arguments.family)
+    parent = family.load(arguments.checkpoint)
+    groups = family.groups(parent)
+    scores = compute_scores(family, parent, [], criteria=["magnitude"], device=device).of(
+        "magnitude"
+    )
+    crystal = reference_crystal(parent.elements, arguments.atoms)
+    # Neighbours per atom of the very crystal that is timed: FLOPs depend on them.
+    edges = len(neighbor_list("i", crystal.to_atoms(), parent.cutoff))
+    costs = family.cost_model(parent, neighbours=edges / len(crystal))
+    full = costs(widths_of(groups))
+    highest = max(g.l for g in groups)
+    rows = []
+    for name, (share, order) in SHAPES.items():
+        lmax = highest if order is None else highest - 1 if order == -1 else order
+        layers = sorted({g.layer for g in groups if g.axis == "channel"})
+        irreps = [
+            "+".join(
+                f"{max(int(g.channels * share), 2)}x{g.irrep}"
+                for g in groups
+                if g.layer == layer and g.axis == "channel" and g.l <= lmax and _first(g, groups)
+            )
+            for layer in layers
+        ]
+        plan = plan_for_irreps(groups, scores, Explicit(irreps=irreps, filter_lmax=lmax))
+        model = family.narrow(parent, plan)
+        cost = costs(plan.widths(groups))
+        parent_seconds, seconds = time_side_by_side(
+            family, [parent, model], crystal, repeats=arguments.repeats, device=device
+        )
+        speedup, promised = parent_seconds / seconds, full.flops / cost.flops
+        rows.append(
+            {
+                "shape": name,
+                "parameters": model.parameter_count(),
+                "flops_speedup": promised,
+                "measured_speedup": speedup,
+                "reached": speedup / promised,
+            }
+        )
+    if arguments.json:
+        print(json.dumps({"device": device, "atoms": len(crystal), "rows": rows}, indent=2))
+        return
+    print(f"{arguments.checkpoint} on {device}, {len(crystal)} atoms, {edges} edges")
+    print(f"{'shape':42s} {'parameters':>10s} {'FLOPs':>7s} {'time':>7s} {'reached':>8s}")
+    for row in rows:
+        print(
+            f"{row['shape']:42s} {row['parameters']:10,d} {row['flops_speedup']:6.2f}x "
+            f"{row['measured_speedup']:6.2f}x {row['reached']:8.2f}"
+        )
+
+
+def _first(group, groups):
+    """Whether the group is the first of its width key: tied groups share one number."""
+    return group.name == next(g.name for g in groups if g.width == group.width)
+
+
+if __name__ == "__main__":
+    main()
