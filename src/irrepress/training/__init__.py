@@ -1,0 +1,1 @@
+"""Training of any family's models: recovery, distillation, fine-tuning."""

@@ -1,0 +1,152 @@
+"""Huber losses and mean absolute errors of energy, forces and stress, with missing labels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from ase import units
+from torch import Tensor
+
+from irrepress.config import LossWeights
+from irrepress.families.base import Prediction
+from irrepress.structures.structure import Structure
+
+QUANTITIES = ("energy", "forces", "stress")
+
+# One Huber delta serves all quantities, so stress is brought to their order of magnitude.
+GPA_PER_EV_A3 = 1 / units.GPa
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What a prediction is compared with.
+
+    Attributes:
+        energy: total energy in eV, ``[structures]``; NaN where there is no label.
+        forces: eV/Å, ``[atoms, 3]``; NaN where there is no label.
+        stress: eV/Å^3, ``[structures, 6]``, Voigt; NaN where there is no label.
+        counts: quantity -> number of components that are labelled. Counted on the CPU where
+            the batch is built, so that a GPU need not be waited for.
+    """
+
+    energy: Tensor
+    forces: Tensor
+    stress: Tensor
+    counts: dict[str, int]
+
+    @classmethod
+    def of(cls, structures: Sequence[Structure], dtype: torch.dtype) -> "Labels":
+        """Collect the labels of structures, in their order.
+
+        Stress counts only where the cell is periodic along all three vectors: without a
+        volume it is not defined.
+        """
+        energy = np.array([structure.energy for structure in structures])
+        forces = np.concatenate([structure.forces for structure in structures])
+        stress = np.stack([s.stress if np.all(s.pbc) else np.full(6, np.nan) for s in structures])
+        arrays = {"energy": energy, "forces": forces, "stress": stress}
+        return cls(
+            **{name: torch.as_tensor(array, dtype=dtype) for name, array in arrays.items()},
+            counts={name: int(np.isfinite(array).sum()) for name, array in arrays.items()},
+        )
+
+    def to(self, device: torch.device | str, **kwargs: bool) -> "Labels":
+        """Return the labels on another device."""
+        return Labels(
+            self.energy.to(device, **kwargs),
+            self.forces.to(device, **kwargs),
+            self.stress.to(device, **kwargs),
+            self.counts,
+        )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Sums over the labelled components of a prediction; sums of batches can be added.
+
+    Attributes:
+        huber: quantity -> sum of the Huber losses; absent where nothing is labelled.
+        absolute: quantity -> sum of the absolute errors, in eV/atom, eV/Å and eV/Å^3, detached.
+        counts: quantity -> number of labelled components.
+    """
+
+    huber: dict[str, Tensor]
+    absolute: dict[str, Tensor]
+    counts: dict[str, int]
+
+    @classmethod
+    def empty(cls) -> "Comparison":
+        """The comparison of nothing, to which others are added."""
+        return cls({}, {}, dict.fromkeys(QUANTITIES, 0))
+
+    def __add__(self, other: "Comparison") -> "Comparison":
+        return Comparison(
+            _added(self.huber, other.huber),
+            _added(self.absolute, other.absolute),
+            _added(self.counts, other.counts),
+        )
+
+    def detach(self) -> "Comparison":
+        """Return the sums without their graph."""
+        huber = {name: value.detach() for name, value in self.huber.items()}
+        return Comparison(huber, self.absolute, self.counts)
+
+    def loss(self, weights: LossWeights) -> Tensor | None:
+        """Weighted sum of the mean Huber losses; None if nothing with a weight is labelled."""
+        terms = [
+            getattr(weights, name) * value / self.counts[name]
+            for name, value in self.huber.items()
+            if getattr(weights, name) > 0
+        ]
+        return torch.stack(terms).sum() if terms else None
+
+    def mean_absolute(self) -> dict[str, float]:
+        """Mean absolute errors by quantity; NaN where nothing is labelled."""
+        return {
+            name: float(self.absolute[name]) / self.counts[name]
+            if self.counts[name]
+            else float("nan")
+            for name in QUANTITIES
+        }
+
+
+def compare(
+    prediction: Prediction, labels: Labels, num_atoms: Tensor, huber_delta: float
+) -> Comparison:
+    """Compare a prediction with labels; components without a label take no part.
+
+    Args:
+        prediction: with or without a graph.
+        labels: on the same device; their dtype is the one that losses are computed in, which
+            under mixed precision is wider than the prediction's.
+        num_atoms: atoms per structure, ``[structures]``.
+        huber_delta: where the loss turns from quadratic to linear, in eV/atom, eV/Å and GPa.
+    """
+    huber, absolute = {}, {}
+    for name in QUANTITIES:
+        if labels.counts[name] == 0:
+            continue
+        label = getattr(labels, name)
+        difference = getattr(prediction, name).to(label.dtype) - torch.nan_to_num(label)
+        # Filling in zeros keeps NaN out of the gradient without a data-dependent shape.
+        difference = torch.where(torch.isfinite(label), difference, 0.0)
+        if name == "energy":
+            difference = difference / num_atoms
+        absolute[name] = difference.detach().abs().sum()
+        if name == "stress":
+            difference = difference * GPA_PER_EV_A3
+        huber[name] = torch.nn.functional.huber_loss(
+            difference, torch.zeros_like(difference), reduction="sum", delta=huber_delta
+        )
+    return Comparison(huber, absolute, labels.counts)
+
+
+def _added(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
+    """Add two dictionaries of sums; a quantity that one of them lacks counts as 0 there."""
+    return {
+        name: left.get(name, 0) + right.get(name, 0)
+        for name in QUANTITIES
+        if name in left or name in right
+    }

@@ -1,0 +1,259 @@
+"""The Lightning module: one optimisation step and one validation of any family's model."""
+
+import logging
+import math
+import time
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+
+from irrepress.config import Training
+from irrepress.errors import UserError
+from irrepress.families.base import Family, Model, Prediction
+from irrepress.training.data import LabelledBatch
+from irrepress.training.losses import QUANTITIES, Comparison, compare
+from irrepress.training.schedule import WarmupCosine
+
+logger = logging.getLogger(__name__)
+
+# One row per validation: the columns of training.csv.
+COLUMNS = (
+    "step",
+    "epoch",
+    "train_loss",
+    "train_energy_mae",
+    "train_forces_mae",
+    "valid_loss",
+    "valid_energy_mae",
+    "valid_forces_mae",
+    "valid_stress_mae",
+    "learning_rate",
+    "seconds",
+)
+
+Row = dict[str, float]
+
+# Where a Lightning checkpoint keeps what is ours.
+STATE_KEY = "irrepress"
+
+
+class TrainingModule(LightningModule):
+    """Trains a model on labels, on a teacher's labels, or on a mixture of both.
+
+    Args:
+        family: the model's family.
+        model: the model; it is changed in place.
+        settings: the training's settings.
+        label_fraction: weight of the dataset's labels; the rest is the teacher's.
+        train_structures: size of the train split, for the column ``epoch``.
+
+    Attributes:
+        rows: one row per validation, `COLUMNS`. ``epoch`` is the number of passes over the
+            train split; errors are against the teacher if it has any weight, otherwise
+            against the labels. The rows travel in the checkpoint.
+        fingerprint: identifies the run that a checkpoint belongs to.
+    """
+
+    def __init__(
+        self,
+        family: Family,
+        model: Model,
+        settings: Training,
+        *,
+        label_fraction: float,
+        train_structures: int,
+    ):
+        super().__init__()
+        self.family = family
+        self.model = model
+        self.settings = settings
+        self.label_fraction = label_fraction
+        self.train_structures = train_structures
+        self.rows: list[Row] = []
+        self.fingerprint = ""
+        self._seconds_before = 0.0
+        self._started = time.monotonic()
+        self._learning_rate = float("nan")
+        self._train = _Tally()
+        self._valid = _Tally()
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """AdamW with linear warm-up and cosine decay, one scheduler step per optimizer step."""
+        optimizer = torch.optim.AdamW(
+            [p for p in self.model.parameters() if p.requires_grad],
+            lr=self.settings.learning_rate,
+            weight_decay=self.settings.weight_decay,
+        )
+        factor = WarmupCosine(
+            self.settings.steps, self.settings.warmup, self.settings.final_learning_rate
+        )
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+    def training_step(self, batch: LabelledBatch, batch_idx: int) -> Tensor:
+        """Return the loss of a batch.
+
+        Raises:
+            UserError: the loss is not a number.
+        """
+        prediction = self.family.predict(self.model, batch.graph, create_graph=True)
+        comparisons = self._compare(prediction, batch)
+        loss = self._loss(comparisons)
+        if loss is None:  # nothing in this batch is labelled: a step without a gradient
+            loss = 0 * prediction.energy.sum()
+        if not torch.isfinite(loss):
+            raise UserError(
+                f"training: the loss is {float(loss)} at step {self.global_step + 1}; lower "
+                f"learning_rate (now {self.settings.learning_rate:g}) or look for wrong labels"
+            )
+        self._train.add(comparisons, loss)
+        self._learning_rate = self.optimizers().param_groups[0]["lr"]
+        self.log("train_loss", loss.detach(), prog_bar=True, batch_size=len(batch.graph))
+        return loss
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """End the run at its last step; Lightning then validates, whatever the step."""
+        if self.global_step >= self.settings.steps:
+            self.trainer.should_stop = True
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin with empty sums."""
+        self._valid = _Tally()
+
+    def validation_step(self, batch: LabelledBatch, batch_idx: int) -> None:
+        """Add a batch of the valid split to the sums."""
+        prediction = self.family.predict(self.model, batch.graph)
+        self._valid.add(self._compare(prediction, batch))
+
+    def on_validation_epoch_end(self) -> None:
+        """Write the row of this validation; stop if the patience is exhausted.
+
+        Raises:
+            UserError: a split has no labels, or the loss is not a number.
+        """
+        for name, tally in (("train", self._train), ("valid", self._valid)):
+            if self._loss(tally.comparisons) is None:
+                weights = self.settings.weights
+                used = [quantity for quantity in QUANTITIES if getattr(weights, quantity) > 0]
+                raise UserError(
+                    f"training: no structure of the {name} split has a label of "
+                    f"{' or '.join(used) or 'anything with a weight'}; check the labels of the "
+                    "dataset and the weights of the loss"
+                )
+        valid_loss = float(self._loss(self._valid.comparisons))
+        if not math.isfinite(valid_loss):
+            raise UserError(
+                f"training: the validation loss is {valid_loss} at step {self.global_step}; lower "
+                f"learning_rate (now {self.settings.learning_rate:g}) or look for wrong labels"
+            )
+        row = self._row(valid_loss)
+        self.rows.append(row)
+        self._train = _Tally()
+        self.log("valid_loss", valid_loss, prog_bar=True, batch_size=1)
+        logger.info(
+            "step %d of %d: train loss %.4g, valid loss %.4g (%.4g eV/atom, %.4g eV/Å)",
+            row["step"],
+            self.settings.steps,
+            row["train_loss"],
+            valid_loss,
+            row["valid_energy_mae"],
+            row["valid_forces_mae"],
+        )
+        if is_finished(self.rows, self.settings):
+            self.trainer.should_stop = True
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the rows and the time that training took so far."""
+        checkpoint[STATE_KEY] = {
+            "rows": self.rows,
+            "seconds": self._seconds(),
+            "fingerprint": self.fingerprint,
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take up the rows and the time."""
+        self.rows = list(checkpoint[STATE_KEY]["rows"])
+        self._seconds_before = checkpoint[STATE_KEY]["seconds"]
+        self._started = time.monotonic()
+
+    def _compare(self, prediction: Prediction, batch: LabelledBatch) -> list[Comparison]:
+        """Compare with the labels and, if there is one, with the teacher, in this order."""
+        targets = [batch.labels] + ([batch.teacher] if batch.teacher is not None else [])
+        delta = self.settings.weights.huber_delta
+        return [compare(prediction, target, batch.graph.num_atoms, delta) for target in targets]
+
+    def _loss(self, comparisons: list[Comparison]) -> Tensor | None:
+        """Mix the losses; None if nothing that has a weight is labelled."""
+        fractions = [self.label_fraction, 1 - self.label_fraction]
+        terms = []
+        for fraction, comparison in zip(fractions, comparisons, strict=False):
+            loss = comparison.loss(self.settings.weights) if fraction > 0 else None
+            if loss is not None:
+                terms.append(fraction * loss)
+        return torch.stack(terms).sum() if terms else None
+
+    def _row(self, valid_loss: float) -> Row:
+        train, valid = (t.comparisons[-1].mean_absolute() for t in (self._train, self._valid))
+        # as TrainingData caps it
+        batch_size = min(self.settings.batch_size, self.train_structures)
+        seen = self.global_step * batch_size * self.trainer.world_size
+        return {
+            "step": self.global_step,
+            "epoch": seen / self.train_structures,
+            "train_loss": self._train.mean_loss(),
+            "train_energy_mae": train["energy"],
+            "train_forces_mae": train["forces"],
+            "valid_loss": valid_loss,
+            "valid_energy_mae": valid["energy"],
+            "valid_forces_mae": valid["forces"],
+            "valid_stress_mae": valid["stress"],
+            "learning_rate": self._learning_rate,
+            "seconds": self._seconds(),
+        }
+
+    def _seconds(self) -> float:
+        return self._seconds_before + time.monotonic() - self._started
+
+
+class _Tally:
+    """Sums over several batches: one comparison for the labels and one for the teacher."""
+
+    def __init__(self) -> None:
+        self.comparisons: list[Comparison] = []
+        self._losses: list[Tensor] = []
+
+    def add(self, comparisons: list[Comparison], loss: Tensor | None = None) -> None:
+        """Add a batch, and the loss of its step if it was one of training."""
+        comparisons = [comparison.detach() for comparison in comparisons]
+        if self.comparisons:
+            pairs = zip(self.comparisons, comparisons, strict=True)
+            comparisons = [total + comparison for total, comparison in pairs]
+        self.comparisons = comparisons
+        if loss is not None:
+            self._losses.append(loss.detach())
+
+    def mean_loss(self) -> float:
+        """Mean loss of the steps."""
+        return float(torch.stack(self._losses).mean())
+
+
+def is_finished(rows: list[Row], settings: Training) -> bool:
+    """Say whether a run is over: all steps taken, or its patience exhausted.
+
+    Args:
+        rows: the validations so far.
+        settings: the training's settings.
+    """
+    if not rows:
+        return False
+    if rows[-1]["step"] >= settings.steps:
+        return True
+    if settings.patience is None:
+        return False
+    best = min(range(len(rows)), key=lambda i: rows[i]["valid_loss"])
+    return len(rows) - 1 - best >= settings.patience

@@ -1,0 +1,28 @@
+"""The learning rate: linear warm-up, then cosine decay."""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class WarmupCosine:
+    """Factor of the learning rate as a function of the step, counted from 0.
+
+    Attributes:
+        steps: steps of the whole run.
+        warmup: share of the steps over which the factor rises linearly to 1.
+        final: factor at the last step.
+    """
+
+    steps: int
+    warmup: float
+    final: float
+
+    def __call__(self, step: int) -> float:
+        """Return the factor for ``step``."""
+        rising = round(self.warmup * self.steps)
+        if step < rising:
+            return (step + 1) / (rising + 1)
+        falling = max(self.steps - 1 - rising, 1)
+        progress = min((step - rising) / falling, 1.0)
+        return self.final + (1 - self.final) * (1 + math.cos(math.pi * progress)) / 2

@@ -1,0 +1,291 @@
+"""One training run: checked before it starts, resumed if it was killed, best weights kept."""
+
+import csv
+import dataclasses
+import hashlib
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ase.data import chemical_symbols
+from lightning.pytorch import Callback, Trainer, seed_everything
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.plugins.environments import LightningEnvironment
+from rich.console import Console
+
+from irrepress.config import Training
+from irrepress.devices import resolve_device
+from irrepress.errors import UserError
+from irrepress.families.base import Family, Model
+from irrepress.files import atomic_path
+from irrepress.structures.store import StructureStore
+from irrepress.training.averaging import WarmedUpEMA
+from irrepress.training.checkpoints import (
+    BEST,
+    LAST,
+    AtomicCheckpointIO,
+    checkpoint_path,
+    find_checkpoint,
+    load_checkpoint,
+)
+from irrepress.training.data import TrainingData
+from irrepress.training.module import COLUMNS, STATE_KEY, Row, TrainingModule, is_finished
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a training run leaves.
+
+    Attributes:
+        model: the weights of the best validation (averaged, if the settings say so), in eval
+            mode, on the CPU, in the dtype it came in.
+        steps: optimizer steps taken.
+        best_valid_loss: the lowest validation loss.
+        seconds: time of training, including the time before it was resumed.
+        resumed_from: step that this call went on from; 0 if it began anew.
+    """
+
+    model: Model
+    steps: int
+    best_valid_loss: float
+    seconds: float
+    resumed_from: int
+
+
+def train(
+    family: Family,
+    model: Model,
+    store: StructureStore,
+    settings: Training,
+    *,
+    seed: int,
+    device: str,
+    work_dir: Path,
+    metrics_csv: Path,
+    teacher: StructureStore | None = None,
+    label_fraction: float = 1.0,
+) -> TrainingResult:
+    """Train a model on the train split; keep the weights that are best on the valid split.
+
+    A call that was killed goes on from its last validation when it is made again with the same
+    arguments; the batches, the averaged weights and the learning rate are then those of an
+    uninterrupted run.
+
+    Args:
+        family: the model's family.
+        model: the model to begin with; it is not changed.
+        store: structures with labels.
+        settings: the training's settings.
+        seed: seed of the order of the structures.
+        device: as in the config.
+        work_dir: holds the checkpoints; the caller removes it after success.
+        metrics_csv: written when training is over: one row per validation, with the columns
+            of `irrepress.training.module.COLUMNS`.
+        teacher: the same structures, in the same order and with the same splits, labelled by
+            the parent.
+        label_fraction: weight of the store's own labels in the loss; the rest is the teacher's.
+
+    Raises:
+        UserError: an empty split, elements that the model does not know, a teacher of other
+            structures, a precision that the device lacks, missing labels, or a loss that is
+            not a number.
+    """
+    work_dir = Path(work_dir)
+    target = resolve_device(device)
+    precision = _precision(settings.precision, target)
+    _check(model, store, teacher, label_fraction)
+    if label_fraction == 1:
+        teacher = None  # it would be read for nothing
+
+    seed_everything(seed, workers=True, verbose=False)
+    fingerprint = _fingerprint(model, store, settings, seed, teacher, label_fraction)
+    dtype = model.dtype
+    model = deepcopy(model).to(torch.float64 if settings.precision == "64" else dtype)
+    module = TrainingModule(
+        family,
+        model.train(),
+        settings,
+        label_fraction=label_fraction,
+        train_structures=len(store.splits["train"]),
+    )
+    module.fingerprint = fingerprint
+    data = TrainingData(family, model, store, settings, seed, teacher)
+
+    found = find_checkpoint(work_dir, fingerprint)
+    checkpoint, rows = found if found else (None, [])
+    resumed_from = int(rows[-1]["step"]) if rows else 0
+    if resumed_from:
+        logger.info("%s: training goes on from step %d", work_dir, resumed_from)
+    if not is_finished(rows, settings):
+        with _quiet():
+            trainer = Trainer(
+                accelerator="gpu" if target.type == "cuda" else "cpu",
+                devices=[target.index or 0] if target.type == "cuda" else 1,
+                precision=precision,
+                max_steps=settings.steps,
+                max_epochs=-1,  # an epoch is what lies between two validations
+                gradient_clip_val=settings.clip,
+                callbacks=_callbacks(settings, work_dir),
+                # Lightning would take a SLURM job's own task count for its world size.
+                plugins=[AtomicCheckpointIO(), LightningEnvironment()],
+                use_distributed_sampler=False,
+                inference_mode=False,  # forces are gradients, in validation too
+                num_sanity_val_steps=0,
+                logger=False,
+                enable_model_summary=False,
+                enable_progress_bar=Console(stderr=True).is_terminal,
+                default_root_dir=work_dir,
+            )
+            _fit(trainer, module, data, checkpoint)
+        rows = module.rows
+
+    best = load_checkpoint(checkpoint_path(work_dir, BEST))
+    module.load_state_dict(best["state_dict"])
+    _write_csv(metrics_csv, rows)
+    return TrainingResult(
+        model=model.to("cpu", dtype).eval(),
+        steps=int(rows[-1]["step"]),
+        best_valid_loss=best[STATE_KEY]["rows"][-1]["valid_loss"],
+        seconds=rows[-1]["seconds"],
+        resumed_from=resumed_from,
+    )
+
+
+def _check(
+    model: Model, store: StructureStore, teacher: StructureStore | None, label_fraction: float
+) -> None:
+    """Refuse what cannot work before any time is spent."""
+    for name in ("train", "valid"):
+        if len(store.splits[name]) == 0:
+            raise UserError(
+                f"{store.path}: the {name} split is empty; give it a share in the dataset's split "
+                "or add structures"
+            )
+    if unknown := sorted(set(store.elements) - set(model.elements)):
+        names = ", ".join(chemical_symbols[number] for number in unknown)
+        raise UserError(
+            f"{store.path}: the model does not know the elements {names}; remove the structures "
+            "that hold them or take another model"
+        )
+    if teacher is None:
+        if label_fraction != 1:
+            raise UserError(
+                f"label_fraction is {label_fraction:g}, but there is no teacher to weigh the rest"
+            )
+        return
+    same = len(teacher) == len(store) and np.array_equal(teacher.num_atoms, store.num_atoms)
+    if not same or any(
+        not np.array_equal(teacher.splits[name], store.splits[name]) for name in ("train", "valid")
+    ):
+        raise UserError(
+            f"{teacher.path}: not the same structures and splits as {store.path}; label the "
+            "dataset by the parent anew"
+        )
+
+
+def _precision(name: str, device: torch.device) -> Any:
+    """Return Lightning's name of a precision.
+
+    Raises:
+        UserError: the device lacks it.
+    """
+    if name in ("32", "64"):
+        return "32-true"  # float64 is the model's own dtype; Lightning need not convert
+    if device.type == "cpu" and name == "16-mixed":
+        logger.warning("precision 16-mixed is not available on the CPU; 32 is used instead")
+        return "32-true"
+    if (
+        device.type == "cuda"
+        and name == "bf16-mixed"
+        and not torch.cuda.is_bf16_supported(including_emulation=False)
+    ):
+        raise UserError(f"precision: {torch.cuda.get_device_name(device)} lacks bf16; set 32")
+    return name
+
+
+def _callbacks(settings: Training, work_dir: Path) -> list[Callback]:
+    """EMA, and two checkpoints: `BEST` is written before `LAST`, which may then rely on it."""
+    # One callback with save_last=True would write last.ckpt only when there is a new best.
+    common = {
+        "dirpath": work_dir,
+        "save_top_k": 1,
+        "enable_version_counter": False,
+        "save_on_train_epoch_end": True,
+    }
+    callbacks: list[Callback] = [
+        ModelCheckpoint(filename=BEST, monitor="valid_loss", mode="min", **common),
+        ModelCheckpoint(filename=LAST, **common),
+    ]
+    if settings.ema > 0:
+        callbacks.append(WarmedUpEMA(settings.ema))
+    return callbacks
+
+
+def _fit(
+    trainer: Trainer, module: TrainingModule, data: TrainingData, checkpoint: Path | None
+) -> None:
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    except torch.cuda.OutOfMemoryError as error:
+        raise UserError(
+            f"training: the GPU's memory is full ({error}); lower batch_size"
+        ) from error
+
+
+def _fingerprint(
+    model: Model,
+    store: StructureStore,
+    settings: Training,
+    seed: int,
+    teacher: StructureStore | None,
+    label_fraction: float,
+) -> str:
+    """Identify a run, so that checkpoints of another one are not taken for its own."""
+    description = {
+        "settings": settings.model_dump(mode="json", exclude={"workers"}),
+        "seed": seed,
+        "label_fraction": label_fraction,
+        "labels": [dataclasses.asdict(s.info) for s in (store, teacher) if s is not None],
+    }
+    digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
+    for name in ("train", "valid"):
+        digest.update(np.ascontiguousarray(store.splits[name], dtype=np.int64).tobytes())
+    for name, tensor in model.state_dict().items():
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(
+            tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+        )
+    return digest.hexdigest()
+
+
+def _write_csv(path: Path, rows: list[Row]) -> None:
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Lightning's banners, tips and advice out of the log."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [each.level for each in loggers]
+    try:
+        for each in loggers:
+            each.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"lightning\.")
+            yield
+    finally:
+        for each, level in zip(loggers, levels, strict=True):
+            each.setLevel(level)
