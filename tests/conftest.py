@@ -29,3 +29,63 @@ def shared_data() -> Path:
     if not data.is_dir():
         pytest.skip(f"real datasets are not at {data}; set IRREPRESS_SHARED")
     return data
+
+
+@pytest.fixture(scope="session")
+def sevennet():
+    """The adapter of SevenNet."""
+    pytest.importorskip("sevenn", reason="SevenNet is not installed in this environment")
+    from irrepress.families import get_family
+
+    return get_family("sevennet")
+
+
+@pytest.fixture(scope="session")
+def small_sevennet(sevennet):
+    """SevenNet-0's real weights narrowed to 16x0e+8x1e+4x2e: quick, and with every order.
+
+    Tests that change it must work on a deep copy.
+    """
+    import numpy as np
+
+    from irrepress.config import Explicit
+    from irrepress.pruning.budget import plan_for_irreps
+
+    parent = sevennet.load("7net-0")
+    groups = sevennet.groups(parent)
+    scores = {g.name: np.zeros(g.channels) for g in groups}
+    irreps = ["16x0e", *["16x0e+8x1e+4x2e"] * 4, "16x0e"]
+    plan = plan_for_irreps(groups, scores, Explicit(irreps=irreps, filter_lmax=2))
+    return sevennet.narrow(parent, plan)
+
+
+@pytest.fixture(scope="session")
+def structures():
+    """A crystal, a salt and a molecule, rattled; with labels that no model would give."""
+    from ase.build import bulk, molecule
+
+    from irrepress.structures.structure import Structure
+
+    silicon = bulk("Si", cubic=True)
+    salt = bulk("NaCl", "rocksalt", a=5.64, cubic=True)
+    ethanol = molecule("CH3CH2OH")
+    result = []
+    for seed, atoms in enumerate([silicon, salt, ethanol]):
+        atoms.rattle(0.1, seed=seed)
+        structure = Structure.unlabelled(atoms, group=atoms.get_chemical_formula())
+        result.append(_with_labels(structure, seed))
+    return result
+
+
+def _with_labels(structure, seed):
+    from dataclasses import replace
+
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    return replace(
+        structure,
+        energy=-5.0 * len(structure) + rng.normal(),
+        forces=rng.normal(size=(len(structure), 3)),
+        stress=rng.normal(size=6) * 0.01 if structure.pbc.all() else np.full(6, np.nan),
+    )

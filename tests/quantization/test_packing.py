@@ -1,0 +1,78 @@
+import copy
+
+import pytest
+import torch
+
+from irrepress.errors import UserError
+from irrepress.quantization.packing import pack, unpack
+
+
+@pytest.mark.parametrize(("bits", "smaller"), [(8, 3.0), (4, 4.0)])
+def test_a_packed_model_is_smaller_and_comes_back(
+    sevennet, small_sevennet, structures, tmp_path, bits, smaller
+):
+    path, native = tmp_path / "packed.pt", tmp_path / "model.pt"
+    sevennet.save(small_sevennet, native)
+    pack(sevennet, small_sevennet, path, bits=bits)
+    raw = 4 * small_sevennet.parameter_count()
+    # Against the bare weights: the native file holds constants of the network as well.
+    overhead = 40_000
+    assert path.stat().st_size < raw / smaller + overhead
+    assert path.stat().st_size < native.stat().st_size
+
+    back = unpack(sevennet, path)
+    assert back.modal == small_sevennet.modal
+    batch = sevennet.batch(small_sevennet, structures)
+    exact, rounded = (sevennet.predict(m, batch) for m in (small_sevennet, back))
+    change = (rounded.forces - exact.forces).abs().mean() / exact.forces.abs().mean()
+    assert 0 < change < (0.05 if bits == 8 else 0.6)
+
+
+def test_every_quantized_weight_is_within_half_a_step(sevennet, small_sevennet, tmp_path):
+    pack(sevennet, small_sevennet, tmp_path / "packed.pt")
+    back = dict(unpack(sevennet, tmp_path / "packed.pt").network.named_parameters())
+    for name, parameter in small_sevennet.network.named_parameters():
+        largest = parameter.abs().max()
+        assert (back[name] - parameter).abs().max() <= largest / 127 / 2 * 1.001, name
+
+
+def test_packing_twice_changes_nothing_more(sevennet, small_sevennet, tmp_path):
+    pack(sevennet, small_sevennet, tmp_path / "one.pt")
+    once = unpack(sevennet, tmp_path / "one.pt")
+    pack(sevennet, once, tmp_path / "two.pt")
+    twice = unpack(sevennet, tmp_path / "two.pt")
+    for (name, a), b in zip(
+        once.network.named_parameters(), twice.network.parameters(), strict=True
+    ):
+        torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-8, msg=name)
+
+
+def test_a_packed_file_runs_no_code(sevennet, small_sevennet, tmp_path):
+    path = tmp_path / "packed.pt"
+    pack(sevennet, small_sevennet, path)
+    content = torch.load(path, weights_only=True)
+    assert content["format"] == "irrepress-packed"
+
+
+def test_a_truncated_file_is_one_clear_message(sevennet, small_sevennet, tmp_path):
+    path = tmp_path / "packed.pt"
+    pack(sevennet, small_sevennet, path)
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(UserError, match=r"packed\.pt: not a packed model, or cut off"):
+        unpack(sevennet, path)
+
+
+def test_a_native_model_is_not_a_packed_one(sevennet, small_sevennet, tmp_path):
+    path = tmp_path / "model.pt"
+    torch.save({"weights": torch.zeros(3)}, path)
+    with pytest.raises(UserError, match="not a packed model of irrepress"):
+        unpack(sevennet, path)
+
+
+def test_weights_that_are_nan_are_refused(sevennet, small_sevennet, tmp_path):
+    broken = copy.deepcopy(small_sevennet)
+    with torch.no_grad():
+        next(p for n, p in broken.network.named_parameters() if "linear" in n).fill_(float("nan"))
+    with pytest.raises(UserError, match="NaN or infinite"):
+        pack(sevennet, broken, tmp_path / "packed.pt")
+    assert not (tmp_path / "packed.pt").exists()

@@ -1,0 +1,79 @@
+import json
+from pathlib import Path
+
+import ase.io
+import pytest
+from typer.testing import CliRunner
+
+from irrepress.cli import app
+
+
+@pytest.fixture(scope="module")
+def run():
+    runner = CliRunner()
+    return lambda *arguments: runner.invoke(app, [str(a) for a in arguments])
+
+
+@pytest.fixture(scope="module")
+def saved(sevennet, small_sevennet, tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "model.pt"
+    sevennet.save(small_sevennet, path)
+    return path
+
+
+@pytest.fixture
+def extxyz(structures, tmp_path):
+    path = tmp_path / "own.extxyz"
+    ase.io.write(path, [s.to_atoms() for s in structures])
+    return path
+
+
+def test_inspect_shows_the_model(run, saved, small_sevennet):
+    result = run("inspect", saved)
+    assert result.exit_code == 0, result.output
+    assert "16x0e+8x1e+4x2e" in result.output
+    assert "features.2.1e" in result.output
+    content = json.loads(run("inspect", saved, "--json").output)
+    assert content["parameters"] == small_sevennet.parameter_count()
+    assert content["family"] == "sevennet"
+
+
+def test_evaluate_gives_errors_with_units(run, saved, extxyz):
+    result = run("evaluate", saved, extxyz, "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    assert "meV/atom" in result.output
+    errors = json.loads(run("evaluate", saved, extxyz, "--json").output)["errors"]
+    assert errors["forces_mae"] > 0
+    assert errors["energy_rmse"] >= errors["energy_mae"]
+
+
+def test_validate_lists_what_a_config_computes(run):
+    result = run("validate", Path(__file__).parents[1] / "config" / "quickstart.yaml")
+    assert result.exit_code == 0, result.output
+    assert "taylor-0.50" in result.output
+
+
+def test_card_prints_the_card_beside_a_model(run, saved):
+    (saved.parent / "card.json").write_text('{"schema_version": 1, "name": "x"}')
+    try:
+        assert json.loads(run("card", saved).output)["name"] == "x"
+    finally:
+        (saved.parent / "card.json").unlink()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("inspect", "absent.pt"), "absent.pt"),
+        (("inspect", "7net-0", "--family", "sevenet"), "did you mean 'sevennet'"),
+        (("evaluate", "7net-0", "absent.extxyz"), "absent.extxyz"),
+        (("validate", "absent.yaml"), "absent.yaml: cannot be read"),
+        (("card", "absent.pt"), "card.json: cannot be read"),
+    ],
+)
+def test_a_mistake_is_one_message_without_traceback(run, arguments, message):
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert message in result.output
+    assert "Traceback" not in result.output
+    assert result.exception is None or isinstance(result.exception, SystemExit)

@@ -1,0 +1,116 @@
+import copy
+
+import pytest
+import yaml
+
+from irrepress.config import Config, load_config, parse_config
+from irrepress.errors import UserError
+
+MINIMAL = {
+    "name": "study",
+    "datasets": {
+        "foundation": {
+            "source": "generated",
+            "systems": ["crystals"],
+            "labels": {"family": "sevennet", "checkpoint": "7net-l3i5"},
+        },
+        "own": {"source": "files", "paths": ["own.extxyz"]},
+    },
+    "models": {"sevennet-0": {"family": "sevennet", "checkpoint": "7net-0"}},
+    "scoring": {"dataset": "foundation"},
+    "evaluation": {"dataset": "foundation"},
+}
+
+
+def changed(path, value):
+    content = copy.deepcopy(MINIMAL)
+    *parents, last = path.split(".")
+    node = content
+    for key in parents:
+        node = node.setdefault(key, {})
+    node[last] = value
+    return content
+
+
+def test_a_minimal_config_gets_its_defaults():
+    config = parse_config(MINIMAL)
+    assert isinstance(config, Config)
+    assert config.stages() == ["pruned"]
+    assert config.datasets["foundation"].split.train == 0.7
+
+
+def test_the_plans_are_criteria_by_budgets_by_axes():
+    config = parse_config(
+        changed(
+            "sweep",
+            {
+                "criteria": ["taylor"],
+                "budgets": [0.5],
+                "explicit": {"tiny": {"irreps": "16x0e"}},
+            },
+        )
+    )
+    plans = config.plans()
+    assert list(plans) == ["taylor-0.50", "taylor-0.50-channels", "taylor-tiny"]
+    assert plans["taylor-0.50-channels"]["axes"] == "channels"
+    assert plans["taylor-tiny"]["explicit"].irreps == "16x0e"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "parts"),
+    [
+        ("scorign", {}, ["scorign: unknown key", "did you mean 'scoring'"]),
+        ("scoring.batchsize", 3, ["scoring.batchsize", "did you mean 'batch_size'"]),
+        (
+            "datasets.foundation.sytems",
+            [],
+            ["datasets.foundation.sytems: unknown key", "did you mean 'systems'"],
+        ),
+        ("sweep.criteria", ["tailor"], ["unknown value 'tailor'", "did you mean 'taylor'"]),
+        ("sweep.budgets", [-0.5], ["sweep.budgets.0", "greater than 0", "-0.5"]),
+        ("sweep.budgets", [1.5], ["sweep.budgets.0", "less than 1", "1.5"]),
+        ("sweep.budgets", [0.5, 0.501], ["same to two decimals"]),
+        ("scoring.dataset", "foundatoin", ["no dataset 'foundatoin'", "'foundation'"]),
+        ("train_plans", ["taylor-0.51"], ["no plan 'taylor-0.51'", "taylor-0.50"]),
+        ("datasets.own.split", {"train": 0.9}, ["must be 1", "1.2"]),
+        ("recovery", {"steps": 10}, ["recovery.dataset", "name the dataset"]),
+        ("downstream", {"stage": "recovered"}, ["'recovered' is not computed"]),
+        ("quantization", {"stages": ["distilled"]}, ["'distilled' is not computed"]),
+        ("models.sevennet-0.sha256", "abc", ["models.sevennet-0.sha256", "abc"]),
+        ("device", "gpu", ["device", "gpu"]),
+        ("models.bad name", {"family": "sevennet", "checkpoint": "x"}, ["bad name"]),
+    ],
+)
+def test_a_mistake_is_one_line_with_key_value_and_mend(path, value, parts):
+    with pytest.raises(UserError) as caught:
+        parse_config(changed(path, value), "my.yaml")
+    message = str(caught.value)
+    assert message.startswith("my.yaml: ")
+    for part in parts:
+        assert part in message
+    assert len(message.splitlines()) == 1
+
+
+def test_all_mistakes_are_told_at_once():
+    content = changed("scoring.structures", 0)
+    content["nmae"] = content.pop("name")
+    with pytest.raises(UserError) as caught:
+        parse_config(content, "my.yaml")
+    assert len(str(caught.value).splitlines()) == 3
+
+
+def test_files_that_are_no_config(tmp_path):
+    with pytest.raises(UserError, match=r"absent\.yaml: cannot be read"):
+        load_config(tmp_path / "absent.yaml")
+    (tmp_path / "bad.yaml").write_text("a: [1, 2")
+    with pytest.raises(UserError, match=r"bad\.yaml: not a YAML file"):
+        load_config(tmp_path / "bad.yaml")
+    (tmp_path / "list.yaml").write_text("- 1")
+    with pytest.raises(UserError, match=r"list\.yaml: the file must hold keys"):
+        load_config(tmp_path / "list.yaml")
+
+
+def test_a_config_survives_yaml(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(MINIMAL))
+    assert load_config(path) == parse_config(MINIMAL)

@@ -1,0 +1,52 @@
+import json
+import os
+import stat
+
+import pytest
+
+from irrepress.errors import UserError
+from irrepress.files import atomic_path, read_json, sha256, write_json
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "result.txt"
+    path.write_text("old")
+    with pytest.raises(ZeroDivisionError), atomic_path(path) as temporary:
+        temporary.write_text("half")
+        _ = 1 / 0
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["result.txt"]
+
+
+def test_success_replaces_the_file_with_ordinary_permissions(tmp_path):
+    path = tmp_path / "deep" / "result.txt"
+    with atomic_path(path) as temporary:
+        temporary.write_text("new")
+    assert path.read_text() == "new"
+    plain = tmp_path / "plain"
+    plain.write_text("")
+    assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(plain.stat().st_mode)
+
+
+def test_a_place_that_cannot_be_written_is_a_clear_message(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be written"), atomic_path(tmp_path / "file" / "x"):
+        pass
+
+
+def test_nan_becomes_null(tmp_path):
+    write_json(tmp_path / "a.json", {"x": float("nan"), "y": [1, float("nan")]})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"x": None, "y": [1, None]}
+
+
+def test_bad_json_names_the_file(tmp_path):
+    (tmp_path / "a.json").write_text("{")
+    with pytest.raises(UserError, match=r"a\.json: not a JSON file"):
+        read_json(tmp_path / "a.json")
+    with pytest.raises(UserError, match=r"b\.json: cannot be read"):
+        read_json(tmp_path / "b.json")
+
+
+def test_sha256_of_a_known_content(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    assert sha256(tmp_path / "a").startswith("ba7816bf8f01cfea414140de5dae2223")
