@@ -108,7 +108,7 @@ class TrainingModule(LightningModule):
             loss = 0 * prediction.energy.sum()
         if not torch.isfinite(loss):
             raise UserError(
-                f"training: the loss is {float(loss)} at step {self.global_step + 1}; lower "
+                f"training: the loss is {loss.item()} at step {self.global_step + 1}; lower "
                 f"learning_rate (now {self.settings.learning_rate:g}) or look for wrong labels"
             )
         self._train.add(comparisons, loss)

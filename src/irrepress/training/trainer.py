@@ -38,6 +38,7 @@ from irrepress.training.checkpoints import (
 )
 from irrepress.training.data import TrainingData
 from irrepress.training.module import COLUMNS, STATE_KEY, Row, TrainingModule, is_finished
+from irrepress.training.progress import TrainingProgress
 
 logger = logging.getLogger(__name__)
 
@@ -143,7 +144,7 @@ def train(
                 num_sanity_val_steps=0,
                 logger=False,
                 enable_model_summary=False,
-                enable_progress_bar=Console(stderr=True).is_terminal,
+                enable_progress_bar=False,
                 default_root_dir=work_dir,
             )
             _fit(trainer, module, data, checkpoint)
@@ -214,7 +215,7 @@ def _precision(name: str, device: torch.device) -> Any:
 
 
 def _callbacks(settings: Training, work_dir: Path) -> list[Callback]:
-    """EMA, and two checkpoints: `BEST` is written before `LAST`, which may then rely on it."""
+    """Checkpoints (`BEST` is written before `LAST`, which relies on it), EMA, progress bar."""
     # One callback with save_last=True would write last.ckpt only when there is a new best.
     common = {
         "dirpath": work_dir,
@@ -228,6 +229,8 @@ def _callbacks(settings: Training, work_dir: Path) -> list[Callback]:
     ]
     if settings.ema > 0:
         callbacks.append(WarmedUpEMA(settings.ema))
+    if Console(stderr=True).is_terminal:
+        callbacks.append(TrainingProgress(settings.steps))
     return callbacks
 
 
