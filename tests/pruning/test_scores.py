@@ -131,7 +131,7 @@ def test_one_seed_gives_one_result(sevennet, small_sevennet, structures):
 
 def test_labels_of_the_model_itself_are_no_basis_for_taylor(sevennet, small_sevennet, structures):
     own = list(label(sevennet, small_sevennet, structures, device="cpu"))
-    with pytest.raises(UserError, match="taylor.*use 'fisher'"):
+    with pytest.raises(UserError, match=r"taylor.*use 'fisher'"):
         compute_scores(sevennet, small_sevennet, own, criteria=["taylor"], device="cpu")
 
 
