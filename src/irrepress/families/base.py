@@ -155,6 +155,14 @@ class Family(ABC):
     name: ClassVar[str]
 
     @abstractmethod
+    def resolve(self, source: str | Path) -> Path:
+        """Return the file of a checkpoint given by the family's keyword or by its path.
+
+        Raises:
+            UserError: no such keyword or file, or its download failed.
+        """
+
+    @abstractmethod
     def load(
         self, source: str | Path, *, modal: str | None = None, dtype: torch.dtype = torch.float32
     ) -> Model:
