@@ -1,0 +1,53 @@
+from copy import deepcopy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from irrepress.errors import UserError
+from irrepress.training.energies import fit_energy_shifts
+
+SILICON, HYDROGEN, OXYGEN = 14, 1, 8
+
+
+@pytest.fixture
+def shifted(labelled, make_store):
+    """Labels that are the parent's plus a constant per element."""
+    constant = {SILICON: 2.0, HYDROGEN: -1.0, OXYGEN: 0.5}
+    return make_store(
+        [replace(s, energy=s.energy + sum(constant[z] for z in s.numbers)) for s in labelled]
+    )
+
+
+def test_recovers_constants_as_far_as_the_compositions_tell(sevennet, shifted):
+    model = sevennet.load("7net-0")
+    shifts = fit_energy_shifts(sevennet, model, shifted, device="cpu")
+    assert set(shifts) == {SILICON, HYDROGEN, OXYGEN}
+    assert shifts[SILICON] == pytest.approx(2.0, abs=1e-4)
+    # Water alone does not tell H from O: only 2 H + O is known, the smallest shifts are taken.
+    assert shifts[HYDROGEN] == pytest.approx(2 * -1.5 / 5, abs=1e-4)
+    assert shifts[OXYGEN] == pytest.approx(-1.5 / 5, abs=1e-4)
+
+    sevennet.shift_energies(model, shifts)
+    again = fit_energy_shifts(sevennet, model, shifted, device="cpu")
+    assert max(map(abs, again.values())) < 1e-4
+
+
+def test_leaves_the_model_as_it_was(sevennet, small_sevennet, shifted):
+    model = deepcopy(small_sevennet)
+    fit_energy_shifts(sevennet, model, shifted, device="cpu")
+    for name, value in small_sevennet.state_dict().items():
+        assert np.array_equal(model.state_dict()[name], value)
+
+
+def test_structures_without_energy_take_no_part(sevennet, small_sevennet, labelled, make_store):
+    model = deepcopy(small_sevennet)
+    holes = [replace(s, energy=np.nan) if len(s) == 3 else s for s in labelled]
+    shifts = fit_energy_shifts(sevennet, model, make_store(holes), device="cpu")
+    assert set(shifts) == {SILICON}
+
+
+def test_no_energies_at_all(sevennet, small_sevennet, labelled, make_store):
+    store = make_store([replace(s, energy=np.nan) for s in labelled])
+    with pytest.raises(UserError, match="no energies"):
+        fit_energy_shifts(sevennet, deepcopy(small_sevennet), store, device="cpu")

@@ -1,0 +1,126 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from ase.build import bulk
+
+from irrepress.config import LossWeights
+from irrepress.families.base import Prediction
+from irrepress.structures.structure import Structure
+from irrepress.training.losses import Comparison, Labels, compare
+
+DELTA = 0.1
+
+
+@pytest.fixture
+def crystal():
+    """Two atoms: energy -4, forces 0, stress 0."""
+    return replace(
+        Structure.unlabelled(bulk("Si")),
+        energy=-4.0,
+        forces=np.zeros((2, 3)),
+        stress=np.zeros(6),
+    )
+
+
+@pytest.fixture
+def atom():
+    """One atom without a cell and without a label, though its stress reads 1."""
+    return replace(Structure.unlabelled(Atoms("H")), stress=np.ones(6))
+
+
+def predict(energy, forces, stress):
+    tensors = (
+        torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in (energy, forces, stress)
+    )
+    return Prediction(*tensors)
+
+
+def compare_with(structures, prediction):
+    labels = Labels.of(structures, torch.float64)
+    num_atoms = torch.tensor([len(s) for s in structures])
+    return compare(prediction, labels, num_atoms, DELTA)
+
+
+def test_values_by_hand(crystal):
+    forces = np.zeros((2, 3))
+    forces[0] = 0.05, -0.3, 0  # one component below delta, one above
+    stress = np.zeros(6)
+    stress[5] = 0.01
+    comparison = compare_with([crystal], predict([-3.6], forces, stress[None]))
+
+    # energy: 0.2 eV/atom; stress: 0.01 eV/Å^3 is 1.6021766 GPa
+    energy_loss = DELTA * (0.2 - DELTA / 2)
+    forces_loss = (0.5 * 0.05**2 + DELTA * (0.3 - DELTA / 2)) / 6
+    stress_loss = DELTA * (1.602176634 - DELTA / 2) / 6
+    weights = LossWeights(energy=1, forces=2, stress=0.5, huber_delta=DELTA)
+    expected = energy_loss + 2 * forces_loss + 0.5 * stress_loss
+    assert comparison.loss(weights).item() == pytest.approx(expected, rel=1e-7)
+    assert comparison.mean_absolute() == pytest.approx(
+        {"energy": 0.2, "forces": 0.35 / 6, "stress": 0.01 / 6}
+    )
+
+
+def test_missing_labels_take_no_part_and_send_no_gradient(crystal, atom):
+    # What is said of the unlabelled structure is absurd, and infinite for its stress.
+    forces = np.full((3, 3), 7.0)
+    stress = np.full((2, 6), np.inf)
+    stress[0] = 0.001
+    prediction = predict([-3.0, 50.0], forces, stress)
+    comparison = compare_with([crystal, atom], prediction)
+    assert comparison.counts == {"energy": 1, "forces": 6, "stress": 6}
+    assert comparison.mean_absolute() == pytest.approx(
+        {"energy": 0.5, "forces": 7.0, "stress": 0.001}
+    )
+
+    comparison.loss(LossWeights(stress=1.0)).backward()
+    for tensor in (prediction.energy, prediction.forces, prediction.stress):
+        assert torch.isfinite(tensor.grad).all()
+    assert prediction.energy.grad[0] > 0
+    assert prediction.energy.grad[1] == 0
+    assert (prediction.forces.grad[2] == 0).all()
+    assert (prediction.stress.grad[1] == 0).all()
+
+
+def test_single_missing_components_are_masked(crystal):
+    forces = crystal.forces.copy()
+    forces[1, 2] = np.nan
+    comparison = compare_with(
+        [replace(crystal, forces=forces)], predict([-4.0], np.ones((2, 3)), np.zeros((1, 6)))
+    )
+    assert comparison.counts["forces"] == 5
+    assert comparison.mean_absolute()["forces"] == pytest.approx(1.0)
+
+
+def test_stress_of_a_partly_periodic_cell_does_not_count(crystal):
+    slab = replace(crystal, pbc=np.array([True, True, False]))
+    assert Labels.of([slab], torch.float64).counts["stress"] == 0
+
+
+def test_nothing_labelled(atom):
+    comparison = compare_with([atom], predict([1.0], np.ones((1, 3)), np.ones((1, 6))))
+    assert comparison.loss(LossWeights()) is None
+    assert all(np.isnan(value) for value in comparison.mean_absolute().values())
+
+
+def test_labels_without_weight_are_no_loss(crystal):
+    comparison = compare_with([crystal], predict([1.0], np.ones((2, 3)), np.ones((1, 6))))
+    assert comparison.loss(LossWeights(energy=0, forces=0, stress=0)) is None
+
+
+def test_sums_of_batches_equal_one_batch(crystal, atom):
+    rng = np.random.default_rng(0)
+    structures = [crystal, atom, replace(crystal, stress=np.full(6, np.nan))]
+    energy, stress = rng.normal(size=3), rng.normal(size=(3, 6))
+    forces = [rng.normal(size=(len(s), 3)) for s in structures]
+    whole = compare_with(structures, predict(energy, np.concatenate(forces), stress))
+    parts = Comparison.empty()
+    for i, structure in enumerate(structures):
+        part = compare_with([structure], predict(energy[[i]], forces[i], stress[[i]]))
+        parts = parts + part
+    assert parts.counts == whole.counts
+    assert parts.mean_absolute() == pytest.approx(whole.mean_absolute())
+    weights = LossWeights(stress=1.0)
+    assert parts.loss(weights).item() == pytest.approx(whole.loss(weights).item())

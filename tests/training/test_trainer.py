@@ -1,0 +1,204 @@
+import csv
+import logging
+from copy import deepcopy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from irrepress.config import LossWeights
+from irrepress.errors import UserError
+from irrepress.training.checkpoints import load_checkpoint
+from irrepress.training.data import TrainingData
+from irrepress.training.losses import Comparison, compare
+from irrepress.training.module import COLUMNS, is_finished
+
+
+def change(settings, **values):
+    return settings.model_copy(update=values)
+
+
+def valid_loss(sevennet, model, store, settings):
+    """The validation loss, computed without the trainer."""
+    total = Comparison.empty()
+    data = TrainingData(sevennet, model, store, settings, seed=0)
+    for batch in data.val_dataloader():
+        prediction = sevennet.predict(model, batch.graph)
+        delta = settings.weights.huber_delta
+        total += compare(prediction, batch.labels, batch.graph.num_atoms, delta)
+    return float(total.loss(settings.weights))
+
+
+@pytest.mark.slow
+def test_learns(run, sevennet, small_sevennet, store, settings, tmp_path, same_weights):
+    settings = change(settings, steps=60, validate_every=20, precision="32", ema=0.99)
+    before = deepcopy(small_sevennet)
+    result = run(settings=settings)
+    assert result.steps == 60
+    assert result.best_valid_loss < 0.3 * valid_loss(sevennet, before, store, settings)
+
+    # The caller's model is left alone; the result is on the CPU, in its dtype, in eval mode.
+    assert same_weights(small_sevennet, before)
+    assert not result.model.training
+    assert result.model.dtype == before.dtype
+    assert result.model.device.type == "cpu"
+    # The weights that came back are the averaged ones that the best validation saw.
+    loss = valid_loss(sevennet, result.model, store, settings)
+    assert loss == pytest.approx(result.best_valid_loss, rel=1e-4)
+
+    with (tmp_path / "training.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[0]) == COLUMNS
+    assert [int(row["step"]) for row in rows] == [20, 40, 60]
+    assert float(rows[-1]["epoch"]) == 60 * 4 / 8
+    assert min(float(row["valid_loss"]) for row in rows) == result.best_valid_loss
+    assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])
+
+
+def test_the_last_steps_are_validated_too(run, settings):
+    result = run(settings=change(settings, steps=5, validate_every=3))
+    assert result.steps == 5
+
+
+def test_same_seed_same_weights_with_and_without_workers(run, settings, tmp_path, same_weights):
+    first = run()
+    second = run(work_dir=tmp_path / "again", settings=change(settings, workers=2))
+    other = run(work_dir=tmp_path / "other", seed=1)
+    assert same_weights(first.model, second.model)
+    assert not same_weights(first.model, other.model)
+
+
+def test_checkpoint_holds_averaged_and_current_weights(run, tmp_path):
+    run()
+    checkpoint = load_checkpoint(tmp_path / "work" / "last.ckpt")
+    averaged, current = checkpoint["state_dict"], checkpoint["current_model_state"]
+    assert any(not torch.equal(averaged[name], current[name]) for name in averaged)
+
+
+def test_without_averaging_the_current_weights_are_kept(run, settings, tmp_path):
+    run(settings=change(settings, ema=0))
+    assert "current_model_state" not in load_checkpoint(tmp_path / "work" / "last.ckpt")
+
+
+def test_nothing_is_left_where_it_was_started(run, tmp_path, monkeypatch, capfd, caplog):
+    place = tmp_path / "place"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    with caplog.at_level(logging.INFO):
+        run()
+    assert list(place.iterdir()) == []
+    assert capfd.readouterr() == ("", "")
+    assert {record.name.split(".")[0] for record in caplog.records} == {"irrepress"}
+
+
+def test_distillation_follows_the_teacher(run, settings, teacher, tmp_path, sevennet, store):
+    settings = change(settings, steps=20, validate_every=10, weights=LossWeights(huber_delta=1))
+    to_teacher = run(settings=settings, teacher=teacher, label_fraction=0.0)
+    to_labels = run(
+        settings=settings, teacher=teacher, label_fraction=1.0, work_dir=tmp_path / "labels"
+    )
+    losses = {
+        (name, target): valid_loss(sevennet, result.model.double(), data, settings)
+        for name, result in (("teacher", to_teacher), ("labels", to_labels))
+        for target, data in (("teacher", teacher), ("labels", store))
+    }
+    assert losses["teacher", "teacher"] == pytest.approx(to_teacher.best_valid_loss, rel=1e-3)
+    assert losses["teacher", "teacher"] < losses["labels", "teacher"]
+    assert losses["labels", "labels"] < losses["teacher", "labels"]
+
+    both = run(settings=settings, teacher=teacher, label_fraction=0.25, work_dir=tmp_path / "both")
+    expected = 0.25 * valid_loss(sevennet, both.model.double(), store, settings)
+    expected += 0.75 * valid_loss(sevennet, both.model, teacher, settings)
+    assert both.best_valid_loss == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_teacher_of_other_structures_is_refused(run, make_store, labelled):
+    with pytest.raises(UserError, match="not the same structures"):
+        run(teacher=make_store(labelled[:-1]), label_fraction=0.0)
+
+
+def test_part_of_the_loss_needs_a_teacher(run):
+    with pytest.raises(UserError, match="no teacher"):
+        run(label_fraction=0.5)
+
+
+@pytest.mark.parametrize(("train", "valid", "name"), [(1.0, 0.0, "valid"), (0.0, 1.0, "train")])
+def test_an_empty_split_is_refused(run, make_store, labelled, train, valid, name):
+    with pytest.raises(UserError, match=f"the {name} split is empty"):
+        run(store=make_store(labelled, train=train, valid=valid))
+
+
+def test_unknown_elements_are_refused_by_name(run, sevennet, small_sevennet, tmp_path):
+    model = sevennet.restrict_elements(small_sevennet, [1, 8])
+    with pytest.raises(UserError, match=r"does not know the elements Si;"):
+        run(model=model)
+    assert not (tmp_path / "work").exists()
+
+
+def test_missing_labels_are_told(run, make_store, labelled):
+    bare = [replace(s, energy=np.nan, forces=np.full((len(s), 3), np.nan)) for s in labelled]
+    bare = [replace(s, stress=np.full(6, np.nan)) for s in bare]
+    with pytest.raises(UserError, match="no structure of the train split has a label"):
+        run(store=make_store(bare))
+
+
+def test_batches_without_labels_do_no_harm(run, settings, make_store, labelled):
+    some = [
+        s if i % 5 == 0 else replace(s, energy=np.nan, forces=np.full((len(s), 3), np.nan))
+        for i, s in enumerate(labelled)
+    ]
+    weights = LossWeights(stress=0)
+    result = run(store=make_store(some), settings=change(settings, batch_size=1, weights=weights))
+    assert np.isfinite(result.best_valid_loss)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_loss_that_explodes_names_the_step_and_the_mend(run, settings, workers):
+    settings = change(settings, learning_rate=1e30, warmup=0.0, workers=workers)
+    with pytest.raises(UserError, match=r"at step 2; lower learning_rate \(now 1e\+30\)"):
+        run(settings=settings)
+
+
+def test_stops_when_patience_is_exhausted(run, settings):
+    # The rate is far too high: validation gets worse from the first one on.
+    settings = change(settings, steps=40, validate_every=1, patience=2, learning_rate=0.3)
+    result = run(settings=settings)
+    assert 3 <= result.steps < 40
+
+
+def test_finished():
+    def rows(*losses):
+        return [{"step": i + 1, "valid_loss": loss} for i, loss in enumerate(losses)]
+
+    class Settings:
+        steps = 9
+        patience = 2
+
+    assert not is_finished([], Settings)
+    assert not is_finished(rows(3, 2, 1), Settings)
+    assert not is_finished(rows(1, 2), Settings)
+    assert is_finished(rows(1, 2, 1), Settings)  # equal is no improvement
+    assert not is_finished(rows(1, 2, 0.5, 1), Settings)
+    assert is_finished(rows(*range(9, 0, -1)), Settings)
+
+
+def test_half_precision_falls_back_on_the_cpu(run, settings, caplog):
+    result = run(settings=change(settings, precision="16-mixed", steps=2))
+    assert "16-mixed is not available on the CPU" in caplog.text
+    assert np.isfinite(result.best_valid_loss)
+
+
+def test_bf16_trains_on_the_cpu(run, settings):
+    result = run(settings=change(settings, precision="bf16-mixed", steps=2))
+    assert np.isfinite(result.best_valid_loss)
+    assert result.model.dtype == torch.float32
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("precision", ["32", "64", "16-mixed", "bf16-mixed"])
+def test_trains_on_cuda(run, settings, precision):
+    settings = change(settings, precision=precision, workers=2)
+    result = run(settings=settings, device="cuda:0")
+    assert np.isfinite(result.best_valid_loss)
+    assert result.model.device.type == "cpu"
