@@ -1,0 +1,1 @@
+"""SevenNet (sevenn 0.13): NequIP-like message passing with linear self-connections."""

@@ -1,0 +1,145 @@
+"""What a SevenNet network is made of: irreps per layer, filter orders, convolution paths."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from e3nn.o3 import Irrep, Irreps
+from sevenn.nn.convolution import IrrepsConvolution
+
+from irrepress.errors import UserError
+
+EMBEDDING = "onehot_to_feature_x"
+EDGES = "edge_embedding"
+RESCALE = "rescale_atomic_energy"
+HIDDEN = "reduce_input_to_hidden"
+ENERGY = "reduce_hidden_to_energy"
+MLP_READOUT = "readout_FCN"
+ONE_HOT = "onehot_idx_to_onehot"
+
+
+@dataclass(frozen=True)
+class Path:
+    """One path of a convolution's tensor product, features ⊗ filter -> messages.
+
+    Attributes:
+        source: irrep of the features.
+        filter: irrep of the spherical harmonics.
+        target: irrep of the messages.
+        channels: number of channels, which is its number of radial weights per edge.
+        offset: its first column among the radial weights.
+    """
+
+    source: str
+    filter: str
+    target: str
+    channels: int
+    offset: int
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Irreps of a network.
+
+    Attributes:
+        features: for each layer t = 0 ... L, irrep -> number of channels of the features that
+            enter layer t; the last entry enters the readout.
+        filter: irreps of the spherical harmonics, from order 0 upwards.
+        mlp_readout: whether the readout is an MLP instead of two linear maps.
+    """
+
+    features: tuple[dict[str, int], ...]
+    filter: tuple[str, ...]
+    mlp_readout: bool
+
+    @property
+    def layers(self) -> int:
+        """Number of interaction layers."""
+        return len(self.features) - 1
+
+
+def order(irrep: str) -> int:
+    """Return l of an irrep such as ``2e``."""
+    return int(irrep[:-1])
+
+
+def products(first: str, second: str) -> Iterator[str]:
+    """Yield the irreps that the product of two irreps contains."""
+    for irrep in Irrep(first) * Irrep(second):
+        yield str(irrep)
+
+
+def gate_irrep(features: Mapping[str, int]) -> str:
+    """Return the irrep of the scalars that gate the features of l > 0."""
+    return "0e" if features.get("0e") else "0o"
+
+
+def gate_inputs(features: Mapping[str, int]) -> dict[str, int]:
+    """Return irrep -> channels of what enters the gate that puts ``features`` out.
+
+    The gating scalars come after the scalars of the same parity.
+    """
+    inputs = {irrep: channels for irrep, channels in features.items() if channels}
+    gating = sum(channels for irrep, channels in inputs.items() if order(irrep) > 0)
+    if gating:
+        key = gate_irrep(features)
+        inputs[key] = inputs.get(key, 0) + gating
+    return inputs
+
+
+def read_architecture(network: torch.nn.Module) -> Architecture:
+    """Read the irreps from a network.
+
+    Raises:
+        UserError: the network has parts that cannot be narrowed.
+    """
+    modules = network._modules
+    features = [_as_dict(modules[EMBEDDING].irreps_out)]
+    while (gate := modules.get(f"{len(features) - 1}_equivariant_gate")) is not None:
+        features.append(_as_dict(gate.gate.irreps_scalars + gate.gate.irreps_gated))
+    for t, irreps in enumerate(features[:-1]):
+        if _as_dict(modules[f"{t}_self_interaction_1"].irreps_out) != irreps:
+            raise UserError(
+                f"SevenNet checkpoint: irreps {irreps} of layer {t} are not ordered scalars "
+                "first; irrepress supports only this order"
+            )
+    for name, module in network.named_modules():
+        if getattr(module, "bias_numel", 0):
+            raise UserError(
+                f"SevenNet checkpoint: {name} has biases (use_bias_in_linear: True), irrepress "
+                "supports only models without"
+            )
+    return Architecture(
+        features=tuple(features),
+        filter=tuple(str(irrep) for _, irrep in modules[EDGES].spherical.irreps_out),
+        mlp_readout=MLP_READOUT in modules,
+    )
+
+
+def read_paths(convolution: IrrepsConvolution) -> list[Path]:
+    """Return the paths of a convolution in the order of its radial weights."""
+    given = convolution.convolution_kwargs
+    paths, offset = [], 0
+    for i_source, i_filter, i_target, *_ in given["instructions"]:
+        source, target = given["irreps_in1"][i_source], given["irreps_out"][i_target]
+        paths.append(
+            Path(
+                source=str(source.ir),
+                filter=str(given["irreps_in2"][i_filter].ir),
+                target=str(target.ir),
+                channels=source.mul,
+                offset=offset,
+            )
+        )
+        offset += source.mul
+    return paths
+
+
+def _as_dict(irreps: Irreps) -> dict[str, int]:
+    channels = {str(irrep): mul for mul, irrep in irreps}
+    if len(channels) != len(irreps):
+        raise UserError(
+            f"SevenNet checkpoint: irreps {irreps} name an irrep twice; irrepress supports only "
+            "models that name each irrep of a layer once"
+        )
+    return channels

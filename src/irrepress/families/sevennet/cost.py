@@ -1,0 +1,231 @@
+"""Analytic cost of SevenNet networks of any widths.
+
+Counted are floating-point operations of one energy evaluation per atom, a multiplication and an
+addition as one each, in the order in which e3nn's generated code contracts. Spherical harmonics
+and the radial basis, once per edge and below 1 % of the rest, are left out.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+
+from irrepress.families.base import Cost, CostModel, Model
+from irrepress.families.sevennet.architecture import (
+    EDGES,
+    EMBEDDING,
+    HIDDEN,
+    MLP_READOUT,
+    ONE_HOT,
+    RESCALE,
+    gate_inputs,
+    order,
+    products,
+    read_architecture,
+)
+from irrepress.families.sevennet.gates import filter_group, width_key
+
+# Exponential, addition, division and multiplication of x * sigmoid(x), or those of tanh.
+_ACTIVATION = 4
+
+
+@dataclass(frozen=True)
+class _PathCost:
+    """Costs of one path of the tensor product, per edge.
+
+    Attributes:
+        source: irrep of the features.
+        filter_order: order of the spherical harmonics.
+        target: irrep of the messages.
+        target_order: its order.
+        per_channel: operations per channel.
+        fixed: operations that do not depend on the channels.
+    """
+
+    source: str
+    filter_order: int
+    target: str
+    target_order: int
+    per_channel: int
+    fixed: int
+
+
+@dataclass(frozen=True)
+class _LayerCost:
+    """What the cost of a layer needs besides the widths.
+
+    Attributes:
+        paths: all paths that any widths can have.
+        hidden: sizes of the radial network without its output.
+        modals_sent: one-hot inputs of self_interaction_1.
+        modals_received: one-hot inputs of self_interaction_2.
+        species: number of elements if the self-connection multiplies with them, else 0.
+        constants: parameters that never change.
+    """
+
+    paths: tuple[_PathCost, ...]
+    hidden: tuple[int, ...]
+    modals_sent: int
+    modals_received: int
+    species: int
+    constants: int
+
+
+def make_cost_model(model: Model, neighbours: float) -> CostModel:
+    """Return widths -> cost; see `irrepress.families.base.Family.cost_model`."""
+    architecture = read_architecture(model.network)
+    modules = model.network._modules
+    full = [
+        {irrep: (width_key(t, irrep), channels) for irrep, channels in features.items()}
+        for t, features in enumerate(architecture.features)
+    ]
+    orders = [(order(irrep), filter_group(irrep)) for irrep in architecture.filter]
+    layers = []
+    for t in range(architecture.layers):
+        last = t == architecture.layers - 1
+        layers.append(_layer(modules, t, architecture.features[t], architecture.filter, last))
+    elements = modules[ONE_HOT].num_classes
+    embedding_inputs = elements + modules[EMBEDDING].num_modalities
+    constants = _count(modules[EDGES]) + _count(modules[RESCALE])
+    dimensions = {irrep: 2 * order(irrep) + 1 for f in architecture.features for irrep in f}
+
+    def cost(widths: Mapping[str, int]) -> Cost:
+        kept = [
+            {irrep: widths.get(key, channels) for irrep, (key, channels) in features.items()}
+            for features in full
+        ]
+        highest = max(degree for degree, key in orders if widths.get(key, 1))
+        parameters = constants + embedding_inputs * kept[0]["0e"]
+        per_atom = 2.0 * embedding_inputs * kept[0]["0e"]
+        per_edge = 0.0
+        for t, layer in enumerate(layers):
+            part = _layer_cost(layer, kept[t], kept[t + 1], highest, dimensions)
+            parameters += part[0]
+            per_atom += part[1]
+            per_edge += part[2]
+        part = _readout_cost(modules, kept[-1], dimensions)
+        return Cost(
+            parameters=parameters + part[0], flops=per_atom + part[1] + neighbours * per_edge
+        )
+
+    return cost
+
+
+def _layer(
+    modules: Mapping[str, torch.nn.Module],
+    t: int,
+    features: Mapping[str, int],
+    filters: tuple[str, ...],
+    last: bool,
+) -> _LayerCost:
+    paths = tuple(
+        _path(source, filter_, target)
+        for source in features
+        for filter_ in filters
+        for target in products(source, filter_)
+        # The last layer computes messages of even parity only.
+        if not (last and target.endswith("o"))
+    )
+    convolution = modules[f"{t}_convolution"]
+    self_connection = modules[f"{t}_self_connection_intro"]
+    by_element = hasattr(self_connection, "fc_tensor_product")
+    return _LayerCost(
+        paths=paths,
+        hidden=tuple(convolution.weight_nn.hs[:-1]),
+        modals_sent=modules[f"{t}_self_interaction_1"].num_modalities,
+        modals_received=modules[f"{t}_self_interaction_2"].num_modalities,
+        species=modules[ONE_HOT].num_classes if by_element else 0,
+        constants=convolution.denominator.numel(),
+    )
+
+
+def _path(source: str, filter_: str, target: str) -> _PathCost:
+    """Cost of one uvu path, by the cases of e3nn's generated code."""
+    l1, l2, l3 = order(source), order(filter_), order(target)
+    d1, d2, d3 = 2 * l1 + 1, 2 * l2 + 1, 2 * l3 + 1
+    fixed = 0
+    if l1 == 0:  # (weight x) y
+        per_channel = 1 + d2
+    elif l2 == 0:  # (weight y) x
+        per_channel = 1 + d1
+    elif l3 == 0:  # weight (x . y)
+        per_channel = 2 * d1 + 1
+    else:  # y with the Wigner 3j symbols first, then x; the weight where it is cheapest
+        per_channel = 2 * d1 * d3 + min(d1, d3)
+        fixed = 2 * d1 * d2 * d3
+    # The factor of the path, and the sum over neighbours.
+    return _PathCost(source, l2, target, l3, per_channel + 2 * d3, fixed)
+
+
+def _layer_cost(
+    layer: _LayerCost,
+    entering: Mapping[str, int],
+    leaving: Mapping[str, int],
+    highest: int,
+    dimensions: Mapping[str, int],
+) -> tuple[int, float, float]:
+    """Return parameters, operations per atom, and operations per edge of a layer."""
+    # sevenn computes messages of all orders up to the highest that leaves the layer.
+    limit = max(dimensions[irrep] for irrep, channels in leaving.items() if channels) // 2
+    per_edge = 0.0
+    weights = 0
+    messages: dict[str, int] = {}
+    for path in layer.paths:
+        channels = entering[path.source]
+        if channels and path.filter_order <= highest and path.target_order <= limit:
+            weights += channels
+            per_edge += channels * path.per_channel + path.fixed
+            messages[path.target] = messages.get(path.target, 0) + channels
+    parameters = layer.constants
+    sizes = (*layer.hidden, weights)
+    for inputs, outputs in pairwise(sizes):
+        parameters += inputs * outputs
+        per_edge += 2 * inputs * outputs
+    per_edge += _ACTIVATION * sum(layer.hidden[1:])
+
+    gate = gate_inputs(leaving)
+    linear = per_atom = 0.0
+    for irrep, outputs in gate.items():
+        dimension = dimensions[irrep]
+        inputs = entering.get(irrep, 0)
+        copies = layer.species or 1
+        parameters += inputs * outputs * copies
+        linear += inputs * outputs * dimension
+        if layer.species:
+            per_atom += 2 * inputs * outputs * copies
+        received = messages.get(irrep, 0) + (layer.modals_received if irrep == "0e" else 0)
+        parameters += received * outputs
+        linear += received * outputs * dimension
+        per_atom += outputs * dimension  # self-connection added
+    for irrep, channels in entering.items():
+        inputs = channels + (layer.modals_sent if irrep == "0e" else 0)
+        parameters += inputs * channels
+        linear += inputs * channels * dimensions[irrep]
+    per_atom += 2 * linear
+    for irrep, channels in messages.items():
+        per_atom += channels * (2 * int(irrep[:-1]) + 1)  # divided by the mean number of neighbours
+    for irrep, channels in leaving.items():
+        gated = dimensions[irrep] > 1
+        per_atom += channels * (_ACTIVATION + (dimensions[irrep] if gated else 0))
+    return parameters, per_atom, per_edge
+
+
+def _readout_cost(
+    modules: Mapping[str, torch.nn.Module],
+    features: Mapping[str, int],
+    dimensions: Mapping[str, int],
+) -> tuple[int, float]:
+    """Return parameters and operations per atom of the readout and the energy's rescaling."""
+    size = sum(channels * dimensions[irrep] for irrep, channels in features.items())
+    if MLP_READOUT in modules:
+        sizes = (size, *modules[MLP_READOUT].fcn.hs[1:])
+        weights = sum(a * b for a, b in pairwise(sizes))
+        return weights, 2.0 * weights + _ACTIVATION * sum(sizes[1:-1]) + 3
+    hidden = size // 2
+    weights = (features["0e"] + modules[HIDDEN].num_modalities + 1) * hidden
+    return weights, 2.0 * weights + 3
+
+
+def _count(module: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())

@@ -1,0 +1,175 @@
+"""The adapter of SevenNet to the Family protocol."""
+
+import copy
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, ClassVar
+
+import sevenn._keys as KEY
+import torch
+from ase.calculators.calculator import Calculator
+from e3nn.nn import FullyConnectedNet
+from e3nn.o3 import FullyConnectedTensorProduct, Linear
+from sevenn.calculator import SevenNetCalculator
+from torch import Tensor
+
+from irrepress.families.base import (
+    Batch,
+    CostModel,
+    Family,
+    Model,
+    Observer,
+    Prediction,
+    WeightBlock,
+)
+from irrepress.families.sevennet import checkpoint, graph, narrow, norms
+from irrepress.families.sevennet import elements as by_element
+from irrepress.families.sevennet import gates as gating
+from irrepress.families.sevennet import native as rounding
+from irrepress.families.sevennet.architecture import EDGES, RESCALE, read_architecture
+from irrepress.families.sevennet.cost import make_cost_model
+from irrepress.pruning.blocks import Group
+from irrepress.pruning.plan import Plan
+from irrepress.structures.structure import Structure
+
+
+class SevenNetFamily(Family):
+    """SevenNet-0, l3i5, MF-0 and every other checkpoint of sevenn that is built on e3nn.
+
+    A narrowed model is ragged: each layer and each irrep has its own number of channels, which
+    sevenn's own constructor takes as ``irreps_manual``. Supported are SO(3) and O(3) models,
+    linear and NequIP self-connections, linear and MLP readouts, one or several modals, but not
+    biases in linear maps.
+    """
+
+    name: ClassVar[str] = "sevennet"
+
+    def resolve(self, source: str | Path) -> Path:
+        """Return the file of a checkpoint; see the base class."""
+        return checkpoint.resolve(source)
+
+    def load(
+        self, source: str | Path, *, modal: str | None = None, dtype: torch.dtype = torch.float32
+    ) -> Model:
+        """Load a model by sevenn's keyword or from a path; see the base class.
+
+        No code of the file is run: see `irrepress.families.sevennet.checkpoint`.
+        """
+        return checkpoint.load(source, modal, dtype)
+
+    def build(self, native: dict[str, Any], *, modal: str | None = None) -> Model:
+        """Build a network from sevenn's config with new float32 weights."""
+        return checkpoint.make_model(checkpoint.build(native), copy.deepcopy(native), modal)
+
+    def save(self, model: Model, path: str | Path) -> None:
+        """Write a checkpoint of sevenn in float32; equal models give equal bytes."""
+        checkpoint.save(model, path)
+
+    def batch(self, model: Model, structures: Sequence[Structure]) -> Batch:
+        """Build one graph with sevenn's own neighbour list; see the base class."""
+        return graph.make_batch(model, structures)
+
+    def predict(self, model: Model, batch: Batch, *, create_graph: bool = False) -> Prediction:
+        """Energies, forces and stress; see the base class."""
+        return graph.predict(model, batch, create_graph)
+
+    def groups(self, model: Model) -> list[Group]:
+        """The groups that `irrepress.families.sevennet.gates` describes."""
+        return gating.make_groups(read_architecture(model.network))
+
+    def gated(
+        self, model: Model, gates: Mapping[str, Tensor], observer: Observer | None = None
+    ) -> AbstractContextManager[None]:
+        """Gate blocks by forward hooks; see the base class."""
+        return gating.gated(model, gates, observer)
+
+    def native_plan(self, model: Model, plan: Plan) -> tuple[Plan, list[str]]:
+        """Equalize tied groups and drop blocks that compute nothing."""
+        return rounding.native_plan(read_architecture(model.network), plan)
+
+    def narrow(self, model: Model, plan: Plan) -> Model:
+        """Build the smaller network with sevenn's constructor; see the base class."""
+        return narrow.narrow(model, plan)
+
+    def fresh(self, model: Model, seed: int) -> Model:
+        """A model of the same shape with new weights; see the base class.
+
+        Energy shift and scale, mean numbers of neighbours and radial frequencies stay.
+        """
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = checkpoint.build(model.native)
+        network = network.to(device=model.device, dtype=model.dtype)
+        old = model.network._modules
+        for name, module in network._modules.items():
+            if name in (EDGES, RESCALE):
+                module.load_state_dict(old[name].state_dict())
+            elif name.endswith("_convolution"):
+                with torch.no_grad():
+                    module.denominator.copy_(old[name].denominator)
+        return checkpoint.make_model(network, copy.deepcopy(model.native), model.modal)
+
+    def shift_energies(self, model: Model, shifts: Mapping[int, float]) -> None:
+        """Add a constant per element; a multi-modal model changes for its own modal only."""
+        by_element.shift_energies(model, shifts)
+
+    def restrict_elements(self, model: Model, elements: Iterable[int]) -> Model:
+        """Drop the rows of other elements; see the base class."""
+        return by_element.restrict_elements(model, elements)
+
+    def cost_model(self, model: Model, neighbours: float = 40.0) -> CostModel:
+        """Return the function from widths to cost; see `irrepress.families.sevennet.cost`."""
+        return make_cost_model(model, neighbours)
+
+    def block_norms(self, model: Model) -> dict[str, Tensor]:
+        """Norms of the radial weights, self-interactions and readout that read a block."""
+        return norms.block_norms(model)
+
+    def has_reflections(self, model: Model) -> bool:
+        """Whether the model was built with parity (``is_parity``)."""
+        return bool(model.native[KEY.IS_PARITY])
+
+    def weight_blocks(self, model: Model) -> list[WeightBlock]:
+        """Matrices of equivariant linear maps and of radial networks; see the base class."""
+        blocks = []
+        for name, module in model.network.named_modules():
+            if isinstance(module, Linear | FullyConnectedTensorProduct):
+                start = 0
+                for path in module.instructions:
+                    *rows, columns = path.path_shape
+                    shape = (int(torch.tensor(rows).prod()), columns)
+                    blocks.append(WeightBlock(f"{name}.weight", start, shape))
+                    start += shape[0] * shape[1]
+            elif isinstance(module, FullyConnectedNet):
+                for index, shape in enumerate(pairwise(module.hs)):
+                    blocks.append(WeightBlock(f"{name}.layer{index}.weight", 0, shape))
+        return blocks
+
+    def shape(self, model: Model) -> dict[str, Any]:
+        """Irreps per layer, filter order, layers, cutoff in Å, number of elements."""
+        architecture = read_architecture(model.network)
+        return {
+            "irreps": [
+                "+".join(f"{channels}x{irrep}" for irrep, channels in features.items())
+                for features in architecture.features
+            ],
+            "filter_lmax": len(architecture.filter) - 1,
+            "layers": architecture.layers,
+            "cutoff": model.cutoff,
+            "elements": len(model.elements),
+        }
+
+    def calculator(
+        self, path: str | Path, *, device: str = "cpu", modal: str | None = None
+    ) -> Calculator:
+        """Return sevenn's own calculator; the file is checked first, as in `load`."""
+        path = checkpoint.resolve(path)
+        config = checkpoint.read(path)["config"]
+        checkpoint.check_modal(path, config, modal)
+        with warnings.catch_warnings():
+            # sevenn advises accelerators that only GPUs have.
+            warnings.simplefilter("ignore", UserWarning)
+            return SevenNetCalculator(str(path), device=device, modal=modal)

@@ -1,0 +1,107 @@
+"""Graphs of structures as sevenn's networks read them, and predictions on them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import sevenn._keys as KEY
+import torch
+from ase import Atoms
+from ase.data import chemical_symbols
+from sevenn.train.dataload import unlabeled_atoms_to_graph
+from sevenn.util import dtype_correct
+from torch import Tensor
+
+from irrepress.errors import UserError
+from irrepress.families.base import Batch, Model, Prediction
+from irrepress.structures.structure import Structure
+
+# sevenn's xx, yy, zz, xy, yz, zx to ASE's xx, yy, zz, yz, xz, xy; sevenn's sign is opposite.
+_VOIGT = [0, 1, 2, 4, 5, 3]
+
+
+class Graph(dict[str, Any]):
+    """The tensors that sevenn's network reads and adds to, by sevenn's keys."""
+
+    @property
+    def x(self) -> Tensor:
+        """Node features; sevenn reads them as an attribute once."""
+        return self[KEY.NODE_FEATURE]
+
+    def to(self, device: torch.device | str, **kwargs: Any) -> "Graph":
+        """Return the graph on another device."""
+        return Graph(
+            {
+                key: value.to(device, **kwargs) if isinstance(value, Tensor) else value
+                for key, value in self.items()
+            }
+        )
+
+
+def make_batch(model: Model, structures: Sequence[Structure]) -> Batch:
+    """Join structures into one graph; see `irrepress.families.base.Family.batch`."""
+    if not structures:
+        raise ValueError("a batch needs at least one structure")
+    known = set(model.elements)
+    for index, structure in enumerate(structures):
+        if unknown := set(map(int, structure.numbers)) - known:
+            names = ", ".join(chemical_symbols[z] for z in sorted(unknown))
+            raise UserError(
+                f"structure {index} of the batch contains {names}, which the model does not know; "
+                f"it knows {', '.join(chemical_symbols[z] for z in model.elements)}"
+            )
+    dtype = model.dtype
+    graphs = [unlabeled_atoms_to_graph(_atoms(s), model.cutoff) for s in structures]
+    counts = torch.tensor([len(s) for s in structures])
+    first_atom = np.concatenate([[0], np.cumsum(counts.numpy())[:-1]])
+    batch = torch.repeat_interleave(torch.arange(len(structures)), counts)
+    numbers = torch.from_numpy(np.concatenate([s.numbers for s in structures])).long()
+    edges = [g[KEY.EDGE_IDX] + start for g, start in zip(graphs, first_atom, strict=True)]
+    inputs = Graph(
+        {
+            KEY.NODE_FEATURE: numbers,
+            KEY.ATOMIC_NUMBERS: numbers,
+            KEY.EDGE_IDX: torch.from_numpy(np.concatenate(edges, axis=1)).long(),
+            KEY.EDGE_VEC: dtype_correct(np.concatenate([g[KEY.EDGE_VEC] for g in graphs]), dtype),
+            KEY.CELL_VOLUME: dtype_correct(np.array([g[KEY.CELL_VOLUME] for g in graphs]), dtype),
+            KEY.NUM_ATOMS: counts,
+            KEY.BATCH: batch,
+        }
+    )
+    if model.modal is not None:
+        inputs[KEY.DATA_MODALITY] = [model.modal] * len(structures)
+    return Batch(
+        inputs=inputs,
+        num_atoms=counts,
+        structure=batch,
+        numbers=numbers,
+        energy=torch.tensor([s.energy for s in structures], dtype=dtype),
+        forces=torch.from_numpy(np.concatenate([s.forces for s in structures])).to(dtype),
+        stress=torch.from_numpy(np.stack([s.stress for s in structures])).to(dtype),
+    )
+
+
+def predict(model: Model, batch: Batch, create_graph: bool) -> Prediction:
+    """Run the network; see `irrepress.families.base.Family.predict`."""
+    # The network adds to its input, marks edge vectors as leaves, and writes into cell volumes.
+    data = Graph(batch.inputs)
+    data[KEY.EDGE_VEC] = data[KEY.EDGE_VEC].detach()
+    data[KEY.CELL_VOLUME] = data[KEY.CELL_VOLUME].clone()
+    forces_module = model.network._modules["force_output"]
+    training = forces_module.training
+    # sevenn keeps the graph of the forces if, and only if, this module is in training mode.
+    forces_module.training = create_graph
+    try:
+        with torch.enable_grad():
+            data = model.network(data)
+    finally:
+        forces_module.training = training
+    stress = -data[KEY.PRED_STRESS][:, _VOIGT]
+    result = (data[KEY.PRED_TOTAL_ENERGY], data[KEY.PRED_FORCE], stress)
+    if not create_graph:
+        result = tuple(tensor.detach() for tensor in result)
+    return Prediction(*result)
+
+
+def _atoms(structure: Structure) -> Atoms:
+    return Atoms(structure.numbers, structure.positions, cell=structure.cell, pbc=structure.pbc)
