@@ -1,0 +1,260 @@
+"""The study told in sentences: from the parent to the smallest model, with its numbers."""
+
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from irrepress.report import tables
+from irrepress.report.study import Run, Study
+from irrepress.report.text import comparison, factor, listing, number, plural, seconds
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the story."""
+
+    title: str
+    sentences: list[str]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A number that stands out, with what it is."""
+
+    value: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Story:
+    """The story of one model.
+
+    Attributes:
+        model: name of the model.
+        smallest: the run it ends at.
+        tiles: what the smallest model is, in numbers.
+        steps: from the parent onwards.
+    """
+
+    model: str
+    smallest: Run
+    tiles: list[Tile]
+    steps: list[Step] = field(default_factory=list)
+
+
+def tell(study: Study, model: str) -> Story:
+    """Tell how the smallest model of a study came about."""
+    smallest = smallest_run(study, model)
+    steps = [
+        _parent(study, model),
+        _sweep(study, model),
+        *_stages(study, smallest),
+        *_downstream(study, smallest),
+    ]
+    return Story(model, smallest, _tiles(study, smallest), [step for step in steps if step])
+
+
+def smallest_run(study: Study, model: str) -> Run:
+    """Return the smallest model by parameters, at its most accurate stage.
+
+    If plans were trained, the others do not count: without recovery they are of no use.
+    Quantized stages have as many parameters and do not count either.
+    """
+    runs = [r for r in study.compressed(model) if "-int" not in r.stage]
+    if trained := [r for r in runs if r.plan in study.config.train_plans]:
+        runs = trained
+    fewest = min(r.metrics.cost.parameters for r in runs)
+    candidates = [r for r in runs if r.metrics.cost.parameters == fewest]
+    return min(candidates, key=lambda r: _comparable(_error(r, "forces")))
+
+
+def reference_of(run: Run) -> str:
+    """What errors in sentences are measured against: labels if there are any."""
+    return "labels" if run.metrics.errors.labels else "parent"
+
+
+def _error(run: Run, quantity: str) -> float:
+    return tables.convert(getattr(run.metrics.errors, reference_of(run)), quantity, "mae")
+
+
+def _comparable(error: float) -> float:
+    return float("inf") if pd.isna(error) else error
+
+
+def _errors_text(run: Run) -> str:
+    energy, forces = _error(run, "energy"), _error(run, "forces")
+    return f"{number(energy)} meV/atom in energy and {number(forces)} meV/Å in forces"
+
+
+def _tiles(study: Study, run: Run) -> list[Tile]:
+    cost = run.metrics.cost
+    parent = study.parents[run.model]
+    checks = run.metrics.checks
+    worst = max(
+        v
+        for v in (checks.rotation, checks.inversion, checks.translation, checks.permutation)
+        if v is not None
+    )
+    return [
+        Tile(
+            factor(parent.metrics.cost.parameters / cost.parameters),
+            f"fewer parameters: {cost.parameters:,} of {parent.metrics.cost.parameters:,}",
+        ),
+        Tile(
+            factor(1 / cost.time_ratio),
+            f"faster: {seconds(cost.seconds)} a call on {cost.timing_atoms} atoms, the parent "
+            f"{seconds(cost.parent_seconds)} ({cost.device}, {plural(cost.threads, 'thread')})",
+        ),
+        Tile(
+            f"{number(_error(run, 'forces'))} meV/Å",
+            f"forces MAE against the {reference_of(run)}; the parent "
+            f"{number(_error(parent, 'forces'))}",
+        ),
+        Tile(number(worst, 3), "largest relative deviation from symmetry, in float64"),
+    ]
+
+
+def _parent(study: Study, model: str) -> Step:
+    run = study.parents[model]
+    cost, metrics = run.metrics.cost, run.metrics
+    sentences = [
+        f"{model} is the checkpoint {run.card.checkpoint} of the family {run.card.family}, with "
+        f"{cost.parameters:,} parameters in {cost.total_blocks:,} irreps blocks.",
+        f"One call for energy, forces and stress on {cost.timing_atoms} atoms takes "
+        f"{seconds(cost.seconds)} ({cost.device}, {plural(cost.threads, 'thread')}).",
+    ]
+    if metrics.errors.labels:
+        sentences.append(
+            f"On {plural(metrics.structures, 'structure')} of {metrics.dataset} "
+            f"({metrics.split} split) its mean absolute errors against the labels of "
+            f"{metrics.labels} are {_errors_text(run)}."
+        )
+    return Step("The parent", sentences)
+
+
+def _sweep(study: Study, model: str) -> Step:
+    sweep = study.config.sweep
+    pruned = {r.plan: r for r in study.compressed(model) if r.stage == "pruned"}
+    fewest = min(pruned.values(), key=lambda r: r.metrics.cost.parameters)
+    parent = study.parents[model].metrics.cost
+    sentences = [
+        f"{plural(len(pruned), 'plan')} by {listing(sweep.criteria)} cut it down, the furthest "
+        f"to {number(100 * fewest.metrics.cost.parameters / parent.parameters, 2)} % of the "
+        f"parameters ({fewest.plan}).",
+    ]
+    by_recipe: dict[tuple[float, str], list[tuple[str, Run]]] = {}
+    for name, recipe in study.config.plans().items():
+        if "budget" in recipe:
+            key = recipe["budget"], recipe["axes"]
+            by_recipe.setdefault(key, []).append((recipe["criterion"], pruned[name]))
+    contests = [c for c in by_recipe.values() if len(c) > 1]
+    if contests:
+        winners = [min(c, key=lambda e: _comparable(_error(e[1], "forces")))[0] for c in contests]
+        counts = {criterion: winners.count(criterion) for criterion in sweep.criteria}
+        best = max(counts, key=lambda criterion: counts[criterion])
+        sentences.append(
+            f"At equal budget and before any training, {best} leaves the smallest forces error in "
+            f"{counts[best]} of {len(contests)} comparisons."
+        )
+    if set(sweep.axes) == {"both", "channels"}:
+        pairs = [
+            (run.metrics.cost.time_ratio, pruned[f"{plan}-channels"].metrics.cost.time_ratio)
+            for plan, run in pruned.items()
+            if f"{plan}-channels" in pruned
+        ]
+        faster = sum(both < channels for both, channels in pairs)
+        sentences.append(
+            f"Pruning orders as well as channels gives the faster model in {faster} of "
+            f"{plural(len(pairs), 'pair')} of equal budget."
+        )
+    return Step("The sweep", sentences)
+
+
+def _stages(study: Study, smallest: Run) -> list[Step]:
+    """The stages of the smallest model's plan, each against the one before."""
+    steps = []
+    chain = [r for r in study.compressed(smallest.model) if r.plan == smallest.plan]
+    parent = study.parents[smallest.model]
+    by_stage = {run.stage: run for run in chain}
+    for run in chain:
+        if run.stage == "pruned":
+            steps.append(_pruned(run, parent))
+        elif "-int" in run.stage:
+            steps.append(_quantized(run, by_stage[run.stage.rsplit("-int", 1)[0]]))
+        else:
+            steps.append(_trained(run, by_stage["pruned"]))
+    return steps
+
+
+def _pruned(run: Run, parent: Run) -> Step:
+    cost = run.metrics.cost
+    return Step(
+        "Pruned",
+        [
+            f"The smallest model that was carried on, {run.plan}, keeps {cost.kept_blocks:,} of "
+            f"{cost.total_blocks:,} blocks: {cost.parameters:,} parameters, "
+            f"{number(100 * cost.flops_per_atom / parent.metrics.cost.flops_per_atom, 2)} % of the "
+            f"FLOPs and {number(100 * cost.time_ratio, 2)} % of the time.",
+            f"Its layers hold {tables.format_irreps(run.card.shape.get('irreps', []))}.",
+            f"Without training its errors against the {reference_of(run)} are {_errors_text(run)}.",
+        ],
+    )
+
+
+def _trained(run: Run, before: Run) -> Step:
+    done = next((s for s in reversed(run.card.stages) if s.get("stage") == run.stage), {})
+    what = "Training on the parent's outputs" if run.stage == "distilled" else "Training on labels"
+    length = f" for {done['steps']:,} steps" if isinstance(done.get("steps"), int) else ""
+    data = f" of {done['dataset']}" if "dataset" in done else ""
+    return Step(
+        run.stage.capitalize(),
+        [
+            f"{what}{data}{length} brings the errors against the {reference_of(run)} from "
+            f"{_errors_text(before)} to {_errors_text(run)}.",
+        ],
+    )
+
+
+def _quantized(run: Run, before: Run) -> Step:
+    stage, bits = run.stage.rsplit("-int", 1)
+    cost = run.metrics.cost
+    packed = (
+        f"The packed file takes {number(cost.packed_bytes / 1e6)} MB where the model's own file "
+        f"takes {number(cost.file_bytes / 1e6)} MB. "
+        if cost.packed_bytes
+        else ""
+    )
+    return Step(
+        f"Quantized to {bits} bits",
+        [
+            f"{packed}With the path and radial weights of the {stage} model in {bits} bits, the "
+            f"errors go from {_errors_text(before)} to {_errors_text(run)}.",
+        ],
+    )
+
+
+def _downstream(study: Study, smallest: Run) -> list[Step]:
+    table = tables.downstream_table(study)
+    if table is None:
+        return []
+    own = table[(table["model"] == smallest.model) & (table["plan"] == smallest.plan)]
+    mean = own[own["dataset"] == tables.MEAN]
+    if mean.empty:
+        return []
+    energy, forces = (
+        float(mean[tables.reduction_column(q)].iloc[0]) for q in tables.PAPER_REDUCTIONS
+    )
+    paper = tables.PAPER_REDUCTIONS
+    return [
+        Step(
+            "Downstream",
+            [
+                f"Fine-tuned on {plural(len(own) - 1, 'dataset')}, the compressed model's test "
+                f"errors are on average {comparison(energy)} in energy and {comparison(forces)} in "
+                "forces than those of the same network trained from scratch.",
+                f"The paper (Wang et al., arXiv:2605.08885) reports {comparison(paper['energy'])} "
+                f"and {comparison(paper['forces'])}, the mean over its own eight datasets, with "
+                "its own models and budgets.",
+            ],
+        )
+    ]

@@ -1,0 +1,245 @@
+"""A finished study in memory: every record the report is made of, and where it lies."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import h5py
+import numpy as np
+import pandas as pd
+
+from irrepress.config import Config
+from irrepress.errors import UserError
+from irrepress.report.datasets import DataCard, read_data_card, used_datasets
+from irrepress.report.records import Card, Metrics, PlanRecord, TaskMetrics, read_record
+
+TRAINED_STAGES = ("recovered", "distilled")
+TRAINING_COLUMNS = ("step", "train_loss", "valid_loss", "seconds")
+
+PARENT_PLAN, PARENT_STAGE = "parent", "original"
+Start = Literal["finetuned", "scratch"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One stage of one model: the parent, or a plan after pruning, recovery, ...
+
+    Attributes:
+        model: name of the model in the config.
+        plan: name of the plan; ``parent`` for the uncompressed model.
+        stage: name of the stage; ``original`` for the uncompressed model.
+        metrics: what was measured.
+        card: how the model came about.
+        training: one row per validation, if the stage was trained.
+    """
+
+    model: str
+    plan: str
+    stage: str
+    metrics: Metrics
+    card: Card
+    training: pd.DataFrame | None = None
+
+    @property
+    def is_parent(self) -> bool:
+        """Whether this is the uncompressed model."""
+        return self.plan == PARENT_PLAN
+
+
+@dataclass(frozen=True)
+class TaskRun:
+    """One training on a downstream dataset; ``start`` says from which weights."""
+
+    model: str
+    plan: str
+    stage: str
+    dataset: str
+    start: Start
+    metrics: TaskMetrics
+    card: Card
+    training: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class GroupScores:
+    """Importance scores of the channels of one group under one criterion.
+
+    Attributes:
+        group: name of the group.
+        layer: index of its layer; meaningless for an order of the filter.
+        irrep: in e3nn's notation.
+        axis: ``channel``, or ``order`` for an order of the filter, which all layers share.
+        scores: ``[channels]``.
+    """
+
+    group: str
+    layer: int
+    irrep: str
+    axis: str
+    scores: np.ndarray
+
+    @property
+    def site(self) -> str:
+        """The site without layer and irrep: ``features`` of ``features.2.1e``."""
+        return self.group.split(".")[0]
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything the report shows.
+
+    Attributes:
+        config: the study's configuration.
+        runs: all stages of all models, the parent first, then in the order of the config.
+        plans: plans by (model, plan).
+        scores: scores by (model, criterion).
+        tasks: trainings on downstream datasets; empty where none are configured.
+        data: data cards by name of the dataset.
+    """
+
+    config: Config
+    runs: tuple[Run, ...]
+    plans: dict[tuple[str, str], PlanRecord]
+    scores: dict[tuple[str, str], list[GroupScores]]
+    tasks: tuple[TaskRun, ...]
+    data: dict[str, DataCard]
+
+    @cached_property
+    def parents(self) -> dict[str, Run]:
+        """The uncompressed model by name of the model."""
+        return {run.model: run for run in self.runs if run.is_parent}
+
+    def compressed(self, model: str) -> list[Run]:
+        """Every stage of every plan of a model, without the parent."""
+        return [run for run in self.runs if run.model == model and not run.is_parent]
+
+    def find_task(
+        self, model: str, plan: str, stage: str, dataset: str, start: Start
+    ) -> TaskRun | None:
+        """Return one downstream training, or None."""
+        wanted = (model, plan, stage, dataset, start)
+        for task in self.tasks:
+            if (task.model, task.plan, task.stage, task.dataset, task.start) == wanted:
+                return task
+        return None
+
+
+def stages_of(config: Config, plan: str) -> list[str]:
+    """Return the stages that a plan goes through: all of them only if it is trained."""
+    return config.stages() if plan in config.train_plans else ["pruned"]
+
+
+def read_study(study_dir: str | Path, config: Config) -> Study:
+    """Read what the config says that a study has produced.
+
+    Parts that are not configured (recovery, distillation, quantization, downstream) are not
+    looked for.
+
+    Args:
+        study_dir: ``results/{study}``.
+        config: the study's configuration.
+
+    Raises:
+        UserError: a file is missing or malformed; the message names it.
+    """
+    root = Path(study_dir)
+    return Study(
+        config=config,
+        runs=tuple(_read_runs(root, config)),
+        plans={
+            (model, plan): read_record(root / model / plan / "plan.json", PlanRecord)
+            for model in config.models
+            for plan in config.plans()
+        },
+        scores={
+            (model, criterion): _read_scores(root / model / "scores.h5", criterion)
+            for model in config.models
+            for criterion in config.sweep.criteria
+        },
+        tasks=tuple(_read_tasks(root, config)),
+        data={
+            name: read_data_card(root / "data" / f"{name}.h5", config.datasets[name])
+            for name in used_datasets(config)
+        },
+    )
+
+
+def _read_runs(root: Path, config: Config) -> Iterator[Run]:
+    for model in config.models:
+        places = [(PARENT_PLAN, PARENT_STAGE)]
+        places += [(plan, s) for plan in config.plans() for s in stages_of(config, plan)]
+        for plan, stage in places:
+            folder = root / model / plan / stage
+            yield Run(
+                model=model,
+                plan=plan,
+                stage=stage,
+                metrics=read_record(folder / "metrics.json", Metrics),
+                card=read_record(folder / "card.json", Card),
+                training=(
+                    _read_training(folder / "training.csv") if stage in TRAINED_STAGES else None
+                ),
+            )
+
+
+def _read_tasks(root: Path, config: Config) -> Iterator[TaskRun]:
+    if config.downstream is None:
+        return
+    starts: list[tuple[str, str, Start]] = [(PARENT_PLAN, PARENT_STAGE, "finetuned")]
+    for plan in config.train_plans:
+        starts += [(plan, config.downstream.stage, start) for start in ("finetuned", "scratch")]
+    for model in config.models:
+        for plan, stage, start in starts:
+            for dataset in config.downstream.datasets:
+                folder = root / model / plan / stage / "downstream" / dataset / start
+                yield TaskRun(
+                    model=model,
+                    plan=plan,
+                    stage=stage,
+                    dataset=dataset,
+                    start=start,
+                    metrics=read_record(folder / "metrics.json", TaskMetrics),
+                    card=read_record(folder / "card.json", Card),
+                    training=_read_training(folder / "training.csv"),
+                )
+
+
+def _read_training(path: Path) -> pd.DataFrame:
+    try:
+        curve = pd.read_csv(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:  # pandas' parser errors are ValueErrors
+        raise UserError(f"{path}: not a CSV file ({error}); train again") from error
+    for column in TRAINING_COLUMNS:
+        if column not in curve:
+            raise UserError(f"{path}: column {column!r} is missing; train again")
+    return curve
+
+
+def _read_scores(path: Path, criterion: str) -> list[GroupScores]:
+    """Read the scores of one criterion, in the order of the model's groups."""
+    if not path.is_file():
+        raise UserError(f"{path}: cannot be read (No such file or directory)")
+    try:
+        with h5py.File(path) as file:
+            table = file["groups"]
+            columns = [
+                table["name"].asstr()[:],
+                table["layer"][:],
+                table["irrep"].asstr()[:],
+                table["axis"].asstr()[:],
+            ]
+            return [
+                GroupScores(str(name), int(layer), str(irrep), str(axis), file[criterion][name][:])
+                for name, layer, irrep, axis in zip(*columns, strict=True)
+            ]
+    except KeyError as error:
+        raise UserError(
+            f"{path}: scores of criterion {criterion!r} are incomplete ({error.args[0]}); delete "
+            "the file and score again"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not a file of scores ({error}); score again") from error

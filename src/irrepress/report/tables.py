@@ -1,0 +1,261 @@
+"""The numbers of the report as tables: one tidy frame per question, units in the column names.
+
+Energies are per atom. Missing values (no label of that kind, nothing to compare with) are NaN
+and become empty cells of the CSV files.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from irrepress.config import Config
+from irrepress.report.records import Errors
+from irrepress.report.study import PARENT_PLAN, PARENT_STAGE, Run, Study, TaskRun, read_study
+
+EV_PER_A3_IN_GPA = 160.21766208  # CODATA 2018
+MEGA = 1e6
+
+# quantity -> (unit shown, factor from eV/atom, eV/Å, eV/Å^3)
+UNITS = {
+    "energy": ("meV/atom", 1e3),
+    "forces": ("meV/Å", 1e3),
+    "stress": ("GPa", EV_PER_A3_IN_GPA),
+}
+STATISTICS = {"mae": "MAE", "rmse": "RMSE"}
+
+# Wang, Hu, Tan, Jia, arXiv 2605.08885, abstract: mean over its own eight downstream datasets.
+PAPER_REDUCTIONS = {"energy": 70.1, "forces": 34.4}
+PAPER_SOURCE = "paper (arXiv 2605.08885), other models and datasets"
+OWN_SOURCE = "this study"
+
+MEAN = "mean"
+FINETUNED, SCRATCH, PARENT = "compressed, fine-tuned", "from scratch", "parent, fine-tuned"
+
+
+def error_column(quantity: str, statistic: str, reference: str) -> str:
+    """Name of a column of errors, such as ``forces MAE vs labels [meV/Å]``."""
+    return f"{quantity} {STATISTICS[statistic]} vs {reference} [{UNITS[quantity][0]}]"
+
+
+def task_column(quantity: str, statistic: str, trained: str) -> str:
+    """Name of a column of downstream errors: ``energy MAE, from scratch [meV/atom]``."""
+    return f"{quantity} {STATISTICS[statistic]}, {trained} [{UNITS[quantity][0]}]"
+
+
+def reduction_column(quantity: str) -> str:
+    """Name of the column with the reduction of the MAE against training from scratch."""
+    return f"{quantity} MAE reduction against scratch [%]"
+
+
+def collect_sweep(study_dir: str | Path, config: Config) -> pd.DataFrame:
+    """Read a study and return `sweep_table`."""
+    return sweep_table(read_study(study_dir, config))
+
+
+def collect_downstream(study_dir: str | Path, config: Config) -> pd.DataFrame | None:
+    """Read a study and return `downstream_table`."""
+    return downstream_table(read_study(study_dir, config))
+
+
+def collect_cost(study_dir: str | Path, config: Config) -> pd.DataFrame:
+    """Read a study and return `cost_table`."""
+    return cost_table(read_study(study_dir, config))
+
+
+def collect_errors(study_dir: str | Path, config: Config) -> pd.DataFrame:
+    """Read a study and return `errors_table`."""
+    return errors_table(read_study(study_dir, config))
+
+
+def sweep_table(study: Study) -> pd.DataFrame:
+    """One row per model and plan: what was asked, what is left, and what it costs in accuracy.
+
+    Errors are those right after pruning, before any training. The parent comes first.
+    """
+    recipes = study.config.plans()
+    rows = []
+    for run in study.runs:
+        if not run.is_parent and run.stage != "pruned":
+            continue
+        recipe = recipes.get(run.plan, {})
+        shape = run.card.shape
+        parent = study.parents[run.model].metrics.cost
+        cost = run.metrics.cost
+        rows.append(
+            {
+                "model": run.model,
+                "plan": run.plan,
+                "criterion": recipe.get("criterion"),
+                "budget": recipe.get("budget"),
+                "budget unit": study.config.sweep.unit if recipe.get("budget") else None,
+                "axes": recipe.get("axes"),
+                "irreps": format_irreps(shape.get("irreps", [])),
+                "filter lmax": shape.get("filter_lmax"),
+                "blocks kept [%]": 100 * cost.kept_blocks / cost.total_blocks,
+                "parameters": cost.parameters,
+                "parameter ratio": cost.parameters / parent.parameters,
+                "FLOPs ratio": cost.flops_per_atom / parent.flops_per_atom,
+                "time ratio": cost.time_ratio,
+                **_error_columns(run),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def errors_table(study: Study) -> pd.DataFrame:
+    """One row per model, plan and stage: errors against the labels and against the parent."""
+    rows = [
+        {
+            **_identity(run),
+            "dataset": run.metrics.dataset,
+            "split": run.metrics.split,
+            "structures": run.metrics.structures,
+            "labels": run.metrics.labels,
+            **_error_columns(run),
+        }
+        for run in study.runs
+    ]
+    return pd.DataFrame(rows)
+
+
+def cost_table(study: Study) -> pd.DataFrame:
+    """One row per model, plan and stage: size, operations and time.
+
+    The time is that of one energy, forces and stress call on a crystal, measured side by side
+    with the parent, so only the ratio carries over to other machines.
+    """
+    rows = []
+    for run in study.runs:
+        cost = run.metrics.cost
+        parent = study.parents[run.model].metrics.cost
+        rows.append(
+            {
+                **_identity(run),
+                "parameters": cost.parameters,
+                "parameter ratio": cost.parameters / parent.parameters,
+                "blocks kept": cost.kept_blocks,
+                "blocks of the parent": cost.total_blocks,
+                "FLOPs per atom [MFLOP]": cost.flops_per_atom / MEGA,
+                "FLOPs ratio": cost.flops_per_atom / parent.flops_per_atom,
+                "file [MB]": cost.file_bytes / MEGA,
+                "packed file [MB]": _scaled(cost.packed_bytes, 1 / MEGA),
+                "time per call [ms]": cost.seconds * 1e3,
+                "parent's time per call [ms]": cost.parent_seconds * 1e3,
+                "time ratio": cost.time_ratio,
+                "speed-up": 1 / cost.time_ratio,
+                "atoms timed": cost.timing_atoms,
+                "device": cost.device,
+                "threads": cost.threads,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def checks_table(study: Study) -> pd.DataFrame:
+    """One row per model, plan and stage: relative deviations, computed in float64."""
+    return pd.DataFrame(
+        [{**_identity(run), **run.metrics.checks.model_dump()} for run in study.runs]
+    ).astype({name: float for name in type(study.runs[0].metrics.checks).model_fields})
+
+
+def downstream_table(study: Study) -> pd.DataFrame | None:
+    """One row per model, plan, stage and dataset, a mean row after them, the paper's at the end.
+
+    The reduction is ``100 (1 - fine-tuned / from scratch)`` of the mean absolute error. Mean
+    rows average reductions only: errors of different datasets have no common mean. The paper's
+    row is there for orientation and says so in the column ``source``.
+
+    Returns:
+        The table, or None if the study has no downstream datasets.
+    """
+    if not study.tasks:
+        return None
+    rows: list[dict[str, Any]] = []
+    compressed = [t for t in study.tasks if t.start == "finetuned" and t.plan != PARENT_PLAN]
+    by_plan: dict[tuple[str, str, str], list[TaskRun]] = {}
+    for task in compressed:
+        by_plan.setdefault((task.model, task.plan, task.stage), []).append(task)
+    for (model, plan, stage), tasks in by_plan.items():
+        identity = {"model": model, "plan": plan, "stage": stage}
+        own = [{**identity, **_task_row(study, task)} for task in tasks]
+        mean = {
+            reduction_column(q): pd.Series([row[reduction_column(q)] for row in own]).mean()
+            for q in PAPER_REDUCTIONS
+        }
+        rows += [*own, {**identity, "dataset": MEAN, "source": OWN_SOURCE, **mean}]
+    if not rows:
+        return None
+    paper = {reduction_column(q): value for q, value in PAPER_REDUCTIONS.items()}
+    rows.append({"dataset": "mean of 8", "source": PAPER_SOURCE, **paper})
+    return pd.DataFrame(rows)
+
+
+def format_irreps(irreps: list[str] | str) -> str:
+    """Return irreps of the node features as one text, layers separated by ``|``.
+
+    >>> format_irreps(["8x0e", "8x0e+4x1e", "8x0e+4x1e", "8x0e"])
+    '8x0e | 8x0e+4x1e (2 layers) | 8x0e'
+    """
+    if isinstance(irreps, str):
+        return irreps
+    runs: list[tuple[str, int]] = []
+    for text in irreps:
+        if runs and runs[-1][0] == text:
+            runs[-1] = (text, runs[-1][1] + 1)
+        else:
+            runs.append((text, 1))
+    return " | ".join(text if n == 1 else f"{text} ({n} layers)" for text, n in runs)
+
+
+def _identity(run: Run) -> dict[str, str]:
+    return {"model": run.model, "plan": run.plan, "stage": run.stage}
+
+
+def _error_columns(run: Run) -> dict[str, float]:
+    """Errors against both references, in the units of the report."""
+    columns = {}
+    for reference in ("labels", "parent"):
+        errors: Errors | None = getattr(run.metrics.errors, reference)
+        for quantity in UNITS:
+            for statistic in STATISTICS:
+                name = error_column(quantity, statistic, reference)
+                columns[name] = convert(errors, quantity, statistic)
+    return columns
+
+
+def convert(errors: Errors | None, quantity: str, statistic: str) -> float:
+    """Return an error in the report's unit; NaN if it is absent."""
+    value = None if errors is None else getattr(errors, f"{quantity}_{statistic}")
+    return _scaled(value, UNITS[quantity][1])
+
+
+def _task_row(study: Study, task: TaskRun) -> dict[str, Any]:
+    """Errors of the three trainings on one dataset, and the reduction against scratch."""
+    where = (task.model, task.plan, task.stage, task.dataset)
+    trainings = {
+        FINETUNED: task,
+        SCRATCH: study.find_task(*where, "scratch"),
+        PARENT: study.find_task(task.model, PARENT_PLAN, PARENT_STAGE, task.dataset, "finetuned"),
+    }
+    row: dict[str, Any] = {
+        "dataset": task.dataset,
+        "labels": task.metrics.labels,
+        "test structures": task.metrics.structures,
+    }
+    for quantity in PAPER_REDUCTIONS:
+        for statistic in STATISTICS:
+            for name, training in trainings.items():
+                errors = training.metrics.errors.labels if training else None
+                row[task_column(quantity, statistic, name)] = convert(errors, quantity, statistic)
+    for quantity in PAPER_REDUCTIONS:
+        scratch = row[task_column(quantity, "mae", SCRATCH)]
+        finetuned = row[task_column(quantity, "mae", FINETUNED)]
+        row[reduction_column(quantity)] = (
+            100 * (1 - finetuned / scratch) if scratch > 0 else float("nan")
+        )
+    return {**row, "source": OWN_SOURCE}
+
+
+def _scaled(value: float | None, factor: float) -> float:
+    return float("nan") if value is None else value * factor

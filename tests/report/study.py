@@ -1,0 +1,287 @@
+"""A small study on disk, in the formats that the workflow writes, with round numbers.
+
+Errors and costs follow from the plan and the stage by simple rules, so that tests can compute
+what the report must say by hand.
+"""
+
+import csv
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+from ase.build import bulk, molecule
+
+from irrepress.config import Config, Split, parse_config
+from irrepress.structures.store import StoreInfo, write_store
+from irrepress.structures.structure import Structure
+
+MODEL_LABELS = "SevenNet-l3i5 (7net-l3i5)"
+PARENT_PARAMETERS = 800_000
+PARENT_SECONDS = 0.2
+PARENT_FLOPS = 4e6
+LAYERS = {0: {"0e": 32}, 1: {"0e": 32, "1e": 16, "2e": 8}, 2: {"0e": 32, "1e": 16, "2e": 8}}
+FILTER = ("0e", "1e", "2e")
+# forces MAE in eV/Å right after pruning: the criteria's quality
+PRUNED_FORCES = {"taylor": 0.1, "fisher": 0.09, "magnitude": 0.3, "activation": 0.2, "random": 0.4}
+STAGE_FACTOR = {"pruned": 1.0, "recovered": 0.5, "distilled": 0.4, "recovered-int8": 0.55}
+PARENT_FORCES = 0.03
+# energy MAE in eV/atom and forces MAE in eV/Å: scratch, fine-tuned compressed, fine-tuned parent
+DOWNSTREAM = {
+    "silicon": {"scratch": (0.02, 0.2), "finetuned": (0.004, 0.1), "parent": (0.003, 0.08)},
+    "ethanol": {"scratch": (0.01, 0.4), "finetuned": (0.004, 0.1), "parent": (0.002, 0.05)},
+}
+
+
+def make_config(**changes: object) -> Config:
+    """The configuration of the study; ``changes`` replace sections, None leaves one out."""
+    files = {"source": "files", "paths": ["frames.xyz"], "level_of_theory": "PBE"}
+    content = {
+        "name": "synthetic",
+        "seed": 7,
+        "datasets": {
+            "foundation": {
+                "source": "generated",
+                "systems": ["crystals"],
+                "labels": {"family": "sevennet", "checkpoint": "7net-l3i5"},
+            },
+            "silicon": files,
+            "ethanol": files,
+        },
+        "models": {"sevennet-0": {"family": "sevennet", "checkpoint": "7net-0"}},
+        "scoring": {"dataset": "foundation", "structures": 16},
+        "sweep": {
+            "criteria": ["taylor", "magnitude"],
+            "budgets": [0.5, 0.25],
+            "explicit": {"small": {"irreps": "16x0e+8x1e", "filter_lmax": 1}},
+        },
+        "train_plans": ["taylor-0.50", "taylor-0.25"],
+        "recovery": {"dataset": "foundation", "steps": 300},
+        "distillation": {"dataset": "foundation", "steps": 300},
+        "quantization": {"bits": 8, "stages": ["recovered"]},
+        "downstream": {"datasets": ["silicon", "ethanol"], "stage": "recovered"},
+        "evaluation": {"dataset": "foundation"},
+    }
+    content |= changes
+    return parse_config({key: value for key, value in content.items() if value is not None})
+
+
+def write_study(root: Path, config: Config) -> Path:
+    """Write every record that the workflow leaves for ``config``; return the study's directory."""
+    study = root / config.name
+    _write_stores(study / "data", config)
+    for model in config.models:
+        base = study / model
+        _write_scores(base / "scores.h5", config)
+        _write_run(base / "parent" / "original", model, "parent", "original", {})
+        for plan, recipe in config.plans().items():
+            _write_plan(base / plan / "plan.json", kept_fraction(recipe))
+            stages = config.stages() if plan in config.train_plans else ["pruned"]
+            for stage in stages:
+                _write_run(base / plan / stage, model, plan, stage, recipe)
+        if config.downstream:
+            _write_downstream(base, model, config)
+    return study
+
+
+def kept_fraction(recipe: dict) -> float:
+    """Fraction of channels that a plan keeps: its budget; the explicit plan keeps half."""
+    return recipe.get("budget", 0.5)
+
+
+def forces_mae(recipe: dict, stage: str) -> float:
+    """Forces MAE against labels in eV/Å."""
+    if not recipe:
+        return PARENT_FORCES
+    return PRUNED_FORCES[recipe["criterion"]] / kept_fraction(recipe) * STAGE_FACTOR[stage]
+
+
+def time_ratio(recipe: dict) -> float:
+    """Time relative to the parent: pruning orders saves more than channels alone."""
+    if not recipe:
+        return 1.0
+    return kept_fraction(recipe) * (0.8 if recipe["axes"] == "both" else 1.1)
+
+
+def _write_stores(folder: Path, config: Config) -> None:
+    rng = np.random.default_rng(0)
+    systems = {
+        "foundation": [bulk("NaCl", "rocksalt", a=5.64), bulk("Cu", cubic=True)],
+        "silicon": [bulk("Si")],
+        "ethanol": [molecule("CH3CH2OH")],
+    }
+    for name in config.datasets:
+        structures = []
+        for i in range(10):
+            atoms = systems[name][i % len(systems[name])].copy()
+            atoms.rattle(0.05, rng=rng)
+            structure = Structure.unlabelled(atoms, group=f"{name}-{i}")
+            structures.append(structure)
+        generated = name == "foundation"
+        info = StoreInfo(
+            source="generated with ASE" if generated else "frames.xyz",
+            licence="MIT" if generated else "CC-BY-4.0",
+            citation="",
+            level_of_theory="as SevenNet-l3i5" if generated else "PBE",
+            labels=MODEL_LABELS if generated else "PBE",
+            checksum="0123456789abcdef" * 4,
+            reference_energies={},
+        )
+        write_store(folder / f"{name}.h5", structures, info, Split(), 0)
+
+
+def _groups() -> list[tuple[str, int, str, int, str]]:
+    groups = [(f"filter.{irrep}", 0, irrep, 1, "order") for irrep in FILTER]
+    for layer, irreps in LAYERS.items():
+        for irrep, channels in irreps.items():
+            groups.append((f"features.{layer}.{irrep}", layer, irrep, channels, "channel"))
+            if layer < max(LAYERS):
+                groups.append((f"messages.{layer}.{irrep}", layer, irrep, channels, "channel"))
+    return groups
+
+
+def _write_scores(path: Path, config: Config) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(1)
+    names, layers, irreps, channels, axes = zip(*_groups(), strict=True)
+    text = h5py.string_dtype()
+    with h5py.File(path, "w") as file:
+        file.attrs["schema_version"] = 1
+        for criterion in config.sweep.criteria:
+            for name, layer, irrep, count, _ in _groups():
+                level = 10.0 ** -(int(irrep[0]) + 0.3 * layer)
+                file[f"{criterion}/{name}"] = level * rng.uniform(0.5, 1.5, count)
+        table = file.create_group("groups")
+        table["name"] = np.array(names, dtype=text)
+        table["layer"] = np.array(layers)
+        table["irrep"] = np.array(irreps, dtype=text)
+        table["channels"] = np.array(channels)
+        table["width"] = np.array(names, dtype=text)
+        table["axis"] = np.array(axes, dtype=text)
+        table["floor"] = np.zeros(len(names), dtype=int)
+
+
+def _write_plan(path: Path, fraction: float) -> None:
+    groups = {}
+    for name, _, irrep, channels, _ in _groups():
+        kept = 0 if irrep == "2e" else max(int(fraction * channels), 1)
+        groups[name] = {"channels": channels, "keep": f"0-{kept - 1}" if kept else ""}
+    _write_json(path, {"schema_version": 1, "provenance": {}, "summary": {}, "groups": groups})
+
+
+def _errors(energy: float, forces: float, stress: float | None = None) -> dict:
+    errors = {"energy_mae": energy, "forces_mae": forces, "stress_mae": stress}
+    doubled = {
+        key.replace("mae", "rmse"): None if value is None else 2 * value
+        for key, value in errors.items()
+    }
+    return errors | doubled
+
+
+def _write_run(folder: Path, model: str, plan: str, stage: str, recipe: dict) -> None:
+    kept = kept_fraction(recipe) if recipe else 1.0
+    forces = forces_mae(recipe, stage)
+    quantized = "-int" in stage
+    metrics = {
+        "schema_version": 1,
+        "dataset": "foundation",
+        "split": "test",
+        "labels": MODEL_LABELS,
+        "structures": 2,
+        "atoms": 6,
+        "errors": {
+            "labels": _errors(forces / 4, forces, forces / 10),
+            "parent": _errors(forces / 5, forces / 2, forces / 20) if recipe else _errors(0, 0, 0),
+        },
+        "cost": {
+            "parameters": int(PARENT_PARAMETERS * kept),
+            "flops_per_atom": PARENT_FLOPS * kept,
+            "file_bytes": int(4 * PARENT_PARAMETERS * kept),
+            "packed_bytes": int(PARENT_PARAMETERS * kept) if quantized else None,
+            "kept_blocks": int(1000 * kept),
+            "total_blocks": 1000,
+            "timing_atoms": 64,
+            "seconds": PARENT_SECONDS * time_ratio(recipe),
+            "parent_seconds": PARENT_SECONDS,
+            "time_ratio": time_ratio(recipe),
+            "device": "cpu",
+            "threads": 1,
+        },
+        "checks": {
+            "rotation": 2e-13,
+            "inversion": None,
+            "translation": 1e-14,
+            "permutation": 3e-15,
+            "finite_difference": 4e-7,
+        },
+    }
+    _write_json(folder / "metrics.json", metrics)
+    done = [{"stage": "pruned", "plan": plan}] if recipe else []
+    if stage not in ("original", "pruned"):
+        done.append({"stage": stage, "dataset": "foundation", "steps": 300, "seed": 7})
+    _write_card(folder / "card.json", f"{model}/{plan}/{stage}", kept, done)
+    if stage in ("recovered", "distilled"):
+        _write_training(folder / "training.csv", forces)
+
+
+def _write_card(path: Path, name: str, kept: float, stages: list[dict]) -> None:
+    widths = [{k: int(n * kept) for k, n in irreps.items()} for irreps in LAYERS.values()]
+    card = {
+        "schema_version": 1,
+        "name": name,
+        "family": "sevennet",
+        "checkpoint": "7net-0",
+        "parent_sha256": "a" * 64,
+        "sha256": "b" * 64,
+        "licence": "GPL-3.0",
+        "shape": {
+            "irreps": ["+".join(f"{n}x{k}" for k, n in layer.items()) for layer in widths],
+            "filter_lmax": 2,
+        },
+        "parameters": int(PARENT_PARAMETERS * kept),
+        "stages": stages,
+        "versions": {"irrepress": "0.1.0", "torch": "2.13.0", "sevenn": "0.13.0"},
+        "seed": 7,
+        "created": "2026-11-22T12:00:00+00:00",
+    }
+    _write_json(path, card)
+
+
+def _write_downstream(base: Path, model: str, config: Config) -> None:
+    stage = config.downstream.stage
+    places = [("parent", "original", "finetuned", "parent")]
+    for plan in config.train_plans:
+        places += [(plan, stage, start, start) for start in ("finetuned", "scratch")]
+    for plan, at, start, key in places:
+        for dataset in config.downstream.datasets:
+            energy, forces = DOWNSTREAM[dataset][key]
+            folder = base / plan / at / "downstream" / dataset / start
+            metrics = {
+                "schema_version": 1,
+                "dataset": dataset,
+                "split": "test",
+                "labels": "PBE",
+                "structures": 2,
+                "errors": {"labels": _errors(energy, forces)},
+            }
+            _write_json(folder / "metrics.json", metrics)
+            _write_card(folder / "card.json", f"{model}/{plan}/{at}/{dataset}/{start}", 1.0, [])
+            _write_training(folder / "training.csv", forces)
+
+
+def _write_training(path: Path, forces: float) -> None:
+    with path.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(
+            "step,epoch,train_loss,train_energy_mae,train_forces_mae,valid_loss,valid_energy_mae,"
+            "valid_forces_mae,valid_stress_mae,learning_rate,seconds".split(",")
+        )
+        for i in range(1, 7):
+            now = forces * (1 + 3 * np.exp(-i))
+            row = [50 * i, i, now, now / 4, now, 1.1 * now, now / 4, now, "", 1e-3 / i, 20.0 * i]
+            writer.writerow(row)
+
+
+def _write_json(path: Path, content: dict) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
