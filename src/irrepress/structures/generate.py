@@ -1,0 +1,139 @@
+"""Strained and rattled structures from prototypes, for datasets that a model labels."""
+
+import zlib
+from collections.abc import Iterator
+from itertools import product
+
+import numpy as np
+from ase import Atoms
+
+from irrepress.config import Generated
+from irrepress.errors import UserError
+from irrepress.structures.geometry import overlapping
+from irrepress.structures.prototypes import KINDS, PROTOTYPES, Prototype, resolve
+from irrepress.structures.structure import Structure
+
+# Shares of the sum of covalent radii below which a structure is drawn again. The strained
+# parent is held to a little more, so that a small enough rattle always passes.
+_CLOSEST_PARENT = 0.75
+_CLOSEST_CHILD = 0.70
+# Families of siblings a system is given, where its number of structures allows.
+_PARENTS = 8
+_SIBLINGS = 4
+
+
+def generate(config: Generated) -> Iterator[Structure]:
+    """Return unlabelled structures, one system after another in turn.
+
+    A parent is a supercell of a prototype with random occupation (in random alloys) and a
+    random symmetric strain; its children are rattled. The amplitudes of strain and rattle
+    are drawn between almost nothing and the given bounds, so that there are structures near
+    equilibrium and far from it. Structures of one parent share the group
+    ``{prototype}/{parent}``; every system has at least eight parents if it has as many
+    structures. The same settings give the same structures.
+
+    Args:
+        config: which systems, how many structures, how large and how distorted.
+
+    Raises:
+        UserError: an unknown system, or one that is larger than ``max_atoms``.
+    """
+    return _draw(config, _fitting(config))
+
+
+def _draw(config: Generated, systems: list[str]) -> Iterator[Structure]:
+    for index in range(config.count):
+        name = systems[index % len(systems)]
+        total = (config.count - systems.index(name) - 1) // len(systems) + 1
+        siblings = min(_SIBLINGS, max(1, total // _PARENTS))
+        parent, child = divmod(index // len(systems), siblings)
+        stream = [config.seed, zlib.crc32(name.encode()), parent]
+        atoms = _draw_parent(PROTOTYPES[name], config, np.random.default_rng(stream))
+        atoms = _rattled(atoms, config.rattle, np.random.default_rng([*stream, child + 1]))
+        yield Structure.unlabelled(atoms, group=f"{name}/{parent}")
+
+
+def _fitting(config: Generated) -> list[str]:
+    """Return the systems; of a kind, those that are small enough."""
+    sizes = {name: len(PROTOTYPES[name].build()) for name in resolve(config.systems)}
+    fitting = [name for name, size in sizes.items() if size <= config.max_atoms]
+    for system in config.systems:
+        members = resolve([system])
+        if system not in KINDS and sizes[system] > config.max_atoms:
+            raise UserError(
+                f"systems: {system!r} has {sizes[system]} atoms, more than max_atoms: "
+                f"{config.max_atoms}; raise max_atoms, or leave it out"
+            )
+        if not set(members) & set(fitting):
+            smallest = min(sizes[name] for name in members)
+            raise UserError(
+                f"systems: the smallest of the {system} has {smallest} atoms, more than "
+                f"max_atoms: {config.max_atoms}; raise max_atoms"
+            )
+    return fitting
+
+
+def _draw_parent(prototype: Prototype, config: Generated, rng: np.random.Generator) -> Atoms:
+    """Return a repeated, occupied and strained cell."""
+    unit = prototype.build()
+    repeats = _supercells(unit, prototype, config.max_atoms)
+    atoms = unit.repeat(repeats[rng.integers(len(repeats))])
+    if prototype.mixture:
+        _occupy(atoms, prototype, rng)
+    strain = rng.uniform(-1, 1, size=(3, 3))
+    strain = (strain + strain.T) / 2 * config.strain * rng.uniform()
+    if prototype.kind == "surfaces":
+        strain[2, :] = strain[:, 2] = 0
+    strained = _strained(atoms, strain)
+    while overlapping(strained, _CLOSEST_PARENT):
+        strain *= 0.9
+        strained = _strained(atoms, strain)
+    return strained
+
+
+def _supercells(unit: Atoms, prototype: Prototype, max_atoms: int) -> list[tuple[int, int, int]]:
+    """Return the most compact supercell of every number of cells that fits."""
+    if prototype.kind == "molecules":
+        return [(1, 1, 1)]
+    most = max_atoms // len(unit)
+    best: dict[int, tuple[int, int, int]] = {}
+    thickest = 1 if prototype.kind == "surfaces" else most
+    lengths = unit.cell.lengths()
+    for repeat in product(range(1, most + 1), range(1, most + 1), range(1, thickest + 1)):
+        cells = int(np.prod(repeat))
+        if cells > most:
+            continue
+        if cells not in best or max(repeat * lengths) < max(best[cells] * lengths):
+            best[cells] = repeat
+    return [best[cells] for cells in sorted(best)]
+
+
+def _occupy(atoms: Atoms, prototype: Prototype, rng: np.random.Generator) -> None:
+    """Give every site an element of the mixture, each element at least once if there is room."""
+    symbols = list(prototype.mixture)
+    shares = np.array(list(prototype.mixture.values()))
+    chosen = rng.choice(len(symbols), size=len(atoms), p=shares / shares.sum())
+    for element, site in zip(range(len(symbols)), rng.permutation(len(atoms)), strict=False):
+        if element not in chosen:
+            chosen[site] = element
+    atoms.symbols = [symbols[element] for element in chosen]
+
+
+def _strained(atoms: Atoms, strain: np.ndarray) -> Atoms:
+    """Return atoms deformed by 1 + strain, with their cell if they have one."""
+    deformation = np.eye(3) + strain
+    result = atoms.copy()
+    result.set_cell(atoms.cell.array @ deformation, scale_atoms=False)
+    result.positions = atoms.positions @ deformation
+    return result
+
+
+def _rattled(atoms: Atoms, rattle: float, rng: np.random.Generator) -> Atoms:
+    """Return atoms with normally distributed displacements, drawn again while they overlap."""
+    deviation = rattle * rng.uniform(0.05, 1)
+    result = atoms.copy()
+    while True:
+        result.positions = atoms.positions + rng.normal(scale=deviation, size=(len(atoms), 3))
+        if not overlapping(result, _CLOSEST_CHILD):
+            return result
+        deviation *= 0.9
