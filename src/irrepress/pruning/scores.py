@@ -111,7 +111,11 @@ class Scores:
                     for criterion in file
                     if criterion != "groups"
                 }
-                provenance = {k: v for k, v in file.attrs.items() if k != "schema_version"}
+                provenance = {
+                    k: v.item() if isinstance(v, np.generic) else v
+                    for k, v in file.attrs.items()
+                    if k != "schema_version"
+                }
         except (OSError, KeyError) as error:
             raise UserError(f"{path}: not a readable file of scores ({error})") from error
         return cls(groups=groups, values=values, provenance=provenance)
