@@ -46,12 +46,23 @@ def small_sevennet(sevennet):
 
     Tests that change it must work on a deep copy.
     """
+    return _narrowed(sevennet, "float32")
+
+
+@pytest.fixture(scope="session")
+def small_sevennet_double(sevennet):
+    """The same in float64, loaded as such: constants of a converted model stay rounded."""
+    return _narrowed(sevennet, "float64")
+
+
+def _narrowed(sevennet, dtype):
     import numpy as np
+    import torch
 
     from irrepress.config import Explicit
     from irrepress.pruning.budget import plan_for_irreps
 
-    parent = sevennet.load("7net-0")
+    parent = sevennet.load("7net-0", dtype=getattr(torch, dtype))
     groups = sevennet.groups(parent)
     scores = {g.name: np.zeros(g.channels) for g in groups}
     irreps = ["16x0e", *["16x0e+8x1e+4x2e"] * 4, "16x0e"]

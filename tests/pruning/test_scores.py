@@ -34,9 +34,9 @@ def test_every_criterion_scores_every_block(sevennet, small_sevennet, scores):
         assert np.std(values["features.2.1e"]) > 0
 
 
-def test_taylor_is_the_derivative_of_the_loss(sevennet, small_sevennet, structures):
+def test_taylor_is_the_derivative_of_the_loss(sevennet, small_sevennet_double, structures):
     """Against central differences of the loss in a gate, in float64."""
-    model = copy.deepcopy(small_sevennet).double()
+    model = small_sevennet_double
     structure = structures[1]
     scores = compute_scores(
         sevennet, model, [structure], weights=WEIGHTS, criteria=["taylor"], device="cpu"
