@@ -4,7 +4,7 @@ Figures carry no template: the page gives them the one that fits its colour sche
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from irrepress.report import tables, theme
-from irrepress.report.study import GroupScores, Study, TaskRun
+from irrepress.report.study import GroupScores, Run, Study, TaskRun
 
 HEIGHT = 460
 ROW_HEIGHT = 30  # of one bar or one row of a heat map
@@ -50,6 +50,16 @@ class Panel:
     description: str
     choices: dict[str, list[str]]
     figures: dict[tuple[str, ...], go.Figure]
+
+
+@dataclass(frozen=True)
+class _Curve:
+    """A training curve and how it is drawn."""
+
+    name: str
+    data: pd.DataFrame
+    colour: str
+    dash: str = "solid"
 
 
 def pareto_panel(study: Study) -> Panel:
@@ -116,8 +126,10 @@ def importance_panel(study: Study) -> Panel:
     )
 
 
-def kept_panel(study: Study) -> Panel:
-    """Heat maps of the fraction of channels that stay, one per plan."""
+def kept_panel(study: Study) -> Panel | None:
+    """Heat maps of the fraction of channels that stay, one per plan; None without plans."""
+    if not study.plans:
+        return None
     criterion = study.config.sweep.criteria[0]
     return Panel(
         name="kept",
@@ -146,7 +158,7 @@ def training_panel(study: Study) -> Panel | None:
         return None
     figures = {}
     for model in study.config.models:
-        curves = [(f"{r.plan}, {r.stage}", r.training) for r in trained if r.model == model]
+        curves = list(_training_curves(r for r in trained if r.model == model))
         for label, (column, factor, title) in TRAINING_QUANTITIES.items():
             figures[model, label] = _curves(curves, column, factor, title)
     return Panel(
@@ -181,7 +193,7 @@ def cost_panel(study: Study) -> Panel:
 def downstream_panel(study: Study) -> Panel | None:
     """Bars of downstream errors on a logarithmic axis; None without downstream datasets."""
     table = tables.downstream_table(study)
-    if table is None:
+    if table.empty:
         return None
     own = table[(table["source"] == tables.OWN_SOURCE) & (table["dataset"] != tables.MEAN)]
     compressed = list(dict.fromkeys((r.model, r.plan, r.stage) for r in own.itertuples()))
@@ -365,7 +377,9 @@ def _heat_map(
         )
     )
     figure.update_xaxes(title_text="layer", type="category", showgrid=False, showline=False)
-    figure.update_yaxes(type="category", autorange="reversed", showgrid=False, showline=False)
+    figure.update_yaxes(
+        type="category", autorange="reversed", showgrid=False, showline=False, ticks=""
+    )
     figure.update_layout(height=120 + ROW_HEIGHT * len(grid.rows))
     return figure
 
@@ -422,28 +436,22 @@ def _kept(scores: list[GroupScores], groups: dict) -> go.Figure:
     )
 
 
-def _curves(
-    curves: list[tuple[str, pd.DataFrame]], column: str, factor: float, title: str
-) -> go.Figure:
+def _curves(curves: Iterable[_Curve], column: str, factor: float, title: str) -> go.Figure:
     figure = go.Figure()
     drawn: list[float] = []
-    for i, (name, curve) in enumerate(curves):
-        if column not in curve or not (curve[column] > 0).any():
+    for curve in curves:
+        if column not in curve.data or not (curve.data[column] > 0).any():
             continue
-        values = curve[column] * factor
+        values = curve.data[column] * factor
         drawn += values.dropna().tolist()
         figure.add_trace(
             go.Scatter(
-                x=curve["step"],
+                x=curve.data["step"],
                 y=values,
-                name=name,
+                name=curve.name,
                 mode="lines+markers",
                 marker={"size": 5},
-                line={
-                    "width": 2,
-                    "color": theme.CYCLE[i % len(theme.CYCLE)],
-                    "dash": theme.DASHES[i // len(theme.CYCLE) % len(theme.DASHES)],
-                },
+                line={"width": 2, "color": curve.colour, "dash": curve.dash},
                 hovertemplate="<b>%{fullData.name}</b><br>step %{x:,}: %{y:.4~g}<extra></extra>",
             )
         )
@@ -453,7 +461,16 @@ def _curves(
     return figure
 
 
-def _task_curves(study: Study, name: str, dataset: str) -> list[tuple[str, pd.DataFrame]]:
+def _training_curves(runs: Iterable[Run]) -> Iterator[_Curve]:
+    """One curve per plan and stage: plans differ by colour, stages by dash."""
+    plans: dict[str, str] = {}
+    for run in runs:
+        colour = plans.setdefault(run.plan, theme.CYCLE[len(plans) % len(theme.CYCLE)])
+        dash = theme.STAGE_DASHES[run.stage]
+        yield _Curve(f"{run.plan}, {run.stage}", run.training, colour, dash)
+
+
+def _task_curves(study: Study, name: str, dataset: str) -> list[_Curve]:
     labels = {"scratch": tables.SCRATCH, "finetuned": tables.FINETUNED}
 
     def belongs(task: TaskRun) -> bool:
@@ -464,7 +481,11 @@ def _task_curves(study: Study, name: str, dataset: str) -> list[tuple[str, pd.Da
     parent = study.find_task(model, "parent", "original", dataset, "finetuned")
     if parent:
         own[tables.PARENT] = parent.training
-    return [(label, own[label]) for label in _DOWNSTREAM_COLOURS if label in own]
+    return [
+        _Curve(label, own[label], colour)
+        for label, colour in _DOWNSTREAM_COLOURS.items()
+        if label in own
+    ]
 
 
 def _bars(rows: pd.DataFrame, column: str, title: str) -> go.Figure:
@@ -538,9 +559,12 @@ def _downstream(rows: pd.DataFrame, quantity: str) -> go.Figure:
             )
         )
     figure.update_xaxes(type="category", showgrid=False)
+    axis = _log_axis(drawn)
+    if positive := [value for value in drawn if value > 0]:
+        # Room below the smallest bar: otherwise it would have no height.
+        axis["range"] = [math.log10(min(positive) / 2), math.log10(max(positive) * 1.2)]
     figure.update_yaxes(
-        title_text=f"{quantity} MAE on the test split [{tables.UNITS[quantity][0]}]",
-        **_log_axis(drawn),
+        title_text=f"{quantity} MAE on the test split [{tables.UNITS[quantity][0]}]", **axis
     )
     figure.update_layout(height=HEIGHT, barmode="group", bargap=0.3, bargroupgap=0.06)
     return figure

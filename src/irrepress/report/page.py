@@ -31,9 +31,9 @@ FINITE_DIFFERENCE_TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class LabelNote:
-    """Whose labels a dataset holds."""
+    """Whose labels some datasets hold."""
 
-    dataset: str
+    datasets: list[str]
     labels: str
     by_model: bool
 
@@ -42,7 +42,7 @@ def write_report(study_dir: str | Path, config: Config, out_dir: str | Path) -> 
     """Write ``index.html``, ``sweep.csv``, ``cost.csv``, ``errors.csv`` and ``downstream.csv``.
 
     Everything is computed before the first file is written, and each file is replaced as a
-    whole. ``downstream.csv`` is written only if the study has downstream datasets.
+    whole. Without downstream datasets ``downstream.csv`` has column names only.
 
     Args:
         study_dir: ``results/{study}``.
@@ -63,9 +63,8 @@ def write_report(study_dir: str | Path, config: Config, out_dir: str | Path) -> 
     page = render(study)
     out = Path(out_dir)
     for name, frame in frames.items():
-        if frame is not None:
-            with atomic_path(out / f"{name}.csv") as temporary:
-                frame.to_csv(temporary, index=False)
+        with atomic_path(out / f"{name}.csv") as temporary:
+            frame.to_csv(temporary, index=False)
     write_text(out / "index.html", page)
 
 
@@ -95,6 +94,7 @@ def render(study: Study) -> str:
     environment.globals["cite"] = _cite
     environment.filters["number"] = text.number
     environment.filters["listing"] = text.listing
+    environment.filters["keep_units"] = text.keep_units
     return environment.get_template("index.html").render(
         study=study,
         config=config,
@@ -124,8 +124,11 @@ def render(study: Study) -> str:
 
 
 def label_notes(study: Study) -> list[LabelNote]:
-    """Say for every dataset whose labels it holds, those made by models first."""
-    notes = [LabelNote(n, card.labels, card.labelled_by_model) for n, card in study.data.items()]
+    """Say whose labels the datasets hold, those made by models first."""
+    datasets: dict[tuple[str, bool], list[str]] = {}
+    for name, card in study.data.items():
+        datasets.setdefault((card.labels, card.labelled_by_model), []).append(name)
+    notes = [LabelNote(names, labels, model) for (labels, model), names in datasets.items()]
     return sorted(notes, key=lambda note: not note.by_model)
 
 
@@ -205,31 +208,39 @@ def _tables(study: Study) -> dict[str, Table]:
         ),
     ]
     downstream = tables.downstream_table(study)
-    if downstream is not None:
+    if not downstream.empty:
         shown.append(_downstream_table(downstream))
     return {table.name: table for table in shown}
 
 
 def _downstream_table(frame: pd.DataFrame) -> Table:
-    columns = [*("model", "plan", "stage", "dataset")]
+    columns = ["model", "plan", "dataset"]
+    titles = {}
     for quantity in tables.PAPER_REDUCTIONS:
-        for name in (tables.SCRATCH, tables.FINETUNED, tables.PARENT):
-            columns.append(tables.task_column(quantity, "mae", name))
-        columns.append(tables.reduction_column(quantity))
+        unit, _ = tables.UNITS[quantity]
+        reduction = tables.reduction_column(quantity)
+        names = (tables.SCRATCH, "from scratch"), (tables.FINETUNED, "compressed")
+        for name, short in (*names, (tables.PARENT, "parent")):
+            column = tables.task_column(quantity, "mae", name)
+            columns.append(column)
+            titles[column] = f"{quantity}, {short} [{unit}]"
+        columns.append(reduction)
+        titles[reduction] = f"{quantity} reduced by [%]"
     is_paper = frame["source"] == tables.PAPER_SOURCE
     shown = frame.assign(
-        plan=frame["plan"].where(~is_paper, "paper's figures, arXiv:2605.08885"),
-        dataset=frame["dataset"].where(~is_paper, "mean of its own eight datasets"),
+        plan=frame["plan"].where(~is_paper, "the paper's"),
+        dataset=frame["dataset"].where(~is_paper, "mean of 8"),
     )
     return make_table(
         "downstream",
-        "Mean absolute errors on the test splits. Reductions compare the fine-tuned compressed "
-        "model with the same network trained from scratch. The last row repeats the paper's "
-        "figures, which come from other models and datasets.",
+        "Mean absolute errors on the test splits: the network trained from scratch, the compressed "
+        "model fine-tuned (its error is reduced by so much against scratch), and the parent "
+        "fine-tuned. The last row repeats the figures of arXiv:2605.08885, from other models and "
+        "datasets.",
         shown,
         columns,
         csv="downstream.csv",
-        titles={tables.reduction_column(q): f"{q} MAE reduction [%]" for q in tables.UNITS},
+        titles=titles,
         marked=(frame["dataset"] == tables.MEAN) | is_paper,
     )
 

@@ -45,24 +45,29 @@ class Story:
 def tell(study: Study, model: str) -> Story:
     """Tell how the smallest model of a study came about."""
     smallest = smallest_run(study, model)
+    if smallest is None:
+        parent = study.parents[model]
+        return Story(model, parent, _tiles(study, parent), [_parent(study, model)])
     steps = [
         _parent(study, model),
         _sweep(study, model),
         *_stages(study, smallest),
         *_downstream(study, smallest),
     ]
-    return Story(model, smallest, _tiles(study, smallest), [step for step in steps if step])
+    return Story(model, smallest, _tiles(study, smallest), steps)
 
 
-def smallest_run(study: Study, model: str) -> Run:
+def smallest_run(study: Study, model: str) -> Run | None:
     """Return the smallest model by parameters, at its most accurate stage.
 
     If plans were trained, the others do not count: without recovery they are of no use.
-    Quantized stages have as many parameters and do not count either.
+    Quantized stages have as many parameters and do not count either. None without plans.
     """
     runs = [r for r in study.compressed(model) if "-int" not in r.stage]
     if trained := [r for r in runs if r.plan in study.config.train_plans]:
         runs = trained
+    if not runs:
+        return None
     fewest = min(r.metrics.cost.parameters for r in runs)
     candidates = [r for r in runs if r.metrics.cost.parameters == fewest]
     return min(candidates, key=lambda r: _comparable(_error(r, "forces")))
@@ -102,8 +107,9 @@ def _tiles(study: Study, run: Run) -> list[Tile]:
         ),
         Tile(
             factor(1 / cost.time_ratio),
-            f"faster: {seconds(cost.seconds)} a call on {cost.timing_atoms} atoms, the parent "
-            f"{seconds(cost.parent_seconds)} ({cost.device}, {plural(cost.threads, 'thread')})",
+            f"the parent's speed: {seconds(cost.seconds)} a call on {cost.timing_atoms} atoms "
+            f"instead of {seconds(cost.parent_seconds)} ({cost.device}, "
+            f"{plural(cost.threads, 'thread')})",
         ),
         Tile(
             f"{number(_error(run, 'forces'))} meV/Å",
@@ -163,10 +169,11 @@ def _sweep(study: Study, model: str) -> Step:
             if f"{plan}-channels" in pruned
         ]
         faster = sum(both < channels for both, channels in pairs)
-        sentences.append(
-            f"Pruning orders as well as channels gives the faster model in {faster} of "
-            f"{plural(len(pairs), 'pair')} of equal budget."
-        )
+        if pairs:
+            sentences.append(
+                f"Pruning orders as well as channels gives the faster model in {faster} of "
+                f"{plural(len(pairs), 'pair')} of equal budget."
+            )
     return Step("The sweep", sentences)
 
 
@@ -235,8 +242,6 @@ def _quantized(run: Run, before: Run) -> Step:
 
 def _downstream(study: Study, smallest: Run) -> list[Step]:
     table = tables.downstream_table(study)
-    if table is None:
-        return []
     own = table[(table["model"] == smallest.model) & (table["plan"] == smallest.plan)]
     mean = own[own["dataset"] == tables.MEAN]
     if mean.empty:

@@ -26,11 +26,11 @@ STATISTICS = {"mae": "MAE", "rmse": "RMSE"}
 
 # Wang, Hu, Tan, Jia, arXiv 2605.08885, abstract: mean over its own eight downstream datasets.
 PAPER_REDUCTIONS = {"energy": 70.1, "forces": 34.4}
-PAPER_SOURCE = "paper (arXiv 2605.08885), other models and datasets"
+PAPER_SOURCE = "paper (arXiv:2605.08885; other models and datasets)"
 OWN_SOURCE = "this study"
 
 MEAN = "mean"
-FINETUNED, SCRATCH, PARENT = "compressed, fine-tuned", "from scratch", "parent, fine-tuned"
+FINETUNED, SCRATCH, PARENT = "fine-tuned compressed", "from scratch", "fine-tuned parent"
 
 
 def error_column(quantity: str, statistic: str, reference: str) -> str:
@@ -39,8 +39,8 @@ def error_column(quantity: str, statistic: str, reference: str) -> str:
 
 
 def task_column(quantity: str, statistic: str, trained: str) -> str:
-    """Name of a column of downstream errors: ``energy MAE, from scratch [meV/atom]``."""
-    return f"{quantity} {STATISTICS[statistic]}, {trained} [{UNITS[quantity][0]}]"
+    """Name of a column of downstream errors: ``energy MAE from scratch [meV/atom]``."""
+    return f"{quantity} {STATISTICS[statistic]} {trained} [{UNITS[quantity][0]}]"
 
 
 def reduction_column(quantity: str) -> str:
@@ -53,7 +53,7 @@ def collect_sweep(study_dir: str | Path, config: Config) -> pd.DataFrame:
     return sweep_table(read_study(study_dir, config))
 
 
-def collect_downstream(study_dir: str | Path, config: Config) -> pd.DataFrame | None:
+def collect_downstream(study_dir: str | Path, config: Config) -> pd.DataFrame:
     """Read a study and return `downstream_table`."""
     return downstream_table(read_study(study_dir, config))
 
@@ -159,18 +159,15 @@ def checks_table(study: Study) -> pd.DataFrame:
     ).astype({name: float for name in type(study.runs[0].metrics.checks).model_fields})
 
 
-def downstream_table(study: Study) -> pd.DataFrame | None:
+def downstream_table(study: Study) -> pd.DataFrame:
     """One row per model, plan, stage and dataset, a mean row after them, the paper's at the end.
 
     The reduction is ``100 (1 - fine-tuned / from scratch)`` of the mean absolute error. Mean
     rows average reductions only: errors of different datasets have no common mean. The paper's
     row is there for orientation and says so in the column ``source``.
 
-    Returns:
-        The table, or None if the study has no downstream datasets.
+    Without downstream datasets the table is empty, but has its columns.
     """
-    if not study.tasks:
-        return None
     rows: list[dict[str, Any]] = []
     compressed = [t for t in study.tasks if t.start == "finetuned" and t.plan != PARENT_PLAN]
     by_plan: dict[tuple[str, str, str], list[TaskRun]] = {}
@@ -184,11 +181,23 @@ def downstream_table(study: Study) -> pd.DataFrame | None:
             for q in PAPER_REDUCTIONS
         }
         rows += [*own, {**identity, "dataset": MEAN, "source": OWN_SOURCE, **mean}]
-    if not rows:
-        return None
-    paper = {reduction_column(q): value for q, value in PAPER_REDUCTIONS.items()}
-    rows.append({"dataset": "mean of 8", "source": PAPER_SOURCE, **paper})
-    return pd.DataFrame(rows)
+    if rows:
+        paper = {reduction_column(q): value for q, value in PAPER_REDUCTIONS.items()}
+        rows.append({"dataset": "mean of 8", "source": PAPER_SOURCE, **paper})
+    table = pd.DataFrame(rows, columns=_downstream_columns())
+    return table.astype({"test structures": "Int64"})  # whole numbers, though mean rows have none
+
+
+def _downstream_columns() -> list[str]:
+    columns = ["model", "plan", "stage", "dataset", "labels", "test structures"]
+    for quantity in PAPER_REDUCTIONS:
+        columns += [
+            task_column(quantity, statistic, name)
+            for statistic in STATISTICS
+            for name in (FINETUNED, SCRATCH, PARENT)
+        ]
+    columns += [reduction_column(quantity) for quantity in PAPER_REDUCTIONS]
+    return [*columns, "source"]
 
 
 def format_irreps(irreps: list[str] | str) -> str:

@@ -1,9 +1,11 @@
 """Numbers and lists as readers expect them in a sentence."""
 
 import math
+import re
 from collections.abc import Sequence
 
 NO_VALUE = "–"
+_UNIT = re.compile(r"(?<=[0-9]) (?=%|m?eV|GPa|MB|ms\\b|s\\b|min\\b|h\\b)")
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -57,3 +59,12 @@ def plural(count: int, noun: str) -> str:
 def comparison(reduction: float) -> str:
     """Put a reduction in per cent into words: ``34.4 % lower``, ``2.0 % higher``."""
     return f"{abs(reduction):.1f} % {'higher' if reduction < 0 else 'lower'}"
+
+
+def keep_units(text: str) -> str:
+    """Put no-break spaces between numbers and their units.
+
+    >>> keep_units("34.4 % of 2 eV") == "34.4\\u00a0% of 2\\u00a0eV"
+    True
+    """
+    return _UNIT.sub("\u00a0", text)

@@ -25,8 +25,8 @@ CRITERION_COLOURS = {
     "random": GREY,
 }
 PARENT_COLOUR = RED
-CYCLE = (BLUE, ORANGE, GREEN, PINK, GREY, "#8a6fd1", "#a08a00", "#4aa3b5")
-DASHES = ("solid", "dash", "dot", "dashdot")
+CYCLE = (BLUE, ORANGE, GREEN, PINK, GREY, "#8a6fd1", "#a08a00", "#2f93a8")
+STAGE_DASHES = {"recovered": "solid", "distilled": "dash"}
 # from little to much; even in lightness (cividis, by Nuñez, Anderton and Renslow)
 SEQUENTIAL = "Cividis"
 

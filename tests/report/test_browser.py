@@ -1,0 +1,170 @@
+"""The page in a real browser, opened from disk."""
+
+import json
+import shutil
+
+import pytest
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+DRIVER = shutil.which("chromedriver")
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (CHROMIUM and DRIVER), reason="Chromium and chromedriver are not installed"
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory):
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for argument in (
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--disable-dev-shm-usage",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        f"--user-data-dir={tmp_path_factory.mktemp('chromium')}",
+        "--window-size=1280,1000",
+    ):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def opened(driver, report_dir):
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    driver.get((report_dir / "index.html").as_uri())
+    WebDriverWait(driver, 60).until(
+        lambda d: d.execute_script(
+            "return document.querySelectorAll('.plot .main-svg').length > 0 &&"
+            "[...document.querySelectorAll('.plot')].every(p => p.querySelector('.main-svg'))"
+        )
+    )
+    return driver
+
+
+def find_all(driver, selector):
+    return driver.find_elements("css selector", selector)
+
+
+def choose(driver, panel, choice, option):
+    """Choose an option of a panel by the label of the choice."""
+    driver.execute_script(
+        """
+        const labels = document.querySelectorAll(`[data-panel="${arguments[0]}"] label`);
+        const label = [...labels].find(l => l.textContent.trim().startsWith(arguments[1]));
+        const select = label.querySelector("select");
+        select.value = arguments[2];
+        select.dispatchEvent(new Event("change"));
+        """,
+        panel,
+        choice,
+        option,
+    )
+
+
+def column(driver, table, index):
+    rows = find_all(driver, f"#table-{table} tbody tr")
+    return [row.find_elements("css selector", "td")[index].text for row in rows]
+
+
+def test_tables_are_there_and_visible(opened):
+    for name in ("sweep", "errors", "cost", "checks", "downstream"):
+        (table,) = find_all(opened, f"#table-{name}")
+        assert table.is_displayed() and table.size["height"] > 50
+        assert len(table.find_elements("css selector", "tbody tr")) > 3
+
+
+def test_plots_are_there_and_visible(opened):
+    plots = find_all(opened, ".plot")
+    assert len(plots) == 7
+    for plot in plots:
+        (drawing, *_) = plot.find_elements("css selector", ".main-svg")
+        assert drawing.is_displayed()
+        assert drawing.size["width"] > 500 and drawing.size["height"] > 200
+    assert find_all(opened, "[data-panel=pareto] .scatterlayer .point")
+    assert find_all(opened, "[data-panel=downstream] .barlayer .point")
+    assert find_all(opened, "[data-panel=kept] .heatmaplayer image")
+
+
+def test_a_choice_redraws_its_figure(opened):
+    title = "[data-panel=pareto] .xtitle"
+    assert find_all(opened, title)[0].text == "time relative to the parent"
+    choose(opened, "pareto", "Cost", "parameters")
+    assert find_all(opened, title)[0].text == "parameters"
+    choose(opened, "pareto", "Error", "energy, vs parent")
+    assert "meV/atom" in find_all(opened, "[data-panel=pareto] .ytitle")[0].text
+
+
+def test_a_press_on_a_head_sorts(opened):
+    heads = [h.text.split("\n")[0] for h in find_all(opened, "#table-cost th")]
+    index = heads.index("parameters")
+    button = find_all(opened, "#table-cost th button")[index]
+    for descending in (False, True):
+        opened.execute_script("arguments[0].click()", button)
+        values = [int(text.replace(",", "")) for text in column(opened, "cost", index)]
+        assert values == sorted(values, reverse=descending)
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_nothing_is_wider_than_the_window(opened, width):
+    opened.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False},
+    )
+    assert opened.execute_script("return document.documentElement.scrollWidth") <= width
+    opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_dark_pages_have_dark_figures(opened):
+    def colours(scheme):
+        opened.execute_cdp_cmd(
+            "Emulation.setEmulatedMedia",
+            {"features": [{"name": "prefers-color-scheme", "value": scheme}]},
+        )
+        return opened.execute_async_script(
+            """
+            const done = arguments[0];
+            setTimeout(() => done([
+              getComputedStyle(document.body).backgroundColor,
+              getComputedStyle(document.querySelector("[data-panel=pareto] .ytitle")).fill,
+            ]), 300);
+            """
+        )
+
+    light, dark = colours("light"), colours("dark")
+    assert light[0] == "rgb(255, 255, 255)" and dark[0] != light[0]
+    assert dark[1] != light[1]
+
+
+def test_a_screenshot_is_not_blank(opened, tmp_path):
+    path = tmp_path / "page.png"
+    assert opened.save_screenshot(str(path))
+    assert path.stat().st_size > 20_000
+
+
+def test_no_errors_and_no_requests_but_of_files(opened):
+    severe = [entry for entry in opened.get_log("browser") if entry["level"] == "SEVERE"]
+    assert severe == []
+    requests = []
+    for entry in opened.get_log("performance"):
+        message = json.loads(entry["message"])["message"]
+        sent = message["method"] == "Network.requestWillBeSent"
+        # Chromium's own new-tab page, shown before ours, is not of interest.
+        if sent and message["params"]["documentURL"].startswith("file:"):
+            requests.append(message["params"]["request"]["url"])
+    assert any(url.startswith("file:") for url in requests)
+    assert [url for url in requests if not url.startswith(("file:", "data:", "blob:"))] == []

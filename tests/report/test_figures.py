@@ -1,0 +1,171 @@
+"""The figures show the numbers of the tables, and what they mark is marked."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from study import make_config, write_study
+
+from irrepress.report import figures, theme
+from irrepress.report.study import read_study
+
+POINTS = st.lists(st.tuples(st.floats(0.01, 10), st.floats(0.01, 10)), min_size=1, max_size=20)
+
+
+@given(POINTS)
+@settings(deadline=None, max_examples=50)
+def test_the_pareto_front_holds_exactly_what_nothing_beats(points):
+    frame = pd.DataFrame(points, columns=["x", "y"])
+    front = figures.pareto_front(frame, "x", "y")
+    chosen = set(zip(front["x"], front["y"], strict=True))
+
+    def beaten(p):
+        return any(q[0] <= p[0] and q[1] <= p[1] and q != p for q in points)
+
+    assert chosen == {p for p in points if not beaten(p)}
+    assert front["x"].is_monotonic_increasing
+
+
+def test_a_model_without_an_error_is_not_on_the_front():
+    frame = pd.DataFrame({"x": [1.0, 0.5], "y": [2.0, math.nan]})
+    assert figures.pareto_front(frame, "x", "y")["x"].tolist() == [1.0]
+
+
+class TestPareto:
+    @pytest.fixture(scope="class")
+    def panel(self, study):
+        return figures.pareto_panel(study)
+
+    def traces(self, panel, *key):
+        figure = panel.figures[("sevennet-0", *key)]
+        return {trace.name: trace for trace in figure.data}, figure
+
+    def test_marks_parent_criteria_axes_and_stages(self, panel):
+        traces, _ = self.traces(panel, "time", "forces, vs labels")
+        assert traces["parent"].marker.symbol == "star"
+        assert list(traces["parent"].x) == [1] and list(traces["parent"].y) == pytest.approx([30])
+        taylor = traces["taylor, channels only, pruned"]
+        assert taylor.marker.color == theme.CRITERION_COLOURS["taylor"]
+        assert taylor.marker.symbol == "diamond-open"
+        assert list(taylor.x) == pytest.approx([0.55, 0.275])
+        assert traces["magnitude, channels and orders, pruned"].marker.symbol == "circle-open"
+        assert traces["taylor, channels and orders, trained"].marker.symbol == "circle"
+        assert traces["taylor, explicit irreps, pruned"].marker.symbol == "square-open"
+
+    def test_draws_the_front_from_the_smallest_to_the_parent(self, panel):
+        traces, _ = self.traces(panel, "parameters", "forces, vs labels")
+        front = traces["Pareto front"]
+        assert list(front.x) == [200_000, 400_000, 800_000]
+        assert list(front.y) == pytest.approx([160, 80, 30])  # distilled, distilled, parent
+
+    def test_says_that_the_parent_is_off_a_logarithmic_axis_at_zero(self, panel):
+        traces, figure = self.traces(panel, "FLOPs", "forces, vs parent")
+        assert "parent" not in traces
+        assert "error is 0" in figure.layout.annotations[0].text
+
+    def test_axes_have_units(self, panel):
+        _, figure = self.traces(panel, "time", "stress, vs labels")
+        assert "[GPa]" in figure.layout.yaxis.title.text
+        assert figure.layout.yaxis.type == "log"
+
+
+def cell(figure, row, column):
+    heat_map = figure.data[0]
+    place = list(heat_map.y).index(row), list(heat_map.x).index(column)
+    return heat_map.z[place[0]][place[1]], heat_map.text[place[0]][place[1]]
+
+
+def test_kept_channels_by_site_and_layer(study):
+    figure = figures.kept_panel(study).figures["sevennet-0", "taylor-0.25"]
+    assert cell(figure, "features 0e", "1") == (25, "8/32")
+    assert cell(figure, "messages 2e", "1") == (0, "0/8")
+    assert cell(figure, "filter 2e", "all") == (0, "0/1")
+    value, text = cell(figure, "messages 0e", "2")  # no such site
+    assert math.isnan(value) and text == ""
+
+
+def test_importance_is_the_mean_score_on_a_logarithmic_scale(study):
+    figure = figures.importance_panel(study).figures["sevennet-0", "magnitude"]
+    group = next(s for s in study.scores["sevennet-0", "magnitude"] if s.group == "features.1.1e")
+    value, text = cell(figure, "features 1e", "1")
+    assert value == pytest.approx(math.log10(np.mean(group.scores)))
+    assert float(text) == pytest.approx(np.mean(group.scores), rel=0.05)
+
+
+def test_training_curves_are_in_report_units(study):
+    figure = figures.training_panel(study).figures["sevennet-0", "forces MAE"]
+    assert [t.name for t in figure.data] == [
+        f"{plan}, {stage}"
+        for plan in ("taylor-0.50", "taylor-0.25")
+        for stage in ("recovered", "distilled")
+    ]
+    recovered = figure.data[0]
+    assert list(recovered.x) == [50, 100, 150, 200, 250, 300]
+    assert recovered.y[-1] == pytest.approx(100 * (1 + 3 * math.exp(-6)))
+    assert figure.data[0].line.color == figure.data[1].line.color
+    assert figure.data[0].line.dash != figure.data[1].line.dash
+
+
+def test_downstream_bars_on_a_logarithmic_axis(study):
+    panel = figures.downstream_panel(study)
+    figure = panel.figures["sevennet-0, taylor-0.50", "energy"]
+    bars = {trace.name: list(trace.y) for trace in figure.data}
+    assert list(bars) == ["from scratch", "fine-tuned compressed", "fine-tuned parent"]
+    assert bars["from scratch"] == pytest.approx([20, 10])
+    assert bars["fine-tuned parent"] == pytest.approx([3, 2])
+    assert figure.layout.yaxis.type == "log"
+    assert figure.layout.yaxis.range[0] < math.log10(2)  # the smallest bar has some height
+
+
+def test_cost_bars_show_packed_sizes_only_where_there_are_any(study):
+    panel = figures.cost_panel(study)
+    sizes = panel.figures["sevennet-0", "file size"]
+    assert [trace.name for trace in sizes.data] == [
+        "as the family's own file",
+        "packed for storage",
+    ]
+    assert len(panel.figures["sevennet-0", "parameters"].data) == 1
+
+
+def test_every_choice_has_a_figure(study):
+    for make in (
+        figures.pareto_panel,
+        figures.kept_panel,
+        figures.importance_panel,
+        figures.training_panel,
+        figures.downstream_panel,
+        figures.downstream_training_panel,
+        figures.cost_panel,
+    ):
+        panel = make(study)
+        combinations = math.prod(len(options) for options in panel.choices.values())
+        assert len(panel.figures) == combinations
+        for key in panel.figures:
+            for option, options in zip(key, panel.choices.values(), strict=True):
+                assert option in options
+
+
+def test_parts_that_are_absent_have_no_figures(tmp_path):
+    config = make_config(downstream=None, distillation=None, quantization=None, recovery=None)
+    study = read_study(write_study(tmp_path, config), config)
+    assert figures.training_panel(study) is None
+    assert figures.downstream_panel(study) is None
+    assert figures.downstream_training_panel(study) is None
+
+
+def _luminance(colour):
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("background", ["#ffffff", "#11161b"])
+def test_data_colours_stand_out_on_both_backgrounds(background):
+    # WCAG 2.1, 1.4.11: graphics need a contrast of 3:1.
+    colours = {*theme.CYCLE, *theme.CRITERION_COLOURS.values(), theme.PARENT_COLOUR}
+    for colour in colours:
+        lighter, darker = sorted([_luminance(colour), _luminance(background)], reverse=True)
+        assert (lighter + 0.05) / (darker + 0.05) >= 3, colour

@@ -1,0 +1,157 @@
+"""The page as text: complete, self-contained, and clear about labels."""
+
+import json
+import re
+
+import pandas as pd
+import pytest
+from study import make_config, write_study
+
+from irrepress.errors import UserError
+from irrepress.report.page import write_report
+
+# The least that still has every part: quick to write again.
+SMALL = {
+    "sweep": {"criteria": ["taylor"], "budgets": [0.5], "axes": ["both"]},
+    "train_plans": ["taylor-0.50"],
+    "downstream": {"datasets": ["silicon"]},
+}
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A small study that a test may damage, and its config."""
+    config = make_config(**SMALL)
+    return write_study(tmp_path, config), config
+
+
+@pytest.fixture(scope="module")
+def page(report_dir):
+    return (report_dir / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def markup(page):
+    """The page without scripts and styles."""
+    return re.sub(r"<(script|style)[^>]*>.*?</\1>", "", page, flags=re.DOTALL)
+
+
+def test_writes_a_page_and_four_tables(report_dir, config):
+    assert sorted(p.name for p in report_dir.iterdir()) == [
+        "cost.csv",
+        "downstream.csv",
+        "errors.csv",
+        "index.html",
+        "sweep.csv",
+    ]
+    sweep = pd.read_csv(report_dir / "sweep.csv")
+    assert sweep["plan"].tolist() == ["parent", *config.plans()]
+
+
+def test_nothing_is_fetched(markup, page):
+    # Links that readers click are the only addresses outside scripts.
+    addresses = re.findall(r'(\w[\w-]*)="(?:https?:)?//[^"]*"', markup)
+    assert set(addresses) == {"href"}
+    assert not re.search(r"<(link|img|iframe|script)[^>]*(src|href)=\"(?!data:)", markup)
+    style = re.search(r"<style>(.*?)</style>", page, flags=re.DOTALL).group(1)
+    assert "url(" not in style and "@import" not in style
+    assert "default-src 'none'" in markup
+    assert page.count("plotly.js v") == 1
+
+
+def test_labels_made_by_a_model_are_called_so_near_the_top(markup):
+    top = markup[: markup.index('id="story"')]
+    assert "Labels made by a model are not DFT." in top
+    assert re.search(r"<b>foundation</b> were computed by <b>SevenNet-l3i5 \(7net-l3i5\)</b>", top)
+    assert re.search(r"<b>silicon and ethanol</b> are <b>PBE</b>", top)
+
+
+def test_labels_from_files_alone_raise_no_warning(tmp_path):
+    files = {"source": "files", "paths": ["frames.xyz"]}
+    datasets = {name: files for name in ("foundation", "silicon", "ethanol")}
+    config = make_config(**SMALL | {"datasets": datasets})
+    study_dir = write_study(tmp_path, config)
+    write_report(study_dir, config, tmp_path)
+    assert "not DFT" not in (tmp_path / "index.html").read_text(encoding="utf-8")
+
+
+def test_cites_what_it_stands_on(markup):
+    for identifier in (
+        "arXiv:2605.08885",
+        "doi:10.1021/acs.jctc.4c00190",
+        "doi:10.1038/s41467-022-29939-5",
+        "doi:10.1038/s42256-023-00716-3",
+        "doi:10.1088/1361-648X/aa680e",
+        "arXiv:2207.09453",
+        "doi:10.12688/f1000research.29032.2",
+        "arXiv:1906.10771",
+        "arXiv:2409.07947",
+    ):
+        assert identifier in markup
+    cited = set(re.findall(r'href="#(ref-[^"]+)"', markup))
+    assert cited == set(re.findall(r'id="(ref-[^"]+)"', markup))
+
+
+def test_shows_versions_seed_checkpoint_and_configuration(markup):
+    assert re.search(r"<dt>torch</dt><dd>2\.13\.0</dd>", markup)
+    assert "seed is 7" in markup
+    assert "a" * 64 in markup and "GPL-3.0" in markup
+    assert "snakemake --cores all --configfile study.yaml" in markup
+    assert "learning_rate: 0.001" in markup
+
+
+def test_links_in_the_table_of_contents_lead_somewhere(markup):
+    links = re.findall(r'<li><a href="#([^"]+)">', markup)
+    assert links and all(f'<section id="{link}">' in markup for link in links)
+
+
+def test_figures_are_json_without_templates(page):
+    content = json.loads(re.search(r'id="figures">(.*?)</script>', page, flags=re.DOTALL).group(1))
+    assert set(content["templates"]) == {"light", "dark"}
+    for figures in content["panels"].values():
+        for figure in figures.values():
+            assert figure["data"] and "template" not in figure["layout"]
+
+
+def test_parts_that_are_not_configured_are_left_out(tmp_path):
+    absent = ("downstream", "distillation", "quantization", "recovery")
+    config = make_config(**SMALL | dict.fromkeys(absent))
+    study_dir = write_study(tmp_path, config)
+    write_report(study_dir, config, tmp_path / "report")
+    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    for section in ("training", "downstream"):
+        assert f'id="{section}"' not in page and f'href="#{section}"' not in page
+    assert "Quantization" not in page
+    assert pd.read_csv(tmp_path / "report" / "downstream.csv").empty
+
+
+def test_a_failing_check_is_said(small, tmp_path):
+    damaged, config = small
+    path = damaged / "sevennet-0" / "taylor-0.50" / "pruned" / "metrics.json"
+    metrics = json.loads(path.read_text())
+    metrics["checks"]["rotation"] = 0.01
+    path.write_text(json.dumps(metrics))
+    write_report(damaged, config, tmp_path / "report")
+    assert "Not all models pass" in (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+
+
+def test_names_are_escaped(small, tmp_path):
+    damaged, config = small
+    path = damaged / "sevennet-0" / "parent" / "original" / "card.json"
+    card = json.loads(path.read_text())
+    card["licence"] = "<script>alert(1)</script>"
+    path.write_text(json.dumps(card))
+    write_report(damaged, config, tmp_path / "report")
+    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert "<script>alert" not in page and "&lt;script&gt;alert(1)" in page
+
+
+def test_a_missing_record_leaves_the_old_report_as_it_was(small, tmp_path):
+    damaged, config = small
+    out = tmp_path / "report"
+    write_report(damaged, config, out)
+    before = {path: path.stat().st_mtime_ns for path in out.iterdir()}
+    (damaged / "sevennet-0" / "taylor-0.50" / "distilled" / "metrics.json").unlink()
+    with pytest.raises(UserError, match=r"metrics\.json"):
+        write_report(damaged, config, out)
+    assert {path: path.stat().st_mtime_ns for path in out.iterdir()} == before

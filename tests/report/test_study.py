@@ -1,0 +1,126 @@
+"""What is read from disk: what is needed, what may be absent, and what messages say."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+from study import make_config, write_study
+
+from irrepress.errors import UserError
+from irrepress.report.study import read_study
+
+MODEL = "sevennet-0"
+
+
+@pytest.fixture
+def fresh(study_dir, tmp_path):
+    """A copy of the study that a test may damage."""
+    return shutil.copytree(study_dir, tmp_path / "study")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"{MODEL}/parent/original/metrics.json",
+        f"{MODEL}/parent/original/card.json",
+        f"{MODEL}/taylor-0.50/plan.json",
+        f"{MODEL}/magnitude-0.25/pruned/metrics.json",
+        f"{MODEL}/taylor-0.25/recovered-int8/card.json",
+        f"{MODEL}/taylor-0.50/recovered/training.csv",
+        f"{MODEL}/taylor-0.50/recovered/downstream/silicon/scratch/metrics.json",
+        f"{MODEL}/parent/original/downstream/ethanol/finetuned/training.csv",
+        f"{MODEL}/scores.h5",
+        "data/foundation.h5",
+    ],
+)
+def test_a_missing_file_is_named(fresh, config, path):
+    (fresh / path).unlink()
+    with pytest.raises(UserError, match=f"{path}: cannot be read"):
+        read_study(fresh, config)
+
+
+@pytest.mark.parametrize(
+    ("record", "key"),
+    [
+        ("metrics.json", "cost.time_ratio"),
+        ("metrics.json", "errors.parent.forces_mae"),
+        ("card.json", "shape"),
+        ("metrics.json", "schema_version"),
+    ],
+)
+def test_a_missing_key_is_named(fresh, config, record, key):
+    path = fresh / MODEL / "taylor-0.50" / "pruned" / record
+    content = json.loads(path.read_text())
+    place = content
+    *parents, last = key.split(".")
+    for parent in parents:
+        place = place[parent]
+    del place[last]
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=f"{record}: {key}: field required"):
+        read_study(fresh, config)
+
+
+def test_another_schema_version_is_refused(fresh, config):
+    path = fresh / MODEL / "parent" / "original" / "card.json"
+    path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 2'))
+    with pytest.raises(UserError, match=r"card\.json: schema_version"):
+        read_study(fresh, config)
+
+
+@pytest.mark.parametrize("content", ["", "a,b\n1,2\n"])
+def test_a_broken_training_curve_is_named(fresh, config, content):
+    path = fresh / MODEL / "taylor-0.50" / "distilled" / "training.csv"
+    path.write_text(content)
+    with pytest.raises(UserError, match=r"distilled/training\.csv"):
+        read_study(fresh, config)
+
+
+def test_a_truncated_file_of_scores_is_named(fresh, config):
+    path = fresh / MODEL / "scores.h5"
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(UserError, match=r"scores\.h5"):
+        read_study(fresh, config)
+
+
+def test_scores_without_a_criterion_are_named(fresh):
+    config = make_config(sweep={"criteria": ["fisher"], "budgets": [0.5]}, train_plans=[])
+    for plan in config.plans():
+        shutil.copytree(fresh / MODEL / "taylor-0.50", fresh / MODEL / plan)
+    with pytest.raises(UserError, match="criterion 'fisher'"):
+        read_study(fresh, config)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"downstream": None},
+        {"distillation": None},
+        {"quantization": None},
+        {"downstream": None, "distillation": None, "quantization": None, "recovery": None},
+        {"train_plans": []},
+    ],
+)
+def test_parts_that_are_not_configured_are_not_looked_for(tmp_path, changes):
+    config = make_config(**changes)
+    study = read_study(write_study(tmp_path, config), config)
+    assert {run.stage for run in study.runs} <= {"original", *config.stages()}
+    assert len(study.tasks) == (
+        0 if config.downstream is None else (1 + 2 * len(config.train_plans)) * 2
+    )
+
+
+def test_datasets_that_nothing_uses_are_not_looked_for(study_dir, tmp_path):
+    config = make_config(downstream=None)
+    study = read_study(study_dir, config)
+    assert list(study.data) == ["foundation"]
+    assert study.data["foundation"].labelled_by_model
+    assert sum(study.data["foundation"].splits.values()) == 10
+    assert study.data["foundation"].elements == ["Na", "Cl", "Cu"]
+
+
+def test_the_report_needs_no_torch():
+    code = "import sys, irrepress.report.page; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
