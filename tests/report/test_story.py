@@ -1,6 +1,7 @@
 """The sentences say what the numbers say."""
 
 import doctest
+import json
 import re
 
 import pytest
@@ -8,6 +9,8 @@ from study import make_config, write_study
 
 from irrepress.report import story, text
 from irrepress.report.study import read_study
+
+ERRORS = [f"{q}_{s}" for q in ("energy", "forces", "stress") for s in ("mae", "rmse")]
 
 
 def sentences(told, title):
@@ -50,6 +53,21 @@ def test_the_papers_figures_are_called_the_papers(study):
     own, paper = downstream.split("The paper")
     assert "70.0 % lower in energy and 62.5 % lower in forces" in own
     assert "2605.08885" in paper and "70.1 % lower and 34.4 % lower" in paper
+
+
+@pytest.mark.parametrize("absent", [None, dict.fromkeys(ERRORS)])
+def test_without_labels_errors_are_those_against_the_parent(tmp_path, absent):
+    config = make_config(downstream=None)
+    study_dir = write_study(tmp_path, config)
+    for path in study_dir.rglob("metrics.json"):
+        metrics = json.loads(path.read_text())
+        metrics["errors"]["labels"] = absent
+        path.write_text(json.dumps(metrics))
+    told = story.tell(read_study(study_dir, config), "sevennet-0")
+    assert "labels" not in sentences(told, "The parent")
+    assert "against the parent are 80.0 meV/atom in energy and 200 meV/Å" in sentences(
+        told, "Pruned"
+    )
 
 
 def test_without_training_the_smallest_pruned_model_is_the_end(tmp_path):

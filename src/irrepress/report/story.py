@@ -75,7 +75,8 @@ def smallest_run(study: Study, model: str) -> Run | None:
 
 def reference_of(run: Run) -> str:
     """What errors in sentences are measured against: labels if there are any."""
-    return "labels" if run.metrics.errors.labels else "parent"
+    labels = run.metrics.errors.labels
+    return "labels" if labels and labels.forces_mae is not None else "parent"
 
 
 def _error(run: Run, quantity: str) -> float:
@@ -129,7 +130,7 @@ def _parent(study: Study, model: str) -> Step:
         f"One call for energy, forces and stress on {cost.timing_atoms} atoms takes "
         f"{seconds(cost.seconds)} ({cost.device}, {plural(cost.threads, 'thread')}).",
     ]
-    if metrics.errors.labels:
+    if reference_of(run) == "labels":
         sentences.append(
             f"On {plural(metrics.structures, 'structure')} of {metrics.dataset} "
             f"({metrics.split} split) its mean absolute errors against the labels of "
