@@ -1,0 +1,108 @@
+# irrepress: compress SO(3)-equivariant atomistic foundation models.
+#
+#   snakemake --cores 2 --configfile config/quickstart.yaml     a whole small study
+#   snakemake --cores all                                       the study of config/config.yaml
+#   snakemake --cores all sweep                                 only the sweep of plans
+#   snakemake --profile slurm                                   on a SLURM cluster
+#
+# The config is checked before the graph of jobs is built: a mistake in it ends the run with
+# one message. Results go to results/{name of the study}/, logs to logs/ under the same path.
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+if not workflow.overwrite_configfiles:
+
+    configfile: "config/config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/data.smk"
+include: "rules/checkpoints.smk"
+include: "rules/prune.smk"
+
+
+# Stages that the config leaves out have no rules: Snakemake then says that it cannot make them.
+if CONFIG.recovery is not None:
+
+    include: "rules/recover.smk"
+
+
+if CONFIG.distillation is not None:
+
+    include: "rules/distill.smk"
+
+
+if CONFIG.quantization is not None:
+
+    include: "rules/quantize.smk"
+
+
+if CONFIG.downstream is not None:
+
+    include: "rules/downstream.smk"
+
+
+include: "rules/evaluate.smk"
+include: "rules/report.smk"
+
+
+report: "report/workflow.rst"
+
+
+localrules:
+    all,
+    data,
+    parents,
+    scores,
+    sweep,
+    recovered,
+    distilled,
+    quantized,
+    downstream,
+
+
+rule all:
+    default_target: True
+    input:
+        rules.report.output,
+
+
+rule data:
+    input:
+        expand(DATA, dataset=CONFIG.datasets),
+
+
+rule parents:
+    input:
+        expand(METRICS, model=CONFIG.models, plan=["parent"], stage=["original"]),
+
+
+rule scores:
+    input:
+        expand(SCORES, model=CONFIG.models),
+
+
+rule sweep:
+    input:
+        expand(METRICS, model=CONFIG.models, plan=PLANS, stage=["pruned"]),
+
+
+rule recovered:
+    input:
+        trained_metrics("recovered"),
+
+
+rule distilled:
+    input:
+        trained_metrics("distilled"),
+
+
+rule quantized:
+    input:
+        trained_metrics(*QUANTIZED_STAGES),
+
+
+rule downstream:
+    input:
+        downstream_metrics(),

@@ -1,0 +1,42 @@
+# The uncompressed parents in their family's native format, and datasets labelled by them.
+
+
+rule parent:
+    input:
+        checkpoint=lambda wildcards: checkpoint_file(CONFIG.models[wildcards.model]),
+    output:
+        model=f"{PARENT}/model.pt",
+        card=f"{PARENT}/card.json",
+    log:
+        f"{LOGS}/{{model}}/parent/original/model.log",
+    benchmark:
+        f"{LOGS}/{{model}}/parent/original/model.benchmark.tsv"
+    conda:
+        model_environment
+    resources:
+        mem_mb=larger(4000),
+        runtime=longer(15),
+    params:
+        settings=lambda wildcards: settings(CONFIG.models[wildcards.model]),
+    script:
+        "../scripts/export_parent.py"
+
+
+rule teach:
+    input:
+        model=f"{PARENT}/model.pt",
+        store=DATA,
+    output:
+        store=TEACHER,
+    log:
+        f"{LOGS}/{{model}}/parent/original/teacher/{{dataset}}.log",
+    benchmark:
+        f"{LOGS}/{{model}}/parent/original/teacher/{{dataset}}.benchmark.tsv"
+    conda:
+        model_environment
+    resources:
+        mem_mb=larger(8000),
+        runtime=longer(240),
+        gpu=GPUS,
+    script:
+        "../scripts/teach.py"

@@ -1,0 +1,204 @@
+# What all rules share: the checked config, the paths, and what a wildcard may be.
+import re
+import sys
+from pathlib import Path
+
+# The library of this source tree is the one that runs, installed or not.
+sys.path.insert(0, str(Path(workflow.basedir) / "src"))
+
+try:
+    from irrepress.config import Files, Generated, parse_config
+    from irrepress.errors import UserError, nearest
+    from irrepress.families.registry import family_names, missing_packages
+    from irrepress.structures.generate import generate
+except ModuleNotFoundError as error:
+    sys.exit(
+        f"The workflow needs the Python package {error.name!r}, which this Python "
+        f"({sys.executable}) lacks; run 'make setup' or create the environment envs/workflow.yaml."
+    )
+
+
+def config_source():
+    """What messages call the config: the files it was read from."""
+    paths = map(Path, workflow.configfiles)
+    here = Path.cwd()
+    names = [p.relative_to(here) if p.is_relative_to(here) else p for p in paths]
+    return " + ".join(map(str, names)) or "config"
+
+
+def model_references(config):
+    """Yield the key and the content of every reference to a checkpoint in the config."""
+    for name, model in config.models.items():
+        yield f"models.{name}", model
+    for name, dataset in config.datasets.items():
+        if isinstance(dataset, Generated):
+            yield f"datasets.{name}.labels", dataset.labels
+
+
+def is_path(checkpoint):
+    """Tell a checkpoint's path from a family's keyword."""
+    path = Path(checkpoint)
+    return path.is_file() or len(path.parts) > 1 or path.suffix != ""
+
+
+def checkpoint_file(model):
+    """The file of a checkpoint as an input of a rule; nothing for a keyword."""
+    return [model.checkpoint] if is_path(model.checkpoint) else []
+
+
+def check_surroundings(config):
+    """Check what the config names but does not hold: files, families, packages, systems."""
+    mistakes = []
+    for key, model in model_references(config):
+        if model.family not in family_names():
+            mistakes.append(
+                f"{key}.family: no family {model.family!r}; {nearest(model.family, family_names())}"
+            )
+        elif not conda_is_used() and (missing := missing_packages(model.family)):
+            mistakes.append(
+                f"{key}.family: {model.family!r} needs the package {missing[0]!r}, which this "
+                f"Python ({sys.executable}) lacks; install it with pip install "
+                f"'irrepress[{model.family}]' or run with --sdm conda"
+            )
+        for path in checkpoint_file(model):
+            if not Path(path).is_file():
+                mistakes.append(f"{key}.checkpoint: there is no file {path!r}")
+    for name, dataset in config.datasets.items():
+        if isinstance(dataset, Generated):
+            try:
+                next(generate(dataset))
+            except UserError as error:
+                mistakes.append(f"datasets.{name}.{error}")
+        if isinstance(dataset, Files):
+            for key in ("paths", "test_paths"):
+                for path in getattr(dataset, key):
+                    if not Path(path).is_file():
+                        mistakes.append(f"datasets.{name}.{key}: there is no file {path!r}")
+    if mistakes:
+        source = config_source()
+        raise UserError("\n".join(f"{source}: {mistake}" for mistake in mistakes))
+
+
+def conda_is_used():
+    """Whether jobs run in the conda environments of their rules."""
+    methods = workflow.deployment_settings.deployment_method
+    return any(str(method) == "conda" for method in methods)
+
+
+def data_of(name):
+    """The store of a dataset."""
+    return DATA.format(dataset=name)
+
+
+def taught_by(name):
+    """The store of a dataset labelled by the parent; the wildcard ``model`` stays."""
+    return TEACHER.format(model="{model}", dataset=name)
+
+
+def one_of(names):
+    """The regular expression of a wildcard that is one of the names."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
+try:
+    CONFIG = parse_config(config, config_source())
+    check_surroundings(CONFIG)
+except UserError as error:
+    sys.exit(str(error))  # a WorkflowError would print the place in this file, too
+
+
+PLANS = list(CONFIG.plans())
+STAGES = CONFIG.stages()
+QUANTIZED_STAGES = [stage for stage in STAGES if "-int" in stage]
+GENERATED = [name for name, dataset in CONFIG.datasets.items() if isinstance(dataset, Generated)]
+
+RESULTS = f"results/{CONFIG.name}"
+LOGS = f"logs/{CONFIG.name}"
+
+DATA = f"{RESULTS}/data/{{dataset}}.h5"
+SCORES = f"{RESULTS}/{{model}}/scores.h5"
+PLAN = f"{RESULTS}/{{model}}/{{plan}}/plan.json"
+MODEL = f"{RESULTS}/{{model}}/{{plan}}/{{stage}}"
+METRICS = f"{MODEL}/metrics.json"
+DOWNSTREAM = f"{MODEL}/downstream/{{dataset}}/{{start}}"
+PARENT = f"{RESULTS}/{{model}}/parent/original"
+TEACHER = f"{PARENT}/teacher/{{dataset}}.h5"
+
+# Jobs ask a cluster for a GPU unless the config says that they run on the CPU.
+GPUS = 0 if CONFIG.device == "cpu" else 1
+
+
+wildcard_constraints:
+    model=one_of(CONFIG.models),
+    plan=one_of(["parent", *PLANS]),
+    stage=one_of(["original", *STAGES]),
+    dataset=one_of(CONFIG.datasets),
+    start="finetuned|scratch",
+
+
+def family_of(name):
+    """The family of a model of the config."""
+    return CONFIG.models[name].family
+
+
+def model_environment(wildcards):
+    """The conda environment of the family that the job's model belongs to."""
+    return f"../envs/{family_of(wildcards.model)}.yaml"
+
+
+def labels_environment(wildcards):
+    """The conda environment of the family that labels a generated dataset."""
+    return f"../envs/{CONFIG.datasets[wildcards.dataset].labels.family}.yaml"
+
+
+def settings(section):
+    """A section of the config as a parameter of a rule: when it changes, the rule runs again."""
+    return None if section is None else section.model_dump(mode="json")
+
+
+def longer(minutes):
+    """A time limit in minutes that grows with every retry."""
+    return lambda wildcards, attempt: minutes * attempt
+
+
+def larger(megabytes):
+    """A memory limit that grows with every retry."""
+    return lambda wildcards, attempt: megabytes * attempt
+
+
+def trained_metrics(*stages):
+    """The metrics of the trained plans at some stages that the config asks for."""
+    wanted = [stage for stage in stages if stage in STAGES]
+    return expand(METRICS, model=CONFIG.models, plan=CONFIG.train_plans, stage=wanted)
+
+
+def downstream_metrics():
+    """The metrics of every downstream task: compressed, from scratch, and the parent."""
+    if CONFIG.downstream is None:
+        return []
+    common = {"model": CONFIG.models, "dataset": CONFIG.downstream.datasets}
+    pattern = f"{DOWNSTREAM}/metrics.json"
+    return expand(
+        pattern,
+        plan=CONFIG.train_plans,
+        stage=CONFIG.downstream.stage,
+        start=["finetuned", "scratch"],
+        **common,
+    ) + expand(pattern, plan="parent", stage="original", start="finetuned", **common)
+
+
+def plan_settings(name):
+    """How a plan is made, as a parameter of its rule."""
+    sweep = settings(CONFIG.sweep)
+    made = CONFIG.plans()[name]
+    if "explicit" in made:
+        made = {**made, "explicit": settings(made["explicit"])}
+    return {**made, "unit": sweep["unit"], "multiple": sweep["multiple"], "floor": sweep["floor"]}
+
+
+def used_datasets():
+    """The datasets that the study uses; others of the config are only made when asked for."""
+    sections = (CONFIG.scoring, CONFIG.recovery, CONFIG.distillation, CONFIG.evaluation)
+    used = [section.dataset for section in sections if section is not None]
+    used += CONFIG.downstream.datasets if CONFIG.downstream else []
+    return list(dict.fromkeys(used))

@@ -1,0 +1,28 @@
+# Distillation: the pruned model is trained on what its parent says of a dataset.
+
+
+rule distill:
+    input:
+        model=f"{RESULTS}/{{model}}/{{plan}}/pruned/model.pt",
+        card=f"{RESULTS}/{{model}}/{{plan}}/pruned/card.json",
+        store=data_of(CONFIG.distillation.dataset),
+        teacher=taught_by(CONFIG.distillation.dataset),
+    output:
+        model=f"{RESULTS}/{{model}}/{{plan}}/distilled/model.pt",
+        card=f"{RESULTS}/{{model}}/{{plan}}/distilled/card.json",
+        training=f"{RESULTS}/{{model}}/{{plan}}/distilled/training.csv",
+    log:
+        f"{LOGS}/{{model}}/{{plan}}/distilled/model.log",
+    benchmark:
+        f"{LOGS}/{{model}}/{{plan}}/distilled/model.benchmark.tsv"
+    conda:
+        model_environment
+    resources:
+        mem_mb=larger(16000),
+        runtime=longer(1440),
+        gpu=GPUS,
+    params:
+        settings=settings(CONFIG.distillation),
+        seed=CONFIG.seed,
+    script:
+        "../scripts/distill.py"

@@ -1,0 +1,28 @@
+# Downstream tasks: fine-tuning on a small dataset, and the same shape trained from scratch.
+
+
+rule fine_tune:
+    input:
+        model=f"{MODEL}/model.pt",
+        card=f"{MODEL}/card.json",
+        store=DATA,
+    output:
+        model=f"{DOWNSTREAM}/model.pt",
+        card=f"{DOWNSTREAM}/card.json",
+        metrics=f"{DOWNSTREAM}/metrics.json",
+        training=f"{DOWNSTREAM}/training.csv",
+    log:
+        f"{LOGS}/{{model}}/{{plan}}/{{stage}}/downstream/{{dataset}}/{{start}}/model.log",
+    benchmark:
+        f"{LOGS}/{{model}}/{{plan}}/{{stage}}/downstream/{{dataset}}/{{start}}/model.benchmark.tsv"
+    conda:
+        model_environment
+    resources:
+        mem_mb=larger(16000),
+        runtime=longer(480),
+        gpu=GPUS,
+    params:
+        settings=settings(CONFIG.downstream.training),
+        seed=CONFIG.seed,
+    script:
+        "../scripts/fine_tune.py"

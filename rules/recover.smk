@@ -1,0 +1,27 @@
+# Recovery: the pruned model is trained on the labels of a dataset.
+
+
+rule recover:
+    input:
+        model=f"{RESULTS}/{{model}}/{{plan}}/pruned/model.pt",
+        card=f"{RESULTS}/{{model}}/{{plan}}/pruned/card.json",
+        store=data_of(CONFIG.recovery.dataset),
+    output:
+        model=f"{RESULTS}/{{model}}/{{plan}}/recovered/model.pt",
+        card=f"{RESULTS}/{{model}}/{{plan}}/recovered/card.json",
+        training=f"{RESULTS}/{{model}}/{{plan}}/recovered/training.csv",
+    log:
+        f"{LOGS}/{{model}}/{{plan}}/recovered/model.log",
+    benchmark:
+        f"{LOGS}/{{model}}/{{plan}}/recovered/model.benchmark.tsv"
+    conda:
+        model_environment
+    resources:
+        mem_mb=larger(16000),
+        runtime=longer(1440),
+        gpu=GPUS,
+    params:
+        settings=settings(CONFIG.recovery),
+        seed=CONFIG.seed,
+    script:
+        "../scripts/recover.py"

@@ -1,0 +1,156 @@
+"""What every script of the workflow shares: its log, its errors, its models.
+
+A script defines ``main(job)`` and ends with ``run(main, snakemake)``. All that it and the
+packages below it print goes to the log of its rule. A mistake of the user ends it with one
+line on the terminal and in the log; anything unexpected with a traceback in the log.
+"""
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+# The library of this source tree runs, so that environments hold only what it depends on.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
+
+_terminal = os.dup(2)  # stays the terminal when run() turns stderr to the log
+
+
+def report_error(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Tell of an error that ends the script; takes the place of `sys.excepthook`."""
+    snakemake = getattr(sys.modules["__main__"], "snakemake", None)
+    log = str(snakemake.log[0]) if snakemake and snakemake.log else ""
+    step = f"rule {snakemake.rule}" if snakemake else "irrepress"
+    if kind.__name__ == "UserError":  # not imported: importing may be what fails
+        message = f"{step}: {error}"
+    elif issubclass(kind, ModuleNotFoundError):
+        message = (
+            f"{step}: this Python ({sys.executable}) lacks the package {error.name!r}; run "
+            "'make setup', or run snakemake with --sdm conda"
+        )
+    else:
+        message = f"{step}: unexpected {kind.__name__}: {error}; the traceback is in {log}"
+    os.write(_terminal, f"{message}\n".encode())
+    if log:
+        Path(log).parent.mkdir(parents=True, exist_ok=True)
+        with open(log, "a", encoding="utf-8") as stream:
+            if "traceback is in" in message:
+                traceback.print_exception(kind, error, trace, file=stream)
+            stream.write(f"{message}\n")
+
+
+sys.excepthook = report_error  # before the imports below: a package may be missing
+
+from irrepress.cards import derived_card, read_card, write_card  # noqa: E402
+from irrepress.config import Config, ModelRef, parse_config  # noqa: E402
+from irrepress.errors import UserError  # noqa: E402
+from irrepress.families.registry import get_family  # noqa: E402
+from irrepress.files import sha256  # noqa: E402
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of the workflow.
+
+    Attributes:
+        snakemake: the object that Snakemake gives to scripts.
+        config: the checked config.
+    """
+
+    snakemake: Any
+    config: Config
+
+    @cached_property
+    def inputs(self) -> Any:
+        """The input files by name."""
+        return self.snakemake.input
+
+    @cached_property
+    def outputs(self) -> Any:
+        """The output files by name."""
+        return self.snakemake.output
+
+    @cached_property
+    def wildcards(self) -> Any:
+        """The wildcards by name."""
+        return self.snakemake.wildcards
+
+    @cached_property
+    def reference(self) -> ModelRef:
+        """The checkpoint in the config that the job's model comes from."""
+        return self.config.models[self.wildcards.model]
+
+    @cached_property
+    def family(self) -> Any:
+        """The adapter of the model's family."""
+        return get_family(self.reference.family)
+
+    def load(self, path: str, **options: Any) -> Any:
+        """Load a model of the study from its native file."""
+        return self.family.load(path, modal=self.reference.modal, **options)
+
+    def save(self, model: Any, stage: dict[str, Any]) -> None:
+        """Write a model that was made from the job's input, and its card.
+
+        Args:
+            model: the model.
+            stage: what was done to it, for the card.
+        """
+        path = Path(self.outputs.model)
+        self.family.save(model, path)
+        card = derived_card(
+            read_card(self.inputs.card),
+            name=self.name,
+            model_path=path,
+            shape=self.family.shape(model),
+            parameters=model.parameter_count(),
+            stage=stage,
+            seed=self.config.seed,
+        )
+        write_card(self.outputs.card, card)
+
+    @property
+    def name(self) -> str:
+        """What the job makes, within the study: ``sevennet-0/taylor-0.50/pruned``."""
+        return str(Path(self.outputs.model).parent.relative_to(f"results/{self.config.name}"))
+
+
+def checked_checkpoint(family: Any, reference: ModelRef) -> Path:
+    """Return the file of a checkpoint of the config, after comparing its SHA-256.
+
+    Raises:
+        UserError: no such checkpoint, or another SHA-256 than the config says.
+    """
+    path = family.resolve(reference.checkpoint)
+    if reference.sha256 and (found := sha256(path)) != reference.sha256:
+        raise UserError(
+            f"{path}: the SHA-256 is {found}, the config says {reference.sha256}; get the file "
+            "again, or correct the config if you trust this one"
+        )
+    return path
+
+
+def run(main: Callable[[Job], None], snakemake: Any) -> None:
+    """Run a script's ``main`` with its output in the log of the rule."""
+    _turn_output_to(Path(snakemake.log[0]))
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
+    )
+    main(Job(snakemake, parse_config(snakemake.config)))
+
+
+def _turn_output_to(log: Path) -> None:
+    """Write stdout and stderr to the log, what compiled code prints included."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    stream = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    os.dup2(stream, 1)
+    os.dup2(stream, 2)
+    os.close(stream)

@@ -1,0 +1,63 @@
+"""What the scripts that train share."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from _common import Job
+from irrepress.config import Training
+from irrepress.structures.store import StructureStore
+from irrepress.training.trainer import train
+
+
+def train_and_save(
+    job: Job,
+    model: Any,
+    settings: Training,
+    stage: dict[str, Any],
+    *,
+    teacher: StructureStore | None = None,
+    label_fraction: float = 1.0,
+) -> Any:
+    """Train a model on the job's dataset; write it, its card and its training curve.
+
+    Checkpoints lie beside the outputs until the job succeeds. Snakemake removes the outputs of
+    a job that failed or was killed, but not these: run again, it goes on from the last one.
+
+    Args:
+        job: the job.
+        model: the model to begin with.
+        settings: the training's settings.
+        stage: the beginning of the stage's record in the card.
+        teacher: the dataset labelled by the parent.
+        label_fraction: weight of the dataset's own labels.
+
+    Returns:
+        The trained model.
+    """
+    store = StructureStore(job.inputs.store)
+    checkpoints = Path(job.outputs.model).parent / ".checkpoints"
+    result = train(
+        job.family,
+        model,
+        store,
+        settings,
+        seed=job.config.seed,
+        device=job.config.device,
+        work_dir=checkpoints,
+        metrics_csv=Path(job.outputs.training),
+        teacher=teacher,
+        label_fraction=label_fraction,
+    )
+    record = {
+        "dataset": Path(store.path).stem,
+        "labels": store.info.labels,
+        "settings": settings.model_dump(mode="json", exclude={"dataset"}),
+        "steps": result.steps,
+        "best_valid_loss": result.best_valid_loss,
+        "seconds": result.seconds,
+        "seed": job.config.seed,
+    }
+    job.save(result.model, stage | record)
+    shutil.rmtree(checkpoints)
+    return result.model

@@ -1,0 +1,42 @@
+"""Measure a model: errors against labels and parent, cost, symmetry."""
+
+from pathlib import Path
+
+from _common import Job, run
+from irrepress.evaluation.metrics import measure_cost, measure_errors, measure_symmetry
+from irrepress.files import write_json
+from irrepress.pruning.plan import Plan
+from irrepress.structures.store import StructureStore
+
+
+def main(job: Job) -> None:
+    settings, device = job.config.evaluation, job.config.device
+    store = StructureStore(job.inputs.store)
+    path = Path(job.inputs.model)
+    model = job.load(path)
+    is_parent = job.wildcards.plan == "parent"
+    metrics = measure_errors(
+        job.family,
+        model,
+        store,
+        teacher=StructureStore(job.inputs.teacher),
+        batch_size=settings.batch_size,
+        device=device,
+    )
+    metrics["cost"] = measure_cost(
+        job.family,
+        model,
+        model if is_parent else job.load(job.inputs.parent),
+        settings,
+        model_path=path,
+        packed_path=Path(job.inputs.packed[0]) if job.inputs.packed else None,
+        plan=Plan.load(job.inputs.plan[0]) if job.inputs.plan else None,
+        device=device,
+    )
+    metrics["checks"] = measure_symmetry(
+        job.family, path, store, modal=job.reference.modal, seed=job.config.seed
+    )
+    write_json(job.outputs.metrics, metrics)
+
+
+run(main, snakemake)

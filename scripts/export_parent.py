@@ -1,0 +1,31 @@
+"""Bring a checkpoint into its family's native format, with a card beside it."""
+
+from pathlib import Path
+
+from _common import Job, checked_checkpoint, run
+from irrepress.cards import parent_card, write_card
+from irrepress.files import sha256
+
+
+def main(job: Job) -> None:
+    reference = job.reference
+    source = checked_checkpoint(job.family, reference)
+    model = job.family.load(source, modal=reference.modal)
+    path = Path(job.outputs.model)
+    job.family.save(model, path)
+    card = parent_card(
+        name=job.name,
+        model_path=path,
+        family=reference.family,
+        checkpoint=reference.checkpoint,
+        checkpoint_sha256=sha256(source),
+        shape=job.family.shape(model),
+        parameters=model.parameter_count(),
+        licence=reference.licence,
+        modal=reference.modal,
+        seed=job.config.seed,
+    )
+    write_card(job.outputs.card, card)
+
+
+run(main, snakemake)

@@ -1,0 +1,30 @@
+"""Train a model on a downstream dataset, from its weights or from scratch, and evaluate it."""
+
+from _common import Job, run
+from _training import train_and_save
+from irrepress.evaluation.metrics import measure_errors
+from irrepress.files import write_json
+from irrepress.structures.store import StructureStore
+from irrepress.training.energies import fit_energy_shifts
+
+
+def main(job: Job) -> None:
+    settings = job.config.downstream.training
+    device = job.config.device
+    store = StructureStore(job.inputs.store)
+    model = job.load(job.inputs.model)
+    if job.wildcards.start == "scratch":
+        model = job.family.fresh(model, job.config.seed)
+    # The dataset may be of another level of theory, whose energies differ by a constant for
+    # every element: both starts get it for nothing, so that they are compared fairly.
+    shifts = fit_energy_shifts(job.family, model, store, device=device)
+    job.family.shift_energies(model, shifts)
+    stage = {"stage": job.wildcards.start, "energy_shifts": {str(z): e for z, e in shifts.items()}}
+    trained = train_and_save(job, model, settings, stage)
+    metrics = measure_errors(
+        job.family, trained, store, batch_size=settings.batch_size, device=device
+    )
+    write_json(job.outputs.metrics, metrics)
+
+
+run(main, snakemake)

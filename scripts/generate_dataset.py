@@ -1,0 +1,28 @@
+"""Build structures, label them by a model, and write them into an HDF5 store."""
+
+from _common import Job, checked_checkpoint, run
+from irrepress.evaluation.predictions import label
+from irrepress.families.registry import get_family
+from irrepress.structures.generate import generate
+from irrepress.structures.store import StoreInfo, write_store
+
+
+def main(job: Job) -> None:
+    dataset = job.config.datasets[job.wildcards.dataset]
+    reference = dataset.labels
+    family = get_family(reference.family)
+    model = family.load(checked_checkpoint(family, reference), modal=reference.modal)
+    labeller = f"{reference.checkpoint} ({reference.modal or reference.family})"
+    info = StoreInfo(
+        source=f"generated: {', '.join(dataset.systems)}",
+        licence=reference.licence or "as the labelling model",
+        citation="",
+        level_of_theory=reference.modal or "as the labelling model",
+        labels=labeller,
+        checksum="",
+    )
+    structures = label(family, model, generate(dataset), device=job.config.device)
+    write_store(job.outputs.store, structures, info, dataset.split, dataset.seed)
+
+
+run(main, snakemake)

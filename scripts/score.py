@@ -1,0 +1,37 @@
+"""Score every irreps block of a parent by all criteria."""
+
+import json
+
+from _common import Job, run
+from irrepress.cards import read_card, versions
+from irrepress.pruning.scores import compute_scores
+from irrepress.structures.store import StructureStore
+
+
+def main(job: Job) -> None:
+    settings = job.config.scoring
+    store = StructureStore(job.inputs.store)
+    # Stores are in the order of their source: a stride takes calibration from all of it.
+    train = store.require("train")
+    chosen = train[:: max(1, len(train) // settings.structures)][: settings.structures]
+    scores = compute_scores(
+        job.family,
+        job.load(job.inputs.model),
+        store.iterate(chosen),
+        total=len(chosen),
+        batch_size=settings.batch_size,
+        weights=settings.weights,
+        seed=job.config.seed,
+        device=job.config.device,
+    )
+    scores.provenance.update(
+        parent_sha256=read_card(job.inputs.card)["parent_sha256"],
+        dataset=settings.dataset,
+        labels=store.info.labels,
+        seed=job.config.seed,
+        versions=json.dumps(versions()),
+    )
+    scores.save(job.outputs.scores)
+
+
+run(main, snakemake)

@@ -1,0 +1,18 @@
+"""Label a dataset by the parent: for distillation, and for the agreement with the parent."""
+
+from dataclasses import replace
+
+from _common import Job, run
+from irrepress.evaluation.predictions import label
+from irrepress.structures.store import StructureStore, write_store
+
+
+def main(job: Job) -> None:
+    store = StructureStore(job.inputs.store)
+    parent = job.load(job.inputs.model)
+    labelled = label(job.family, parent, store.iterate(), device=job.config.device)
+    info = replace(store.info, labels=f"{job.reference.checkpoint} (parent)", reference_energies={})
+    write_store(job.outputs.store, labelled, info, store.splits, job.config.seed)
+
+
+run(main, snakemake)

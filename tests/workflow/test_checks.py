@@ -1,0 +1,223 @@
+"""What is checked before any job starts: the config, files, packages; and the workflow's style."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from irrepress.config import load_config, schema
+
+from .runs import ROOT, TINY, command, environment
+
+pytestmark = pytest.mark.workflow
+
+
+def change(tmp_path: Path, **sections: object) -> Path:
+    """Write the tiny config with some sections replaced; ``None`` removes one."""
+    content = yaml.safe_load(TINY.read_text()) | sections
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump({k: v for k, v in content.items() if v is not None}))
+    return path
+
+
+SEVENNET = {"family": "sevennet", "checkpoint": "7net-0"}
+MISTAKES = {
+    "misspelt key": ({"sede": 1}, "sede: unknown key; did you mean 'seed'?"),
+    "unknown criterion": (
+        {"sweep": {"criteria": ["tailor"]}, "train_plans": []},
+        "sweep.criteria.0: unknown value 'tailor'; did you mean 'taylor'?",
+    ),
+    "negative budget": (
+        {"sweep": {"budgets": [-0.5]}, "train_plans": []},
+        "sweep.budgets.0: Input should be greater than 0 (got -0.5)",
+    ),
+    "missing key": ({"evaluation": None}, "evaluation: this key is needed"),
+    "plan that is not made": (
+        {"train_plans": ["taylor-0.30"]},
+        "no plan 'taylor-0.30'; did you mean 'taylor-0.50'?",
+    ),
+    "dataset that is not there": (
+        {"scoring": {"dataset": "fundation"}},
+        "scoring.dataset: no dataset 'fundation'; did you mean 'foundation'?",
+    ),
+    "missing data file": (
+        {"datasets": {"foundation": {"source": "files", "paths": ["no/such.extxyz"]}}}
+        | {"downstream": None},
+        "datasets.foundation.paths: there is no file 'no/such.extxyz'",
+    ),
+    "missing checkpoint": (
+        {"models": {"mine": SEVENNET | {"checkpoint": "lost.pth"}}},
+        "models.mine.checkpoint: there is no file 'lost.pth'",
+    ),
+    "unknown family": (
+        {"models": {"mine": SEVENNET | {"family": "sevenet"}}},
+        "models.mine.family: no family 'sevenet'; did you mean 'sevennet'?",
+    ),
+}
+
+
+@pytest.mark.parametrize(("sections", "message"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_in_the_config_ends_the_run_with_one_message(
+    snakemake, tmp_path, sections, message
+):
+    config = change(tmp_path, **sections)
+    done = snakemake(tmp_path, config=config)
+    assert done.returncode != 0
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith(f"{config.name}: ") and message in lines[0]
+    assert not (tmp_path / "results").exists() and not (tmp_path / "logs").exists()
+
+
+def test_every_mistake_is_told_at_once(snakemake, tmp_path):
+    config = change(tmp_path, sede=1, scoring={"dataset": "foundation", "structures": 0})
+    lines = snakemake(tmp_path, config=config).stderr.strip().splitlines()
+    assert len(lines) == 2
+    assert "sede" in lines[0] + lines[1] and "scoring.structures" in lines[0] + lines[1]
+
+
+def test_a_missing_package_of_a_family_is_told_before_any_job(tmp_path):
+    arguments = command(tmp_path, "--dry-run")[3:]
+    code = (
+        "import importlib.util as u, sys; find = u.find_spec\n"
+        "u.find_spec = lambda n, p=None: None if n == 'sevenn' else find(n, p)\n"
+        "from snakemake.cli import main; main(sys.argv[1:])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode != 0
+    assert "needs the package 'sevenn'" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == len(("model", *"three datasets".split())) + 1
+
+
+def test_the_default_config_is_used_where_none_is_given():
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "rules"],
+        env=environment(),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    config = load_config(ROOT / "config" / "config.yaml")
+    downstream = (2 * len(config.train_plans) + 1) * len(config.downstream.datasets)
+    assert job_counts(done)["fine_tune"] == downstream * len(config.models)
+
+
+def test_a_config_on_the_command_line_replaces_the_default_and_keys_override_it(
+    snakemake, tmp_path
+):
+    done = snakemake(
+        tmp_path, "--dry-run", "--config", "sweep={criteria: [taylor, random]}", "seed=5"
+    )
+    assert done.returncode == 0, done.stderr
+    counts = job_counts(done)
+    assert counts["plan"] == 4
+    assert counts["generate_dataset"] == 3
+    assert "results/tiny/sevennet-0/random-half-l1/plan.json" in done.stdout + done.stderr
+
+
+def test_the_quickstart_has_eight_downstream_tasks(snakemake, tmp_path):
+    done = snakemake(tmp_path, "--dry-run", config=ROOT / "config" / "quickstart.yaml")
+    assert done.returncode == 0, done.stderr
+    counts = job_counts(done)
+    assert counts["fine_tune"] == 3 * 8
+    assert {"recover", "distill", "quantize", "report"} <= counts.keys()
+
+
+def test_a_target_pulls_only_what_it_needs(snakemake, tmp_path):
+    done = snakemake(tmp_path, "--dry-run", "results/tiny/sevennet-0/taylor-0.50/plan.json")
+    assert job_counts(done) == {"generate_dataset": 1, "parent": 1, "score": 1, "plan": 1}
+
+
+@pytest.mark.parametrize("config", ["config.yaml", "quickstart.yaml"])
+def test_snakemake_finds_nothing_to_mend(config):
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--lint", "--configfile", f"config/{config}"],
+        env=environment(),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "good condition" in done.stdout + done.stderr
+
+
+def test_the_workflow_is_formatted():
+    done = subprocess.run(
+        [Path(sys.executable).with_name("snakefmt"), "--check", "Snakefile", "rules"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_schema_is_current():
+    written = json.loads((ROOT / "config" / "schema.json").read_text())
+    assert written == schema(), "run: make schema"
+
+
+@pytest.mark.parametrize(
+    ("environment_file", "extras", "left_out"),
+    [
+        # What reads data and writes the report needs neither torch nor a command line.
+        ("workflow", ["workflow"], {"torch", "lightning", "typer"}),
+        ("sevennet", ["sevennet"], set()),
+    ],
+)
+def test_environments_agree_with_the_project(environment_file, extras, left_out):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = project["dependencies"] + [
+        requirement for extra in extras for requirement in project["optional-dependencies"][extra]
+    ]
+    wanted = {r for r in wanted if r.split(">")[0] not in left_out}
+    content = yaml.safe_load((ROOT / "envs" / f"{environment_file}.yaml").read_text())
+    *conda, pip = content["dependencies"]
+    assert f"python{project['requires-python']}" in conda
+    assert set(pip["pip"]) == wanted
+
+
+def test_jobs_of_the_workflow_environment_need_no_torch():
+    hidden = ["torch", "lightning", "typer", "sevenn", "e3nn"]
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({hidden}))\n"
+        "import irrepress.structures.readers, irrepress.structures.store\n"
+        "import irrepress.report.page, irrepress.families.registry"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_script_says_in_one_sentence_which_package_is_missing():
+    code = "import sys; sys.modules['pydantic'] = None; import _common"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(ROOT / "scripts")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    (line,) = done.stderr.strip().splitlines()
+    assert "lacks the package 'pydantic'" in line and sys.executable in line
+
+
+def job_counts(done: subprocess.CompletedProcess[str]) -> dict[str, int]:
+    """Read Snakemake's table of jobs; sums (``all``, ``total``) are left out."""
+    rows = re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, flags=re.MULTILINE)
+    return {rule: int(count) for rule, count in rows if rule not in ("all", "total")}
