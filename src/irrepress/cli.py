@@ -141,8 +141,7 @@ def evaluate(
     structures: Iterable[Any]
     if data.suffix in (".h5", ".hdf5"):
         store = StructureStore(data)
-        indices = range(len(store)) if split is None else store.split(split)
-        structures = (store[int(i)] for i in indices)
+        structures = store.iterate(None if split is None else store.require(split))
     else:
         if split is not None:
             raise UserError(f"--split: {data} has no splits; only HDF5 stores do")

@@ -47,13 +47,10 @@ def measure_errors(
     Raises:
         UserError: the split is empty.
     """
-    indices = [int(i) for i in store.splits.get(split, [])]
-    if not indices:
-        raise UserError(f"{store.path}: the split {split!r} is empty; change the dataset's split")
-    references = [(teacher[i] for i in indices)] if teacher is not None else []
-    structures = (store[i] for i in indices)
+    indices = store.require(split)
+    references = [teacher.iterate(indices)] if teacher is not None else []
     results = compute_errors(
-        family, model, structures, *references, batch_size=batch_size, device=device
+        family, model, store.iterate(indices), *references, batch_size=batch_size, device=device
     )
     return {
         "schema_version": SCHEMA_VERSION,
@@ -61,7 +58,7 @@ def measure_errors(
         "split": split,
         "labels": store.info.labels,
         "structures": len(indices),
-        "atoms": int(sum(store.num_atoms[i] for i in indices)),
+        "atoms": int(store.num_atoms[indices].sum()),
         "errors": dict(zip(("labels", "parent"), results, strict=False)),
     }
 
@@ -123,7 +120,7 @@ def measure_symmetry(
     time grow with size, the symmetries do not.
     """
     model = family.load(path, modal=modal, dtype=torch.float64)
-    candidates = [int(i) for i in store.splits["test"] if store.num_atoms[i] > 1]
+    candidates = [int(i) for i in store.require("test") if store.num_atoms[i] > 1]
     if not candidates:
         raise UserError(f"{store.path}: the test split has no structure of two atoms or more")
     smallest = min(candidates, key=lambda i: int(store.num_atoms[i]))
