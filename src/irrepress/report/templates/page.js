@@ -1,7 +1,7 @@
 "use strict";
 (() => {
   const content = JSON.parse(document.getElementById("figures").textContent);
-  const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  const dark = window.matchMedia("screen and (prefers-color-scheme: dark)");
   const settings = {
     responsive: true,
     displayModeBar: false, // it would hide legends; zoom by dragging, reset by a double click

@@ -1,0 +1,123 @@
+"""Training curves: recovery, distillation and downstream trainings."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from irrepress.report import tables, theme
+from irrepress.report.figures.panel import DOWNSTREAM_COLOURS, HEIGHT, Panel, log_axis
+from irrepress.report.study import Run, Study, TaskRun
+
+TRAINING_QUANTITIES = {
+    "forces MAE": ("valid_forces_mae", 1e3, "validation forces MAE [meV/Å]"),
+    "energy MAE": ("valid_energy_mae", 1e3, "validation energy MAE [meV/atom]"),
+    "validation loss": ("valid_loss", 1.0, "validation loss"),
+    "training loss": ("train_loss", 1.0, "training loss"),
+}
+
+
+def training_panel(study: Study) -> Panel | None:
+    """Training curves of recovery and distillation; None if nothing was trained."""
+    trained = [run for run in study.runs if run.training is not None]
+    if not trained:
+        return None
+    figures = {}
+    for model in study.config.models:
+        curves = list(_training_curves(r for r in trained if r.model == model))
+        for label, (column, factor, title) in TRAINING_QUANTITIES.items():
+            figures[model, label] = _curves(curves, column, factor, title)
+    return Panel(
+        name="training",
+        description="Line chart of errors on the validation split against training steps.",
+        choices={"Model": list(study.config.models), "Shown": list(TRAINING_QUANTITIES)},
+        figures=figures,
+    )
+
+
+def downstream_training_panel(study: Study) -> Panel | None:
+    """Training curves on the downstream datasets; None without them."""
+    compressed = [t for t in study.tasks if t.plan != "parent"]
+    if not compressed or study.config.downstream is None:
+        return None
+    shown = ("forces MAE", "energy MAE")
+    models = list(dict.fromkeys(f"{t.model}, {t.plan}" for t in compressed))
+    figures = {}
+    for name in models:
+        for dataset in study.config.downstream.datasets:
+            curves = _task_curves(study, name, dataset)
+            for label in shown:
+                figures[name, dataset, label] = _curves(curves, *TRAINING_QUANTITIES[label])
+    return Panel(
+        name="downstream-training",
+        description="Line chart of validation errors against training steps on one dataset.",
+        choices={
+            "Compressed model": models,
+            "Dataset": list(study.config.downstream.datasets),
+            "Shown": list(shown),
+        },
+        figures=figures,
+    )
+
+
+@dataclass(frozen=True)
+class _Curve:
+    """A training curve and how it is drawn."""
+
+    name: str
+    data: pd.DataFrame
+    colour: str
+    dash: str = "solid"
+
+
+def _curves(curves: Iterable[_Curve], column: str, factor: float, title: str) -> go.Figure:
+    figure = go.Figure()
+    drawn: list[float] = []
+    for curve in curves:
+        if column not in curve.data or not (curve.data[column] > 0).any():
+            continue
+        values = curve.data[column] * factor
+        drawn += values.dropna().tolist()
+        figure.add_trace(
+            go.Scatter(
+                x=curve.data["step"],
+                y=values,
+                name=curve.name,
+                mode="lines+markers",
+                marker={"size": 5},
+                line={"width": 2, "color": curve.colour, "dash": curve.dash},
+                hovertemplate="<b>%{fullData.name}</b><br>step %{x:,}: %{y:.4~g}<extra></extra>",
+            )
+        )
+    figure.update_xaxes(title_text="training step", rangemode="tozero")
+    figure.update_yaxes(title_text=title, **log_axis(drawn))
+    figure.update_layout(height=HEIGHT, showlegend=True)
+    return figure
+
+
+def _training_curves(runs: Iterable[Run]) -> Iterator[_Curve]:
+    """One curve per plan and stage: plans differ by colour, stages by dash."""
+    plans: dict[str, str] = {}
+    for run in runs:
+        colour = plans.setdefault(run.plan, theme.CYCLE[len(plans) % len(theme.CYCLE)])
+        dash = theme.STAGE_DASHES[run.stage]
+        yield _Curve(f"{run.plan}, {run.stage}", run.training, colour, dash)
+
+
+def _task_curves(study: Study, name: str, dataset: str) -> list[_Curve]:
+    labels = {"scratch": tables.SCRATCH, "finetuned": tables.FINETUNED}
+
+    def belongs(task: TaskRun) -> bool:
+        return task.dataset == dataset and f"{task.model}, {task.plan}" == name
+
+    own = {labels[t.start]: t.training for t in study.tasks if belongs(t)}
+    model = next(t.model for t in study.tasks if belongs(t))
+    parent = study.find_task(model, "parent", "original", dataset, "finetuned")
+    if parent:
+        own[tables.PARENT] = parent.training
+    return [
+        _Curve(label, own[label], colour)
+        for label, colour in DOWNSTREAM_COLOURS.items()
+        if label in own
+    ]

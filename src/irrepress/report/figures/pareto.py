@@ -1,0 +1,152 @@
+"""Error against cost: every model, the parent, and the Pareto front."""
+
+import math
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from irrepress.report import tables, theme
+from irrepress.report.figures.panel import HEIGHT, Panel, log_axis
+from irrepress.report.study import Study
+
+COST_AXES = {
+    "time": "time ratio",
+    "FLOPs": "FLOPs ratio",
+    "parameters": "parameters",
+}
+
+
+_COST_TITLES = {
+    "time": "time relative to the parent",
+    "FLOPs": "FLOPs relative to the parent",
+    "parameters": "parameters",
+}
+
+
+_SYMBOLS = {"both": "circle", "channels": "diamond", "explicit": "square"}
+
+
+_AXES_TEXT = {
+    "both": "channels and orders",
+    "channels": "channels only",
+    "explicit": "explicit irreps",
+}
+
+
+def pareto_panel(study: Study) -> Panel:
+    """Error against cost for every stage of every plan, with the parent and the front."""
+    errors = tables.errors_table(study)
+    cost = tables.cost_table(study)
+    points = errors.merge(cost, on=["model", "plan", "stage"])
+    recipes = study.config.plans()
+    points["criterion"] = [recipes.get(p, {}).get("criterion", "parent") for p in points["plan"]]
+    points["axes"] = [
+        "explicit" if "explicit" in (r := recipes.get(p, {})) else r.get("axes", "both")
+        for p in points["plan"]
+    ]
+    quantities = {
+        f"{quantity}, vs {reference}": tables.error_column(quantity, "mae", reference)
+        for reference in ("labels", "parent")
+        for quantity in ("forces", "energy", "stress")
+    }
+    shown = {
+        label: column
+        for label, column in quantities.items()
+        if points.loc[points["plan"] != "parent", column].notna().any()
+    }
+    return Panel(
+        name="pareto",
+        description="Scatter plot of the mean absolute error of every model against its cost; "
+        "models on the Pareto front are joined by a line.",
+        choices={
+            "Model": list(study.config.models),
+            "Cost": list(COST_AXES),
+            "Error": list(shown),
+        },
+        figures={
+            (model, axis, label): _pareto(points[points["model"] == model], axis, column)
+            for model in study.config.models
+            for axis in COST_AXES
+            for label, column in shown.items()
+        },
+    )
+
+
+def pareto_front(points: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
+    """Return the rows that no other row beats in both columns (less is better), by ``x``."""
+    best = math.inf
+    front = []
+    for index, row in points.dropna(subset=[x, y]).sort_values([x, y]).iterrows():
+        if row[y] < best:
+            best = row[y]
+            front.append(index)
+    return points.loc[front]
+
+
+def _pareto(points: pd.DataFrame, axis: str, column: str) -> go.Figure:
+    x = COST_AXES[axis]
+    figure = go.Figure()
+    visible = points[points[column] > 0]  # the axis is logarithmic
+    front = pareto_front(visible, x, column)
+    figure.add_trace(
+        go.Scatter(
+            x=front[x],
+            y=front[column],
+            mode="lines",
+            line={"color": theme.GREY, "width": 1.5, "dash": "dot"},
+            name="Pareto front",
+            hoverinfo="skip",
+        )
+    )
+    compressed = visible[visible["plan"] != "parent"]
+    for (criterion, axes), group in compressed.groupby(["criterion", "axes"], sort=False):
+        trained = ~group["stage"].str.startswith("pruned")
+        colour = theme.CRITERION_COLOURS.get(criterion, theme.GREY)
+        for part, rows in ((", pruned", group[~trained]), (", trained", group[trained])):
+            if rows.empty:
+                continue
+            symbol = _SYMBOLS[axes] + ("-open" if part == ", pruned" else "")
+            figure.add_trace(
+                _points(rows, x, column, f"{criterion}, {_AXES_TEXT[axes]}{part}", symbol, colour)
+            )
+    parent = visible[visible["plan"] == "parent"]
+    if not parent.empty:
+        figure.add_trace(_points(parent, x, column, "parent", "star", theme.PARENT_COLOUR, 15))
+    else:
+        figure.add_annotation(
+            text="The parent's error is 0 here: below a logarithmic axis.",
+            xref="paper",
+            yref="paper",
+            x=1,
+            y=0.01,
+            xanchor="right",
+            yanchor="bottom",
+            showarrow=False,
+            font={"size": 12},
+        )
+    figure.update_xaxes(title_text=_COST_TITLES[axis], rangemode="tozero")
+    figure.update_yaxes(title_text=column, **log_axis(visible[column]))
+    figure.update_layout(height=HEIGHT + 40)
+    return figure
+
+
+def _points(
+    rows: pd.DataFrame, x: str, y: str, name: str, symbol: str, colour: str, size: int = 10
+) -> go.Scatter:
+    text = rows["plan"] + ", " + rows["stage"]
+    return go.Scatter(
+        x=rows[x],
+        y=rows[y],
+        mode="markers",
+        name=name,
+        text=text,
+        marker={
+            "symbol": symbol,
+            "color": colour,
+            "size": size,
+            "line": {"width": 1.8, "color": colour},
+        },
+        customdata=rows[["parameters", "speed-up"]],
+        hovertemplate="<b>%{text}</b><br>error %{y:.3~g}<br>%{customdata[0]:,} parameters<br>"
+        "%{customdata[1]:.2f}× as fast as the parent<extra></extra>",
+    )

@@ -1,0 +1,109 @@
+"""Which columns of which tables the page shows, and under which heads."""
+
+import pandas as pd
+
+from irrepress.report import tables
+from irrepress.report.markup import Table, make_table
+from irrepress.report.study import Study
+
+
+def page_tables(study: Study) -> dict[str, Table]:
+    """Return the tables of the page by name; the CSV files hold further columns."""
+    mae = {
+        reference: [tables.error_column(q, "mae", reference) for q in tables.UNITS]
+        for reference in ("labels", "parent")
+    }
+    short = {
+        tables.error_column(q, "mae", reference): f"{q} vs {reference} [{unit}]"
+        for reference in mae
+        for q, (unit, _) in tables.UNITS.items()
+    }
+    sweep = tables.sweep_table(study)
+    errors = tables.errors_table(study)
+    cost = tables.cost_table(study)
+    checks = tables.checks_table(study)
+    who = ["model", "plan", "stage"]
+    shown = [
+        make_table(
+            "sweep",
+            "Every plan right after pruning, before any training. Ratios are relative to the "
+            "parent; errors are mean absolute errors against the labels and against the parent.",
+            sweep,
+            [
+                *("model", "plan", "blocks kept [%]", "parameters", "parameter ratio"),
+                *("FLOPs ratio", "time ratio", *mae["labels"][:2], *mae["parent"][:2]),
+                *("filter lmax", "irreps"),
+            ],
+            csv="sweep.csv",
+            titles=short,
+            marked=sweep["plan"] == "parent",
+        ),
+        make_table(
+            "errors",
+            "Mean absolute errors at every stage, against the labels and against the parent's "
+            "predictions. The CSV file also has root mean square errors.",
+            errors,
+            [*who, *mae["labels"], *mae["parent"]],
+            csv="errors.csv",
+            titles=short,
+            marked=errors["plan"] == "parent",
+        ),
+        make_table(
+            "cost",
+            "Size and time at every stage. Time is that of one call for energy, forces and "
+            "stress, measured in turn with the parent.",
+            cost,
+            [
+                *who,
+                *("parameters", "parameter ratio", "FLOPs per atom [MFLOP]", "FLOPs ratio"),
+                *("file [MB]", "packed file [MB]", "time per call [ms]", "time ratio", "speed-up"),
+            ],
+            csv="cost.csv",
+            marked=cost["plan"] == "parent",
+        ),
+        make_table(
+            "checks",
+            "Largest relative deviations in float64: of the forces under each transformation, and "
+            "of the forces from central differences of the energy.",
+            checks,
+            [*who, "rotation", "inversion", "translation", "permutation", "finite_difference"],
+            titles={"finite_difference": "finite differences"},
+            marked=checks["plan"] == "parent",
+        ),
+    ]
+    downstream = tables.downstream_table(study)
+    if not downstream.empty:
+        shown.append(_downstream_table(downstream))
+    return {table.name: table for table in shown}
+
+
+def _downstream_table(frame: pd.DataFrame) -> Table:
+    columns = ["model", "plan", "dataset"]
+    titles = {}
+    for quantity in tables.PAPER_REDUCTIONS:
+        unit, _ = tables.UNITS[quantity]
+        reduction = tables.reduction_column(quantity)
+        names = (tables.SCRATCH, "from scratch"), (tables.FINETUNED, "compressed")
+        for name, short in (*names, (tables.PARENT, "parent")):
+            column = tables.task_column(quantity, "mae", name)
+            columns.append(column)
+            titles[column] = f"{quantity}, {short} [{unit}]"
+        columns.append(reduction)
+        titles[reduction] = f"{quantity} reduced by [%]"
+    is_paper = frame["source"] == tables.PAPER_SOURCE
+    shown = frame.assign(
+        plan=frame["plan"].where(~is_paper, "the paper's"),
+        dataset=frame["dataset"].where(~is_paper, "mean of 8"),
+    )
+    return make_table(
+        "downstream",
+        "Mean absolute errors on the test splits: the network trained from scratch, the compressed "
+        "model fine-tuned (its error is reduced by so much against scratch), and the parent "
+        "fine-tuned. The last row repeats the figures of arXiv:2605.08885, from other models and "
+        "datasets.",
+        shown,
+        columns,
+        csv="downstream.csv",
+        titles=titles,
+        marked=(frame["dataset"] == tables.MEAN) | is_paper,
+    )
