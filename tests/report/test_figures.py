@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from study import make_config, write_study
 
 from irrepress.report import figures, theme
+from irrepress.report.figures.panel import log_axis
 from irrepress.report.study import read_study
 
 POINTS = st.lists(st.tuples(st.floats(0.01, 10), st.floats(0.01, 10)), min_size=1, max_size=20)
@@ -169,3 +170,10 @@ def test_data_colours_stand_out_on_both_backgrounds(background):
     for colour in colours:
         lighter, darker = sorted([_luminance(colour), _luminance(background)], reverse=True)
         assert (lighter + 0.05) / (darker + 0.05) >= 3, colour
+
+
+@pytest.mark.parametrize("values", [[30, 45], [0.012, 0.9], [1, 2e6], [3, 3]])
+def test_logarithmic_axes_have_ticks_near_the_data(values):
+    ticks = log_axis(values)["tickvals"]
+    low, high = min(values) / 1.3, max(values) * 1.3
+    assert 2 <= len([tick for tick in ticks if low <= tick <= high]) <= 12

@@ -62,9 +62,9 @@ def comparison(reduction: float) -> str:
 
 
 def keep_units(text: str) -> str:
-    """Put no-break spaces between numbers and their units.
+    """Keep numbers and their units on one line by no-break spaces and word joiners.
 
     >>> keep_units("34.4 % of 2 eV") == "34.4\\u00a0% of 2\\u00a0eV"
     True
     """
-    return _UNIT.sub("\u00a0", text)
+    return _UNIT.sub("\u00a0", text).replace("meV/", "meV/\u2060")

@@ -16,6 +16,13 @@ HEIGHT = 460  # px
 
 ROW_HEIGHT = 30  # px, of one bar or one row of a heat map
 
+# Ticks in every decade, by the largest span of an axis (ratio of its ends) that they suit.
+_TICKS = (
+    (3, (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)),
+    (1e3, (1, 2, 5)),
+    (math.inf, (1,)),
+)
+
 DOWNSTREAM_COLOURS = {
     tables.SCRATCH: theme.GREY,
     tables.FINETUNED: theme.BLUE,
@@ -41,11 +48,12 @@ class Panel:
 
 
 def log_axis(values: Iterable[float]) -> dict[str, object]:
-    """A logarithmic axis with whole numbers at its ticks: 1, 2, 5, 10, or powers of ten only."""
+    """A logarithmic axis with plain numbers at its ticks, the finer the less it spans."""
     positive = [v for v in values if v > 0 and math.isfinite(v)]
     if not positive:
         return {"type": "log"}
     low, high = math.floor(math.log10(min(positive))), math.ceil(math.log10(max(positive)))
-    steps = (1, 2, 5) if high - low <= 3 else (1,)
+    span = max(positive) / min(positive)
+    steps = next(steps for limit, steps in _TICKS if span <= limit)
     ticks = [step * 10.0**power for power in range(low - 1, high + 1) for step in steps]
     return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:,.10g}" for tick in ticks]}

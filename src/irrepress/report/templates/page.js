@@ -19,9 +19,14 @@
     // Plotly writes into what it is given, so each drawing gets its own copy.
     const layout = { ...structuredClone(figure.layout), template: structuredClone(template) };
     const named = figure.data.filter((trace) => trace.name).length;
-    if (narrow.matches && named > 1) layout.height += named * legendRow;
+    const data = structuredClone(figure.data);
+    if (narrow.matches) {
+      if (named > 1) layout.height += named * legendRow;
+      // Numbers in cells would be too small to read; a touch shows them.
+      for (const trace of data) delete trace.texttemplate;
+    }
     plot.style.height = `${layout.height}px`;
-    Plotly.react(plot, structuredClone(figure.data), layout, settings);
+    Plotly.react(plot, data, layout, settings);
   };
 
   const panels = [...document.querySelectorAll("[data-panel]")];
