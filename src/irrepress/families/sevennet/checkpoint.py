@@ -56,6 +56,8 @@ _RUN_KEYS = {
     KEY.WORLD_SIZE,
     "when",
 }
+# copy.deepcopy lets PyTorch trace e3nn's generated code anew, which adds such buffers.
+_COPIED_CONSTANT = re.compile(r"\._tensor_constant\d+$")
 
 
 def resolve(source: str | Path) -> Path:
@@ -198,6 +200,7 @@ def save(model: Model, path: str | Path) -> None:
             device="cpu", dtype=torch.float32 if tensor.is_floating_point() else None, copy=True
         )
         for name, tensor in model.network.state_dict().items()
+        if not _COPIED_CONSTANT.search(name)
     }
     # Pickles differ when equal strings are one object here and two there: _plain interns them.
     config = _plain(model.native)

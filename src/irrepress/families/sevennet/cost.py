@@ -31,24 +31,33 @@ _ACTIVATION = 4
 
 
 @dataclass(frozen=True)
-class _PathCost:
-    """Costs of one path of the tensor product, per edge.
+class _ProductCost:
+    """Costs of the product of one irrep of features and one order of the filter, per edge.
+
+    Attributes:
+        targets: irreps of the messages, one path each.
+        per_channel: operations per channel of the features.
+        fixed: operations that do not depend on the channels.
+    """
+
+    targets: tuple[str, ...]
+    per_channel: int
+    fixed: int
+
+
+@dataclass(frozen=True)
+class _Product:
+    """The product of one irrep of features and one order of the filter.
 
     Attributes:
         source: irrep of the features.
-        filter_order: order of the spherical harmonics.
-        target: irrep of the messages.
-        target_order: its order.
-        per_channel: operations per channel.
-        fixed: operations that do not depend on the channels.
+        filter_order: order of the filter.
+        costs: its costs by the highest order of messages that the layer computes.
     """
 
     source: str
     filter_order: int
-    target: str
-    target_order: int
-    per_channel: int
-    fixed: int
+    costs: tuple[_ProductCost, ...]
 
 
 @dataclass(frozen=True)
@@ -56,7 +65,7 @@ class _LayerCost:
     """What the cost of a layer needs besides the widths.
 
     Attributes:
-        paths: all paths that any widths can have.
+        products: all products that any widths can have.
         hidden: sizes of the radial network without its output.
         modals_sent: one-hot inputs of self_interaction_1.
         modals_received: one-hot inputs of self_interaction_2.
@@ -64,7 +73,7 @@ class _LayerCost:
         constants: parameters that never change.
     """
 
-    paths: tuple[_PathCost, ...]
+    products: tuple[_Product, ...]
     hidden: tuple[int, ...]
     modals_sent: int
     modals_received: int
@@ -84,7 +93,8 @@ def make_cost_model(model: Model, neighbours: float) -> CostModel:
     layers = []
     for t in range(architecture.layers):
         last = t == architecture.layers - 1
-        layers.append(_layer(modules, t, architecture.features[t], architecture.filter, last))
+        entering, leaving = architecture.features[t : t + 2]
+        layers.append(_layer(modules, t, entering, leaving, architecture.filter, last))
     elements = modules[ONE_HOT].num_classes
     embedding_inputs = elements + modules[EMBEDDING].num_modalities
     constants = _count(modules[EDGES]) + _count(modules[RESCALE])
@@ -115,23 +125,26 @@ def make_cost_model(model: Model, neighbours: float) -> CostModel:
 def _layer(
     modules: Mapping[str, torch.nn.Module],
     t: int,
-    features: Mapping[str, int],
+    entering: Mapping[str, int],
+    leaving: Mapping[str, int],
     filters: tuple[str, ...],
     last: bool,
 ) -> _LayerCost:
-    paths = tuple(
-        _path(source, filter_, target)
-        for source in features
+    limits = range(1 + max(map(order, leaving)))
+    pairs = tuple(
+        _Product(
+            source=source,
+            filter_order=order(filter_),
+            costs=tuple(_product_cost(source, filter_, limit, last) for limit in limits),
+        )
+        for source in entering
         for filter_ in filters
-        for target in products(source, filter_)
-        # The last layer computes messages of even parity only.
-        if not (last and target.endswith("o"))
     )
     convolution = modules[f"{t}_convolution"]
     self_connection = modules[f"{t}_self_connection_intro"]
     by_element = hasattr(self_connection, "fc_tensor_product")
     return _LayerCost(
-        paths=paths,
+        products=pairs,
         hidden=tuple(convolution.weight_nn.hs[:-1]),
         modals_sent=modules[f"{t}_self_interaction_1"].num_modalities,
         modals_received=modules[f"{t}_self_interaction_2"].num_modalities,
@@ -140,22 +153,35 @@ def _layer(
     )
 
 
-def _path(source: str, filter_: str, target: str) -> _PathCost:
-    """Cost of one uvu path, by the cases of e3nn's generated code."""
-    l1, l2, l3 = order(source), order(filter_), order(target)
-    d1, d2, d3 = 2 * l1 + 1, 2 * l2 + 1, 2 * l3 + 1
-    fixed = 0
-    if l1 == 0:  # (weight x) y
-        per_channel = 1 + d2
-    elif l2 == 0:  # (weight y) x
-        per_channel = 1 + d1
-    elif l3 == 0:  # weight (x . y)
-        per_channel = 2 * d1 + 1
-    else:  # y with the Wigner 3j symbols first, then x; the weight where it is cheapest
-        per_channel = 2 * d1 * d3 + min(d1, d3)
-        fixed = 2 * d1 * d2 * d3
-    # The factor of the path, and the sum over neighbours.
-    return _PathCost(source, l2, target, l3, per_channel + 2 * d3, fixed)
+def _product_cost(source: str, filter_: str, limit: int, last: bool) -> _ProductCost:
+    """Cost of the uvu paths of one pair of irreps, by the cases of e3nn's generated code."""
+    # The last layer computes messages of even parity only.
+    targets = tuple(
+        target
+        for target in products(source, filter_)
+        if order(target) <= limit and not (last and target.endswith("o"))
+    )
+    l1, l2 = order(source), order(filter_)
+    d1, d2 = 2 * l1 + 1, 2 * l2 + 1
+    general = sum(order(target) > 0 for target in targets) if l1 and l2 else 0
+    per_channel = fixed = 0
+    for target in targets:
+        d3 = 2 * order(target) + 1
+        if not l1 or not l2:  # the weight with the scalar first, then with the other factor
+            per_channel += 1 + d1 * d2
+        elif d3 == 1:  # weight (x . y)
+            per_channel += 2 * d1 + 1
+        elif general == 1:  # y with the 3j symbols first, then x; the weight where it is cheapest
+            per_channel += 2 * d1 * d3 + min(d1, d3)
+            fixed += 2 * d1 * d2 * d3
+        else:  # the outer product of x and y with the 3j symbols, then the weight
+            per_channel += 2 * d1 * d2 * d3 + d3
+        per_channel += d3  # the sum over neighbours
+    # The outer product is computed once for all paths of the pair; also in vain, if no path
+    # reads it, but not if only one does, because its contraction is then ordered anew.
+    if targets and general != 1:
+        per_channel += d1 * d2
+    return _ProductCost(targets, per_channel, fixed)
 
 
 def _layer_cost(
@@ -171,12 +197,14 @@ def _layer_cost(
     per_edge = 0.0
     weights = 0
     messages: dict[str, int] = {}
-    for path in layer.paths:
-        channels = entering[path.source]
-        if channels and path.filter_order <= highest and path.target_order <= limit:
-            weights += channels
-            per_edge += channels * path.per_channel + path.fixed
-            messages[path.target] = messages.get(path.target, 0) + channels
+    for product in layer.products:
+        channels = entering[product.source]
+        if channels and product.filter_order <= highest:
+            part = product.costs[limit]
+            weights += channels * len(part.targets)
+            per_edge += channels * part.per_channel + part.fixed
+            for target in part.targets:
+                messages[target] = messages.get(target, 0) + channels
     parameters = layer.constants
     sizes = (*layer.hidden, weights)
     for inputs, outputs in pairwise(sizes):

@@ -1,0 +1,1 @@
+"""Fixtures for the tests of families; makes `protocol` importable from their folders."""

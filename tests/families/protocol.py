@@ -1,0 +1,489 @@
+"""What every family's adapter must do, as tests that each family's test class inherits.
+
+A subclass gives the fixtures `family` and `model` (float64, any width), and may change the
+numbers of examples. `structures` comes from the top conftest: a crystal, a salt and a molecule.
+"""
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from irrepress.errors import UserError
+from irrepress.evaluation.predictions import label
+from irrepress.families.base import Family, Model, Prediction
+from irrepress.pruning.plan import Plan
+from irrepress.structures.structure import Structure
+
+# The same inherited test runs once per family, which hypothesis would take for a mistake.
+PROPERTY = settings(
+    max_examples=6,
+    deadline=None,
+    suppress_health_check=[
+        HealthCheck.differing_executors,
+        HealthCheck.function_scoped_fixture,
+        HealthCheck.too_slow,
+    ],
+    derandomize=True,
+)
+
+
+def random_plan(groups, seed: int, order: int | None, filter_order: int | None) -> Plan:
+    """A ragged plan: widths and channels at random, some irreps gone, orders cut.
+
+    Args:
+        groups: the model's groups.
+        seed: of the widths and channels.
+        order: everything of higher order is cut; None cuts nothing.
+        filter_order: the filter's higher orders are cut, and nothing else; None cuts nothing.
+    """
+    rng = np.random.default_rng(seed)
+    plan = Plan.random(groups, rng)
+    keep = dict(plan.keep)
+    for width in sorted({g.width for g in groups if g.axis == "channel" and g.floor == 0}):
+        if rng.random() < 0.15:
+            keep.update({g.name: () for g in groups if g.width == width})
+    if filter_order is not None:
+        keep.update({g.name: () for g in groups if g.axis == "order" and g.l > filter_order})
+    plan = replace(plan, keep=keep)
+    return plan if order is None else plan.cut_order(groups, order)
+
+
+def gates_of(groups, plan: Plan, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """Gates of 0 and 1 that say the same as a plan."""
+    gates = {}
+    for g in groups:
+        gates[g.name] = torch.zeros(g.channels, dtype=dtype)
+        gates[g.name][list(plan.keep[g.name])] = 1
+    return gates
+
+
+def assert_close(
+    found: Prediction, expected: Prediction, relative: float, floor: float = 1e-9, periodic=None
+):
+    """Compare predictions, relative to the largest energy, force and stress each."""
+    rows = slice(None) if periodic is None else periodic
+    for name in ("energy", "forces", "stress"):
+        a, b = getattr(found, name), getattr(expected, name)
+        if name == "stress":
+            a, b = a[rows], b[rows]
+        tolerance = relative * float(b.abs().max()) + floor
+        assert float((a - b).abs().max()) <= tolerance, name
+
+
+def tensor_of(prediction: Prediction) -> torch.Tensor:
+    """All of a prediction in one vector."""
+    return torch.cat([prediction.energy, prediction.forces.flatten(), prediction.stress.flatten()])
+
+
+class FamilyProtocol:
+    """Tests of the Family protocol."""
+
+    relative = 1e-9  # masked against narrowed, float64
+
+    @pytest.fixture(scope="class")
+    def groups(self, family: Family, model: Model):
+        return family.groups(model)
+
+    @pytest.fixture(scope="class")
+    def batch(self, family: Family, model: Model, structures):
+        return family.batch(model, structures)
+
+    @pytest.fixture(scope="class")
+    def whole(self, family: Family, model: Model, batch) -> Prediction:
+        """The prediction of the unpruned model."""
+        return family.predict(model, batch)
+
+    @pytest.fixture(scope="class")
+    def narrowed(self, family: Family, model: Model, groups) -> Model:
+        """A ragged narrowed model that keeps all orders."""
+        rng = np.random.default_rng(3)
+        return family.narrow(model, family.native_plan(model, Plan.random(groups, rng))[0])
+
+    # --- groups, gates, narrowing ---------------------------------------------------------
+
+    def test_group_names_are_unique_and_floors_sane(self, groups):
+        assert len({g.name for g in groups}) == len(groups)
+        assert all(0 <= g.floor <= g.channels for g in groups)
+
+    @PROPERTY
+    @given(data=st.data())
+    def test_masked_is_narrowed(self, family, model, groups, structures, batch, data):
+        orders = [None, *sorted({g.l for g in groups})[:-1]]
+        plan = random_plan(
+            groups,
+            data.draw(st.integers(0, 2**16), label="seed"),
+            data.draw(st.sampled_from(orders), label="order"),
+            data.draw(st.sampled_from(orders), label="filter order"),
+        )
+        self.check_masked_is_narrowed(family, model, groups, structures, batch, plan)
+
+    def check_masked_is_narrowed(self, family, model, groups, structures, batch, plan):
+        native, _ = family.native_plan(model, plan)
+        periodic = [i for i, s in enumerate(structures) if s.pbc.all()]
+        with family.gated(model, gates_of(groups, native, model.dtype)):
+            masked = family.predict(model, batch)
+        narrowed = family.narrow(model, native)
+        found = family.predict(narrowed, family.batch(narrowed, structures))
+        assert_close(found, masked, self.relative, periodic=periodic)
+        cost = family.cost_model(model)(native.widths(groups))
+        assert cost.parameters == narrowed.parameter_count()
+        assert cost.flops == pytest.approx(family.cost_model(narrowed)({}).flops, rel=1e-12)
+        # What native_plan drops beyond the plan changes nothing.
+        with family.gated(model, gates_of(groups, plan, model.dtype)):
+            asked = family.predict(model, batch)
+        assert_close(masked, asked, self.relative, periodic=periodic)
+
+    def test_identity_plan_changes_nothing(self, family, model, groups, batch, whole):
+        plan = Plan.identity(groups)
+        assert_close(family.predict(family.narrow(model, plan), batch), whole, 1e-12)
+        native, _ = family.native_plan(model, plan)
+        assert family.native_plan(model, native) == (native, [])
+
+    def test_plan_of_another_model_is_refused(self, family, narrowed, groups):
+        with pytest.raises(UserError, match=r"another model|no group|is missing"):
+            family.narrow(narrowed, Plan.identity(groups))
+
+    def test_narrowing_leaves_the_parent_alone(self, family, model, narrowed, batch, whole):
+        assert narrowed.parameter_count() < model.parameter_count()
+        assert_close(family.predict(model, batch), whole, 1e-12)
+
+    def test_gates_of_one_change_nothing(self, family, model, groups, batch, whole):
+        with family.gated(model, gates_of(groups, Plan.identity(groups), model.dtype)):
+            assert_close(family.predict(model, batch), whole, 1e-12)
+
+    def test_gates_end_with_their_context(self, family, model, groups, batch, whole):
+        half = {g.name: torch.full((g.channels,), 0.5, dtype=model.dtype) for g in groups}
+        with pytest.raises(RuntimeError, match="inside"), family.gated(model, half):
+            changed = family.predict(model, batch)
+            raise RuntimeError("inside")
+        assert not torch.allclose(changed.forces, whole.forces)
+        assert_close(family.predict(model, batch), whole, 1e-12)
+
+    def test_gates_of_unknown_groups_or_shapes_are_refused(self, family, model, groups):
+        with (
+            pytest.raises(UserError, match="no group"),
+            family.gated(model, {"nothing": torch.ones(1)}),
+        ):
+            pass
+        group = groups[-1]
+        with (
+            pytest.raises(UserError, match=group.name),
+            family.gated(model, {group.name: torch.ones(group.channels + 1)}),
+        ):
+            pass
+
+    def test_gates_per_structure(self, family, model, groups, structures, batch):
+        rng = np.random.default_rng(0)
+        rows = {
+            g.name: torch.tensor(rng.uniform(0.5, 1, (len(structures), g.channels))) for g in groups
+        }
+        with family.gated(model, rows):
+            together = family.predict(model, batch)
+        for i, structure in enumerate(structures):
+            with family.gated(model, {name: gate[i] for name, gate in rows.items()}):
+                alone = family.predict(model, family.batch(model, [structure]))
+            assert float(together.energy[i]) == pytest.approx(float(alone.energy[0]), rel=1e-10)
+            assert torch.allclose(together.forces[batch.structure == i], alone.forces, atol=1e-9)
+
+    def test_gradient_of_gates(self, family, model, groups, batch):
+        rng = np.random.default_rng(1)
+        gates = {
+            g.name: torch.ones(g.channels, dtype=model.dtype, requires_grad=True) for g in groups
+        }
+        weights = torch.tensor(rng.normal(size=(len(batch.numbers), 3)))
+
+        def target() -> torch.Tensor:
+            prediction = family.predict(model, batch, create_graph=True)
+            return prediction.energy.sum() + (prediction.forces * weights).sum()
+
+        with family.gated(model, gates):
+            gradient = torch.autograd.grad(target(), list(gates.values()), allow_unused=True)
+            direction = {
+                name: torch.tensor(rng.normal(size=len(gate))) for name, gate in gates.items()
+            }
+        expected = sum(
+            float((g * d).sum())
+            for g, d in zip(gradient, direction.values(), strict=True)
+            if g is not None
+        )
+        values, step = [], 1e-4
+        for sign in (1, -1):
+            moved = {name: (1 + sign * step * d) for name, d in direction.items()}
+            with family.gated(model, moved):
+                values.append(float(target()))
+        assert expected == pytest.approx((values[0] - values[1]) / (2 * step), rel=1e-4)
+
+    def test_observer_sees_gated_features_of_every_group(self, family, model, groups, batch):
+        seen = {}
+        group = next(g for g in groups if g.axis == "channel" and g.l > 0)
+        closed = {group.name: torch.zeros(group.channels, dtype=model.dtype)}
+        with family.gated(model, closed, lambda name, x: seen.setdefault(name, x.detach())):
+            family.predict(model, batch)
+        assert set(seen) == {g.name for g in groups}
+        for g in groups:
+            assert seen[g.name].shape[1:] == (g.channels, g.dim)
+            if g.axis == "channel":
+                assert len(seen[g.name]) == len(batch.numbers)
+        assert float(seen[group.name].abs().max()) == 0
+
+    def test_block_norms_rank_every_block(self, family, model, groups):
+        norms = family.block_norms(model)
+        assert {name: len(norm) for name, norm in norms.items()} == {
+            g.name: g.channels for g in groups
+        }
+        live, _ = family.native_plan(model, Plan.identity(groups))
+        for name, norm in norms.items():
+            assert bool((norm >= 0).all())
+            assert float(norm.max()) > 0 or not live.keep[name]
+
+    # --- predictions ----------------------------------------------------------------------
+
+    def test_batch_is_the_sum_of_its_structures(self, family, model, structures, batch, whole):
+        for i, structure in enumerate(structures):
+            alone = family.predict(model, family.batch(model, [structure]))
+            assert float(whole.energy[i]) == pytest.approx(float(alone.energy[0]), rel=1e-12)
+            assert torch.allclose(whole.forces[batch.structure == i], alone.forces, atol=1e-10)
+            if structure.pbc.all():
+                assert torch.allclose(whole.stress[i], alone.stress[0], atol=1e-12)
+
+    def test_batch_holds_labels(self, batch, structures):
+        assert batch.energy.tolist() == [s.energy for s in structures]
+        assert np.array_equal(batch.forces, np.concatenate([s.forces for s in structures]))
+        assert np.array_equal(batch.stress, [s.stress for s in structures], equal_nan=True)
+
+    def test_predicting_leaves_the_batch_alone(self, family, model, structures):
+        batch = family.batch(model, structures)
+        before = copy.deepcopy(batch)
+        first = family.predict(model, batch)
+        for name, value in before.inputs.items():
+            if isinstance(value, torch.Tensor):
+                assert torch.equal(batch.inputs[name], value), name
+                assert not batch.inputs[name].requires_grad
+        assert set(batch.inputs) == set(before.inputs)
+        assert_close(family.predict(model, batch), first, 0, floor=0)
+
+    def test_graph_is_kept_only_when_asked_for(self, family, model, batch, whole):
+        for training in (True, False):
+            model.train(training)
+            kept = family.predict(model, batch, create_graph=True)
+            assert kept.forces.requires_grad and kept.stress.requires_grad
+            with torch.no_grad():
+                free = family.predict(model, batch)
+            assert not free.energy.requires_grad and not free.forces.requires_grad
+            assert_close(free, whole, 1e-12)
+            assert all(m.training == training for m in model.modules())
+        model.eval()
+
+    def test_weights_have_gradients_of_force_losses(self, family, narrowed, structures):
+        model = copy.deepcopy(narrowed)
+        prediction = family.predict(model, family.batch(model, structures), create_graph=True)
+        loss = prediction.forces.square().sum() + prediction.energy.square().sum()
+        loss.backward()
+        trainable = [p for p in model.parameters() if p.requires_grad]
+        assert trainable and all(p.grad is not None and p.grad.isfinite().all() for p in trainable)
+
+    def test_isolated_atom(self, family, model):
+        number = model.elements[0]
+        atom = Structure.unlabelled(Atoms([number], positions=[[0, 0, 0]]))
+        prediction = family.predict(model, family.batch(model, [atom]))
+        assert torch.isfinite(prediction.energy).all()
+        assert torch.equal(prediction.forces, torch.zeros(1, 3, dtype=model.dtype))
+
+    def test_unknown_element_is_named(self, family, model):
+        number = next(z for z in range(118, 0, -1) if z not in model.elements)
+        atom = Atoms([number], positions=[[0, 0, 0]])
+        with pytest.raises(UserError, match=atom.get_chemical_formula()):
+            family.batch(model, [Structure.unlabelled(atom)])
+
+    # --- symmetry of narrowed models ------------------------------------------------------
+
+    def test_narrowed_model_is_equivariant(self, family, narrowed, structures):
+        crystal = structures[0]
+        rng = np.random.default_rng(5)
+        rotation, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+        rotation *= np.linalg.det(rotation)
+        base = self.labels(family, narrowed, crystal)
+        scale = np.abs(base.forces).max()
+
+        matrices = [rotation]
+        if family.has_reflections(narrowed):
+            matrices.append(-np.eye(3))
+        for matrix in matrices:
+            turned = replace(
+                crystal, positions=crystal.positions @ matrix.T, cell=crystal.cell @ matrix.T
+            )
+            found = self.labels(family, narrowed, turned)
+            assert found.energy == pytest.approx(base.energy, rel=1e-10)
+            assert np.abs(found.forces - base.forces @ matrix.T).max() < 1e-8 * scale
+            stress = matrix @ voigt_to_matrix(base.stress) @ matrix.T
+            assert np.allclose(voigt_to_matrix(found.stress), stress, rtol=1e-7, atol=1e-10)
+
+        shift = rng.normal(size=3)
+        moved = self.labels(family, narrowed, replace(crystal, positions=crystal.positions + shift))
+        assert moved.energy == pytest.approx(base.energy, rel=1e-10)
+        assert np.abs(moved.forces - base.forces).max() < 1e-8 * scale
+
+        order = rng.permutation(len(crystal))
+        permuted = replace(
+            crystal, numbers=crystal.numbers[order], positions=crystal.positions[order]
+        )
+        found = self.labels(family, narrowed, permuted)
+        assert found.energy == pytest.approx(base.energy, rel=1e-10)
+        assert np.abs(found.forces - base.forces[order]).max() < 1e-8 * scale
+
+    @pytest.mark.parametrize("index", [0, 2])
+    def test_narrowed_forces_are_derivatives(self, family, narrowed, structures, index):
+        structure, step = structures[index], 1e-4
+        base = self.labels(family, narrowed, structure)
+        rng = np.random.default_rng(6)
+        direction = rng.normal(size=structure.positions.shape)
+        energies = [
+            self.labels(
+                family, narrowed, replace(structure, positions=structure.positions + s * direction)
+            ).energy
+            for s in (step, -step)
+        ]
+        slope = (energies[0] - energies[1]) / (2 * step)
+        assert -np.sum(base.forces * direction) == pytest.approx(slope, rel=1e-5, abs=1e-6)
+
+    def test_narrowed_stress_is_a_derivative(self, family, narrowed, structures):
+        crystal, step = structures[1], 1e-4
+        base = self.labels(family, narrowed, crystal)
+        strain = np.random.default_rng(7).normal(size=(3, 3))
+        strain += strain.T
+        energies = []
+        for sign in (1, -1):
+            deform = np.eye(3) + sign * step * strain
+            strained = replace(
+                crystal, positions=crystal.positions @ deform, cell=crystal.cell @ deform
+            )
+            energies.append(self.labels(family, narrowed, strained).energy)
+        volume = abs(np.linalg.det(crystal.cell))
+        slope = (energies[0] - energies[1]) / (2 * step) / volume
+        work = np.sum(voigt_to_matrix(base.stress) * strain)
+        assert work == pytest.approx(slope, rel=1e-5, abs=1e-7)
+
+    @staticmethod
+    def labels(family: Family, model: Model, structure: Structure) -> Structure:
+        return next(label(family, model, [structure], batch_size=1, device=str(model.device)))
+
+    # --- files ----------------------------------------------------------------------------
+
+    def test_copy_saves_the_same_bytes(self, family, narrowed, tmp_path):
+        family.save(narrowed, tmp_path / "model.pt")
+        family.save(copy.deepcopy(narrowed), tmp_path / "copy.pt")
+        assert (tmp_path / "copy.pt").read_bytes() == (tmp_path / "model.pt").read_bytes()
+
+    def test_saved_model_is_the_same(self, family, narrowed, structures, tmp_path):
+        path = tmp_path / "model.pt"
+        family.save(narrowed, path)
+        loaded = family.load(path, modal=narrowed.modal, dtype=torch.float64)
+        found = family.predict(loaded, family.batch(loaded, structures))
+        expected = family.predict(narrowed, family.batch(narrowed, structures))
+        assert_close(found, expected, 1e-4, floor=1e-3)  # saved in float32
+        assert family.shape(loaded) == family.shape(narrowed)
+        assert loaded.parameter_count() == narrowed.parameter_count()
+        assert loaded.native == narrowed.native
+
+        family.save(loaded, tmp_path / "again.pt")
+        assert (tmp_path / "again.pt").read_bytes() == path.read_bytes()
+        assert sorted(p.name for p in tmp_path.iterdir()) == ["again.pt", "model.pt"]
+
+    def test_calculator_agrees(self, family, narrowed, structures, tmp_path):
+        path = tmp_path / "model.pt"
+        family.save(narrowed, path)
+        model = family.load(path, modal=narrowed.modal)
+        calculator = family.calculator(path, modal=narrowed.modal)
+        for structure in structures:
+            expected = self.labels(family, model, structure)
+            atoms = replace(structure, energy=np.nan).to_atoms()
+            atoms.calc = calculator
+            scale = np.abs(expected.forces).max()
+            assert atoms.get_potential_energy() == pytest.approx(expected.energy, rel=1e-5)
+            assert np.abs(atoms.get_forces() - expected.forces).max() < 1e-4 * scale + 1e-5
+            if structure.pbc.all():
+                stress = atoms.get_stress()
+                assert np.abs(stress - expected.stress).max() < 1e-4 * np.abs(stress).max() + 1e-6
+
+    def test_build_makes_the_same_shape(self, family, narrowed):
+        built = family.build(narrowed.native, modal=narrowed.modal)
+        assert family.shape(built) == family.shape(narrowed)
+        names = {name: p.shape for name, p in narrowed.network.named_parameters()}
+        assert {name: p.shape for name, p in built.network.named_parameters()} == names
+
+    # --- new weights, shifts, elements, matrices ------------------------------------------
+
+    def test_fresh_weights(self, family, narrowed, structures):
+        first, again, other = (family.fresh(narrowed, seed) for seed in (1, 1, 2))
+        assert family.shape(first) == family.shape(narrowed)
+        assert first.dtype == narrowed.dtype
+        batch = family.batch(narrowed, structures)
+        predictions = [family.predict(model, batch).energy for model in (first, again, other)]
+        assert torch.equal(predictions[0], predictions[1])
+        assert not torch.allclose(predictions[0], predictions[2])
+        assert not torch.allclose(predictions[0], family.predict(narrowed, batch).energy)
+
+    def test_shifted_energies(self, family, narrowed, structures, tmp_path):
+        model = copy.deepcopy(narrowed)
+        batch = family.batch(model, structures)
+        before = family.predict(model, batch)
+        shifts = {14: 1.5, 11: -2.0, 1: 0.25}
+        family.shift_energies(model, shifts)
+        after = family.predict(model, batch)
+        expected = [sum(shifts.get(int(z), 0.0) for z in s.numbers) for s in structures]
+        assert np.allclose(after.energy - before.energy, expected, atol=1e-9)
+        assert torch.allclose(after.forces, before.forces, atol=1e-10)
+
+        family.save(model, tmp_path / "model.pt")
+        loaded = family.load(tmp_path / "model.pt", modal=model.modal, dtype=torch.float64)
+        assert torch.allclose(family.predict(loaded, batch).energy, after.energy, rtol=1e-5)
+        unknown = next(z for z in range(118, 0, -1) if z not in model.elements)
+        with pytest.raises(UserError, match="does not know"):
+            family.shift_energies(model, {unknown: 1.0})
+
+    def test_restricted_elements(self, family, narrowed, structures, tmp_path):
+        needed = {int(z) for s in structures for z in s.numbers}
+        small = family.restrict_elements(narrowed, needed)
+        assert small.elements == tuple(sorted(needed))
+        assert small.parameter_count() <= narrowed.parameter_count()
+        expected = family.predict(narrowed, family.batch(narrowed, structures))
+        found = family.predict(small, family.batch(small, structures))
+        assert_close(found, expected, 1e-10)
+        assert family.cost_model(small)({}).parameters == small.parameter_count()
+
+        family.save(small, tmp_path / "model.pt")
+        loaded = family.load(tmp_path / "model.pt", modal=small.modal, dtype=torch.float64)
+        assert loaded.elements == small.elements
+        found = family.predict(loaded, family.batch(loaded, structures))
+        assert_close(found, expected, 1e-4, floor=1e-3)
+
+        gone = next(z for z in narrowed.elements if z not in needed)
+        atom = Structure.unlabelled(Atoms([gone], positions=[[0, 0, 0]]))
+        with pytest.raises(UserError, match="does not know"):
+            family.batch(small, [atom])
+        with pytest.raises(UserError, match="no elements"):
+            family.restrict_elements(narrowed, [])
+
+    def test_weight_blocks_lie_inside_their_parameters(self, family, model):
+        parameters = dict(model.network.named_parameters())
+        covered = {name: torch.zeros(p.numel(), dtype=torch.int) for name, p in parameters.items()}
+        for block in family.weight_blocks(model):
+            size = block.shape[0] * block.shape[1]
+            part = covered[block.parameter][block.start : block.start + size]
+            assert len(part) == size > 0
+            part += 1
+        assert max(int(part.max()) for part in covered.values()) == 1
+        share = sum(int(part.sum()) for part in covered.values()) / model.parameter_count()
+        assert share > 0.9
+
+
+def voigt_to_matrix(stress: np.ndarray) -> np.ndarray:
+    """Return the symmetric matrix of xx, yy, zz, yz, xz, xy."""
+    xx, yy, zz, yz, xz, xy = stress
+    return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
