@@ -155,3 +155,16 @@ def test_a_missing_record_leaves_the_old_report_as_it_was(small, tmp_path):
     with pytest.raises(UserError, match=r"metrics\.json"):
         write_report(damaged, config, out)
     assert {path: path.stat().st_mtime_ns for path in out.iterdir()} == before
+
+
+def test_several_models_each_have_their_story(tmp_path):
+    checkpoints = {"small": "7net-0", "large": "7net-l3i5"}
+    models = {name: {"family": "sevennet", "checkpoint": c} for name, c in checkpoints.items()}
+    config = make_config(**SMALL | {"models": models})
+    write_report(write_study(tmp_path, config), config, tmp_path / "report")
+    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert page.count("<h3>The parent</h3>") == 2
+    assert "<option>small, taylor-0.50</option>" in page
+    assert "<option>large, taylor-0.50</option>" in page
+    downstream = pd.read_csv(tmp_path / "report" / "downstream.csv")
+    assert downstream["model"].dropna().tolist() == ["small", "small", "large", "large"]
