@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Iterator
-from itertools import product
+from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
@@ -10,7 +10,7 @@ from ase import Atoms
 from irrepress.config import Generated
 from irrepress.errors import UserError
 from irrepress.structures.geometry import overlapping
-from irrepress.structures.prototypes import KINDS, PROTOTYPES, Prototype, resolve
+from irrepress.structures.prototypes import KINDS, PROTOTYPES, Kind, Prototype, resolve
 from irrepress.structures.structure import Structure
 
 # Shares of the sum of covalent radii below which a structure is drawn again. The strained
@@ -41,71 +41,84 @@ def generate(config: Generated) -> Iterator[Structure]:
     return _draw(config, _fitting(config))
 
 
-def _draw(config: Generated, systems: list[str]) -> Iterator[Structure]:
+@dataclass(frozen=True)
+class _System:
+    """A prototype with its smallest cell and the supercells of it that fit."""
+
+    name: str
+    prototype: Prototype
+    unit: Atoms
+    supercells: list[tuple[int, int, int]]
+
+
+def _draw(config: Generated, systems: list[_System]) -> Iterator[Structure]:
     for index in range(config.count):
-        name = systems[index % len(systems)]
-        total = (config.count - systems.index(name) - 1) // len(systems) + 1
+        turn, place = divmod(index, len(systems))
+        system = systems[place]
+        total = (config.count - place - 1) // len(systems) + 1
         siblings = min(_SIBLINGS, max(1, total // _PARENTS))
-        parent, child = divmod(index // len(systems), siblings)
-        stream = [config.seed, zlib.crc32(name.encode()), parent]
-        atoms = _draw_parent(PROTOTYPES[name], config, np.random.default_rng(stream))
+        parent, child = divmod(turn, siblings)
+        stream = [config.seed, zlib.crc32(system.name.encode()), parent]
+        atoms = _draw_parent(system, config.strain, np.random.default_rng(stream))
         atoms = _rattled(atoms, config.rattle, np.random.default_rng([*stream, child + 1]))
-        yield Structure.unlabelled(atoms, group=f"{name}/{parent}")
+        yield Structure.unlabelled(atoms, group=f"{system.name}/{parent}")
 
 
-def _fitting(config: Generated) -> list[str]:
+def _fitting(config: Generated) -> list[_System]:
     """Return the systems; of a kind, those that are small enough."""
-    sizes = {name: len(PROTOTYPES[name].build()) for name in resolve(config.systems)}
-    fitting = [name for name, size in sizes.items() if size <= config.max_atoms]
+    units = {name: PROTOTYPES[name].build() for name in resolve(config.systems)}
+    fitting = [name for name, unit in units.items() if len(unit) <= config.max_atoms]
     for system in config.systems:
         members = resolve([system])
-        if system not in KINDS and sizes[system] > config.max_atoms:
-            raise UserError(
-                f"systems: {system!r} has {sizes[system]} atoms, more than max_atoms: "
-                f"{config.max_atoms}; raise max_atoms, or leave it out"
-            )
-        if not set(members) & set(fitting):
-            smallest = min(sizes[name] for name in members)
-            raise UserError(
-                f"systems: the smallest of the {system} has {smallest} atoms, more than "
-                f"max_atoms: {config.max_atoms}; raise max_atoms"
-            )
-    return fitting
+        if set(members) & set(fitting):
+            continue
+        smallest = min(len(units[name]) for name in members)
+        what = f"the smallest of the {system}" if system in KINDS else repr(system)
+        raise UserError(
+            f"systems: {what} has {smallest} atoms, more than max_atoms: {config.max_atoms}; "
+            "raise max_atoms, or leave it out"
+        )
+    return [
+        _System(
+            name,
+            PROTOTYPES[name],
+            units[name],
+            _supercells(units[name], PROTOTYPES[name].kind, config.max_atoms),
+        )
+        for name in fitting
+    ]
 
 
-def _draw_parent(prototype: Prototype, config: Generated, rng: np.random.Generator) -> Atoms:
+def _supercells(unit: Atoms, kind: Kind, max_atoms: int) -> list[tuple[int, int, int]]:
+    """Return the most compact supercell of every number of cells that fits."""
+    if kind == "molecules":
+        return [(1, 1, 1)]
+    most = max_atoms // len(unit)
+    best: dict[int, tuple[int, int, int]] = {}
+    lengths = unit.cell.lengths()
+    for a in range(1, most + 1):
+        for b in range(1, most // a + 1):
+            for c in range(1, 2 if kind == "surfaces" else most // (a * b) + 1):
+                repeat, cells = (a, b, c), a * b * c
+                if cells not in best or max(repeat * lengths) < max(best[cells] * lengths):
+                    best[cells] = repeat
+    return [best[cells] for cells in sorted(best)]
+
+
+def _draw_parent(system: _System, largest: float, rng: np.random.Generator) -> Atoms:
     """Return a repeated, occupied and strained cell."""
-    unit = prototype.build()
-    repeats = _supercells(unit, prototype, config.max_atoms)
-    atoms = unit.repeat(repeats[rng.integers(len(repeats))])
-    if prototype.mixture:
-        _occupy(atoms, prototype, rng)
+    atoms = system.unit.repeat(system.supercells[rng.integers(len(system.supercells))])
+    if system.prototype.mixture:
+        _occupy(atoms, system.prototype, rng)
     strain = rng.uniform(-1, 1, size=(3, 3))
-    strain = (strain + strain.T) / 2 * config.strain * rng.uniform()
-    if prototype.kind == "surfaces":
+    strain = (strain + strain.T) / 2 * largest * rng.uniform()
+    if system.prototype.kind == "surfaces":
         strain[2, :] = strain[:, 2] = 0
     strained = _strained(atoms, strain)
     while overlapping(strained, _CLOSEST_PARENT):
         strain *= 0.9
         strained = _strained(atoms, strain)
     return strained
-
-
-def _supercells(unit: Atoms, prototype: Prototype, max_atoms: int) -> list[tuple[int, int, int]]:
-    """Return the most compact supercell of every number of cells that fits."""
-    if prototype.kind == "molecules":
-        return [(1, 1, 1)]
-    most = max_atoms // len(unit)
-    best: dict[int, tuple[int, int, int]] = {}
-    thickest = 1 if prototype.kind == "surfaces" else most
-    lengths = unit.cell.lengths()
-    for repeat in product(range(1, most + 1), range(1, most + 1), range(1, thickest + 1)):
-        cells = int(np.prod(repeat))
-        if cells > most:
-            continue
-        if cells not in best or max(repeat * lengths) < max(best[cells] * lengths):
-            best[cells] = repeat
-    return [best[cells] for cells in sorted(best)]
 
 
 def _occupy(atoms: Atoms, prototype: Prototype, rng: np.random.Generator) -> None:

@@ -25,9 +25,13 @@ this takes 30 % off; higher levels win 1 % more, LZF 9 % less at the same speed,
 only h5py reads it.
 """
 
+import errno
+import io
 import json
 import os
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -122,38 +126,27 @@ def write_store(
         UserError: there are no structures, the split cannot be made, or the disk is full.
     """
     path = Path(path)
-    with atomic_path(path) as temporary:
-        keys: list[int] = []
-        by = split.by if isinstance(split, Split) else "structure"
-        # Closing would try to write once more what a full disk has refused.
-        file = h5py.File(temporary, "w")
-        try:
-            writer = _Writer(file)
-            for structure in tracked(structures, f"writing {path.name}", "structures"):
-                keys.append(sibling_key(structure, len(keys), by, seed))
-                writer.add(structure)
-            writer.flush()
-            if not keys:
-                raise UserError(f"{path}: there are no structures to store; check the source")
-            if isinstance(split, Split):
-                array = np.array(keys, dtype=np.uint64)
-                splits = split_indices(array, split, test_indices)
-            else:
-                splits = check_splits(split, len(keys))
-            for part in PARTS:
-                file.create_dataset(f"splits/{part}", data=splits[part])
-            elements = sorted(writer.elements)
-            if not info.reference_energies:
-                energies = _fit_references(file, elements, splits["train"])
-                info = replace(info, reference_energies=energies)
-            _write_attributes(file, info, split, seed, elements, writer.labelled)
-        except OSError as error:
-            _close_quietly(file)
-            raise OSError(f"the disk may be full: {error}") from error
-        except BaseException:
-            _close_quietly(file)
-            raise
-        file.close()
+    by = split.by if isinstance(split, Split) else "structure"
+    keys = array("Q")
+    with atomic_path(path) as temporary, _open_for_writing(temporary) as file:
+        writer = _Writer(file)
+        for structure in tracked(structures, f"writing {path.name}", "structures"):
+            keys.append(sibling_key(structure, len(keys), by, seed))
+            writer.add(structure)
+        writer.flush()
+        if not keys:
+            raise UserError(f"{path}: there are no structures to store; check the source")
+        if isinstance(split, Split):
+            splits = split_indices(np.array(keys, dtype=np.uint64), split, test_indices)
+        else:
+            splits = check_splits(split, len(keys))
+        for part in PARTS:
+            file.create_dataset(f"splits/{part}", data=splits[part])
+        elements = sorted(writer.elements)
+        if not info.reference_energies:
+            energies = _fit_references(file, elements, splits["train"])
+            info = replace(info, reference_energies=energies)
+        _write_attributes(file, info, split, seed, elements, writer.labelled)
 
 
 class StructureStore:
@@ -263,8 +256,7 @@ class StructureStore:
 
     def _open(self) -> h5py.File:
         if self._file is None or self._process != os.getpid():
-            # Readers need no lock, and many shared file systems have none.
-            self._file = h5py.File(self.path, "r", locking=False)
+            self._file = h5py.File(self.path, "r")
             self._process = os.getpid()
         return self._file
 
@@ -334,6 +326,58 @@ class StructureStore:
         return UserError(
             f"{self.path}: damaged ({what}: {error}); delete it, so that it is made anew"
         )
+
+
+class _ForgivingFile(io.FileIO):
+    """A file whose failed writes are remembered instead of raised.
+
+    HDF5 tries to write again when it closes a file after a failed write, and can crash the
+    process. So it is told that all is well, and the failure is raised after it has closed.
+
+    Attributes:
+        failure: what went wrong first, if anything.
+    """
+
+    failure: OSError | None = None
+
+    def write(self, content: Any) -> int:
+        with self._remember():
+            if super().write(content) != len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return len(content)
+
+    def truncate(self, size: int | None = None) -> int:
+        with self._remember():
+            super().truncate(size)
+        return size if size is not None else self.tell()
+
+    def flush(self) -> None:
+        with self._remember():
+            super().flush()
+
+    @contextmanager
+    def _remember(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.failure = self.failure or error
+
+
+@contextmanager
+def _open_for_writing(path: Path) -> Iterator[h5py.File]:
+    """Create an HDF5 file; a failed write raises OSError when the block ends."""
+    with _ForgivingFile(path, "r+") as raw:
+        try:
+            with h5py.File(raw, "w") as file:
+                yield file
+                # Buffers of the file are written here at the latest.
+                file.flush()
+        except Exception:
+            if raw.failure:  # HDF5 read back what was not written
+                raise raw.failure from None
+            raise
+        if raw.failure:
+            raise raw.failure
 
 
 class _Writer:
@@ -409,14 +453,6 @@ class _Writer:
         start = dataset.shape[0]
         dataset.resize(start + len(rows), axis=0)
         dataset[start:] = rows
-
-
-def _close_quietly(file: h5py.File) -> None:
-    """Close a file that is given up; after a failed write, closing fails too."""
-    try:
-        file.close()
-    except (OSError, RuntimeError):
-        pass
 
 
 def _blocks(num_atoms: np.ndarray) -> Iterator[slice]:
