@@ -138,6 +138,12 @@ def checked_checkpoint(family: Any, reference: ModelRef) -> Path:
     return path
 
 
+def labels_of(reference: ModelRef) -> str:
+    """What stores, metrics and the report call the labels of a model."""
+    modal = f" ({reference.modal})" if reference.modal else ""
+    return f"{reference.family} {reference.checkpoint}{modal}"
+
+
 def run(main: Callable[[Job], None], snakemake: Any) -> None:
     """Run a script's ``main`` with its output in the log of the rule."""
     _turn_output_to(Path(snakemake.log[0]))

@@ -1,6 +1,6 @@
 """Build structures, label them by a model, and write them into an HDF5 store."""
 
-from _common import Job, checked_checkpoint, run
+from _common import Job, checked_checkpoint, labels_of, run
 from irrepress.evaluation.predictions import label
 from irrepress.families.registry import get_family
 from irrepress.structures.generate import generate
@@ -12,13 +12,12 @@ def main(job: Job) -> None:
     reference = dataset.labels
     family = get_family(reference.family)
     model = family.load(checked_checkpoint(family, reference), modal=reference.modal)
-    labeller = f"{reference.checkpoint} ({reference.modal or reference.family})"
     info = StoreInfo(
         source=f"generated: {', '.join(dataset.systems)}",
         licence=reference.licence or "as the labelling model",
         citation="",
         level_of_theory=reference.modal or "as the labelling model",
-        labels=labeller,
+        labels=labels_of(reference),
         checksum="",
     )
     structures = label(family, model, generate(dataset), device=job.config.device)

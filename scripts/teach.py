@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from _common import Job, run
+from _common import Job, labels_of, run
 from irrepress.evaluation.predictions import label
 from irrepress.structures.store import StructureStore, write_store
 
@@ -11,7 +11,7 @@ def main(job: Job) -> None:
     store = StructureStore(job.inputs.store)
     parent = job.load(job.inputs.model)
     labelled = label(job.family, parent, store.iterate(), device=job.config.device)
-    info = replace(store.info, labels=f"{job.reference.checkpoint} (parent)", reference_energies={})
+    info = replace(store.info, labels=labels_of(job.reference), reference_energies={})
     write_store(job.outputs.store, labelled, info, store.splits, job.config.seed)
 
 

@@ -1,0 +1,265 @@
+"""A whole small study through the real Snakefile, and what becomes of it afterwards."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import yaml
+from ase.build import bulk
+from ase.calculators.emt import EMT
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import write
+
+from irrepress.cards import read_card
+from irrepress.config import load_config
+from irrepress.structures.store import StructureStore
+
+from .runs import TINY, command, environment
+
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+
+RESULTS = Path("results/tiny")
+TRAINED = RESULTS / "sevennet-0" / "taylor-0.50"
+
+
+def read(path: Path) -> dict:
+    return json.loads(path.read_text())
+
+
+def test_every_output_is_there(study):
+    results = study / RESULTS
+    config = load_config(TINY)
+    places = [("parent", "original")]
+    places += [("taylor-0.50", stage) for stage in config.stages()] + [("taylor-half-l1", "pruned")]
+    for plan, stage in places:
+        directory = results / "sevennet-0" / plan / stage
+        metrics, card = read(directory / "metrics.json"), read_card(directory / "card.json")
+        assert metrics["dataset"] == "foundation" and metrics["split"] == "test"
+        assert metrics["labels"] == "sevennet 7net-l3i5"
+        assert np.isfinite(metrics["errors"]["labels"]["forces_mae"])
+        assert metrics["cost"]["parameters"] == card["parameters"]
+        assert card["name"] == f"sevennet-0/{plan}/{stage}"
+        checks = {k: v for k, v in metrics["checks"].items() if v is not None}
+        assert checks.pop("finite_difference") < 1e-5
+        assert max(checks.values()) < 1e-10, (plan, stage)
+    tables = {path.name for path in (results / "report").iterdir()}
+    assert tables == {"index.html", "sweep.csv", "downstream.csv", "cost.csv", "errors.csv"}
+    assert not list(study.rglob(".checkpoints"))
+
+
+def test_every_job_leaves_a_log_and_a_benchmark(study):
+    outputs = [path for path in (study / "results").rglob("*") if path.suffix in (".h5", ".pt")]
+    assert outputs
+    for directory in {path.parent.relative_to(study / "results") for path in outputs}:
+        logs = study / "logs" / directory
+        assert list(logs.glob("*.log")) and list(logs.glob("*.benchmark.tsv")), directory
+
+
+def test_pruned_models_are_smaller_and_untouched_ones_agree_with_the_parent(study):
+    parent = read(study / RESULTS / "sevennet-0/parent/original/metrics.json")
+    assert set(parent["errors"]["parent"].values()) == {0.0}
+    assert parent["cost"]["parameters"] == 842623
+    pruned = read(study / TRAINED / "pruned/metrics.json")
+    assert pruned["cost"]["kept_blocks"] < pruned["cost"]["total_blocks"]
+    ratio = pruned["cost"]["flops_per_atom"] / parent["cost"]["flops_per_atom"]
+    assert 0.3 < ratio <= 0.5
+    explicit = read_card(study / RESULTS / "sevennet-0/taylor-half-l1/pruned/card.json")
+    assert explicit["shape"]["irreps"][1] == "64x0e+32x1e"
+    assert explicit["shape"]["filter_lmax"] == 1
+
+
+def test_cards_tell_the_whole_history(study):
+    names = ["pruned", "recovered", "int8"]
+    card = read_card(study / TRAINED / "recovered-int8/card.json")
+    assert [stage["stage"] for stage in card["stages"]] == names
+    assert card["stages"][1]["dataset"] == "foundation"
+    assert card["parent_sha256"].startswith("7052cb42b7b3")
+    tuned = study / TRAINED / "recovered/downstream/ethanol"
+    stages = read_card(tuned / "finetuned/card.json")["stages"]
+    assert stages[-1]["labels"] == "sevennet 7net-mf-0 (R2SCAN)"
+    assert set(stages[-1]["energy_shifts"]) == {"1", "6", "8"}
+    assert read_card(tuned / "scratch/card.json")["shape"] == card["shape"]
+
+
+def test_the_packed_file_is_small_and_gives_the_same_errors(study):
+    exact = read(study / TRAINED / "recovered/metrics.json")
+    packed = read(study / TRAINED / "recovered-int8/metrics.json")
+    assert packed["cost"]["packed_bytes"] < 0.4 * exact["cost"]["file_bytes"]
+    forces = [m["errors"]["parent"]["forces_mae"] for m in (exact, packed)]
+    assert forces[1] == pytest.approx(forces[0], rel=0.2)
+
+
+def test_models_load_where_irrepress_is_not_installed(study):
+    models = [TRAINED / stage / "model.pt" for stage in ("pruned", "recovered", "distilled")]
+    models += [TRAINED / "recovered-int8/model.pt"]
+    code = (
+        "import sys; sys.modules['irrepress'] = None\n"
+        "from ase.build import bulk\n"
+        "from sevenn.calculator import SevenNetCalculator\n"
+        "for path in sys.argv[1:]:\n"
+        "    atoms = bulk('Si', cubic=True); atoms.rattle(0.05, seed=1)\n"
+        "    atoms.calc = SevenNetCalculator(path, device='cpu')\n"
+        "    print(atoms.get_potential_energy() / len(atoms), abs(atoms.get_forces()).max())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, models)],
+        cwd=study,
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    numbers = np.array([line.split() for line in done.stdout.splitlines()], dtype=float)
+    assert numbers.shape == (len(models), 2)
+    assert np.all(np.abs(numbers[:, 0] + 5.4) < 0.3)  # SevenNet-0: -5.42 eV/atom
+    assert np.all((numbers[:, 1] > 0.1) & (numbers[:, 1] < 5))
+
+
+def test_a_second_run_does_nothing(study, snakemake):
+    done = snakemake(study)
+    assert done.returncode == 0
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_a_changed_setting_runs_only_what_depends_on_it(study, snakemake):
+    done = snakemake(study, "--dry-run", "--config", "distillation={learning_rate: 0.002}")
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output
+    assert "rule distill" in output and "rule evaluate" in output and "rule report" in output
+    assert not {"recover", "plan", "prune", "score", "fine_tune"} & {
+        line.split()[-1].rstrip(":") for line in output.splitlines() if "rule " in line
+    }
+
+
+def test_snakemakes_own_report_holds_the_page_and_the_tables(study, snakemake):
+    done = snakemake(study, "--report", "report.html")
+    assert done.returncode == 0, done.stderr
+    page = (study / "report.html").read_text()
+    for name in ("index.html", "sweep.csv", "downstream.csv", "cost.csv", "errors.csv"):
+        assert name in page
+
+
+def test_a_plan_edited_by_hand_is_applied(study, snakemake, tmp_path):
+    copy = copy_study(study, tmp_path)
+    path = copy / TRAINED / "plan.json"
+    plan = read(path)
+    assert plan["groups"]["messages.0.0e"]["keep"] != "0-31"
+    plan["groups"]["messages.0.0e"]["keep"] = "0-31"
+    path.write_text(json.dumps(plan))
+    before = read_card(copy / TRAINED / "pruned/card.json")["parameters"]
+    done = snakemake(copy, str(TRAINED / "pruned/model.pt"))
+    assert done.returncode == 0, done.stderr
+    assert read_card(copy / TRAINED / "pruned/card.json")["parameters"] < before
+
+
+def test_a_plan_spoilt_by_hand_ends_in_one_message(study, snakemake, tmp_path):
+    copy = copy_study(study, tmp_path)
+    path = copy / TRAINED / "plan.json"
+    path.write_text(path.read_text().replace("messages.0.0e", "messages.0.0a"))
+    done = snakemake(copy, str(TRAINED / "pruned/model.pt"))
+    assert done.returncode != 0
+    told = [line for line in done.stderr.splitlines() if "messages.0.0a" in line]
+    assert told and told[0].startswith("rule prune: ") and "did you mean" in told[0]
+    assert "Traceback" not in done.stderr
+    log = copy / "logs/tiny/sevennet-0/taylor-0.50/pruned/model.log"
+    assert log.read_text().strip().endswith(told[0])
+
+
+def test_training_goes_on_after_everything_was_killed(study, snakemake, tmp_path):
+    copy = copy_study(study, tmp_path)
+    longer = ("--config", "recovery={steps: 40, validate_every: 2}")
+    target = str(TRAINED / "recovered/model.pt")
+    checkpoints = copy / TRAINED / "recovered/.checkpoints"
+    running = subprocess.Popen(
+        command(copy, target, *longer),
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    wait_for(lambda: (checkpoints / "last.ckpt").exists(), running)
+    kill_with_jobs(running)
+    assert not (copy / target).exists()
+
+    locked = snakemake(copy, target, *longer)
+    assert locked.returncode != 0 and "--unlock" in locked.stderr
+    assert snakemake(copy, "--unlock").returncode == 0
+    done = snakemake(copy, target, "--rerun-incomplete", *longer)
+    assert done.returncode == 0, done.stderr
+    log = (copy / "logs/tiny/sevennet-0/taylor-0.50/recovered/model.log").read_text()
+    assert "training goes on from step" in log
+    assert read_card(copy / TRAINED / "recovered/card.json")["stages"][-1]["steps"] == 40
+    assert not checkpoints.exists()
+
+
+def test_a_dataset_of_the_users_own_files(snakemake, tmp_path):
+    frames = []
+    for seed in range(12):
+        atoms = bulk("Cu", cubic=True)
+        atoms.rattle(0.08, seed=seed)
+        atoms.calc = EMT()
+        results = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
+        atoms.calc = SinglePointCalculator(atoms, **results)
+        frames.append(atoms)
+    write(tmp_path / "train.extxyz", frames[:8])
+    write(tmp_path / "test.extxyz", frames[8:])
+    content = yaml.safe_load(TINY.read_text())
+    files = {
+        "source": "files",
+        "paths": ["train.extxyz"],
+        "test_paths": ["test.extxyz"],
+        "level_of_theory": "EMT",
+        "split": {"train": 0.75, "valid": 0.25, "test": 0.0},
+    }
+    content |= {"name": "mine", "datasets": {"mine": files}, "train_plans": []}
+    content["scoring"]["dataset"] = content["evaluation"]["dataset"] = "mine"
+    for section in ("recovery", "distillation", "quantization", "downstream"):
+        del content[section]
+    config = tmp_path / "mine.yaml"
+    config.write_text(yaml.safe_dump(content))
+
+    target = "results/mine/sevennet-0/taylor-0.50/plan.json"
+    done = snakemake(tmp_path, target, config=config)
+    assert done.returncode == 0, done.stderr
+    store = StructureStore(tmp_path / "results/mine/data/mine.h5")
+    assert store.info.labels == "EMT"
+    assert store.splits["test"].tolist() == [8, 9, 10, 11]
+    np.testing.assert_allclose(store[8].forces, frames[8].get_forces(), atol=1e-7)
+    assert not (tmp_path / "results/mine/sevennet-0/taylor-0.50/pruned").exists()
+
+    frames[3].calc.results["forces"][2, 1] = np.nan
+    write(tmp_path / "train.extxyz", frames[:8])
+    done = snakemake(tmp_path, target, config=config)
+    assert done.returncode != 0
+    told = [line for line in done.stderr.splitlines() if "train.extxyz: frame 3" in line]
+    assert told and told[0].startswith("rule read_dataset: ")
+    assert "Traceback" not in done.stderr
+
+
+def copy_study(study: Path, tmp_path: Path) -> Path:
+    """A copy of a finished study that Snakemake takes for its own: times are kept."""
+    copy = tmp_path / "copy"
+    shutil.copytree(study, copy)
+    return copy
+
+
+def wait_for(condition, running: subprocess.Popen) -> None:
+    """Wait until a condition holds while a process runs."""
+    deadline = time.monotonic() + 300
+    while not condition():
+        assert running.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline, "the run took too long"
+        time.sleep(0.05)
+
+
+def kill_with_jobs(running: subprocess.Popen) -> None:
+    """Kill a process and all jobs that it started, as a crash of the machine would."""
+    process = psutil.Process(running.pid)
+    for member in [process, *process.children(recursive=True)]:
+        member.kill()
+    running.wait()
