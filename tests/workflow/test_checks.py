@@ -138,6 +138,13 @@ def test_the_quickstart_has_eight_downstream_tasks(snakemake, tmp_path):
     assert {"recover", "distill", "quantize", "report"} <= counts.keys()
 
 
+@pytest.mark.parametrize("profile", ["profiles/local", "slurm"])
+def test_profiles_are_accepted(snakemake, tmp_path, profile):
+    done = snakemake(tmp_path, "sweep", "--dry-run", "--profile", str(ROOT / profile))
+    assert done.returncode == 0, done.stderr
+    assert job_counts(done)["prune"] == 2
+
+
 def test_a_target_pulls_only_what_it_needs(snakemake, tmp_path):
     done = snakemake(tmp_path, "--dry-run", "results/tiny/sevennet-0/taylor-0.50/plan.json")
     assert job_counts(done) == {"generate_dataset": 1, "parent": 1, "score": 1, "plan": 1}
