@@ -112,6 +112,33 @@ def test_sevenn_commands_take_the_model(sevennet, ragged, saved, structures, tmp
     assert np.allclose(table["inferred_total_energy"], [s.energy for s in expected], rtol=1e-5)
 
 
+@pytest.mark.slow
+def test_sevenn_trains_on_from_the_model(sevennet, saved, structures, tmp_path):
+    """From sevenn's own template for continuing; we read what it writes."""
+    ase.io.write(tmp_path / "data.extxyz", [s.to_atoms() for s in structures[:2]])
+    code = """
+        import yaml
+        from sevenn.checkpoint import SevenNetCheckpoint
+        from sevenn.main.sevenn import main
+        settings = SevenNetCheckpoint(sys.argv[1]).yaml_dict("continue")
+        settings["train"].update(epoch=1, per_epoch=1)
+        settings["train"]["continue"].update(
+            reset_optimizer=True, reset_scheduler=True, reset_epoch=True
+        )
+        settings["data"].update(
+            load_trainset_path="data.extxyz", load_validset_path="data.extxyz", batch_size=2,
+            shift="per_atom_energy_mean", scale="force_rms", preprocess_num_cores=1,
+        )
+        with open("input.yaml", "w") as stream:
+            yaml.safe_dump(settings, stream)
+        sys.argv = ["sevenn", "train", "input.yaml", "-s"]
+        main()
+    """
+    run(code, saved, cwd=tmp_path)
+    trained = sevennet.load(tmp_path / "checkpoint_best.pth")
+    assert sevennet.shape(trained) == sevennet.shape(sevennet.load(saved))
+
+
 def test_saved_file_holds_plain_data_only(saved, ragged):
     content = torch.load(saved, weights_only=True)
     assert content["optimizer_state_dict"] == content["scheduler_state_dict"] == {}
