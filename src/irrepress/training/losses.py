@@ -67,7 +67,8 @@ class Comparison:
     """Sums over the labelled components of a prediction; sums of batches can be added.
 
     Attributes:
-        huber: quantity -> sum of the Huber losses; absent where nothing is labelled.
+        huber: quantity -> sum of the Huber losses, each divided by its delta; absent where
+            nothing is labelled.
         absolute: quantity -> sum of the absolute errors, in eV/atom, eV/Å and eV/Å^3, detached.
         counts: quantity -> number of labelled components.
     """
@@ -117,6 +118,10 @@ def compare(
 ) -> Comparison:
     """Compare a prediction with labels; components without a label take no part.
 
+    The Huber loss is divided by its delta, which turns it into the absolute error of large
+    differences: losses and gradients, and with them the clipping of gradients, then mean the
+    same whatever the delta.
+
     Args:
         prediction: with or without a graph.
         labels: on the same device; their dtype is the one that losses are computed in, which
@@ -137,8 +142,8 @@ def compare(
         absolute[name] = difference.detach().abs().sum()
         if name == "stress":
             difference = difference * GPA_PER_EV_A3
-        huber[name] = torch.nn.functional.huber_loss(
-            difference, torch.zeros_like(difference), reduction="sum", delta=huber_delta
+        huber[name] = torch.nn.functional.smooth_l1_loss(
+            difference, torch.zeros_like(difference), reduction="sum", beta=huber_delta
         )
     return Comparison(huber, absolute, labels.counts)
 

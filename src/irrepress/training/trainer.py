@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -112,6 +111,7 @@ def train(
     fingerprint = _fingerprint(model, store, settings, seed, teacher, label_fraction)
     dtype = model.dtype
     model = deepcopy(model).to(torch.float64 if settings.precision == "64" else dtype)
+    _try_precision(family, model, store, precision, target)
     module = TrainingModule(
         family,
         model.train(),
@@ -194,7 +194,7 @@ def _check(
         )
 
 
-def _precision(name: str, device: torch.device) -> Any:
+def _precision(name: str, device: torch.device) -> str:
     """Return Lightning's name of a precision.
 
     Raises:
@@ -212,6 +212,24 @@ def _precision(name: str, device: torch.device) -> Any:
     ):
         raise UserError(f"precision: {torch.cuda.get_device_name(device)} lacks bf16; set 32")
     return name
+
+
+def _try_precision(
+    family: Family, model: Model, store: StructureStore, precision: str, device: torch.device
+) -> None:
+    """Run one structure in mixed precision, which not every family's operations allow."""
+    if not precision.endswith("-mixed"):
+        return
+    dtype = torch.bfloat16 if precision == "bf16-mixed" else torch.float16
+    structures = store.read(store.splits["train"][:1])
+    model.to(device)
+    try:
+        with torch.autocast(device.type, dtype):
+            family.predict(model, family.batch(model, structures).to(device))
+    except RuntimeError as error:
+        raise UserError(
+            f"precision: {precision} does not work with this model ({error}); set it to 32"
+        ) from error
 
 
 def _callbacks(settings: Training, work_dir: Path) -> list[Callback]:
@@ -261,8 +279,8 @@ def _fingerprint(
         "labels": [dataclasses.asdict(s.info) for s in (store, teacher) if s is not None],
     }
     digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
-    for name in ("train", "valid"):
-        digest.update(np.ascontiguousarray(store.splits[name], dtype=np.int64).tobytes())
+    for array in (store.num_atoms, store.splits["train"], store.splits["valid"]):
+        digest.update(np.ascontiguousarray(array, dtype=np.int64).tobytes())
     for name, tensor in model.state_dict().items():
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         digest.update(
