@@ -54,6 +54,8 @@ from irrepress.config import Config, ModelRef, parse_config  # noqa: E402
 from irrepress.errors import UserError  # noqa: E402
 from irrepress.families.registry import get_family  # noqa: E402
 from irrepress.files import sha256  # noqa: E402
+from irrepress.structures.checks import check_elements  # noqa: E402
+from irrepress.structures.store import StructureStore  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,18 @@ class Job:
     def load(self, path: str, **options: Any) -> Any:
         """Load a model of the study from its native file."""
         return self.family.load(path, modal=self.reference.modal, **options)
+
+    def open_store(self, path: str, model: Any) -> StructureStore:
+        """Open a dataset that a model is to work on.
+
+        Raises:
+            UserError: the model does not know an element of the dataset; told here, before any
+                work is done.
+        """
+        store = StructureStore(path)
+        what = f"{path} and model {self.wildcards.model}"
+        check_elements(store.elements, model.elements, what)
+        return store
 
     def save(self, model: Any, stage: dict[str, Any]) -> None:
         """Write a model that was made from the job's input, and its card.

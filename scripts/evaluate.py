@@ -11,9 +11,9 @@ from irrepress.structures.store import StructureStore
 
 def main(job: Job) -> None:
     settings, device = job.config.evaluation, job.config.device
-    store = StructureStore(job.inputs.store)
     path = Path(job.inputs.model)
     model = job.load(path)
+    store = job.open_store(job.inputs.store, model)
     is_parent = job.wildcards.plan == "parent"
     metrics = measure_errors(
         job.family,

@@ -4,15 +4,14 @@ from _common import Job, run
 from _training import train_and_save
 from irrepress.evaluation.metrics import measure_errors
 from irrepress.files import write_json
-from irrepress.structures.store import StructureStore
 from irrepress.training.energies import fit_energy_shifts
 
 
 def main(job: Job) -> None:
     settings = job.config.downstream.training
     device = job.config.device
-    store = StructureStore(job.inputs.store)
     model = job.load(job.inputs.model)
+    store = job.open_store(job.inputs.store, model)
     if job.wildcards.start == "scratch":
         model = job.family.fresh(model, job.config.seed)
     # The dataset may be of another level of theory, whose energies differ by a constant for

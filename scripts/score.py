@@ -5,18 +5,18 @@ import json
 from _common import Job, run
 from irrepress.cards import read_card, versions
 from irrepress.pruning.scores import compute_scores
-from irrepress.structures.store import StructureStore
 
 
 def main(job: Job) -> None:
     settings = job.config.scoring
-    store = StructureStore(job.inputs.store)
+    model = job.load(job.inputs.model)
+    store = job.open_store(job.inputs.store, model)
     # Stores are in the order of their source: a stride takes calibration from all of it.
     train = store.require("train")
     chosen = train[:: max(1, len(train) // settings.structures)][: settings.structures]
     scores = compute_scores(
         job.family,
-        job.load(job.inputs.model),
+        model,
         store.iterate(chosen),
         total=len(chosen),
         batch_size=settings.batch_size,

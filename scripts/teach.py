@@ -4,12 +4,12 @@ from dataclasses import replace
 
 from _common import Job, labels_of, run
 from irrepress.evaluation.predictions import label
-from irrepress.structures.store import StructureStore, write_store
+from irrepress.structures.store import write_store
 
 
 def main(job: Job) -> None:
-    store = StructureStore(job.inputs.store)
     parent = job.load(job.inputs.model)
+    store = job.open_store(job.inputs.store, parent)
     labelled = label(job.family, parent, store.iterate(), device=job.config.device)
     info = replace(store.info, labels=labels_of(job.reference), reference_energies={})
     write_store(job.outputs.store, labelled, info, store.splits, job.config.seed)
