@@ -21,6 +21,6 @@ def resolve_device(name: str) -> torch.device:
         found = torch.cuda.device_count()
         if (device.index or 0) >= found:
             raise UserError(
-                f"device: {name!r} is not there ({found} CUDA devices found); set device: cpu or auto"
+                f"device: {name!r} is not there ({found} CUDA devices found); set cpu or auto"
             )
     return device
