@@ -320,14 +320,14 @@ class FamilyProtocol:
             )
             found = self.labels(family, narrowed, turned)
             assert found.energy == pytest.approx(base.energy, rel=1e-10)
-            assert np.abs(found.forces - base.forces @ matrix.T).max() < 1e-8 * scale
+            assert np.abs(found.forces - base.forces @ matrix.T).max() < 1e-10 * scale
             stress = matrix @ voigt_to_matrix(base.stress) @ matrix.T
-            assert np.allclose(voigt_to_matrix(found.stress), stress, rtol=1e-7, atol=1e-10)
+            assert np.allclose(voigt_to_matrix(found.stress), stress, rtol=1e-9, atol=1e-12)
 
         shift = rng.normal(size=3)
         moved = self.labels(family, narrowed, replace(crystal, positions=crystal.positions + shift))
         assert moved.energy == pytest.approx(base.energy, rel=1e-10)
-        assert np.abs(moved.forces - base.forces).max() < 1e-8 * scale
+        assert np.abs(moved.forces - base.forces).max() < 1e-10 * scale
 
         order = rng.permutation(len(crystal))
         permuted = replace(

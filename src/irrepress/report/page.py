@@ -24,7 +24,7 @@ from irrepress.report.study import Study, read_study
 
 # What the checks stay below in float64, relative to the largest force. Round-off of deep
 # networks reaches 1e-8; central differences are limited by their step of 1e-4 Å.
-SYMMETRY_TOLERANCE = 1e-6
+SYMMETRY_TOLERANCE = 1e-9
 FINITE_DIFFERENCE_TOLERANCE = 1e-3
 
 

@@ -23,6 +23,7 @@ import sevenn
 import sevenn._keys as KEY
 import sevenn.util
 import torch
+from e3nn.o3 import wigner_3j
 from sevenn.checkpoint import SevenNetCheckpoint, _config_cp_routine
 from sevenn.model_build import build_E3_equivariant_model
 from sevenn.nn.scale import get_resolved_shift_scale
@@ -56,6 +57,7 @@ _RUN_KEYS = {
     KEY.WORLD_SIZE,
     "when",
 }
+_WIGNER_3J = re.compile(r"\._w3j_(\d+)_(\d+)_(\d+)$")
 # copy.deepcopy lets PyTorch trace e3nn's generated code anew, which adds such buffers.
 _COPIED_CONSTANT = re.compile(r"\._tensor_constant\d+$")
 
@@ -181,6 +183,7 @@ def make_model(network: AtomGraphSequential, config: dict[str, Any], modal: str 
         UserError: the network has parts that irrepress does not support.
     """
     read_architecture(network)
+    _restore_double_constants(network)
     # A hook is no part of the state_dict, so it does not reach saved files.
     network._modules[ONE_HOT].register_forward_hook(_match_dtype)
     return Model(
@@ -253,6 +256,19 @@ def _float32_by_default() -> Iterator[None]:
         yield
     finally:
         torch.set_default_dtype(before)
+
+
+def _restore_double_constants(network: torch.nn.Module) -> None:
+    """Recompute the Wigner 3j symbols of a float64 network, in place.
+
+    sevenn computes and stores them in float32. Widened, they stay rounded, and the network is
+    equivariant to 1e-8 only instead of 1e-14.
+    """
+    for name, buffer in network.named_buffers():
+        match = _WIGNER_3J.search(name)
+        if match and buffer.dtype == torch.float64:
+            exact = wigner_3j(*map(int, match.groups()), dtype=buffer.dtype, device=buffer.device)
+            buffer.copy_(exact)
 
 
 def _match_dtype(module: torch.nn.Module, inputs: Any, data: Any) -> Any:
