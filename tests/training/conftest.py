@@ -8,6 +8,7 @@ from ase.build import bulk, molecule
 
 from irrepress.config import Split, Training
 from irrepress.evaluation.predictions import label
+from irrepress.pruning.plan import Plan
 from irrepress.structures.store import StoreInfo, StructureStore, write_store
 from irrepress.structures.structure import Structure
 from irrepress.training.trainer import train
@@ -27,9 +28,9 @@ INFO = StoreInfo(
 def labelled(sevennet) -> list[Structure]:
     """Rattled silicon and water, labelled by the whole SevenNet-0."""
     structures = []
-    for seed in range(16):
-        atoms = molecule("H2O") if seed % 4 == 3 else bulk("Si")
-        atoms.rattle(0.1, seed=seed)
+    for seed in range(12):
+        atoms = molecule("H2O") if seed % 3 == 2 else bulk("Si")
+        atoms.rattle(0.05, seed=seed)
         structures.append(Structure.unlabelled(atoms, group=str(seed)))
     return list(label(sevennet, sevennet.load("7net-0"), structures, device="cpu"))
 
@@ -59,10 +60,21 @@ def teacher(make_store, labelled) -> StructureStore:
     return make_store(moved)
 
 
+@pytest.fixture(scope="session")
+def cut_sevennet(sevennet):
+    """SevenNet-0 without order 2, for tests that must see a model learn.
+
+    What is left of `small_sevennet` is so little that it takes hundreds of steps to learn.
+    """
+    parent = sevennet.load("7net-0")
+    groups = sevennet.groups(parent)
+    return sevennet.narrow(parent, Plan.identity(groups).cut_order(groups, above=1))
+
+
 @pytest.fixture
 def settings() -> Training:
     return Training(
-        steps=6, batch_size=4, validate_every=2, learning_rate=2e-3, ema=0.9, precision="64"
+        steps=6, batch_size=3, validate_every=2, learning_rate=2e-3, ema=0.9, precision="64"
     )
 
 

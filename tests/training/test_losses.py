@@ -52,9 +52,9 @@ def test_values_by_hand(crystal):
     comparison = compare_with([crystal], predict([-3.6], forces, stress[None]))
 
     # energy: 0.2 eV/atom; stress: 0.01 eV/Å^3 is 1.6021766 GPa
-    energy_loss = DELTA * (0.2 - DELTA / 2)
-    forces_loss = (0.5 * 0.05**2 + DELTA * (0.3 - DELTA / 2)) / 6
-    stress_loss = DELTA * (1.602176634 - DELTA / 2) / 6
+    energy_loss = 0.2 - DELTA / 2
+    forces_loss = (0.5 * 0.05**2 / DELTA + 0.3 - DELTA / 2) / 6
+    stress_loss = (1.602176634 - DELTA / 2) / 6
     weights = LossWeights(energy=1, forces=2, stress=0.5, huber_delta=DELTA)
     expected = energy_loss + 2 * forces_loss + 0.5 * stress_loss
     assert comparison.loss(weights).item() == pytest.approx(expected, rel=1e-7)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from irrepress.training.checkpoints import BEST, LAST, checkpoint_path
+from irrepress.training.checkpoints import BEST, LAST, checkpoint_path, load_checkpoint
 
 # What a killed process was asked to do; it is slowed down so that it can be hit in between.
 CHILD = """
@@ -25,7 +25,7 @@ from irrepress.training.trainer import train
 
 torch.set_num_threads(1)
 step = TrainingModule.training_step
-TrainingModule.training_step = lambda *a: (time.sleep(0.1), step(*a))[1]
+TrainingModule.training_step = lambda *a: (time.sleep(0.3), step(*a))[1]
 family = get_family("sevennet")
 model, store, settings, work_dir = pickle.loads(Path(sys.argv[1]).read_bytes())
 train(family, family.load(model), StructureStore(store), settings, seed=0, device="cpu",
@@ -64,8 +64,7 @@ def read_rows(path):
     return rows
 
 
-@pytest.mark.parametrize("died_at", [3, 4, 6])
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(("died_at", "workers"), [(3, 0), (4, 0), (6, 0), (3, 2)])
 def test_resumed_is_uninterrupted(
     run, settings, interrupt, tmp_path, died_at, workers, same_weights
 ):
@@ -94,7 +93,7 @@ def test_a_finished_run_is_not_trained_again(run, interrupt, same_weights):
     assert same_weights(first.model, second.model)
 
 
-@pytest.mark.parametrize("change", [{"seed": 1}, {"learning_rate": 1e-3}, {"data": True}])
+@pytest.mark.parametrize("change", [{"learning_rate": 1e-3}, {"data": True}])
 def test_checkpoints_of_another_run_are_not_used(
     run, settings, interrupt, change, make_store, labelled, caplog
 ):
@@ -102,9 +101,7 @@ def test_checkpoints_of_another_run_are_not_used(
     with pytest.raises(Killed):
         run()
     interrupt(None)
-    if "seed" in change:
-        result = run(**change)
-    elif "data" in change:
+    if "data" in change:
         result = run(store=make_store(labelled[:-2]))
     else:
         result = run(settings=settings.model_copy(update=change))
@@ -113,21 +110,19 @@ def test_checkpoints_of_another_run_are_not_used(
     assert "of other settings" in caplog.text
 
 
-@pytest.mark.parametrize(("damaged", "resumed_from"), [(LAST, 2), (BEST, 0)])
-def test_damaged_checkpoints_do_not_block(
-    run, interrupt, settings, tmp_path, caplog, damaged, resumed_from
-):
-    # With a rate this high the first validation stays the best one.
-    settings = settings.model_copy(update={"learning_rate": 0.3, "warmup": 0.0})
+@pytest.mark.parametrize("damaged", [LAST, BEST])
+def test_damaged_checkpoints_do_not_block(run, interrupt, settings, tmp_path, caplog, damaged):
     interrupt(5)
     with pytest.raises(Killed):
-        run(settings=settings)
+        run()
+    best = load_checkpoint(checkpoint_path(tmp_path / "work", BEST))["global_step"]
     path = checkpoint_path(tmp_path / "work", damaged)
     path.write_bytes(path.read_bytes()[:1000])
     interrupt(None)
-    result = run(settings=settings)
+    result = run()
     assert f"{path}: damaged checkpoint" in caplog.text
-    assert result.resumed_from == resumed_from
+    # Without the last one it goes on from the best one; without that it starts anew.
+    assert result.resumed_from == (best if damaged == LAST else 0)
     assert result.steps == settings.steps
 
 
@@ -135,7 +130,7 @@ def test_damaged_checkpoints_do_not_block(
 def test_a_process_that_was_killed_goes_on(
     sevennet, small_sevennet, store, settings, run, tmp_path
 ):
-    settings = settings.model_copy(update={"steps": 40, "validate_every": 4})
+    settings = settings.model_copy(update={"steps": 9, "validate_every": 3})
     model = tmp_path / "model.pt"
     sevennet.save(small_sevennet, model)
     work = tmp_path / "killed"
@@ -148,13 +143,13 @@ def test_a_process_that_was_killed_goes_on(
     last = checkpoint_path(work, LAST)
     while child.poll() is None and not last.exists():
         time.sleep(0.02)
-    time.sleep(0.25)  # into the middle of an epoch
+    time.sleep(0.5)  # into the middle of an epoch
     child.send_signal(signal.SIGKILL)
     assert child.wait() == -signal.SIGKILL
 
     loaded = sevennet.load(model)
     resumed = run(model=loaded, settings=settings, work_dir=work)
-    assert 0 < resumed.resumed_from < 40
-    assert resumed.steps == 40
+    assert 0 < resumed.resumed_from < 9
+    assert resumed.steps == 9
     whole = run(model=loaded, settings=settings, work_dir=tmp_path / "whole")
     assert resumed.best_valid_loss == pytest.approx(whole.best_valid_loss, rel=1e-6)

@@ -31,15 +31,20 @@ def valid_loss(sevennet, model, store, settings):
 
 
 @pytest.mark.slow
-def test_learns(run, sevennet, small_sevennet, store, settings, tmp_path, same_weights):
-    settings = change(settings, steps=60, validate_every=20, precision="32", ema=0.99)
-    before = deepcopy(small_sevennet)
-    result = run(settings=settings)
-    assert result.steps == 60
-    assert result.best_valid_loss < 0.3 * valid_loss(sevennet, before, store, settings)
+def test_learns(
+    run, sevennet, cut_sevennet, make_store, labelled, settings, tmp_path, same_weights
+):
+    store = make_store([s for s in labelled if len(s) == 2])  # silicon alone: 4 to train on
+    settings = change(
+        settings, steps=24, validate_every=8, precision="32", ema=0.99, learning_rate=1e-3
+    )
+    before = deepcopy(cut_sevennet)
+    result = run(model=cut_sevennet, store=store, settings=settings)
+    assert result.steps == 24
+    assert result.best_valid_loss < 0.4 * valid_loss(sevennet, before, store, settings)
 
     # The caller's model is left alone; the result is on the CPU, in its dtype, in eval mode.
-    assert same_weights(small_sevennet, before)
+    assert same_weights(cut_sevennet, before)
     assert not result.model.training
     assert result.model.dtype == before.dtype
     assert result.model.device.type == "cpu"
@@ -50,8 +55,8 @@ def test_learns(run, sevennet, small_sevennet, store, settings, tmp_path, same_w
     with (tmp_path / "training.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert tuple(rows[0]) == COLUMNS
-    assert [int(row["step"]) for row in rows] == [20, 40, 60]
-    assert float(rows[-1]["epoch"]) == 60 * 4 / 8
+    assert [int(row["step"]) for row in rows] == [8, 16, 24]
+    assert float(rows[-1]["epoch"]) == 24 * 3 / 4
     assert min(float(row["valid_loss"]) for row in rows) == result.best_valid_loss
     assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])
 
@@ -62,9 +67,10 @@ def test_the_last_steps_are_validated_too(run, settings):
 
 
 def test_same_seed_same_weights_with_and_without_workers(run, settings, tmp_path, same_weights):
-    first = run()
-    second = run(work_dir=tmp_path / "again", settings=change(settings, workers=2))
-    other = run(work_dir=tmp_path / "other", seed=1)
+    settings = change(settings, steps=3)
+    first = run(settings=settings)
+    second = run(settings=change(settings, workers=2), work_dir=tmp_path / "again")
+    other = run(settings=settings, work_dir=tmp_path / "other", seed=1)
     assert same_weights(first.model, second.model)
     assert not same_weights(first.model, other.model)
 
@@ -92,22 +98,35 @@ def test_nothing_is_left_where_it_was_started(run, tmp_path, monkeypatch, capfd,
     assert {record.name.split(".")[0] for record in caplog.records} == {"irrepress"}
 
 
-def test_distillation_follows_the_teacher(run, settings, teacher, tmp_path, sevennet, store):
-    settings = change(settings, steps=20, validate_every=10, weights=LossWeights(huber_delta=1))
-    to_teacher = run(settings=settings, teacher=teacher, label_fraction=0.0)
-    to_labels = run(
-        settings=settings, teacher=teacher, label_fraction=1.0, work_dir=tmp_path / "labels"
-    )
+@pytest.mark.slow
+def test_distillation_follows_the_teacher(
+    run, settings, teacher, tmp_path, sevennet, cut_sevennet, store
+):
+    settings = change(settings, steps=8, validate_every=4, precision="32", learning_rate=1e-3)
+    results = {
+        fraction: run(
+            model=cut_sevennet,
+            settings=settings,
+            teacher=teacher,
+            label_fraction=fraction,
+            work_dir=tmp_path / str(fraction),
+        )
+        for fraction in (0.0, 1.0)
+    }
     losses = {
-        (name, target): valid_loss(sevennet, result.model.double(), data, settings)
-        for name, result in (("teacher", to_teacher), ("labels", to_labels))
+        (fraction, target): valid_loss(sevennet, result.model, data, settings)
+        for fraction, result in results.items()
         for target, data in (("teacher", teacher), ("labels", store))
     }
-    assert losses["teacher", "teacher"] == pytest.approx(to_teacher.best_valid_loss, rel=1e-3)
-    assert losses["teacher", "teacher"] < losses["labels", "teacher"]
-    assert losses["labels", "labels"] < losses["teacher", "labels"]
+    assert results[0.0].best_valid_loss == pytest.approx(losses[0.0, "teacher"], rel=1e-3)
+    assert results[1.0].best_valid_loss == pytest.approx(losses[1.0, "labels"], rel=1e-3)
+    assert losses[0.0, "teacher"] < losses[1.0, "teacher"]
+    assert losses[1.0, "labels"] < losses[0.0, "labels"]
 
-    both = run(settings=settings, teacher=teacher, label_fraction=0.25, work_dir=tmp_path / "both")
+
+def test_labels_and_teacher_can_be_mixed(run, settings, teacher, sevennet, store):
+    settings = change(settings, steps=2)
+    both = run(settings=settings, teacher=teacher, label_fraction=0.25)
     expected = 0.25 * valid_loss(sevennet, both.model.double(), store, settings)
     expected += 0.75 * valid_loss(sevennet, both.model, teacher, settings)
     assert both.best_valid_loss == pytest.approx(expected, rel=1e-3)
@@ -145,7 +164,7 @@ def test_missing_labels_are_told(run, make_store, labelled):
 
 def test_batches_without_labels_do_no_harm(run, settings, make_store, labelled):
     some = [
-        s if i % 5 == 0 else replace(s, energy=np.nan, forces=np.full((len(s), 3), np.nan))
+        s if i % 2 else replace(s, energy=np.nan, forces=np.full((len(s), 3), np.nan))
         for i, s in enumerate(labelled)
     ]
     weights = LossWeights(stress=0)
@@ -189,14 +208,15 @@ def test_half_precision_falls_back_on_the_cpu(run, settings, caplog):
     assert np.isfinite(result.best_valid_loss)
 
 
-def test_bf16_trains_on_the_cpu(run, settings):
-    result = run(settings=change(settings, precision="bf16-mixed", steps=2))
-    assert np.isfinite(result.best_valid_loss)
-    assert result.model.dtype == torch.float32
+def test_a_precision_that_the_model_cannot_run_in_is_refused(run, settings, tmp_path):
+    # e3nn's linear maps contract tensors in a way that torch does not autocast.
+    with pytest.raises(UserError, match=r"bf16-mixed does not work with this model.*set it to 32"):
+        run(settings=change(settings, precision="bf16-mixed"))
+    assert not (tmp_path / "work").exists()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("precision", ["32", "64", "16-mixed", "bf16-mixed"])
+@pytest.mark.parametrize("precision", ["32", "64"])
 def test_trains_on_cuda(run, settings, precision):
     settings = change(settings, precision=precision, workers=2)
     result = run(settings=settings, device="cuda:0")
