@@ -24,7 +24,7 @@ def snakemake() -> Snakemake:
             cwd=directory,
             capture_output=True,
             text=True,
-            timeout=800,
+            timeout=2000,
         )
 
     return run
