@@ -55,10 +55,21 @@ def test_learns(
     with (tmp_path / "training.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert tuple(rows[0]) == COLUMNS
-    assert [int(row["step"]) for row in rows] == [8, 16, 24]
+    assert [int(row["step"]) for row in rows] == [0, 8, 16, 24]
     assert float(rows[-1]["epoch"]) == 24 * 3 / 4
     assert min(float(row["valid_loss"]) for row in rows) == result.best_valid_loss
-    assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])
+    assert float(rows[-1]["train_loss"]) < float(rows[1]["train_loss"])
+
+
+def test_the_result_is_never_worse_than_the_start(
+    run, sevennet, cut_sevennet, make_store, labelled, settings, same_weights
+):
+    store = make_store([s for s in labelled if len(s) == 2])
+    settings = change(settings, steps=3, validate_every=3, learning_rate=0.3, ema=0.0)
+    result = run(model=cut_sevennet, store=store, settings=settings)
+    assert same_weights(result.model, cut_sevennet)
+    start = valid_loss(sevennet, result.model, store, settings)
+    assert result.best_valid_loss == pytest.approx(start, rel=1e-4)
 
 
 def test_the_last_steps_are_validated_too(run, settings):
@@ -150,7 +161,7 @@ def test_an_empty_split_is_refused(run, make_store, labelled, train, valid, name
 
 def test_unknown_elements_are_refused_by_name(run, sevennet, small_sevennet, tmp_path):
     model = sevennet.restrict_elements(small_sevennet, [1, 8])
-    with pytest.raises(UserError, match=r"does not know the elements Si;"):
+    with pytest.raises(UserError, match=r"data\.h5: the model does not know Si;"):
         run(model=model)
     assert not (tmp_path / "work").exists()
 
@@ -158,7 +169,7 @@ def test_unknown_elements_are_refused_by_name(run, sevennet, small_sevennet, tmp
 def test_missing_labels_are_told(run, make_store, labelled):
     bare = [replace(s, energy=np.nan, forces=np.full((len(s), 3), np.nan)) for s in labelled]
     bare = [replace(s, stress=np.full(6, np.nan)) for s in bare]
-    with pytest.raises(UserError, match="no structure of the train split has a label"):
+    with pytest.raises(UserError, match="no structure of the valid split has a label"):
         run(store=make_store(bare))
 
 

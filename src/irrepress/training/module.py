@@ -50,9 +50,9 @@ class TrainingModule(LightningModule):
         train_structures: size of the train split, for the column ``epoch``.
 
     Attributes:
-        rows: one row per validation, `COLUMNS`. ``epoch`` is the number of passes over the
-            train split; errors are against the teacher if it has any weight, otherwise
-            against the labels. The rows travel in the checkpoint.
+        rows: one row per validation, `COLUMNS`, the first before the first step. ``epoch`` is
+            the number of passes over the train split; errors are against the teacher if it has
+            any weight, otherwise against the labels. The rows travel in the checkpoint.
         fingerprint: identifies the run that a checkpoint belongs to.
     """
 
@@ -136,8 +136,9 @@ class TrainingModule(LightningModule):
         Raises:
             UserError: a split has no labels, or the loss is not a number.
         """
+        begun = self.global_step > 0  # the first validation judges the weights begun with
         for name, tally in (("train", self._train), ("valid", self._valid)):
-            if self._loss(tally.comparisons) is None:
+            if self._loss(tally.comparisons) is None and (begun or name == "valid"):
                 weights = self.settings.weights
                 used = [quantity for quantity in QUANTITIES if getattr(weights, quantity) > 0]
                 raise UserError(
@@ -198,7 +199,7 @@ class TrainingModule(LightningModule):
         return torch.stack(terms).sum() if terms else None
 
     def _row(self, valid_loss: float) -> Row:
-        train, valid = (t.comparisons[-1].mean_absolute() for t in (self._train, self._valid))
+        train, valid = self._train.mean_absolute(), self._valid.mean_absolute()
         # as TrainingData caps it
         batch_size = min(self.settings.batch_size, self.train_structures)
         seen = self.global_step * batch_size * self.trainer.world_size
@@ -237,9 +238,14 @@ class _Tally:
         if loss is not None:
             self._losses.append(loss.detach())
 
+    def mean_absolute(self) -> dict[str, float]:
+        """Mean absolute errors against the last target; NaN before the first step."""
+        last = self.comparisons[-1] if self.comparisons else Comparison.empty()
+        return last.mean_absolute()
+
     def mean_loss(self) -> float:
-        """Mean loss of the steps."""
-        return float(torch.stack(self._losses).mean())
+        """Mean loss of the steps; NaN before the first one."""
+        return float(torch.stack(self._losses).mean()) if self._losses else float("nan")
 
 
 def is_finished(rows: list[Row], settings: Training) -> bool:

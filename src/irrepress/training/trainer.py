@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from ase.data import chemical_symbols
 from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.environments import LightningEnvironment
@@ -25,6 +24,7 @@ from irrepress.devices import resolve_device
 from irrepress.errors import UserError
 from irrepress.families.base import Family, Model
 from irrepress.files import atomic_path
+from irrepress.structures.checks import check_elements
 from irrepress.structures.store import StructureStore
 from irrepress.training.averaging import WarmedUpEMA
 from irrepress.training.checkpoints import (
@@ -77,6 +77,9 @@ def train(
 ) -> TrainingResult:
     """Train a model on the train split; keep the weights that are best on the valid split.
 
+    The weights that training begins with take part in the comparison: the result is never
+    worse than the start.
+
     A call that was killed goes on from its last validation when it is made again with the same
     arguments; the batches, the averaged weights and the learning rate are then those of an
     uninterrupted run.
@@ -109,7 +112,7 @@ def train(
 
     seed_everything(seed, workers=True, verbose=False)
     fingerprint = _fingerprint(model, store, settings, seed, teacher, label_fraction)
-    dtype = model.dtype
+    initial, dtype = deepcopy(model), model.dtype
     model = deepcopy(model).to(torch.float64 if settings.precision == "64" else dtype)
     _try_precision(family, model, store, precision, target)
     module = TrainingModule(
@@ -147,16 +150,27 @@ def train(
                 enable_progress_bar=False,
                 default_root_dir=work_dir,
             )
+            if checkpoint is None:
+                trainer.validate(module, datamodule=data, verbose=False)
             _fit(trainer, module, data, checkpoint)
         rows = module.rows
 
     best = load_checkpoint(checkpoint_path(work_dir, BEST))
-    module.load_state_dict(best["state_dict"])
+    best_valid_loss = best[STATE_KEY]["rows"][-1]["valid_loss"]
+    if rows[0]["valid_loss"] <= best_valid_loss:
+        logger.warning(
+            "training did not improve on the weights it began with, which are kept; lower "
+            "learning_rate or take more structures"
+        )
+        best_valid_loss = rows[0]["valid_loss"]
+        model = initial
+    else:
+        module.load_state_dict(best["state_dict"])
     _write_csv(metrics_csv, rows)
     return TrainingResult(
         model=model.to("cpu", dtype).eval(),
         steps=int(rows[-1]["step"]),
-        best_valid_loss=best[STATE_KEY]["rows"][-1]["valid_loss"],
+        best_valid_loss=best_valid_loss,
         seconds=rows[-1]["seconds"],
         resumed_from=resumed_from,
     )
@@ -172,12 +186,7 @@ def _check(
                 f"{store.path}: the {name} split is empty; give it a share in the dataset's split "
                 "or add structures"
             )
-    if unknown := sorted(set(store.elements) - set(model.elements)):
-        names = ", ".join(chemical_symbols[number] for number in unknown)
-        raise UserError(
-            f"{store.path}: the model does not know the elements {names}; remove the structures "
-            "that hold them or take another model"
-        )
+    check_elements(store.elements, model.elements, str(store.path))
     if teacher is None:
         if label_fraction != 1:
             raise UserError(
