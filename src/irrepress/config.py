@@ -112,8 +112,14 @@ class LossWeights(_Section):
 
     energy: float = Field(1.0, ge=0)
     forces: float = Field(1.0, ge=0)
-    stress: float = Field(0.01, ge=0)
-    huber_delta: float = Field(0.01, gt=0, description="In eV/atom, eV/Å and eV/Å^3 × 160.2.")
+    stress: float = Field(
+        0.1, ge=0, description="0.1 for GPa is what SevenNet was trained with (0.01 for kbar)."
+    )
+    huber_delta: float = Field(
+        0.01,
+        gt=0,
+        description="Where the loss turns from quadratic to linear, in eV/atom, eV/Å and GPa.",
+    )
 
 
 class Scoring(_Section):
