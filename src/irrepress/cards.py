@@ -6,16 +6,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from irrepress import __version__
 from irrepress.errors import UserError
 from irrepress.files import read_json, sha256, write_json
 
 SCHEMA_VERSION = 1
-_PACKAGES = ("irrepress", "torch", "e3nn", "sevenn", "lightning", "ase", "numpy", "h5py")
+_PACKAGES = ("torch", "e3nn", "sevenn", "lightning", "ase", "numpy", "h5py")
 
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that results depend on."""
-    found = {"python": platform.python_version()}
+    found = {"python": platform.python_version(), "irrepress": __version__}
     for package in _PACKAGES:
         try:
             found[package] = importlib.metadata.version(package)
