@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from irrepress.cli import app
+from irrepress.quantization.packing import pack
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +62,14 @@ def test_card_prints_the_card_beside_a_model(run, saved):
         (saved.parent / "card.json").unlink()
 
 
+def test_unpack_gives_a_native_model(run, sevennet, small_sevennet, tmp_path):
+    packed, output = tmp_path / "packed.pt", tmp_path / "model.pt"
+    pack(sevennet, small_sevennet, packed)
+    result = run("unpack", packed, output)
+    assert result.exit_code == 0, result.output
+    assert sevennet.load(output).parameter_count() == small_sevennet.parameter_count()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -69,6 +78,7 @@ def test_card_prints_the_card_beside_a_model(run, saved):
         (("evaluate", "7net-0", "absent.extxyz"), "absent.extxyz"),
         (("validate", "absent.yaml"), "absent.yaml: cannot be read"),
         (("card", "absent.pt"), "card.json: cannot be read"),
+        (("unpack", "absent.pt", "model.pt"), "absent.pt: no such file"),
     ],
 )
 def test_a_mistake_is_one_message_without_traceback(run, arguments, message):

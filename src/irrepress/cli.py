@@ -193,6 +193,21 @@ def card(
     typer.echo(json.dumps(read_card(path), indent=2, ensure_ascii=False))
 
 
+@app.command()
+@_plain_errors
+def unpack(
+    packed: Annotated[Path, typer.Argument(metavar="PACKED", help="A packed.pt of a study.")],
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Where the model goes.")],
+) -> None:
+    """Turn the packed file of a quantized model into a native model that loads anywhere."""
+    from irrepress.families import get_family
+    from irrepress.quantization import packing
+
+    family = get_family(packing.packed_family(packed))
+    family.save(packing.unpack(family, packed), output)
+    typer.echo(f"{output}: a native {family.name} model")
+
+
 def _load(model: str, family: str | None, modal: str | None) -> tuple[Any, Any]:
     """Return the family's adapter and the model."""
     from irrepress.cards import read_card

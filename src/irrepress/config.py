@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from ase.data import atomic_numbers
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from irrepress.errors import UserError, nearest
@@ -345,18 +344,6 @@ def parse_config(content: Any, source: str = "config") -> Config:
 def schema() -> dict[str, Any]:
     """Return the JSON schema of the configuration."""
     return Config.model_json_schema()
-
-
-def chemical_numbers(symbols: list[str], where: str) -> list[int]:
-    """Return atomic numbers of element symbols.
-
-    Raises:
-        UserError: not an element.
-    """
-    for symbol in symbols:
-        if symbol not in atomic_numbers:
-            raise UserError(f"{where}: {symbol!r} is not an element")
-    return [atomic_numbers[symbol] for symbol in symbols]
 
 
 def _describe(mistake: Any) -> str:

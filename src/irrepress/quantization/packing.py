@@ -57,12 +57,33 @@ def pack(family: Family, model: Model, path: str | Path, *, bits: int = 8) -> No
         torch.save(content, temporary)
 
 
+def packed_family(path: str | Path) -> str:
+    """Return the family of the model in a packed file.
+
+    Raises:
+        UserError: not a packed file, or of another version.
+    """
+    return _read(path)["family"]
+
+
 def unpack(family: Family, path: str | Path) -> Model:
     """Rebuild the native model from a packed file; its weights are the dequantized ones.
 
     Raises:
         UserError: not a packed file, of another version or another family.
     """
+    content = _read(path)
+    if content["family"] != family.name:
+        raise UserError(f"{path}: holds a {content['family']} model, not {family.name}")
+    model = family.build(content["native"], modal=content["modal"])
+    with torch.no_grad():
+        for name, parameter in model.network.named_parameters():
+            parameter.copy_(_unpack_parameter(content["parameters"][name]))
+    return model
+
+
+def _read(path: str | Path) -> dict[str, Any]:
+    """Read a packed file and check that it is one."""
     try:
         content = torch.load(path, weights_only=True)
     except FileNotFoundError as error:
@@ -75,13 +96,7 @@ def unpack(family: Family, path: str | Path) -> Model:
         raise UserError(
             f"{path}: packed format {content['version']}, expected {VERSION}; pack anew"
         )
-    if content["family"] != family.name:
-        raise UserError(f"{path}: holds a {content['family']} model, not {family.name}")
-    model = family.build(content["native"], modal=content["modal"])
-    with torch.no_grad():
-        for name, parameter in model.network.named_parameters():
-            parameter.copy_(_unpack_parameter(content["parameters"][name]))
-    return model
+    return content
 
 
 def plain(value: Any) -> Any:
