@@ -12,7 +12,6 @@ import statistics
 import time
 
 import torch
-from irrepress.structures.generate import generate
 
 from irrepress.config import Generated, LossWeights, ModelRef
 from irrepress.devices import resolve_device
@@ -21,6 +20,7 @@ from irrepress.families import get_family
 from irrepress.families.base import Family, Model
 from irrepress.pruning.scores import compute_scores, per_structure_loss
 from irrepress.structures.batching import in_batches
+from irrepress.structures.generate import generate
 from irrepress.structures.structure import Structure
 
 
