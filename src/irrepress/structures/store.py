@@ -25,13 +25,10 @@ this takes 30 % off; higher levels win 1 % more, LZF 9 % less at the same speed,
 only h5py reads it.
 """
 
-import errno
-import io
 import json
 import os
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -42,6 +39,7 @@ import numpy as np
 from irrepress.config import Split
 from irrepress.errors import UserError
 from irrepress.files import atomic_path
+from irrepress.structures.hdf5_file import open_for_writing
 from irrepress.structures.progress import tracked
 from irrepress.structures.references import EnergyFit
 from irrepress.structures.splits import PARTS, check_splits, sibling_key, split_indices
@@ -128,7 +126,7 @@ def write_store(
     path = Path(path)
     by = split.by if isinstance(split, Split) else "structure"
     keys = array("Q")
-    with atomic_path(path) as temporary, _open_for_writing(temporary) as file:
+    with atomic_path(path) as temporary, open_for_writing(temporary) as file:
         writer = _Writer(file)
         for structure in tracked(structures, f"writing {path.name}", "structures"):
             keys.append(sibling_key(structure, len(keys), by, seed))
@@ -326,58 +324,6 @@ class StructureStore:
         return UserError(
             f"{self.path}: damaged ({what}: {error}); delete it, so that it is made anew"
         )
-
-
-class _ForgivingFile(io.FileIO):
-    """A file whose failed writes are remembered instead of raised.
-
-    HDF5 tries to write again when it closes a file after a failed write, and can crash the
-    process. So it is told that all is well, and the failure is raised after it has closed.
-
-    Attributes:
-        failure: what went wrong first, if anything.
-    """
-
-    failure: OSError | None = None
-
-    def write(self, content: Any) -> int:
-        with self._remember():
-            if super().write(content) != len(content):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return len(content)
-
-    def truncate(self, size: int | None = None) -> int:
-        with self._remember():
-            super().truncate(size)
-        return size if size is not None else self.tell()
-
-    def flush(self) -> None:
-        with self._remember():
-            super().flush()
-
-    @contextmanager
-    def _remember(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            self.failure = self.failure or error
-
-
-@contextmanager
-def _open_for_writing(path: Path) -> Iterator[h5py.File]:
-    """Create an HDF5 file; a failed write raises OSError when the block ends."""
-    with _ForgivingFile(path, "r+") as raw:
-        try:
-            with h5py.File(raw, "w") as file:
-                yield file
-                # Buffers of the file are written here at the latest.
-                file.flush()
-        except Exception:
-            if raw.failure:  # HDF5 read back what was not written
-                raise raw.failure from None
-            raise
-        if raw.failure:
-            raise raw.failure
 
 
 class _Writer:
