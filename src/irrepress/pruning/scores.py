@@ -22,7 +22,7 @@ group's mean.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import h5py
 import numpy as np
@@ -31,7 +31,7 @@ from ase import units
 from rich.progress import track
 from torch import Tensor
 
-from irrepress.config import LossWeights
+from irrepress.config import Criterion, LossWeights
 from irrepress.devices import resolve_device
 from irrepress.errors import UserError, nearest
 from irrepress.families.base import Batch, Family, Model, Prediction
@@ -40,7 +40,7 @@ from irrepress.pruning.blocks import Group
 from irrepress.structures.batching import in_batches
 from irrepress.structures.structure import Structure
 
-CRITERIA = ("taylor", "fisher", "magnitude", "activation", "random")
+CRITERIA: tuple[str, ...] = get_args(Criterion)
 SCHEMA_VERSION = 1
 # A loss below this is the model compared with its own predictions.
 ROUND_OFF = 1e-9

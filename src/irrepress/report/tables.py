@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from ase import units
 
 from irrepress.config import Config
 from irrepress.report.records import Errors
 from irrepress.report.study import PARENT_PLAN, PARENT_STAGE, Run, Study, TaskRun, read_study
 
-EV_PER_A3_IN_GPA = 160.21766208  # CODATA 2018
 MEGA = 1e6
 
 # quantity -> (unit shown, factor from eV/atom, eV/Å, eV/Å^3)
 UNITS = {
     "energy": ("meV/atom", 1e3),
     "forces": ("meV/Å", 1e3),
-    "stress": ("GPa", EV_PER_A3_IN_GPA),
+    "stress": ("GPa", 1 / units.GPa),
 }
 STATISTICS = {"mae": "MAE", "rmse": "RMSE"}
 

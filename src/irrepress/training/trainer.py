@@ -112,7 +112,7 @@ def train(
 
     seed_everything(seed, workers=True, verbose=False)
     fingerprint = _fingerprint(model, store, settings, seed, teacher, label_fraction)
-    initial, dtype = deepcopy(model), model.dtype
+    initial, dtype = model, model.dtype
     model = deepcopy(model).to(torch.float64 if settings.precision == "64" else dtype)
     _try_precision(family, model, store, precision, target)
     module = TrainingModule(
@@ -163,7 +163,7 @@ def train(
             "learning_rate or take more structures"
         )
         best_valid_loss = rows[0]["valid_loss"]
-        model = initial
+        model = deepcopy(initial)
     else:
         module.load_state_dict(best["state_dict"])
     _write_csv(metrics_csv, rows)
