@@ -17,6 +17,9 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 Criterion = Literal["taylor", "fisher", "magnitude", "activation", "random"]
 Unit = Literal["blocks", "parameters", "flops"]
 Axes = Literal["both", "channels"]
+Format = Literal[
+    "auto", "extxyz", "extxyz-archive", "ase", "ase-db", "mace-hdf5", "mptrj-json", "deepmd"
+]
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
 
 
@@ -46,6 +49,24 @@ class LabelKeys(_Section):
     energy: str | None = None
     forces: str | None = None
     stress: str | None = None
+    group: str | None = Field(
+        None,
+        description="Key of what siblings share: a trajectory, a material; null: the key 'group'.",
+    )
+
+
+class Units(_Section):
+    """Units of a source; they are converted once, when it is read."""
+
+    energy: Literal["eV", "meV", "Hartree", "kcal/mol", "kJ/mol"] = "eV"
+    length: Literal["Å", "Bohr", "nm"] = Field("Å", description="Of positions and cells.")
+    stress: Literal["eV/Å^3", "GPa", "kbar", "virial"] = Field(
+        "eV/Å^3",
+        description="virial: not the stress but the virial, -stress × volume, in units of energy.",
+    )
+    stress_sign: Literal["ase", "vasp"] = Field(
+        "ase", description="ase: positive under tension; vasp: positive under compression."
+    )
 
 
 class Split(_Section):
@@ -68,6 +89,14 @@ class Split(_Section):
         return self
 
 
+class Counts(_Section):
+    """Structures of each part, in place of fractions; null: all that there are."""
+
+    train: int | None = Field(None, gt=0)
+    valid: int | None = Field(None, gt=0)
+    test: int | None = Field(None, gt=0)
+
+
 class Generated(_Section):
     """Structures built with ASE, strained and rattled, labelled by a model."""
 
@@ -86,24 +115,83 @@ class Generated(_Section):
     seed: int = 0
 
 
-class Files(_Section):
-    """Structures in files of the user: anything ASE reads, extxyz and .xz included."""
+class _Read(_Section):
+    """What all datasets have in common that are read and not generated."""
+
+    counts: Counts | None = Field(
+        None, description="Sizes of the parts, where they are to be smaller than the split says."
+    )
+    bad_frames: Literal["stop", "skip"] = Field(
+        "stop",
+        description="What a frame with absent or absurd labels does: it ends the reading with one "
+        "message, or it is left out and counted.",
+    )
+    seed: int = 0
+
+
+class Files(_Read):
+    """Structures in files of the user: extxyz (also .xz, .gz), databases, whatever ASE reads."""
 
     source: Literal["files"]
     paths: list[str] = Field(min_length=1)
+    valid_paths: list[str] = Field(
+        default=[], description="Files that are the valid split as a whole."
+    )
     test_paths: list[str] = Field(
         default=[], description="Files that are the test split as a whole."
     )
+    format: Format = Field(
+        "auto", description="How the files are read; auto: by their names and first bytes."
+    )
     keys: LabelKeys = LabelKeys()
+    units: Units = Units()
+    isolated_atoms: str | None = Field(
+        None,
+        description="File of single atoms, whose energies are the reference energies of the "
+        "elements; null: frames with config_type=IsolatedAtom, else a least-squares fit.",
+    )
     level_of_theory: str = Field("unknown", description="Such as PBE or wB97M-D3.")
     licence: str = "unknown"
     citation: str = ""
     limit: int | None = Field(None, gt=0, description="Read at most this many structures a file.")
     split: Split = Split()
-    seed: int = 0
 
 
-Dataset = Annotated[Generated | Files, Field(discriminator="source")]
+class Published(_Read):
+    """A published dataset by its name: downloaded from its official source and verified."""
+
+    source: Literal["published"]
+    name: str = Field(description="Such as mptrj, rmd17-aspirin or 3bpa.")
+    accept_licence: str | None = Field(
+        None,
+        description="Name of a licence that restricts use, to say that you accept it. A run "
+        "without it shows the licence.",
+    )
+    fold: int = Field(1, ge=1, le=5, description="Which of several official splits (rMD17).")
+    unassigned: Literal["test", "none"] = Field(
+        "test",
+        description="Where structures go that the official split leaves out (rMD17: 98,000).",
+    )
+    limit: int | None = Field(None, gt=0, description="Read at most this many structures.")
+    split: Split | None = Field(
+        None, description="Only for sets without an official split; null: siblings together."
+    )
+
+
+Dataset = Annotated[Generated | Files | Published, Field(discriminator="source")]
+
+
+class Downloads(_Section):
+    """Where files of published datasets come from and go to."""
+
+    directory: str = Field("downloads", description="Shared by all studies.")
+    mirror: str | None = Field(
+        None,
+        description="Local directory that is tried before the network: FILE or COLLECTION/FILE "
+        "in it, as the official source names them.",
+    )
+    retries: int = Field(5, ge=0, description="Of each address, after which the next is tried.")
+    timeout: float = Field(30.0, gt=0, description="Seconds without a byte.")
 
 
 class LossWeights(_Section):
@@ -217,6 +305,7 @@ class Config(_Section):
     seed: int = 0
     device: Device = "auto"
     datasets: dict[Name, Dataset] = Field(min_length=1)
+    downloads: Downloads = Downloads()
     models: dict[Name, ModelRef] = Field(min_length=1)
     scoring: Scoring
     sweep: Sweep = Sweep()
@@ -349,7 +438,9 @@ def schema() -> dict[str, Any]:
 def _describe(mistake: Any) -> str:
     """Return one line for a mistake that pydantic found."""
     # Discriminated unions put the tag into the location; it is not a key of the file.
-    location = [str(part) for part in mistake["loc"] if part not in ("generated", "files")]
+    location = [
+        str(part) for part in mistake["loc"] if part not in ("generated", "files", "published")
+    ]
     where = ".".join(location)
     if mistake["type"] == "extra_forbidden":
         known = _known_keys(location[:-1])
