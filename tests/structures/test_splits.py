@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from samples import random_structures
 
-from irrepress.config import Split
+from irrepress.config import Counts, Split
 from irrepress.errors import UserError
 from irrepress.structures.splits import (
     PARTS,
+    OfficialParts,
     check_splits,
     reduced_composition,
     sibling_key,
@@ -114,34 +115,110 @@ def test_too_few_groups_tells_the_mend():
     assert [len(parts[part]) for part in PARTS] in ([10, 0, 20], [20, 0, 10])
 
 
-# --- official test files ------------------------------------------------------------------
+# --- parts that the source gives -----------------------------------------------------------
+
+
+def official(rest="share", **parts):
+    found = OfficialParts(rest)
+    for part, indices in parts.items():
+        for index in indices:
+            found.add(index, part)
+    found.add(0, None)  # in no part
+    return found
+
+
+def sizes_of(parts):
+    return [len(parts[part]) for part in PARTS]
 
 
 def test_official_test_structures_are_the_test_part_as_a_whole():
-    official = [90, 5, 17]
-    parts = split_indices(keys_of([1] * 100), Split(train=0.6, valid=0.2, test=0.2), official)
+    split = Split(train=0.6, valid=0.2, test=0.2)
+    parts = split_indices(keys_of([1] * 100), split, official(test=[90, 5, 17]))
     assert parts["test"].tolist() == [5, 17, 90]
     assert len(parts["train"]) == pytest.approx(0.75 * 97, abs=1)
     assert len(parts["train"]) + len(parts["valid"]) == 97
 
 
-def test_siblings_in_official_test_files_are_warned_of(caplog):
+def test_official_valid_and_test_leave_the_rest_to_train():
+    parts = split_indices(keys_of([1] * 10), Split(), official(valid=[1], test=[2, 3]))
+    assert parts["train"].tolist() == [0, 4, 5, 6, 7, 8, 9]
+    assert (parts["valid"].tolist(), parts["test"].tolist()) == ([1], [2, 3])
+
+
+def test_valid_is_taken_from_the_official_train_part_with_its_siblings():
+    keys = keys_of([5] * 40)
+    train = np.arange(0, 100)
+    parts = split_indices(
+        keys, Split(train=0.8, valid=0.2, test=0), official(train=train, test=range(100, 200))
+    )
+    assert np.array_equal(np.union1d(parts["train"], parts["valid"]), train)
+    assert not np.isin(keys[parts["train"]], keys[parts["valid"]]).any()
+    assert len(parts["valid"]) == pytest.approx(20, abs=5)
+    assert parts["test"].tolist() == list(range(100, 200))
+
+
+@pytest.mark.parametrize(("rest", "tests"), [("test", 1950), ("none", 5)])
+def test_the_protocol_of_the_study_on_rmd17(rest, tests):
+    train = range(1000, 2000)
+    parts = split_indices(
+        keys_of([1] * 2950),
+        Split(by="structure"),
+        official(rest, train=train, test=range(5)),
+        Counts(train=50, valid=950),
+    )
+    assert sizes_of(parts) == [50, 950, tests]
+    assert np.array_equal(np.union1d(parts["train"], parts["valid"]), list(train))
+    assert set(range(5)) <= set(parts["test"].tolist())
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    sizes=SIZES,
+    train=st.none() | st.integers(1, 200),
+    valid=st.none() | st.integers(1, 200),
+    test=st.none() | st.integers(1, 200),
+)
+def test_counts_are_never_passed_and_siblings_stay_together(sizes, train, valid, test):
+    keys = keys_of(sizes)
+    counts = Counts(train=train, valid=valid, test=test)
+    parts = split_indices(keys, Split(), counts=counts)
+    for part in PARTS:
+        limit = getattr(counts, part)
+        assert 0 < len(parts[part]) <= (limit or len(keys))
+    owners = [set(keys[parts[part]].tolist()) for part in PARTS]
+    assert sum(map(len, owners)) == len(set.union(*owners))
+
+
+def test_counts_are_met_exactly_where_no_siblings_bind():
+    parts = split_indices(keys_of([1] * 90), Split(), counts=Counts(train=20, valid=30))
+    assert sizes_of(parts) == [20, 30, 40]
+    fewer = split_indices(keys_of([1] * 90), Split(), counts=Counts(train=20, valid=30, test=7))
+    assert sizes_of(fewer) == [20, 30, 7]
+    again = split_indices(keys_of([1] * 90), Split(), counts=Counts(train=20, valid=30, test=7))
+    assert all(np.array_equal(fewer[part], again[part]) for part in PARTS)
+    other = split_indices(
+        keys_of([1] * 90), Split(), counts=Counts(train=20, valid=30, test=7), seed=1
+    )
+    assert not np.array_equal(fewer["test"], other["test"])
+
+
+def test_siblings_in_an_official_test_part_are_warned_of(caplog):
     keys = keys_of([1] * 20)
-    split_indices(keys, Split(), [3])
+    split_indices(keys, Split(), official(test=[3]))
     assert not caplog.records
     keys[4] = keys[3]
-    split_indices(keys, Split(), [3])
-    assert "1 structures outside the official test files have siblings" in caplog.text
+    split_indices(keys, Split(), official(test=[3]))
+    assert "1 structures outside the official test part have siblings" in caplog.text
 
 
-def test_official_test_files_that_leave_nothing():
+def test_official_parts_that_leave_nothing():
     keys = keys_of([1] * 4)
     with pytest.raises(UserError, match="all structures are in test_paths"):
-        split_indices(keys, Split(), range(4))
-    with pytest.raises(UserError, match="2 structures are not in test_paths"):
-        split_indices(keys, Split(train=0, valid=0, test=1), [0, 1])
-    only_test = split_indices(keys, Split(train=0, valid=0, test=1), range(4))
-    assert [len(only_test[part]) for part in PARTS] == [0, 0, 4]
+        split_indices(keys, Split(), official(test=range(4)))
+    with pytest.raises(UserError, match="2 structures are in no official part"):
+        split_indices(keys, Split(train=0, valid=0, test=1), official(test=[0, 1]))
+    only_test = split_indices(keys, Split(train=0, valid=0, test=1), official(test=range(4)))
+    assert sizes_of(only_test) == [0, 0, 4]
 
 
 def test_given_splits_are_checked():

@@ -17,10 +17,11 @@ import pytest
 from hypothesis import given, settings
 from samples import assert_same, random_structures
 
-from irrepress.config import Split
+from irrepress.config import Counts, Split
 from irrepress.errors import UserError
 from irrepress.files import sha256
-from irrepress.structures.store import StoreInfo, StructureStore, write_store
+from irrepress.structures.splits import OfficialParts
+from irrepress.structures.store import SCHEMA_VERSION, StoreInfo, StructureStore, write_store
 from irrepress.structures.structure import Structure
 
 HERE = Path(__file__).parent  # where other processes find samples.py
@@ -97,7 +98,9 @@ def test_a_batch_reads_neighbours_at_once(path, monkeypatch):
     store = StructureStore(path)
     runs = []
     original = store._read_run
-    monkeypatch.setattr(store, "_read_run", lambda run: runs.append(run) or original(run))
+    monkeypatch.setattr(
+        store, "_read_run", lambda run, groups: runs.append(run) or original(run, groups)
+    )
     store.read([3, 599, 1, 2])
     assert [run.tolist() for run in runs] == [[1, 2, 3], [599]]
 
@@ -113,7 +116,7 @@ def test_attributes_tell_units_origin_and_version(path, structures):
         assert units == {"positions": "Å", "energy": "eV", "forces": "eV/Å"}
         assert file["stress"].attrs["unit"] == "eV/Å^3"
         assert file["positions"].compression == "gzip"
-        assert int(file.attrs["schema_version"]) == 1
+        assert int(file.attrs["schema_version"]) == SCHEMA_VERSION
 
 
 def test_splits_cover_everything_once_and_can_be_given(path, structures, tmp_path, info):
@@ -161,10 +164,46 @@ def test_reference_energies_are_fitted_to_the_train_part(tmp_path, info):
 
 
 def test_given_reference_energies_stay(tmp_path, info, structures):
-    given_energies = {1: -13.6, 92: -0.1}
+    given_energies = {z: -float(z) for z in range(1, 93)}
     info = replace(info, reference_energies=given_energies)
     write_store(tmp_path / "a.h5", structures, info, HALVES, seed=0)
     assert StructureStore(tmp_path / "a.h5").info.reference_energies == given_energies
+
+
+def test_reference_energies_that_lack_an_element_are_fitted(tmp_path, info, caplog):
+    energies = {8: -2041.8, 11: -4416.1, 17: -12519.3}
+    info = replace(info, reference_energies={8: -1.0, 17: -2.0})
+    splits = {"train": range(2000), "test": range(2000, 4000)}
+    write_store(tmp_path / "a.h5", salts(4000, energies), info, splits, seed=0)
+    fitted = StructureStore(tmp_path / "a.h5").info.reference_energies
+    assert fitted == pytest.approx(energies, rel=1e-9)
+    assert "no energy of an isolated atom of Na;" in caplog.text
+
+
+def test_siblings_that_follow_each_other_share_a_row(path, structures):
+    with h5py.File(path) as file:
+        assert len(file["groups"]) == 120
+        assert np.array_equal(file["group"], np.arange(600) // 5)
+    store = StructureStore(path)
+    assert [s.group for s in store.read([599, 0, 7])] == [structures[i].group for i in (599, 0, 7)]
+    assert {s.group for s in store.read([599, 0, 7], groups=False)} == {""}
+
+
+def test_official_parts_that_are_filled_meanwhile(tmp_path, info, structures):
+    official = OfficialParts()
+
+    def read():
+        for index, structure in enumerate(structures):
+            official.add(index, "test" if index % 5 == 2 else None)
+            yield structure
+
+    counts = Counts(valid=7)
+    split = Split(by="structure")
+    write_store(tmp_path / "a.h5", read(), info, split, 0, official, counts)
+    splits = StructureStore(tmp_path / "a.h5").splits
+    assert splits["test"].tolist() == list(range(2, 600, 5))
+    assert len(splits["valid"]) == 7
+    assert len(splits["train"]) == 480 - 7
 
 
 def test_a_fixed_composition_shares_its_energy_evenly(tmp_path, info):
@@ -223,7 +262,7 @@ def test_pickle_carries_no_handle(path, structures):
 
 WRITE_SLOWLY = """
 import sys
-from irrepress.config import Split
+from irrepress.config import Counts, Split
 from irrepress.structures.store import StoreInfo, write_store
 from samples import random_structures
 
@@ -281,7 +320,7 @@ def test_a_source_that_fails_leaves_the_old_store_alone(tmp_path, info, structur
 
 FULL_DISK = """
 import resource, sys
-from irrepress.config import Split
+from irrepress.config import Counts, Split
 from irrepress.errors import UserError
 from irrepress.structures.store import StoreInfo, write_store
 from samples import random_structures
@@ -311,8 +350,9 @@ def test_a_full_disk_is_one_message_and_leaves_nothing(tmp_path):
 
 MEASURE = """
 import copy, itertools, resource, sys
-from irrepress.config import Split
-from irrepress.structures.store import StoreInfo, StructureStore, write_store
+from irrepress.config import Counts, Split
+from irrepress.structures.splits import OfficialParts
+from irrepress.structures.store import SCHEMA_VERSION, StoreInfo, StructureStore, write_store
 from samples import random_structures
 
 def many(count):
@@ -398,7 +438,9 @@ def edited(path, tmp_path, edit):
 
 def test_another_schema_version(path, tmp_path):
     copy = edited(path, tmp_path, lambda f: f.attrs.__setitem__("schema_version", 99))
-    with pytest.raises(UserError, match="schema version 99, this irrepress reads 1"):
+    with pytest.raises(
+        UserError, match=f"schema version 99, this irrepress reads {SCHEMA_VERSION}"
+    ):
         StructureStore(copy)
 
 

@@ -7,19 +7,40 @@ needs a few megabytes. The same keys and fractions always give the same split.
 import hashlib
 import logging
 import math
+from array import array
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
-from irrepress.config import Split
+from irrepress.config import Counts, Split
 from irrepress.errors import UserError
 from irrepress.structures.structure import Structure
 
 logger = logging.getLogger(__name__)
 
 PARTS = ("train", "valid", "test")
+
+
+@dataclass
+class OfficialParts:
+    """Parts that the source of a dataset gives; filled while its structures are read.
+
+    Attributes:
+        rest: where structures in no official part go: shared out among the parts that have no
+            official one (``share``), to ``test``, or to no part (``none``).
+        indices: part -> indices of its structures, as far as the source was read.
+    """
+
+    rest: Literal["share", "test", "none"] = "share"
+    indices: dict[str, array] = field(default_factory=lambda: {part: array("q") for part in PARTS})
+
+    def add(self, index: int, part: str | None) -> None:
+        """Note that a structure is in a part; in none, if that is None."""
+        if part is not None:
+            self.indices[part].append(index)
 
 
 def sibling_key(
@@ -54,7 +75,11 @@ def reduced_composition(numbers: Sequence[int] | np.ndarray) -> str:
 
 
 def split_indices(
-    keys: np.ndarray, split: Split, test_indices: Sequence[int] | np.ndarray | None = None
+    keys: np.ndarray,
+    split: Split,
+    official: OfficialParts | None = None,
+    counts: Counts | None = None,
+    seed: int = 0,
 ) -> dict[str, np.ndarray]:
     """Divide structures into parts near the fractions asked for, siblings together.
 
@@ -65,28 +90,42 @@ def split_indices(
         keys: the `sibling_key` of every structure, ``[structures]`` uint64.
         split: the fractions. A part of fraction 0 stays empty, every other one gets at
             least one set of siblings.
-        test_indices: structures that are the test part as a whole, whatever the fraction of
-            ``split.test``; the others are divided in the proportion of train to valid.
+        official: parts that the source gives; they keep their structures. A part that it does
+            not give is made from the other structures or, if there are none, taken from the
+            official train part, in the proportion of the fractions.
+        counts: largest sizes of the parts. Parts that are larger lose structures at random;
+            the proportion of parts that are dealt out follows the counts.
+        seed: seed of what is left out for the counts.
 
     Returns:
         Sorted int64 indices of ``train``, ``valid`` and ``test``.
 
     Raises:
-        UserError: there are fewer sets of siblings than parts, or an official test part
-            leaves nothing to train on.
+        UserError: there are fewer sets of siblings than parts, or the official parts leave
+            nothing to train on.
     """
-    fractions = {part: getattr(split, part) for part in PARTS}
-    official = np.unique(np.asarray([] if test_indices is None else test_indices, dtype=np.int64))
-    free = np.setdiff1d(np.arange(len(keys), dtype=np.int64), official)
-    if len(official):
-        fractions["test"] = 0.0
-        fractions = _renormalised(fractions, len(free))
-        _warn_of_siblings(keys[free], keys[official])
-    parts = _deal(keys[free], {p: f for p, f in fractions.items() if f > 0}, split)
-    indices = {part: free[parts.get(part, [])] for part in PARTS}
-    if len(official):
-        indices["test"] = official
-    return indices
+    counts = counts or Counts()
+    given = _official_indices(official)
+    parts = {part: given.get(part, np.empty(0, dtype=np.int64)) for part in PARTS}
+    free = np.setdiff1d(np.arange(len(keys), dtype=np.int64), np.concatenate([*parts.values()]))
+    if given and official is not None and official.rest != "share":
+        if official.rest == "test":
+            parts["test"] = np.union1d(parts["test"], free)
+        free = free[:0]
+    wanted = [part for part in PARTS if part not in given and getattr(split, part) > 0]
+    if given:
+        _check_rest(wanted, given, len(free))
+    if given and not len(free):
+        # The parts that are still missing are taken from the official train part.
+        wanted = [part for part in wanted if not len(parts[part])]
+        if wanted:
+            free, wanted = parts["train"], ["train", *wanted]
+    if len(free):
+        for part, members in _deal(keys[free], wanted, split, counts).items():
+            parts[part] = free[members]
+    if given:
+        _warn_of_siblings(keys, parts, given)
+    return {part: _at_most(parts[part], getattr(counts, part), seed) for part in PARTS}
 
 
 def check_splits(splits: Mapping[str, np.ndarray], count: int) -> dict[str, np.ndarray]:
@@ -106,38 +145,68 @@ def check_splits(splits: Mapping[str, np.ndarray], count: int) -> dict[str, np.n
     return checked
 
 
-def _renormalised(fractions: dict[str, float], free: int) -> dict[str, float]:
-    """Scale train and valid to a sum of 1, after the test part was taken away."""
-    rest = fractions["train"] + fractions["valid"]
-    if rest == 0 and free:
+def _official_indices(official: OfficialParts | None) -> dict[str, np.ndarray]:
+    """Return the official parts that have structures."""
+    if official is None:
+        return {}
+    arrays = {part: np.array(found, dtype=np.int64) for part, found in official.indices.items()}
+    return {part: np.unique(found) for part, found in arrays.items() if len(found)}
+
+
+def _check_rest(wanted: list[str], given: Mapping[str, np.ndarray], free: int) -> None:
+    """Refuse official parts that leave structures without a part, or train without structures."""
+    if free and not wanted:
         raise UserError(
-            f"split: train and valid are 0, but {free} structures are not in test_paths; "
-            "give train and valid fractions, or list every file under test_paths"
+            f"split: {free} structures are in no official part ({', '.join(given)}), and the "
+            "fractions of the other parts are 0; give fractions, or list every file under "
+            "test_paths or valid_paths"
         )
-    if rest and not free:
+    if not free and "train" in wanted:
         raise UserError(
-            "split: all structures are in test_paths, so nothing is left for train and valid; "
-            "list files under paths too, or set train: 0, valid: 0, test: 1"
-        )
-    return {part: value / rest if rest else 0.0 for part, value in fractions.items()}
-
-
-def _warn_of_siblings(keys: np.ndarray, official: np.ndarray) -> None:
-    shared = int(np.isin(keys, official).sum())
-    if shared:
-        logger.warning(
-            "%d structures outside the official test files have siblings in them; "
-            "errors on the test part will look better than they are",
-            shared,
+            f"split: all structures are in {' and '.join(f'{part}_paths' for part in given)}, so "
+            "nothing is left for train; list files under paths too, or set the fractions of the "
+            "other parts to 0"
         )
 
 
-def _deal(keys: np.ndarray, fractions: dict[str, float], split: Split) -> dict[str, np.ndarray]:
+def _warn_of_siblings(
+    keys: np.ndarray, parts: Mapping[str, np.ndarray], given: Mapping[str, np.ndarray]
+) -> None:
+    for part in set(given) - {"train"}:
+        others = np.concatenate([parts[other] for other in PARTS if other != part])
+        if shared := int(np.isin(keys[others], keys[parts[part]]).sum()):
+            logger.warning(
+                "%d structures outside the official %s part have siblings in it; errors on it "
+                "will look better than they are",
+                shared,
+                part,
+            )
+
+
+def _at_most(indices: np.ndarray, count: int | None, seed: int) -> np.ndarray:
+    """Return so many of the indices, chosen at random; all of them if there are no more."""
+    if count is None or len(indices) <= count:
+        return indices
+    return np.sort(np.random.default_rng(seed).choice(indices, count, replace=False))
+
+
+def _targets(count: int, wanted: Iterable[str], split: Split, counts: Counts) -> dict[str, float]:
+    """Return how many of ``count`` structures each part should get."""
+    given = {part: getattr(counts, part) for part in wanted}
+    fractions = {part: getattr(split, part) for part, limit in given.items() if limit is None}
+    rest = max(count - sum(limit for limit in given.values() if limit), 0)
+    total = sum(fractions.values())
+    return {part: limit or rest * fractions[part] / total for part, limit in given.items()}
+
+
+def _deal(
+    keys: np.ndarray, wanted: list[str], split: Split, counts: Counts
+) -> dict[str, np.ndarray]:
     """Deal sets of siblings out to the parts; return positions into ``keys``."""
-    if not fractions:
+    if not wanted:
         return {}
     unique, inverse, sizes = np.unique(keys, return_inverse=True, return_counts=True)
-    if len(unique) < len(fractions):
+    if len(unique) < len(wanted):
         mend = (
             "add structures, or set the fraction of a part to 0"
             if split.by == "structure"
@@ -145,9 +214,9 @@ def _deal(keys: np.ndarray, fractions: dict[str, float], split: Split) -> dict[s
         )
         raise UserError(
             f"split: {len(keys)} structures form {len(unique)} set(s) of siblings (split.by: "
-            f"{split.by}), too few for the parts {', '.join(fractions)}; {mend}"
+            f"{split.by}), too few for the parts {', '.join(wanted)}; {mend}"
         )
-    missing = {part: fraction * len(keys) for part, fraction in fractions.items()}
+    missing = _targets(len(keys), wanted, split, counts)
     # A set as large as a part can only be placed well while the parts are still empty.
     large = np.where(sizes > min(missing.values()) / 2, sizes, 0)
     order = np.lexsort((unique, -large))

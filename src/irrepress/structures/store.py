@@ -1,6 +1,6 @@
 """The HDF5 store: one file a dataset, read at random by several processes.
 
-Layout, version 1. Atoms of all structures lie one after another:
+Layout, version 2. Atoms of all structures lie one after another:
 
 ==================================  =====================  =======  =======
 dataset                             shape                  type     unit
@@ -12,7 +12,8 @@ dataset                             shape                  type     unit
 ``pbc``                             ``[structures, 3]``    bool
 ``energy``                          ``[structures]``       float64  eV
 ``stress`` (Voigt, ASE's sign)      ``[structures, 6]``    float64  eV/Å^3
-``group``                           ``[structures]``       text
+``group`` (row of ``groups``)       ``[structures]``       uint32
+``groups`` (what siblings share)    ``[runs]``             text
 ``ptr`` (first atom of each)        ``[structures + 1]``   int64
 ``splits/{train,valid,test}``       ``[members]``          int64
 ==================================  =====================  =======  =======
@@ -20,12 +21,14 @@ dataset                             shape                  type     unit
 Labels that are absent are NaN. Everything is float64, so that a store gives back bit for bit
 what went in; forces in float32 would halve a third of the file but make finite-difference
 checks against stored labels meaningless. Chunks are shuffled, compressed by gzip level 1 and
-carry a checksum, so that damage to the file is found when it is read. On published frames
-this takes 30 % off; higher levels win 1 % more, LZF 9 % less at the same speed, and
-only h5py reads it.
+carry a checksum, so that damage to the file is found when it is read. They are small, a few
+structures each, because a structure that is read at random costs the decompression of whole
+chunks: larger ones save 2 % of the file and halve the speed. Siblings that follow each other
+share a row of ``groups``, since HDF5 compresses no texts of varying length.
 """
 
 import json
+import logging
 import os
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -35,18 +38,27 @@ from typing import Any
 
 import h5py
 import numpy as np
+from ase.data import chemical_symbols
 
-from irrepress.config import Split
+from irrepress.config import Counts, Split
 from irrepress.errors import UserError
 from irrepress.files import atomic_path
 from irrepress.structures.hdf5_file import open_for_writing
 from irrepress.structures.progress import tracked
 from irrepress.structures.references import EnergyFit
-from irrepress.structures.splits import PARTS, check_splits, sibling_key, split_indices
+from irrepress.structures.splits import (
+    PARTS,
+    OfficialParts,
+    check_splits,
+    sibling_key,
+    split_indices,
+)
 from irrepress.structures.structure import Structure
 
+logger = logging.getLogger(__name__)
+
 FORMAT = "irrepress-structures"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 LABELS = ("energy", "forces", "stress")
 
 _PER_ATOM: dict[str, tuple[tuple[int, ...], str, str]] = {
@@ -60,9 +72,11 @@ _PER_STRUCTURE: dict[str, tuple[tuple[int, ...], str, str]] = {
     "energy": ((), "f8", "eV"),
     "stress": ((6,), "f8", "eV/Å^3"),
 }
-# A chunk is what one random access decompresses: 48 KiB of positions or forces.
-_ATOMS_PER_CHUNK = 2048
-_STRUCTURES_PER_CHUNK = 1024
+# Rows of a chunk: what one random access decompresses.
+_ATOMS_PER_CHUNK = 256
+_STRUCTURES_PER_CHUNK = 128
+# Structures with fewer atoms than this between them are read together.
+_LARGEST_GAP = 2 * _ATOMS_PER_CHUNK
 # What the writer holds before it appends, and the reader takes at once when it scans.
 _ATOMS_PER_BUFFER = 8192
 _COMPRESSION: dict[str, Any] = {
@@ -103,7 +117,8 @@ def write_store(
     info: StoreInfo,
     split: Split | Mapping[str, Sequence[int] | np.ndarray],
     seed: int,
-    test_indices: Sequence[int] | None = None,
+    official: OfficialParts | None = None,
+    counts: Counts | None = None,
 ) -> None:
     """Write structures to a new store, as they come, in bounded memory.
 
@@ -113,12 +128,13 @@ def write_store(
     Args:
         path: the store; one that exists is replaced.
         structures: read once; labels that are absent are NaN.
-        info: where the data come from.
+        info: where the data come from. Its reference energies are looked at when all
+            structures have been read, so the dictionary may be filled meanwhile.
         split: fractions, or the indices of each part, such as those of another store with
             the same structures.
         seed: seed of the split.
-        test_indices: indices of structures that are the test part as a whole. It is looked
-            at when all structures have been read, so a list may be filled meanwhile.
+        official: parts that the source itself gives; they may be filled meanwhile, too.
+        counts: largest sizes of the parts.
 
     Raises:
         UserError: there are no structures, the split cannot be made, or the disk is full.
@@ -135,13 +151,15 @@ def write_store(
         if not keys:
             raise UserError(f"{path}: there are no structures to store; check the source")
         if isinstance(split, Split):
-            splits = split_indices(np.array(keys, dtype=np.uint64), split, test_indices)
+            sibling_keys = np.array(keys, dtype=np.uint64)
+            splits = split_indices(sibling_keys, split, official, counts, seed)
         else:
             splits = check_splits(split, len(keys))
         for part in PARTS:
             file.create_dataset(f"splits/{part}", data=splits[part])
         elements = sorted(writer.elements)
-        if not info.reference_energies:
+        if not set(elements) <= set(info.reference_energies):
+            _warn_of_unknown_atoms(path, info, elements)
             energies = _fit_references(file, elements, splits["train"])
             info = replace(info, reference_energies=energies)
         _write_attributes(file, info, split, seed, elements, writer.labelled)
@@ -177,6 +195,7 @@ class StructureStore:
         """
         self.path = Path(path)
         self._file: h5py.File | None = None
+        self._columns: dict[str, h5py.Dataset] = {}
         self._process = -1
         try:
             self._load()
@@ -196,10 +215,14 @@ class StructureStore:
         return self.read(indices)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_file": None, "_process": -1}
+        return {**self.__dict__, "_file": None, "_columns": {}, "_process": -1}
 
-    def read(self, indices: Sequence[int] | np.ndarray) -> list[Structure]:
+    def read(self, indices: Sequence[int] | np.ndarray, *, groups: bool = True) -> list[Structure]:
         """Read structures in the order of ``indices``; neighbours are read together.
+
+        Args:
+            indices: of structures; negative ones count from the end.
+            groups: whether to read what siblings share; training needs it not, and saves time.
 
         Raises:
             IndexError: an index beyond the store.
@@ -212,7 +235,7 @@ class StructureStore:
         found: dict[int, Structure] = {}
         try:
             for run in self._runs(np.unique(wanted)):
-                found.update(self._read_run(run))
+                found.update(self._read_run(run, groups))
         except OSError as error:
             raise self._damaged(error) from error
         return [found[index] for index in wanted.tolist()]
@@ -251,12 +274,21 @@ class StructureStore:
         if self._file is not None and self._process == os.getpid():
             self._file.close()
         self._file = None
+        self._columns = {}
 
     def _open(self) -> h5py.File:
         if self._file is None or self._process != os.getpid():
             self._file = h5py.File(self.path, "r")
+            self._columns = {}
             self._process = os.getpid()
         return self._file
+
+    def _column(self, name: str) -> h5py.Dataset:
+        """Return a dataset; finding it by its name takes as long as reading a row from it."""
+        file = self._open()
+        if name not in self._columns:
+            self._columns[name] = file[name]
+        return self._columns[name]
 
     def _load(self) -> None:
         file = self._open()
@@ -284,19 +316,20 @@ class StructureStore:
                 raise ValueError(f"{name} has not one row for every structure")
 
     def _runs(self, indices: np.ndarray) -> list[np.ndarray]:
-        """Divide sorted indices where the gap is longer than a chunk."""
+        """Divide sorted indices where the gap is long."""
+        if len(indices) == 1:  # the usual case of random access, and numpy is slow on it
+            return [indices]
         gaps = self._ptr[indices[1:]] - self._ptr[indices[:-1] + 1]
-        return np.split(indices, np.flatnonzero(gaps > _ATOMS_PER_CHUNK) + 1)
+        return np.split(indices, np.flatnonzero(gaps > _LARGEST_GAP) + 1)
 
-    def _read_run(self, run: np.ndarray) -> Iterator[tuple[int, Structure]]:
+    def _read_run(self, run: np.ndarray, with_groups: bool) -> Iterator[tuple[int, Structure]]:
         if not len(run):
             return
-        file = self._open()
-        first, last = run[0], run[-1] + 1
-        start, stop = self._ptr[first], self._ptr[last]
-        atoms = {name: file[name][start:stop] for name in _PER_ATOM}
-        whole = {name: file[name][first:last] for name in _PER_STRUCTURE}
-        groups = file["group"].asstr()[first:last]
+        first, last = int(run[0]), int(run[-1]) + 1
+        start, stop = int(self._ptr[first]), int(self._ptr[last])
+        atoms = {name: self._column(name)[start:stop] for name in _PER_ATOM}
+        whole = {name: self._column(name)[first:last] for name in _PER_STRUCTURE}
+        groups = self._groups(first, last) if with_groups else None
         for index in run.tolist():
             own = slice(self._ptr[index] - start, self._ptr[index + 1] - start)
             row = index - first
@@ -311,9 +344,15 @@ class StructureStore:
                     energy=float(whole["energy"][row]),
                     forces=atoms["forces"][own].copy(),
                     stress=whole["stress"][row].copy(),
-                    group=groups[row],
+                    group=groups[row] if groups is not None else "",
                 ),
             )
+
+    def _groups(self, first: int, last: int) -> np.ndarray:
+        """What the structures of a range share with their siblings, ``[structures]`` texts."""
+        rows = self._column("group")[first:last]  # they never decrease
+        names = self._column("groups").asstr()[rows[0] : rows[-1] + 1]
+        return names[rows - rows[0]]
 
     def _damaged(self, error: Exception, what: str = "") -> UserError:
         if isinstance(error, FileNotFoundError):
@@ -341,13 +380,15 @@ class _Writer:
         self._buffer: list[Structure] = []
         self._buffered = 0
         self._atoms = 0
+        self._last_group: str | None = None
         for columns, rows in (
             (_PER_ATOM, _ATOMS_PER_CHUNK),
             (_PER_STRUCTURE, _STRUCTURES_PER_CHUNK),
         ):
             for name, (shape, dtype, unit) in columns.items():
                 self._create(name, shape, np.dtype(dtype), rows).attrs["unit"] = unit
-        self._create("group", (), h5py.string_dtype(), _STRUCTURES_PER_CHUNK)
+        self._create("group", (), np.dtype("u4"), _STRUCTURES_PER_CHUNK)
+        self._create("groups", (), h5py.string_dtype(), _STRUCTURES_PER_CHUNK)
         self._create("ptr", (), np.dtype("i8"), _STRUCTURES_PER_CHUNK)
         self._append("ptr", np.zeros(1, dtype=np.int64))
 
@@ -378,12 +419,22 @@ class _Writer:
             return
         for name in _PER_ATOM:
             self._append(name, np.concatenate([getattr(s, name) for s in self._buffer]))
-        for name in (*_PER_STRUCTURE, "group"):
+        for name in _PER_STRUCTURE:
             self._append(name, [getattr(s, name) for s in self._buffer])
+        self._append_groups([s.group for s in self._buffer])
         ends = self._atoms + np.cumsum([len(s) for s in self._buffer])
         self._append("ptr", ends)
         self._atoms = int(ends[-1])
         self._buffer, self._buffered = [], 0
+
+    def _append_groups(self, groups: list[str]) -> None:
+        """Give siblings that follow each other the same row of ``groups``."""
+        previous = [self._last_group, *groups[:-1]]
+        is_new = np.array([g != p for g, p in zip(groups, previous, strict=True)])
+        rows = self.file["groups"].shape[0] - 1 + np.cumsum(is_new)
+        self._append("groups", [g for g, new in zip(groups, is_new, strict=True) if new])
+        self._append("group", rows)
+        self._last_group = groups[-1]
 
     def _create(
         self, name: str, shape: tuple[int, ...], dtype: np.dtype, rows: int
@@ -395,6 +446,8 @@ class _Writer:
         )
 
     def _append(self, name: str, rows: Any) -> None:
+        if not len(rows):
+            return
         dataset = self.file[name]
         start = dataset.shape[0]
         dataset.resize(start + len(rows), axis=0)
@@ -424,6 +477,17 @@ def _fit_references(file: h5py.File, elements: list[int], train: np.ndarray) -> 
         counts = np.add.reduceat(is_element, ptr[block] - first, axis=0, dtype=np.int64)
         fit.add(counts[chosen[block]], file["energy"][block][chosen[block]])
     return fit.solve()
+
+
+def _warn_of_unknown_atoms(path: Path, info: StoreInfo, elements: list[int]) -> None:
+    if info.reference_energies:
+        missing = [chemical_symbols[z] for z in elements if z not in info.reference_energies]
+        logger.warning(
+            "%s: there is no energy of an isolated atom of %s; reference energies of all elements "
+            "are fitted to the train part instead",
+            path,
+            ", ".join(missing),
+        )
 
 
 def _write_attributes(
