@@ -9,7 +9,7 @@ dataset                             shape                  type     unit
 ``numbers``                         ``[atoms]``            uint8
 ``forces``                          ``[atoms, 3]``         float64  eV/Å
 ``cell`` (rows are vectors)         ``[structures, 3, 3]`` float64  Å
-``pbc``                             ``[structures, 3]``    bool
+``pbc`` (0 or 1)                    ``[structures, 3]``    uint8
 ``energy``                          ``[structures]``       float64  eV
 ``stress`` (Voigt, ASE's sign)      ``[structures, 6]``    float64  eV/Å^3
 ``group`` (row of ``groups``)       ``[structures]``       uint32
@@ -68,7 +68,8 @@ _PER_ATOM: dict[str, tuple[tuple[int, ...], str, str]] = {
 }
 _PER_STRUCTURE: dict[str, tuple[tuple[int, ...], str, str]] = {
     "cell": ((3, 3), "f8", "Å"),
-    "pbc": ((3,), "?", ""),
+    # Not as HDF5 booleans: these are converted one by one, ten times slower than they are read.
+    "pbc": ((3,), "u1", ""),
     "energy": ((), "f8", "eV"),
     "stress": ((6,), "f8", "eV/Å^3"),
 }
@@ -233,8 +234,10 @@ class StructureStore:
             raise IndexError(f"{self.path}: {len(self)} structures, asked for {indices}")
         wanted = np.where(wanted < 0, wanted + len(self), wanted)
         found: dict[int, Structure] = {}
+        # numpy takes as long to sort one index as HDF5 to read a structure.
+        runs = self._runs(np.unique(wanted)) if len(wanted) > 1 else [wanted]
         try:
-            for run in self._runs(np.unique(wanted)):
+            for run in runs:
                 found.update(self._read_run(run, groups))
         except OSError as error:
             raise self._damaged(error) from error
@@ -317,8 +320,6 @@ class StructureStore:
 
     def _runs(self, indices: np.ndarray) -> list[np.ndarray]:
         """Divide sorted indices where the gap is long."""
-        if len(indices) == 1:  # the usual case of random access, and numpy is slow on it
-            return [indices]
         gaps = self._ptr[indices[1:]] - self._ptr[indices[:-1] + 1]
         return np.split(indices, np.flatnonzero(gaps > _LARGEST_GAP) + 1)
 
@@ -340,7 +341,7 @@ class StructureStore:
                     numbers=atoms["numbers"][own].astype(np.int64),
                     positions=atoms["positions"][own].copy(),
                     cell=whole["cell"][row].copy(),
-                    pbc=whole["pbc"][row].copy(),
+                    pbc=whole["pbc"][row].astype(bool),
                     energy=float(whole["energy"][row]),
                     forces=atoms["forces"][own].copy(),
                     stress=whole["stress"][row].copy(),
