@@ -246,7 +246,16 @@ class Training(_Section):
 
     dataset: str | None = Field(None, description="Dataset; null where the rule provides it.")
     steps: int = Field(2000, gt=0)
-    batch_size: int = Field(8, gt=0)
+    batch_size: int = Field(8, gt=0, description="Largest number of structures in a batch.")
+    max_atoms: int | None = Field(
+        None, gt=0, description="Largest number of atoms in a batch; null: no limit."
+    )
+    max_edges: int | None = Field(
+        None,
+        gt=0,
+        description="Largest number of edges in a batch, which its memory grows with; null: no "
+        "limit. Edges are counted before training.",
+    )
     learning_rate: float = Field(1e-3, gt=0)
     warmup: float = Field(0.05, ge=0, lt=1, description="Share of the steps.")
     final_learning_rate: float = Field(
