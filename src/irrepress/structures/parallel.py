@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import chain, islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from irrepress.errors import UserError
 
@@ -27,8 +27,8 @@ def ordered_map(
     single worker, is worked on in this process.
 
     Args:
-        function: can be pickled; so can items and results.
-        items: taken one by one, in this process.
+        function: any callable; processes have it from their beginning on, with what it holds.
+        items: taken one by one, in this process; they and the results can be pickled.
         workers: number of processes. They are forked, so that scripts need no main guard.
 
     Raises:
@@ -42,11 +42,11 @@ def ordered_map(
         yield from map(function, items)
         return
     context = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(workers, context, _Process.begin, (function,)) as pool:
         waiting = deque()
         try:
             for item in items:
-                waiting.append(pool.submit(function, item))
+                waiting.append(pool.submit(_Process.work, item))
                 if len(waiting) >= _AHEAD * workers:
                     yield waiting.popleft().result()
             while waiting:
@@ -58,3 +58,17 @@ def ordered_map(
             ) from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+class _Process:
+    """What a process knows from its beginning on."""
+
+    function: Callable[[Any], Any]
+
+    @classmethod
+    def begin(cls, function: Callable[[Any], Any]) -> None:
+        cls.function = staticmethod(function)
+
+    @classmethod
+    def work(cls, item: Any) -> Any:
+        return cls.function(item)
