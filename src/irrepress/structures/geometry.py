@@ -10,15 +10,15 @@ _ALL_PAIRS = 256
 
 
 def cell_heights(cell: np.ndarray) -> np.ndarray:
-    """Return the distance between opposite faces of a cell along each vector, ``[3]`` in Å.
+    """Return the distance between opposite faces of cells along each vector, ``[..., 3]`` in Å.
 
     Args:
-        cell: lattice vectors as rows, ``[3, 3]`` in Å. Zero for a cell without volume.
+        cell: lattice vectors as rows, ``[..., 3, 3]`` in Å. Zero for a cell without volume.
     """
-    normals = np.cross(np.roll(cell, -1, axis=0), np.roll(cell, -2, axis=0))
-    areas = np.linalg.norm(normals, axis=1)
-    volume = abs(np.linalg.det(cell))
-    return np.divide(volume, areas, out=np.zeros(3), where=areas > 0)
+    normals = np.cross(np.roll(cell, -1, axis=-2), np.roll(cell, -2, axis=-2))
+    areas = np.linalg.norm(normals, axis=-1)
+    volume = np.abs(np.linalg.det(cell))[..., None]
+    return np.divide(volume, areas, out=np.zeros_like(areas), where=areas > 0)
 
 
 def closest_pair(atoms: Atoms, below: float) -> tuple[int, int, float] | None:

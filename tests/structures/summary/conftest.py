@@ -1,0 +1,56 @@
+"""Small stores, written from structures at hand."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from ase.build import bulk, molecule
+
+from irrepress.structures.store import StructureStore, write_store
+from irrepress.structures.structure import Structure
+
+
+@pytest.fixture
+def make_store(tmp_path, info):
+    """Return a function that writes structures to a store and opens it."""
+
+    def make(structures, splits=None, **changes):
+        structures = list(structures)
+        splits = {"train": np.arange(len(structures))} if splits is None else splits
+        path = tmp_path / "data.h5"
+        write_store(path, structures, replace(info, **changes), splits, seed=0)
+        return StructureStore(path)
+
+    return make
+
+
+def labelled(atoms, seed=0, stress=True, group=""):
+    """Return atoms, rattled a little, with labels that nothing is wrong with."""
+    rng = np.random.default_rng(seed)
+    atoms = atoms.copy()
+    atoms.positions += rng.normal(scale=0.02, size=(len(atoms), 3))
+    return Structure(
+        numbers=atoms.get_atomic_numbers(),
+        positions=atoms.get_positions(),
+        cell=np.array(atoms.cell),
+        pbc=atoms.get_pbc(),
+        energy=-3.0 * len(atoms) + 0.01 * len(atoms) * rng.normal(),
+        forces=rng.normal(size=(len(atoms), 3)),
+        stress=0.01 * rng.normal(size=6) if stress else np.full(6, np.nan),
+        group=group,
+    )
+
+
+@pytest.fixture
+def good():
+    """Forty structures that nothing is wrong with: silicon, salt, copper and ethanol."""
+    kinds = [
+        bulk("Si", cubic=True),
+        bulk("NaCl", "rocksalt", a=5.64),
+        bulk("Cu"),
+        molecule("CH3CH2OH"),
+    ]
+    return [
+        labelled(kinds[i % 4], seed=i, stress=i % 4 != 3, group=f"parent {i // 4}")
+        for i in range(40)
+    ]
