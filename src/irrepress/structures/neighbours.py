@@ -6,17 +6,14 @@ than the cutoff, skewed and left-handed cells, any mixture of periodic and open 
 vectors of zero along open directions, and atoms outside the cell.
 """
 
-import multiprocessing
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 
 import numpy as np
 from vesin import NeighborList
 
-from irrepress.errors import UserError
+from irrepress.structures.parallel import ordered_map
 from irrepress.structures.progress import tracked
 from irrepress.structures.store import StructureStore
 from irrepress.structures.structure import Structure
@@ -69,7 +66,7 @@ def count_edges(
         store: the structures; they are read in tasks of a few hundred.
         indices: which of them; ascending ones are read fastest.
         cutoff: in Å.
-        workers: processes that count; 0 and 1 count in this one.
+        workers: number of processes that count; with 0 or 1 it is this one.
 
     Returns:
         Edges of each structure, in the order of ``indices``, int32.
@@ -82,47 +79,9 @@ def count_edges(
         indices[start : start + _STRUCTURES_PER_TASK]
         for start in range(0, len(indices), _STRUCTURES_PER_TASK)
     ]
-    counts = chain.from_iterable(_count_tasks(store, tasks, cutoff, workers))
+    counts = chain.from_iterable(ordered_map(partial(_count, store, cutoff), tasks, workers))
     counts = tracked(counts, "counting edges", "structures", total=len(indices))
     return np.fromiter(counts, dtype=np.int32, count=len(indices))
-
-
-def _count_tasks(
-    store: StructureStore, tasks: list[np.ndarray], cutoff: float, workers: int
-) -> Iterator[list[int]]:
-    workers = min(workers, len(tasks))
-    if workers < 2:
-        for task in tasks:
-            yield _count(store, cutoff, task)
-        return
-    # Forked processes have the store already; sent with every task it would cost more than
-    # the counting.
-    pool = ProcessPoolExecutor(
-        workers, multiprocessing.get_context("fork"), _Counter.begin, (store, cutoff)
-    )
-    with pool:
-        try:
-            yield from pool.map(_Counter.count, tasks)
-        except BrokenProcessPool as error:
-            raise UserError(
-                f"{store.path}: a process that counts edges was killed, most often because the "
-                "memory is full; lower workers"
-            ) from error
-
-
-class _Counter:
-    """What a counting process knows from its beginning on."""
-
-    store: StructureStore
-    cutoff: float
-
-    @classmethod
-    def begin(cls, store: StructureStore, cutoff: float) -> None:
-        cls.store, cls.cutoff = store, cutoff
-
-    @classmethod
-    def count(cls, task: np.ndarray) -> list[int]:
-        return _count(cls.store, cls.cutoff, task)
 
 
 def _count(store: StructureStore, cutoff: float, indices: np.ndarray) -> list[int]:

@@ -6,14 +6,12 @@ from typing import Any
 import numpy as np
 import sevenn._keys as KEY
 import torch
-from ase import Atoms
 from ase.data import chemical_symbols
-from sevenn.train.dataload import unlabeled_atoms_to_graph
-from sevenn.util import dtype_correct
 from torch import Tensor
 
 from irrepress.errors import UserError
 from irrepress.families.base import Batch, Model, Prediction
+from irrepress.structures.neighbours import neighbour_list
 from irrepress.structures.structure import Structure
 
 # sevenn's xx, yy, zz, xy, yz, zx to ASE's xx, yy, zz, yz, xz, xy; sevenn's sign is opposite.
@@ -51,19 +49,22 @@ def make_batch(model: Model, structures: Sequence[Structure]) -> Batch:
                 f"it knows {', '.join(chemical_symbols[z] for z in model.elements)}"
             )
     dtype = model.dtype
-    graphs = [unlabeled_atoms_to_graph(_atoms(s), model.cutoff) for s in structures]
     counts = torch.tensor([len(s) for s in structures])
-    first_atom = np.concatenate([[0], np.cumsum(counts.numpy())[:-1]])
     batch = torch.repeat_interleave(torch.arange(len(structures)), counts)
     numbers = torch.from_numpy(np.concatenate([s.numbers for s in structures])).long()
-    edges = [g[KEY.EDGE_IDX] + start for g, start in zip(graphs, first_atom, strict=True)]
+    lists = [neighbour_list(s, model.cutoff) for s in structures]
+    first_atoms = np.cumsum(counts.numpy()) - counts.numpy()
+    edges = [each.index + first for each, first in zip(lists, first_atoms, strict=True)]
+    vectors = np.concatenate([each.vectors for each in lists])
+    # 0 without a cell; sevenn divides by no less than 1e-3.
+    volumes = np.abs(np.linalg.det([s.cell for s in structures]))
     inputs = Graph(
         {
             KEY.NODE_FEATURE: numbers,
             KEY.ATOMIC_NUMBERS: numbers,
-            KEY.EDGE_IDX: torch.from_numpy(np.concatenate(edges, axis=1)).long(),
-            KEY.EDGE_VEC: dtype_correct(np.concatenate([g[KEY.EDGE_VEC] for g in graphs]), dtype),
-            KEY.CELL_VOLUME: dtype_correct(np.array([g[KEY.CELL_VOLUME] for g in graphs]), dtype),
+            KEY.EDGE_IDX: torch.from_numpy(np.concatenate(edges, axis=1)),
+            KEY.EDGE_VEC: torch.from_numpy(vectors).to(dtype),
+            KEY.CELL_VOLUME: torch.from_numpy(volumes).to(dtype),
             KEY.NUM_ATOMS: counts,
             KEY.BATCH: batch,
         }
@@ -101,7 +102,3 @@ def predict(model: Model, batch: Batch, create_graph: bool) -> Prediction:
     if not create_graph:
         result = tuple(tensor.detach() for tensor in result)
     return Prediction(*result)
-
-
-def _atoms(structure: Structure) -> Atoms:
-    return Atoms(structure.numbers, structure.positions, cell=structure.cell, pbc=structure.pbc)
