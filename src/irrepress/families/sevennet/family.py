@@ -69,7 +69,7 @@ class SevenNetFamily(Family):
         checkpoint.save(model, path)
 
     def batch(self, model: Model, structures: Sequence[Structure]) -> Batch:
-        """Build one graph, the same as sevenn's own up to the order of edges; see the base class."""
+        """Build one graph, sevenn's own up to the order of its edges; see the base class."""
         return graph.make_batch(model, structures)
 
     def predict(self, model: Model, batch: Batch, *, create_graph: bool = False) -> Prediction:
