@@ -5,17 +5,13 @@ import logging
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from ase import Atoms
-from ase.stress import full_3x3_to_voigt_6_stress
 
 from irrepress.config import Files, LabelKeys
 from irrepress.errors import UserError
 from irrepress.files import sha256
-from irrepress.structures.checks import check_structure, warn_of_units
-from irrepress.structures.frames import check_readable, read_frames
+from irrepress.structures.checks import warn_of_units
+from irrepress.structures.formats.registry import make_reader
+from irrepress.structures.formats.sources import check_readable
 from irrepress.structures.store import StoreInfo, write_store
 from irrepress.structures.structure import Structure
 
@@ -74,13 +70,13 @@ def read_file(path: Path, keys: LabelKeys, limit: int | None = None) -> Iterator
     Raises:
         UserError: see `read_files`.
     """
-    for index, atoms in enumerate(islice(read_frames(path), limit)):
-        where = f"{path}: frame {index}"
-        structure = to_structure(atoms, keys, where)
-        check_structure(structure, where)
+    reader = make_reader("auto", [path], keys)
+    for index, record in enumerate(islice(reader.records(), limit)):
+        if isinstance(record, UserError):
+            raise record
         if index == 0:
-            warn_of_units(structure, where)
-        yield structure
+            warn_of_units(record.structure, record.where)
+        yield record.structure
 
 
 def store_files(path: str | Path, config: Files) -> None:
@@ -109,82 +105,3 @@ def checksum(paths: Sequence[str | Path]) -> str:
     if len(digests) == 1:
         return digests[0]
     return hashlib.sha256("".join(f"{digest}\n" for digest in digests).encode()).hexdigest()
-
-
-def to_structure(atoms: Atoms, keys: LabelKeys, where: str) -> Structure:
-    """Take geometry and labels from ASE atoms.
-
-    Args:
-        atoms: with labels in its calculator, ``info`` or ``arrays``.
-        keys: names of the labels; null means the calculator's results. Energy and forces
-            must be there; stress may be absent unless its key is given.
-        where: file and frame, to begin messages with.
-
-    Raises:
-        UserError: a label is absent or has the wrong shape.
-    """
-    energy = _label(atoms, "energy", keys.energy, where)
-    forces = _label(atoms, "forces", keys.forces, where)
-    stress = None
-    if keys.stress or "stress" in _results(atoms):
-        stress = _label(atoms, "stress", keys.stress, where)
-    return Structure(
-        numbers=atoms.get_atomic_numbers(),
-        positions=atoms.get_positions(),
-        cell=np.array(atoms.cell),
-        pbc=atoms.get_pbc(),
-        energy=float(_shaped(energy, (), "energy", where)),
-        forces=_shaped(forces, (len(atoms), 3), "forces", where),
-        stress=np.full(6, np.nan) if stress is None else _voigt(stress, where),
-        group=str(atoms.info.get("group", "")),
-    )
-
-
-def _results(atoms: Atoms) -> dict[str, Any]:
-    return atoms.calc.results if atoms.calc is not None else {}
-
-
-def _label(atoms: Atoms, name: str, key: str | None, where: str) -> Any:
-    results = _results(atoms)
-    if key is None:
-        if results.get(name) is not None:
-            return results[name]
-    else:
-        for place in (atoms.info, atoms.arrays, results):
-            if place.get(key) is not None:
-                return place[key]
-    found = {*atoms.info, *atoms.arrays, *results} - {"numbers", "positions"}
-    raise UserError(
-        f"{where}: no {name} under the key {key or name!r}; set keys.{name} to the right one of "
-        f"{', '.join(sorted(found)) or 'none (there are no labels at all)'}"
-    )
-
-
-def _shaped(value: Any, shape: tuple[int, ...], name: str, where: str) -> np.ndarray:
-    """Return a label as float64 of the given shape; a missing number must not pass as NaN."""
-    try:
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise UserError(f"{where}: {name} is {value!r}, not numbers; mend the file") from None
-    if array.shape != shape and array.size != int(np.prod(shape)):
-        raise UserError(
-            f"{where}: {name} has the shape {list(array.shape)}, expected {list(shape)}; check "
-            f"keys.{name}"
-        )
-    if not np.all(np.isfinite(array)):
-        raise UserError(
-            f"{where}: {name} holds {array[~np.isfinite(array)].flat[0]}; mend or remove the frame"
-        )
-    return array.reshape(shape)
-
-
-def _voigt(value: Any, where: str) -> np.ndarray:
-    """Return stress in Voigt order from 6 components or a symmetric 3 × 3 matrix."""
-    if np.size(value) == 6:
-        return _shaped(value, (6,), "stress", where)
-    matrix = _shaped(value, (3, 3), "stress", where)
-    if np.abs(matrix - matrix.T).max() > 1e-3 * max(np.abs(matrix).max(), 1e-2):
-        raise UserError(
-            f"{where}: the stress {matrix.tolist()} is not symmetric; check keys.stress"
-        )
-    return full_3x3_to_voigt_6_stress(matrix)

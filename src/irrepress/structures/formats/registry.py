@@ -1,0 +1,127 @@
+"""Readers by name, and the name that fits a file."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from irrepress.config import LabelKeys, Units
+from irrepress.errors import UserError, nearest
+from irrepress.structures.formats.archives import SUFFIXES, ExtxyzArchiveReader
+from irrepress.structures.formats.ase_db import SUFFIX, AseDatabaseReader
+from irrepress.structures.formats.ase_files import AseReader
+from irrepress.structures.formats.base import Reader
+from irrepress.structures.formats.deepmd import DeepmdReader
+from irrepress.structures.formats.extxyz import ExtxyzReader
+from irrepress.structures.formats.mace_hdf5 import SUFFIXES as HDF5_SUFFIXES
+from irrepress.structures.formats.mace_hdf5 import MaceHdf5Reader
+from irrepress.structures.formats.mptrj_json import MptrjJsonReader
+from irrepress.structures.formats.rmd17 import Rmd17Reader
+from irrepress.structures.formats.sources import (
+    DAMAGE,
+    check_readable,
+    damaged,
+    is_archive,
+    is_compressed,
+    kind_of,
+    members,
+    open_binary,
+)
+
+READERS: dict[str, type[Reader]] = {
+    "extxyz": ExtxyzReader,
+    "extxyz-archive": ExtxyzArchiveReader,
+    "ase": AseReader,
+    "ase-db": AseDatabaseReader,
+    "mace-hdf5": MaceHdf5Reader,
+    "mptrj-json": MptrjJsonReader,
+    "rmd17": Rmd17Reader,
+    "deepmd": DeepmdReader,
+}
+# So many members of an archive are looked at.
+_MEMBERS = 20
+
+
+def make_reader(
+    format: str,
+    paths: Sequence[Path],
+    keys: LabelKeys | None = None,
+    units: Units | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Reader:
+    """Return the reader of a format.
+
+    Args:
+        format: one of `READERS`, or ``auto``: what `guess_format` says of the first path.
+        paths: see `base.Reader`, as for the other arguments.
+        keys: where the labels are.
+        units: units of the source.
+        options: options of the reader.
+
+    Raises:
+        UserError: the format is unknown, or the paths do not hold it.
+    """
+    if format == "auto":
+        format = guess_format(paths[0])
+    if format not in READERS:
+        raise UserError(f"format: no reader {format!r}; {nearest(format, ['auto', *READERS])}")
+    return READERS[format](paths, keys, units, options)
+
+
+def guess_format(path: Path) -> str:
+    """Return the name of the reader for a file or directory of a user, by its look.
+
+    Raises:
+        UserError: it is missing or empty, or a directory or archive of other things.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _by_names(path, _directory(path))
+    check_readable(path)
+    kind = kind_of(path)
+    if kind in ("SQLite", "LMDB"):
+        return "ase-db"
+    if kind == "HDF5":
+        return "mace-hdf5"
+    if is_archive(path):
+        return _by_names(path, (name for name, _ in members(path)))
+    name = path.stem if is_compressed(path) else path.name
+    if name.lower().endswith(SUFFIXES):
+        return "extxyz"
+    if name.lower().endswith(".json") and _begins_as_mptrj(path):
+        return "mptrj-json"
+    return "ase"
+
+
+def _directory(path: Path) -> Iterable[str]:
+    return (file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
+
+
+def _by_names(path: Path, names: Iterable[str]) -> str:
+    seen = []
+    for name in islice(names, _MEMBERS):
+        seen.append(name)
+        last = name.rsplit("/", 1)[-1]
+        if last in ("type.raw", "type_map.raw", "coord.npy"):
+            return "deepmd"
+        if last.startswith("rmd17_") or "/npz_data/" in name:
+            return "rmd17"
+        if path.is_dir() and last.lower().endswith(HDF5_SUFFIXES):
+            return "mace-hdf5"
+        if not path.is_dir() and last.lower().endswith(SUFFIX):
+            return "ase-db"
+        if not path.is_dir() and last.lower().endswith(SUFFIXES):
+            return "extxyz-archive"
+    what = "directory" if path.is_dir() else "archive"
+    raise UserError(
+        f"{path}: no reader for this {what}, which holds {', '.join(seen[:3]) or 'nothing'}; "
+        f"{'name the files in it' if path.is_dir() else 'unpack it, or set format'}"
+    )
+
+
+def _begins_as_mptrj(path: Path) -> bool:
+    try:
+        with open_binary(path) as stream:
+            return stream.read(64).lstrip().startswith((b'{"mp-', b'{"mvc-'))
+    except DAMAGE as error:
+        raise damaged(str(path), error) from error

@@ -1,0 +1,231 @@
+"""Files as they come: what they are, decompressed, unpacked, and what their damage is called."""
+
+import bz2
+import errno
+import gzip
+import io
+import lzma
+import shutil
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import IO, BinaryIO
+
+from irrepress.errors import UserError
+
+_OPENERS = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
+_SUFFIXES = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".tgz": "gzip", ".tbz2": "bzip2"}
+# Where a kind's mark stands, and what it is. HTML is looked for apart, for it may begin with
+# white space.
+_MARKS = {
+    "gzip": (0, b"\x1f\x8b"),
+    "bzip2": (0, b"BZh"),
+    "xz": (0, b"\xfd7zXZ\x00"),
+    "zip": (0, b"PK\x03\x04"),
+    "empty zip": (0, b"PK\x05\x06"),
+    "HDF5": (0, b"\x89HDF\r\n\x1a\n"),
+    "SQLite": (0, b"SQLite format 3\x00"),
+    "LMDB": (16, b"\xde\xc0\xef\xbe"),
+    "tar": (257, b"ustar"),
+    "trajectory of ASE": (0, b"- of Ulm"),
+    "NumPy": (0, b"\x93NUMPY"),
+    "PDF": (0, b"%PDF-"),
+}
+_HEAD = 512
+_ANSWERS = {
+    "web page": "the server sent a page in place of the file, download it again",
+    "SQLite": "set format: ase-db",
+    "LMDB": "set format: ase-db",
+    "HDF5": "set format: mace-hdf5, if MACE wrote it",
+    "zip": "set format: extxyz-archive, if it holds extxyz files",
+    "tar": "set format: extxyz-archive, if it holds extxyz files",
+    "trajectory of ASE": "set format: ase",
+}
+# What decompressing a damaged file raises. OSError: bz2 says so without a class of its own.
+DAMAGE = (
+    EOFError,
+    OSError,
+    lzma.LZMAError,
+    zlib.error,
+    zipfile.BadZipFile,
+    tarfile.TarError,
+)
+
+
+def check_readable(path: Path) -> None:
+    """Check that a file is there.
+
+    Raises:
+        UserError: it is missing, a directory, empty, or may not be read.
+    """
+    if path.is_dir():
+        raise UserError(f"{path}: is a directory; name the files in it")
+    try:
+        with path.open("rb") as stream:
+            first = stream.read(1)
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror}); correct the name under paths"
+        ) from error
+    if not first:
+        raise UserError(f"{path}: the file is empty; copy or download it again")
+
+
+def kind_of(path: Path) -> str | None:
+    """Return what the first bytes of a file tell: gzip, zip, tar, HDF5, web page, ...; or None."""
+    with path.open("rb") as stream:
+        return kind_of_bytes(stream.read(_HEAD))
+
+
+def kind_of_bytes(head: bytes) -> str | None:
+    """Return what the first 512 bytes of a file tell, as `kind_of`."""
+    if head.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")):
+        return "web page"
+    for kind, (offset, mark) in _MARKS.items():
+        if head[offset : offset + len(mark)] == mark:
+            return kind
+    return None
+
+
+def wrong_kind(path: Path | str, expected: str, kind: str | None) -> UserError:
+    """Return the error for a file that is something else than its format says.
+
+    Args:
+        path: file, or file and member.
+        expected: what it should be, such as ``an archive``.
+        kind: what `kind_of` found.
+    """
+    found = f"this is a {kind} file" if kind and kind != "web page" else "this is a web page"
+    found = found if kind else "it does not look like that"
+    answer = _ANSWERS.get(kind or "", "set format to what it is, or download it again")
+    return UserError(f"{path}: expected {expected}, but {found}; {answer}")
+
+
+def is_compressed(path: Path) -> bool:
+    """Tell whether a file is compressed, by its first bytes, or should be, by its name."""
+    return kind_of(path) in _OPENERS or path.suffix.lower() in _SUFFIXES
+
+
+def open_binary(path: Path) -> BinaryIO:
+    """Open a file, decompressed if it is compressed by gzip, bzip2 or xz.
+
+    Raises:
+        UserError: its name says that it is compressed, and it is not.
+    """
+    kind = kind_of(path)
+    named = _SUFFIXES.get(path.suffix.lower())
+    if named is not None and kind not in _OPENERS:
+        if kind is None:
+            raise UserError(
+                f"{path}: the compressed file is cut off or damaged (it does not begin as {named} "
+                "files do); copy or download it again"
+            )
+        raise wrong_kind(path, f"a file compressed by {named}", kind)
+    opener = _OPENERS.get(kind or "", open)
+    # Decompressors read lines in Python; a buffer around them reads lines in C.
+    return io.BufferedReader(opener(path, "rb"), 1 << 20)
+
+
+def damaged(where: str, error: BaseException) -> UserError:
+    """Return the error for a file that cannot be read on, because of one of `DAMAGE`."""
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return UserError(
+            f"{where}: there is no space in the temporary directory {tempfile.gettempdir()} to "
+            "unpack it; set TMPDIR to a directory with more"
+        )
+    reason = str(error) or type(error).__name__
+    return UserError(
+        f"{where}: the compressed file is cut off or damaged ({reason}); copy or download it again"
+    )
+
+
+@contextmanager
+def temporary_file(stream: IO[bytes], name: str) -> Iterator[Path]:
+    """Copy a stream to a temporary file of this name, for libraries that need a file."""
+    with temporary_directory() as directory:
+        path = directory / name
+        with path.open("wb") as target:
+            shutil.copyfileobj(stream, target, 1 << 20)
+        yield path
+
+
+@contextmanager
+def temporary_directory() -> Iterator[Path]:
+    """Give a directory that is removed afterwards."""
+    with tempfile.TemporaryDirectory(prefix="irrepress-") as directory:
+        yield Path(directory)
+
+
+def is_archive(path: Path) -> bool:
+    """Tell whether a file is a zip or a (compressed) tar archive.
+
+    Raises:
+        UserError: it is damaged at its beginning.
+    """
+    kind = kind_of(path)
+    if kind in _OPENERS:
+        try:
+            with _OPENERS[kind](path, "rb") as stream:
+                return kind_of_bytes(stream.read(_HEAD)) == "tar"
+        except DAMAGE as error:
+            raise damaged(str(path), error) from error
+    return kind in ("zip", "empty zip", "tar")
+
+
+def members(path: Path) -> Iterator[tuple[str, BinaryIO]]:
+    """Yield name and content of the files in a zip or tar archive, in its order.
+
+    Nothing is unpacked to disk, and a tar archive is read once, forward. A stream must be read
+    before the next one is asked for. Files that operating systems hide are left out.
+
+    Raises:
+        UserError: it is no archive, or it is cut off or damaged.
+    """
+    if not is_archive(path):
+        raise wrong_kind(path, "a zip or tar archive", kind_of(path))
+    name = ""
+    try:
+        for name, stream in (_zip if kind_of(path) in ("zip", "empty zip") else _tar)(path):
+            parts = PurePosixPath(name).parts
+            if "__MACOSX" not in parts and not parts[-1].startswith("."):
+                yield name, stream
+    except DAMAGE as error:
+        raise damaged(f"{path}: {name}" if name else str(path), error) from error
+
+
+def _zip(path: Path) -> Iterator[tuple[str, BinaryIO]]:
+    with zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            if info.is_dir():
+                continue
+            if info.flag_bits & 1:
+                raise UserError(f"{path}: {info.filename} is encrypted; unpack it yourself")
+            with archive.open(info) as stream:
+                yield info.filename, io.BufferedReader(stream, 1 << 16)
+
+
+def _tar(path: Path) -> Iterator[tuple[str, BinaryIO]]:
+    with open_binary(path) as source:
+        with tarfile.open(fileobj=source, mode="r|") as archive:
+            while (member := archive.next()) is not None:
+                # It would remember every member, and some archives have a million.
+                archive.members.clear()
+                stream = archive.extractfile(member) if member.isfile() else None
+                if stream is not None:
+                    yield member.name, stream
+        # tarfile takes a header that is cut off for the end; the decompressor then knows of it.
+        while source.read(1 << 20):
+            pass
+    if kind_of(path) == "tar" and not _ends_as_tar(path):
+        raise tarfile.ReadError("the end is missing")
+
+
+def _ends_as_tar(path: Path) -> bool:
+    """Tell whether a plain tar archive ends with a block of zeros."""
+    with path.open("rb") as stream:
+        stream.seek(-_HEAD, io.SEEK_END)
+        return not any(stream.read())
