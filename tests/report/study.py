@@ -6,6 +6,7 @@ what the report must say by hand.
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -13,8 +14,10 @@ import numpy as np
 from ase.build import bulk, molecule
 
 from irrepress.config import Config, Split, parse_config
-from irrepress.structures.store import StoreInfo, write_store
+from irrepress.files import write_json
+from irrepress.structures.store import StoreInfo, StructureStore, write_store
 from irrepress.structures.structure import Structure
+from irrepress.structures.summary.scan import summarize
 
 MODEL_LABELS = "SevenNet-l3i5 (7net-l3i5)"
 PARENT_PARAMETERS = 800_000
@@ -104,9 +107,17 @@ def time_ratio(recipe: dict) -> float:
 
 
 def _write_stores(folder: Path, config: Config) -> None:
+    """Ten structures a dataset; silicon has no labels, foundation an explosion and a copy."""
     rng = np.random.default_rng(0)
     systems = {
-        "foundation": [bulk("NaCl", "rocksalt", a=5.64), bulk("Cu", cubic=True)],
+        "foundation": [
+            bulk("NaCl", "rocksalt", a=5.64),
+            bulk("Cu", cubic=True),
+            bulk("Fe"),
+            bulk("MgO", "rocksalt", a=4.21),
+            bulk("Al"),
+            bulk("Ag"),
+        ],
         "silicon": [bulk("Si")],
         "ethanol": [molecule("CH3CH2OH")],
     }
@@ -116,8 +127,11 @@ def _write_stores(folder: Path, config: Config) -> None:
             atoms = systems[name][i % len(systems[name])].copy()
             atoms.rattle(0.05, rng=rng)
             structure = Structure.unlabelled(atoms, group=f"{name}-{i}")
-            structures.append(structure)
+            structures.append(structure if name == "silicon" else _labelled(structure, rng))
         generated = name == "foundation"
+        if generated:
+            structures[1] = replace(structures[1], forces=np.full((4, 3), 60.0))
+            structures[9] = structures[3]
         info = StoreInfo(
             source="generated with ASE" if generated else "frames.xyz",
             licence="MIT" if generated else "CC-BY-4.0",
@@ -127,7 +141,19 @@ def _write_stores(folder: Path, config: Config) -> None:
             checksum="0123456789abcdef" * 4,
             reference_energies={},
         )
-        write_store(folder / f"{name}.h5", structures, info, Split(), 0)
+        store = folder / f"{name}.h5"
+        write_store(store, structures, info, Split(), 0)
+        summary = summarize(StructureStore(store))
+        write_json(folder / f"{name}.summary.json", summary.model_dump())
+
+
+def _labelled(structure: Structure, rng: np.random.Generator) -> Structure:
+    return replace(
+        structure,
+        energy=-4.0 * len(structure) + rng.normal(scale=0.1),
+        forces=rng.normal(size=(len(structure), 3)),
+        stress=rng.normal(scale=0.01, size=6) if structure.pbc.all() else structure.stress,
+    )
 
 
 def _groups() -> list[tuple[str, int, str, int, str]]:

@@ -82,15 +82,15 @@ def column(driver, table, index):
 
 
 def test_tables_are_there_and_visible(opened):
-    for name in ("sweep", "errors", "cost", "checks", "downstream"):
+    for name in ("sweep", "errors", "cost", "checks", "downstream", "data", "suspects"):
         (table,) = find_all(opened, f"#table-{name}")
         assert table.is_displayed() and table.size["height"] > 50
-        assert len(table.find_elements("css selector", "tbody tr")) > 3
+        assert len(table.find_elements("css selector", "tbody tr")) > 1
 
 
 def test_plots_are_there_and_visible(opened):
     plots = find_all(opened, ".plot")
-    assert len(plots) == 7
+    assert len(plots) == 8
     for plot in plots:
         (drawing, *_) = plot.find_elements("css selector", ".main-svg")
         assert drawing.is_displayed()
@@ -98,6 +98,46 @@ def test_plots_are_there_and_visible(opened):
     assert find_all(opened, "[data-panel=pareto] .scatterlayer .point")
     assert find_all(opened, "[data-panel=downstream] .barlayer .point")
     assert find_all(opened, "[data-panel=kept] .heatmaplayer image")
+
+
+def test_datasets_have_a_periodic_table_and_histograms(opened):
+    symbols = [e.text for e in find_all(opened, "[data-panel=data] .heatmap-label")]
+    assert len(symbols) == 118 and {"Na", "Cu", "Og"} <= set(symbols)
+    choose(opened, "data", "Shown", "forces")
+    assert "[eV/Å]" in find_all(opened, "[data-panel=data] .xtitle")[0].text
+    assert find_all(opened, "[data-panel=data] .scatterlayer .js-fill")
+    choose(opened, "data", "Dataset", "silicon")
+    (text,) = find_all(opened, "[data-panel=data] .textpoint")
+    assert "No structure is labelled" in text.text
+    choose(opened, "data", "Shown", "elements")
+    assert len(find_all(opened, "[data-panel=data] .barlayer .point")) == 1
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize("shown", ["elements", "sizes", "energies", "forces", "pressures"])
+def test_nothing_sticks_out_of_a_figure_of_a_dataset(opened, width, shown):
+    opened.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False},
+    )
+    choose(opened, "data", "Dataset", "foundation")
+    choose(opened, "data", "Shown", shown)
+    outside = opened.execute_async_script(
+        """
+        const done = arguments[0];
+        setTimeout(() => {
+          const plot = document.querySelector("[data-panel=data] .plot");
+          const frame = plot.getBoundingClientRect();
+          done([...plot.querySelectorAll("text")].filter((text) => {
+            const box = text.getBoundingClientRect();
+            return box.width > 0 && (box.left < frame.left - 1 || box.right > frame.right + 1
+              || box.top < frame.top - 1 || box.bottom > frame.bottom + 1);
+          }).map((text) => text.textContent));
+        }, 300);
+        """
+    )
+    opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert outside == []
 
 
 def test_a_choice_redraws_its_figure(opened):

@@ -140,6 +140,7 @@ def test_every_choice_has_a_figure(study):
         figures.downstream_panel,
         figures.downstream_training_panel,
         figures.cost_panel,
+        figures.data_panel,
     ):
         panel = make(study)
         combinations = math.prod(len(options) for options in panel.choices.values())

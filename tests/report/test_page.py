@@ -36,12 +36,14 @@ def markup(page):
     return re.sub(r"<(script|style)[^>]*>.*?</\1>", "", page, flags=re.DOTALL)
 
 
-def test_writes_a_page_and_four_tables(report_dir, config):
+def test_writes_a_page_and_its_tables(report_dir, config):
     assert sorted(p.name for p in report_dir.iterdir()) == [
         "cost.csv",
+        "data.csv",
         "downstream.csv",
         "errors.csv",
         "index.html",
+        "suspects.csv",
         "sweep.csv",
     ]
     sweep = pd.read_csv(report_dir / "sweep.csv")

@@ -32,7 +32,7 @@ def fresh(study_dir, tmp_path):
         f"{MODEL}/taylor-0.50/recovered/downstream/silicon/scratch/metrics.json",
         f"{MODEL}/parent/original/downstream/ethanol/finetuned/training.csv",
         f"{MODEL}/scores.h5",
-        "data/foundation.h5",
+        "data/foundation.summary.json",
     ],
 )
 def test_a_missing_file_is_named(fresh, config, path):
@@ -116,9 +116,11 @@ def test_datasets_that_nothing_uses_are_not_looked_for(study_dir, tmp_path):
     config = make_config(downstream=None)
     study = read_study(study_dir, config)
     assert list(study.data) == ["foundation"]
-    assert study.data["foundation"].labelled_by_model
-    assert sum(study.data["foundation"].splits.values()) == 10
-    assert study.data["foundation"].elements == ["Na", "Cl", "Cu"]
+    card = study.data["foundation"]
+    assert card.labelled_by_model
+    assert card.uses == ["scoring", "recovery", "distillation", "evaluation"]
+    assert card.summary.structures == sum(part.structures for part in card.summary.parts) == 10
+    assert [e.number for e in card.summary.elements] == [8, 11, 12, 13, 17, 26, 29, 47]
 
 
 def test_the_report_needs_no_torch():

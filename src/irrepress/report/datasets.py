@@ -1,79 +1,61 @@
-"""What the report says about each dataset: size, splits, origin, and whose labels it holds."""
+"""What the report knows of each dataset: its summary, its use, and whether a model labelled it."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from ase.data import chemical_symbols
-
-from irrepress.config import Config, Dataset, Generated
-from irrepress.errors import UserError
-from irrepress.structures.store import StructureStore
+from irrepress.config import Config, Generated
+from irrepress.report.records import read_record
+from irrepress.structures.summary.records import DatasetSummary
 
 
 @dataclass(frozen=True)
 class DataCard:
-    """A dataset in a few lines.
+    """A dataset of the study.
 
     Attributes:
-        structures: number of structures in all.
-        atoms: number of atoms in all.
-        splits: number of structures by split.
-        elements: chemical symbols that occur.
-        labels: whose labels they are, such as ``PBE`` or ``SevenNet-l3i5 (7net-l3i5)``.
+        summary: what it holds and where it comes from.
         labelled_by_model: whether a model computed the labels; then they are not DFT.
-        level_of_theory: as recorded by the store.
-        source: where the structures come from.
-        licence: as recorded by the store.
-        citation: what to cite; may be empty.
-        checksum: of the content.
+        uses: what the study uses it for, such as ``scoring``.
     """
 
-    structures: int
-    atoms: int
-    splits: dict[str, int]
-    elements: list[str]
-    labels: str
+    summary: DatasetSummary
     labelled_by_model: bool
-    level_of_theory: str
-    source: str
-    licence: str
-    citation: str
-    checksum: str
+    uses: list[str]
 
 
-def used_datasets(config: Config) -> list[str]:
-    """Return the datasets that the study reads, in the order of the config."""
-    used = {config.scoring.dataset, config.evaluation.dataset}
-    used |= {part.dataset for part in (config.recovery, config.distillation) if part}
+def used_datasets(config: Config) -> dict[str, list[str]]:
+    """Return what each dataset is used for; those that the study does not read are left out."""
+    sections = {
+        "scoring": config.scoring,
+        "recovery": config.recovery,
+        "distillation": config.distillation,
+        "evaluation": config.evaluation,
+    }
+    uses: dict[str, list[str]] = {name: [] for name in config.datasets}
+    for use, section in sections.items():
+        if section is not None and section.dataset is not None:
+            uses[section.dataset].append(use)
     if config.downstream:
-        used |= set(config.downstream.datasets)
-    return [name for name in config.datasets if name in used]
+        for name in config.downstream.datasets:
+            uses[name].append("downstream")
+    return {name: what for name, what in uses.items() if what}
 
 
-def read_data_card(path: Path, dataset: Dataset) -> DataCard:
-    """Read the data card of a store.
+def read_data_cards(folder: Path, config: Config) -> dict[str, DataCard]:
+    """Read the summaries of the datasets that the study uses.
 
     Args:
-        path: the dataset's HDF5 file.
-        dataset: its section of the config, which says whether a model made the labels.
+        folder: holds ``{dataset}.summary.json``.
+        config: the study's configuration.
 
     Raises:
-        UserError: the file is missing or is no store.
+        UserError: a summary is missing or malformed.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: cannot be read (No such file or directory)")
-    store = StructureStore(path)
-    info = store.info
-    return DataCard(
-        structures=len(store),
-        atoms=int(store.num_atoms.sum()),
-        splits={name: len(indices) for name, indices in store.splits.items()},
-        elements=[chemical_symbols[number] for number in store.elements],
-        labels=info.labels,
-        labelled_by_model=isinstance(dataset, Generated),
-        level_of_theory=info.level_of_theory,
-        source=info.source,
-        licence=info.licence,
-        citation=info.citation,
-        checksum=info.checksum,
-    )
+    return {
+        name: DataCard(
+            summary=read_record(folder / f"{name}.summary.json", DatasetSummary),
+            labelled_by_model=isinstance(config.datasets[name], Generated),
+            uses=uses,
+        )
+        for name, uses in used_datasets(config).items()
+    }

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ase.data import chemical_symbols
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.io.json import to_json_plotly
@@ -16,11 +17,11 @@ from plotly.offline import get_plotlyjs
 from irrepress import __version__
 from irrepress.config import Config
 from irrepress.files import atomic_path, write_text
-from irrepress.report import figures, references, story, tables, text, theme
-from irrepress.report.datasets import DataCard
+from irrepress.report import data_tables, figures, references, story, tables, text, theme
 from irrepress.report.figures import Panel
 from irrepress.report.page_tables import page_tables
 from irrepress.report.study import Study, read_study
+from irrepress.report.suspects import suspect_notes
 
 # What the checks stay below in float64, relative to the largest force. Round-off of deep
 # networks reaches 1e-8; central differences are limited by their step of 1e-4 Å.
@@ -38,10 +39,11 @@ class LabelNote:
 
 
 def write_report(study_dir: str | Path, config: Config, out_dir: str | Path) -> None:
-    """Write ``index.html``, ``sweep.csv``, ``cost.csv``, ``errors.csv`` and ``downstream.csv``.
+    """Write ``index.html`` and its tables: sweep, errors, cost, downstream, data, suspects.
 
     Everything is computed before the first file is written, and each file is replaced as a
-    whole. Without downstream datasets ``downstream.csv`` has column names only.
+    whole. Without downstream datasets ``downstream.csv`` has column names only, and so has
+    ``suspects.csv`` without suspicious structures.
 
     Args:
         study_dir: ``results/{study}``.
@@ -58,6 +60,8 @@ def write_report(study_dir: str | Path, config: Config, out_dir: str | Path) -> 
         "downstream": tables.downstream_table(study),
         "cost": tables.cost_table(study),
         "errors": tables.errors_table(study),
+        "data": data_tables.data_table(study),
+        "suspects": data_tables.suspects_table(study),
     }
     page = render(study)
     out = Path(out_dir)
@@ -79,6 +83,7 @@ def render(study: Study) -> str:
             figures.downstream_panel(study),
             figures.downstream_training_panel(study),
             figures.cost_panel(study),
+            figures.data_panel(study),
         )
         if panel is not None
     }
@@ -91,6 +96,8 @@ def render(study: Study) -> str:
         lstrip_blocks=True,
     )
     environment.globals["cite"] = _cite
+    environment.globals["symbols"] = chemical_symbols
+    environment.globals["periodicity"] = data_tables.PERIODICITY
     environment.filters["number"] = text.number
     environment.filters["listing"] = text.listing
     environment.filters["keep_units"] = text.keep_units
@@ -105,7 +112,7 @@ def render(study: Study) -> str:
         ],
         panels=panels,
         tables=page_tables(study),
-        data=_data(study),
+        suspects=suspect_notes(study),
         checks_ok=checks_hold(study),
         symmetry_tolerance=SYMMETRY_TOLERANCE,
         finite_difference_tolerance=FINITE_DIFFERENCE_TOLERANCE,
@@ -126,7 +133,8 @@ def label_notes(study: Study) -> list[LabelNote]:
     """Say whose labels the datasets hold, those made by models first."""
     datasets: dict[tuple[str, bool], list[str]] = {}
     for name, card in study.data.items():
-        datasets.setdefault((card.labels, card.labelled_by_model), []).append(name)
+        key = (card.summary.origin.labels, card.labelled_by_model)
+        datasets.setdefault(key, []).append(name)
     notes = [LabelNote(names, labels, model) for (labels, model), names in datasets.items()]
     return sorted(notes, key=lambda note: not note.by_model)
 
@@ -140,21 +148,6 @@ def checks_hold(study: Study) -> bool:
         if not symmetric or (finite_difference or 0) >= FINITE_DIFFERENCE_TOLERANCE:
             return False
     return True
-
-
-def _data(study: Study) -> list[tuple[str, DataCard, list[str]]]:
-    """Data cards with what each dataset is used for."""
-    config = study.config
-    uses: dict[str, list[str]] = {name: [] for name in study.data}
-    uses[config.scoring.dataset].append("scoring")
-    for name, training in (("recovery", config.recovery), ("distillation", config.distillation)):
-        if training and training.dataset:
-            uses[training.dataset].append(name)
-    uses[config.evaluation.dataset].append("evaluation")
-    if config.downstream:
-        for name in config.downstream.datasets:
-            uses[name].append("downstream")
-    return [(name, card, uses[name]) for name, card in study.data.items()]
 
 
 def _versions(study: Study) -> list[tuple[str, str]]:

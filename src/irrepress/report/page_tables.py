@@ -2,9 +2,10 @@
 
 import pandas as pd
 
-from irrepress.report import tables
+from irrepress.report import data_tables, tables
 from irrepress.report.markup import Table, make_table
 from irrepress.report.study import Study
+from irrepress.structures.summary.suspects import LISTED
 
 
 def page_tables(study: Study) -> dict[str, Table]:
@@ -74,7 +75,37 @@ def page_tables(study: Study) -> dict[str, Table]:
     downstream = tables.downstream_table(study)
     if not downstream.empty:
         shown.append(_downstream_table(downstream))
+    shown.append(_data_table(data_tables.data_table(study)))
+    suspects = data_tables.suspects_table(study)
+    if not suspects.empty:
+        shown.append(_suspects_table(suspects))
     return {table.name: table for table in shown}
+
+
+def _data_table(frame: pd.DataFrame) -> Table:
+    return make_table(
+        "data",
+        "What each dataset holds. The CSV file has the elements, how many structures are crystals, "
+        "slabs, wires and molecules, and the whole checksums, too.",
+        frame.assign(checksum=frame["checksum"].str[:12].replace("", None)),
+        [
+            *("dataset", "structures", "atoms", "elements", "compositions"),
+            *("train", "valid", "test", "suspicious"),
+            *("labelled", "level of theory", "licence", "checksum"),
+        ],
+        csv="data.csv",
+    )
+
+
+def _suspects_table(frame: pd.DataFrame) -> Table:
+    return make_table(
+        "suspects",
+        f"Suspicious structures by their place in the store, the worst of every kind first; at "
+        f"most {LISTED} of a kind and dataset.",
+        frame,
+        ["dataset", "kind", "structure", "part", "group", "reason"],
+        csv="suspects.csv",
+    )
 
 
 def _downstream_table(frame: pd.DataFrame) -> Table:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from irrepress.errors import UserError
 from irrepress.files import read_json
 
-RecordType = TypeVar("RecordType", bound="_Record")
+RecordType = TypeVar("RecordType", bound=BaseModel)
 
 
 class _Record(BaseModel):

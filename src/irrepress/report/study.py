@@ -12,7 +12,7 @@ import pandas as pd
 
 from irrepress.config import Config
 from irrepress.errors import UserError
-from irrepress.report.datasets import DataCard, read_data_card, used_datasets
+from irrepress.report.datasets import DataCard, read_data_cards
 from irrepress.report.records import Card, Metrics, PlanRecord, TaskMetrics, read_record
 
 TRAINED_STAGES = ("recovered", "distilled")
@@ -159,10 +159,7 @@ def read_study(study_dir: str | Path, config: Config) -> Study:
             for criterion in config.sweep.criteria
         },
         tasks=tuple(_read_tasks(root, config)),
-        data={
-            name: read_data_card(root / "data" / f"{name}.h5", config.datasets[name])
-            for name in used_datasets(config)
-        },
+        data=read_data_cards(root / "data", config),
     )
 
 

@@ -17,7 +17,8 @@ from irrepress.files import read_json, write_json
 from irrepress.structures.readers import store_files
 from irrepress.structures.splits import reduced_composition
 from irrepress.structures.store import StructureStore
-from irrepress.structures.summary import DatasetSummary, summarize
+from irrepress.structures.summary.records import DatasetSummary
+from irrepress.structures.summary.scan import summarize
 from irrepress.structures.summary.suspects import KINDS, LISTED, MIN_ENERGIES
 
 SPLITS = {"train": np.arange(0, 60), "valid": np.arange(60, 70), "test": np.arange(75, 90)}

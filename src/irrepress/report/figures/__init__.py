@@ -2,6 +2,7 @@
 
 from irrepress.report.figures.bars import cost_panel, downstream_panel
 from irrepress.report.figures.curves import downstream_training_panel, training_panel
+from irrepress.report.figures.data import data_panel
 from irrepress.report.figures.heat_maps import importance_panel, kept_panel
 from irrepress.report.figures.panel import Panel
 from irrepress.report.figures.pareto import pareto_front, pareto_panel
@@ -9,6 +10,7 @@ from irrepress.report.figures.pareto import pareto_front, pareto_panel
 __all__ = [
     "Panel",
     "cost_panel",
+    "data_panel",
     "downstream_panel",
     "downstream_training_panel",
     "importance_panel",

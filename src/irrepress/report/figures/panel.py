@@ -56,4 +56,8 @@ def log_axis(values: Iterable[float]) -> dict[str, object]:
     span = max(positive) / min(positive)
     steps = next(steps for limit, steps in _TICKS if span <= limit)
     ticks = [step * 10.0**power for power in range(low - 1, high + 1) for step in steps]
-    return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:,.10g}" for tick in ticks]}
+    return {"type": "log", "tickvals": ticks, "ticktext": [_tick(tick) for tick in ticks]}
+
+
+def _tick(value: float) -> str:
+    return f"{value:,.10g}".replace("e-0", "e-")

@@ -22,8 +22,11 @@
     const data = structuredClone(figure.data);
     if (narrow.matches) {
       if (named > 1) layout.height += named * legendRow;
-      // Numbers in cells would be too small to read; a touch shows them.
-      for (const trace of data) delete trace.texttemplate;
+      for (const trace of data) {
+        // Numbers in cells would be too small to read; a touch shows them. Symbols are short.
+        if (trace.meta === "symbols") trace.textfont = { ...trace.textfont, size: 8 };
+        else delete trace.texttemplate;
+      }
     }
     plot.style.height = `${layout.height}px`;
     Plotly.react(plot, data, layout, settings);

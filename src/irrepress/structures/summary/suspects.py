@@ -60,7 +60,7 @@ KINDS = {
     "energy": Kind(
         "energy outlier",
         "eV/atom",
-        f"an energy per atom, less the elements' reference energies, more than "
+        "an energy per atom, less the elements' reference energies, more than "
         f"{MAX_DEVIATIONS:g} robust standard deviations and {MIN_ENERGY_LIMIT:g} eV/atom from the "
         "median",
     ),
@@ -73,8 +73,8 @@ KINDS = {
     "duplicate": Kind(
         "duplicate",
         "structure",
-        f"the same elements, positions and cell as an earlier structure, within {SAME_POSITION:g} "
-        "Å",
+        "the same elements, positions and cell as an earlier structure, within "
+        f"{SAME_POSITION:f} Å",
     ),
     "single": Kind("single atom", "atoms", "one atom alone without periodic boundaries"),
     "flat": Kind(

@@ -1,0 +1,36 @@
+"""What the page says in sentences about suspicious structures."""
+
+from dataclasses import dataclass
+
+from irrepress.report.study import Study
+from irrepress.report.text import listing
+from irrepress.structures.summary.suspects import KINDS
+
+
+@dataclass(frozen=True)
+class SuspectNote:
+    """How many structures look wrong in one way.
+
+    Attributes:
+        title: name of the kind.
+        meaning: what it takes, a phrase.
+        counts: how many in which dataset, for the datasets that have any.
+    """
+
+    title: str
+    meaning: str
+    counts: str
+
+
+def suspect_notes(study: Study) -> list[SuspectNote]:
+    """Return a note for each kind of suspicious structures, those without any as well."""
+    notes = []
+    for key, kind in KINDS.items():
+        counts = [
+            f"{found.count:,} in {name}"
+            for name, card in study.data.items()
+            for found in card.summary.suspects
+            if found.kind == key
+        ]
+        notes.append(SuspectNote(kind.title, kind.meaning, listing(counts) or "none"))
+    return notes
