@@ -70,7 +70,7 @@ rule all:
 
 rule data:
     input:
-        expand(DATA, dataset=CONFIG.datasets),
+        expand([DATA, SUMMARY], dataset=CONFIG.datasets),
 
 
 rule parents:

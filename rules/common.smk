@@ -116,6 +116,7 @@ RESULTS = f"results/{CONFIG.name}"
 LOGS = f"logs/{CONFIG.name}"
 
 DATA = f"{RESULTS}/data/{{dataset}}.h5"
+SUMMARY = f"{RESULTS}/data/{{dataset}}.summary.json"
 SCORES = f"{RESULTS}/{{model}}/scores.h5"
 PLAN = f"{RESULTS}/{{model}}/{{plan}}/plan.json"
 MODEL = f"{RESULTS}/{{model}}/{{plan}}/{{stage}}"

@@ -45,3 +45,21 @@ rule generate_dataset:
         settings=lambda wildcards: settings(CONFIG.datasets[wildcards.dataset]),
     script:
         "../scripts/generate_dataset.py"
+
+
+rule summarize_dataset:
+    input:
+        store=DATA,
+    output:
+        summary=SUMMARY,
+    log:
+        f"{LOGS}/data/{{dataset}}.summary.log",
+    benchmark:
+        f"{LOGS}/data/{{dataset}}.summary.benchmark.tsv"
+    conda:
+        "../envs/workflow.yaml"
+    resources:
+        mem_mb=larger(2000),
+        runtime=longer(60),
+    script:
+        "../scripts/summarize_dataset.py"

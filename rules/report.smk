@@ -3,7 +3,7 @@
 
 rule report:
     input:
-        datasets=expand(DATA, dataset=used_datasets()),
+        datasets=expand(SUMMARY, dataset=used_datasets()),
         scores=expand(SCORES, model=CONFIG.models),
         plans=expand(PLAN, model=CONFIG.models, plan=PLANS),
         parents=expand(METRICS, model=CONFIG.models, plan="parent", stage="original"),
@@ -27,6 +27,10 @@ rule report:
         cost=report(f"{RESULTS}/report/cost.csv", caption="../report/cost.rst", category="Tables"),
         errors=report(
             f"{RESULTS}/report/errors.csv", caption="../report/errors.rst", category="Tables"
+        ),
+        data=report(f"{RESULTS}/report/data.csv", caption="../report/data.rst", category="Tables"),
+        suspects=report(
+            f"{RESULTS}/report/suspects.csv", caption="../report/suspects.rst", category="Tables"
         ),
     log:
         f"{LOGS}/report/index.log",

@@ -1,0 +1,14 @@
+"""Say what a dataset holds, and which of its structures look wrong."""
+
+from _common import Job, run
+from irrepress.files import write_json
+from irrepress.structures.store import StructureStore
+from irrepress.structures.summary.scan import summarize
+
+
+def main(job: Job) -> None:
+    summary = summarize(StructureStore(job.inputs.store))
+    write_json(job.outputs.summary, summary.model_dump())
+
+
+run(main, snakemake)
