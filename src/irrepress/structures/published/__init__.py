@@ -1,0 +1,1 @@
+"""The registry of published datasets: sources, checksums, licences, units; pure data."""
