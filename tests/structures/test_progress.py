@@ -1,6 +1,6 @@
 """Progress bars show on terminals and nowhere else."""
 
-from irrepress.structures.progress import tracked
+from irrepress.structures.progress import tracked, transferring
 
 
 def test_silent_where_nobody_watches(monkeypatch, capsys):
@@ -17,3 +17,23 @@ def test_counts_on_a_terminal_without_touching_standard_output(monkeypatch, caps
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "writing a.h5" in captured.err and "structures" in captured.err
+
+
+def test_transfers_are_silent_where_nobody_watches(monkeypatch, capsys):
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+    with transferring("downloading a.zip") as show:
+        show(10, 20)
+    captured = capsys.readouterr()
+    assert captured.out == captured.err == ""
+
+
+def test_transfers_show_bytes_on_a_terminal(monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "120")
+    with transferring("downloading a.zip") as show:
+        show(1_000_000, None)
+        show(2_500_000, 5_000_000)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "downloading a.zip" in captured.err and "2.5/5.0 MB" in captured.err
