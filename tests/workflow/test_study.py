@@ -27,6 +27,7 @@ pytestmark = [pytest.mark.workflow, pytest.mark.slow, pytest.mark.timeout(2400)]
 
 RESULTS = Path("results/tiny")
 TRAINED = RESULTS / "sevennet-0" / "taylor-0.50"
+TABLES = {f"{name}.csv" for name in ("sweep", "downstream", "cost", "errors", "data", "suspects")}
 
 
 def read(path: Path) -> dict:
@@ -49,8 +50,10 @@ def test_every_output_is_there(study):
         checks = {k: v for k, v in metrics["checks"].items() if v is not None}
         assert checks.pop("finite_difference") < 1e-5
         assert max(checks.values()) < 1e-10, (plan, stage)
-    tables = {path.name for path in (results / "report").iterdir()}
-    assert tables == {"index.html", "sweep.csv", "downstream.csv", "cost.csv", "errors.csv"}
+    assert {path.name for path in (results / "report").iterdir()} == {"index.html", *TABLES}
+    for dataset in config.datasets:
+        summary = read(results / "data" / f"{dataset}.summary.json")
+        assert summary["structures"] == summary["labelled"]["forces"] > 0
     assert not list(study.rglob(".checkpoints"))
 
 
@@ -142,7 +145,7 @@ def test_snakemakes_own_report_holds_the_page_and_the_tables(study, snakemake):
     done = snakemake(study, "--report", "report.html")
     assert done.returncode == 0, done.stderr
     page = (study / "report.html").read_text()
-    for name in ("index.html", "sweep.csv", "downstream.csv", "cost.csv", "errors.csv"):
+    for name in ("index.html", *TABLES):
         assert name in page
 
 
