@@ -5,11 +5,8 @@ from ase.data import chemical_symbols
 
 from irrepress.report.datasets import DataCard
 from irrepress.report.study import Study
-from irrepress.structures.summary.records import DatasetSummary
+from irrepress.structures.summary.records import SYSTEMS, DatasetSummary
 from irrepress.structures.summary.suspects import KINDS
-
-# By the number of directions in which structures are periodic.
-PERIODICITY = {"3": "crystals", "2": "slabs", "1": "wires", "0": "molecules"}
 
 _SUSPECTS = ("dataset", "kind", "structure", "part", "group", "value", "unit", "reason")
 
@@ -75,7 +72,7 @@ def _data_row(name: str, card: DataCard) -> dict[str, object]:
         "valid": parts["valid"],
         "test": parts["test"],
         "in no part": parts.get("none", 0),
-        **{kind: summary.periodicity[n] for n, kind in PERIODICITY.items()},
+        **{kind: summary.periodicity[n] for n, kind in SYSTEMS.items()},
         **{f"with {label}": count for label, count in summary.labelled.items()},
         "labelled": coverage(summary),
         "labels": origin.labels,

@@ -22,6 +22,7 @@ from irrepress.report.figures import Panel
 from irrepress.report.page_tables import page_tables
 from irrepress.report.study import Study, read_study
 from irrepress.report.suspects import suspect_notes
+from irrepress.structures.summary.records import SYSTEMS
 
 # What the checks stay below in float64, relative to the largest force. Round-off of deep
 # networks reaches 1e-8; central differences are limited by their step of 1e-4 Å.
@@ -97,7 +98,7 @@ def render(study: Study) -> str:
     )
     environment.globals["cite"] = _cite
     environment.globals["symbols"] = chemical_symbols
-    environment.globals["periodicity"] = data_tables.PERIODICITY
+    environment.globals["systems"] = SYSTEMS
     environment.filters["number"] = text.number
     environment.filters["listing"] = text.listing
     environment.filters["keep_units"] = text.keep_units

@@ -9,12 +9,12 @@ import pytest
 from ase.build import bulk, fcc111
 from ase.data import atomic_numbers, chemical_symbols
 from ase.units import GPa
-from conftest import labelled
+from faultless import labelled
 from samples import random_structures
 
 from irrepress.config import Files, Split
 from irrepress.files import read_json, write_json
-from irrepress.structures.readers import store_files
+from irrepress.structures.convert import store_files
 from irrepress.structures.splits import reduced_composition
 from irrepress.structures.store import StructureStore
 from irrepress.structures.summary.records import DatasetSummary

@@ -5,6 +5,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 Part = Literal["train", "valid", "test", "none"]
+# What structures are called by the number of directions in which they are periodic.
+SYSTEMS = {"3": "crystals", "2": "slabs", "1": "wires", "0": "molecules"}
 
 
 class _Record(BaseModel):
@@ -115,8 +117,7 @@ class DatasetSummary(_Record):
         parts: train, valid and test, and what lies in none of them if anything does.
         elements: by atomic number.
         compositions: number of distinct reduced compositions (NaCl and Na2Cl2 are one).
-        periodicity: number of periodic directions (3 crystals, 2 slabs, 1 wires, 0 molecules)
-            -> number of structures.
+        periodicity: number of periodic directions, key of `SYSTEMS` -> number of structures.
         labelled: label (energy, forces, stress) -> number of structures that have it.
         sizes: atoms per structure.
         energies: energy per atom less the elements' reference energies in eV/atom; None

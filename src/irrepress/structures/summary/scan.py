@@ -17,6 +17,7 @@ from irrepress.structures.summary.contacts import Contact, close_contacts
 from irrepress.structures.summary.distributions import LogHistogram, distribution_of
 from irrepress.structures.summary.duplicates import find_duplicates, structure_keys
 from irrepress.structures.summary.records import (
+    SYSTEMS,
     DatasetSummary,
     ElementCount,
     Origin,
@@ -91,7 +92,7 @@ class _Composition:
     _PENDING = 1 << 18
 
     def __init__(self, parts: np.ndarray):
-        self.periodicity = dict.fromkeys(("3", "2", "1", "0"), 0)
+        self.periodicity = dict.fromkeys(SYSTEMS, 0)
         self._in_train = parts == _TRAIN
         self._structures = np.zeros(ELEMENTS, dtype=np.int64)
         self._train = np.zeros(ELEMENTS, dtype=np.int64)
