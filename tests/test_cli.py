@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from irrepress.cli import app
 from irrepress.quantization.packing import pack
+from irrepress.structures.store import StoreInfo, write_store
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,20 @@ def test_evaluate_gives_errors_with_units(run, saved, extxyz):
     errors = json.loads(run("evaluate", saved, extxyz, "--json").output)["errors"]
     assert errors["forces_mae"] > 0
     assert errors["energy_rmse"] >= errors["energy_mae"]
+
+
+def test_summarize_tells_what_a_store_holds(run, structures, tmp_path):
+    path = tmp_path / "own.h5"
+    info = StoreInfo("a", "b", "c", level_of_theory="PBE", labels="PBE", checksum="")
+    write_store(path, [*structures, structures[0]], info, {"train": [0, 1], "test": [2, 3]}, 0)
+    result = run("summarize", path)
+    assert result.exit_code == 0, result.output
+    for text in ("4 with", "crystals 3, molecules 1", "duplicate", "of structure 0 (train)"):
+        assert text in result.output
+    content = json.loads(run("summarize", path, "--json").output)
+    assert (content["structures"], content["suspicious"]) == (4, 1)
+    missing = run("summarize", tmp_path / "none.h5")
+    assert missing.exit_code == 2 and "no such store" in missing.output
 
 
 def test_validate_lists_what_a_config_computes(run):

@@ -1,4 +1,4 @@
-"""The command ``irrepress``: look at models, evaluate them, check configurations."""
+"""The command ``irrepress``: look at models and datasets, evaluate, check configurations."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -161,6 +161,32 @@ def evaluate(
         texts = ["no labels" if v is None else f"{factor * v:.2f}" for v in values]
         table.add_row(quantity, *texts, unit)
     console.print(table)
+
+
+@app.command()
+@_plain_errors
+def summarize(
+    path: Annotated[Path, typer.Argument(metavar="STORE", help="HDF5 store of a dataset.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a dataset holds, and which of its structures look wrong."""
+    from irrepress.structures.store import StructureStore
+    from irrepress.structures.summary.printing import overview, suspects_of
+    from irrepress.structures.summary.scan import summarize as scan
+
+    summary = scan(StructureStore(path))
+    if as_json:
+        typer.echo(summary.model_dump_json(indent=2))
+        return
+    table = Table("property", "value", title=str(path))
+    for row in overview(summary):
+        table.add_row(*row)
+    console.print(table)
+    if summary.suspects:
+        table = Table("looks wrong", "structures", "such as", title="suspicious structures")
+        for row in suspects_of(summary):
+            table.add_row(*row)
+        console.print(table)
 
 
 @app.command()
