@@ -2,6 +2,8 @@
 #
 #   snakemake --cores 2 --configfile config/quickstart.yaml     a whole small study
 #   snakemake --cores all                                       the study of config/config.yaml
+#   snakemake --cores all downloads                             only what needs a network
+#   snakemake --cores all data                                  only the datasets
 #   snakemake --cores all sweep                                 only the sweep of plans
 #   snakemake --profile slurm                                   on a SLURM cluster
 #
@@ -52,6 +54,7 @@ report: "report/workflow.rst"
 
 localrules:
     all,
+    downloads,
     data,
     parents,
     scores,
@@ -66,6 +69,11 @@ rule all:
     default_target: True
     input:
         rules.report.output,
+
+
+rule downloads:
+    input:
+        [DOWNLOAD.format(collection=collection, file=file) for collection, file in sorted(DOWNLOADS)],
 
 
 rule data:

@@ -7,10 +7,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
 try:
-    from irrepress.config import Files, Generated, parse_config
+    from irrepress.config import Files, Generated, Published, parse_config
     from irrepress.errors import UserError, nearest
     from irrepress.families.registry import family_names, missing_packages
     from irrepress.structures.generate import generate
+    from irrepress.structures.published.registry import check_licence, get_published
 except ModuleNotFoundError as error:
     sys.exit(
         f"The workflow needs the Python package {error.name!r}, which this Python "
@@ -70,10 +71,16 @@ def check_surroundings(config):
             except UserError as error:
                 mistakes.append(f"datasets.{name}.{error}")
         if isinstance(dataset, Files):
-            for key in ("paths", "test_paths"):
-                for path in getattr(dataset, key):
-                    if not Path(path).is_file():
-                        mistakes.append(f"datasets.{name}.{key}: there is no file {path!r}")
+            mistakes += [
+                f"datasets.{name}.{key}: there is no file {path!r}"
+                for key, path in paths_of(dataset)
+                if not Path(path).exists()
+            ]
+        if isinstance(dataset, Published):
+            try:
+                check_licence(get_published(dataset.name), dataset.accept_licence)
+            except UserError as error:
+                mistakes.append(f"datasets.{name}.{error}")
     if mistakes:
         source = config_source()
         raise UserError("\n".join(f"{source}: {mistake}" for mistake in mistakes))
@@ -83,6 +90,25 @@ def conda_is_used():
     """Whether jobs run in the conda environments of their rules."""
     methods = workflow.deployment_settings.deployment_method
     return any(str(method) == "conda" for method in methods)
+
+
+def paths_of(dataset):
+    """Yield the files of the user that a dataset is read from, each after its key."""
+    for key in ("paths", "valid_paths", "test_paths"):
+        yield from ((key, path) for path in getattr(dataset, key))
+    if dataset.isolated_atoms:
+        yield "isolated_atoms", dataset.isolated_atoms
+
+
+def files_of(dataset):
+    """What a dataset is read from: the user's files, or the records of downloads."""
+    if isinstance(dataset, Files):
+        return [path for _, path in paths_of(dataset)]
+    entry = get_published(dataset.name)
+    return [
+        DOWNLOAD.format(collection=entry.collection, file=file.name)
+        for file in (*entry.files, *entry.tables)
+    ]
 
 
 def data_of(name):
@@ -110,11 +136,21 @@ except UserError as error:
 PLANS = list(CONFIG.plans())
 STAGES = CONFIG.stages()
 QUANTIZED_STAGES = [stage for stage in STAGES if "-int" in stage]
+PUBLISHED = [
+    get_published(dataset.name)
+    for dataset in CONFIG.datasets.values()
+    if isinstance(dataset, Published)
+]
+# Collection and name of every file that the config's datasets need.
+DOWNLOADS = {
+    (entry.collection, file.name) for entry in PUBLISHED for file in (*entry.files, *entry.tables)
+}
 GENERATED = [name for name, dataset in CONFIG.datasets.items() if isinstance(dataset, Generated)]
 
 RESULTS = f"results/{CONFIG.name}"
 LOGS = f"logs/{CONFIG.name}"
 
+DOWNLOAD = f"{CONFIG.downloads.directory}/{{collection}}/{{file}}.json"
 DATA = f"{RESULTS}/data/{{dataset}}.h5"
 SUMMARY = f"{RESULTS}/data/{{dataset}}.summary.json"
 SCORES = f"{RESULTS}/{{model}}/scores.h5"

@@ -1,10 +1,28 @@
-# Datasets: read from the user's files, or generated and labelled by a model.
+# Datasets: downloaded, read from the user's files, or generated and labelled by a model.
+
+
+# The file itself is no output: Snakemake would remove it, and with it hours of transfer, before
+# it runs the rule again. Its record says that it is there and was verified.
+rule download:
+    output:
+        record=DOWNLOAD,
+    log:
+        "logs/downloads/{collection}/{file}.log",
+    benchmark:
+        "logs/downloads/{collection}/{file}.benchmark.tsv"
+    wildcard_constraints:
+        collection=one_of({collection for collection, _ in DOWNLOADS}),
+        file=one_of({file for _, file in DOWNLOADS}),
+    localrule: True
+    conda:
+        "../envs/workflow.yaml"
+    script:
+        "../scripts/download.py"
 
 
 rule read_dataset:
     input:
-        paths=lambda wildcards: CONFIG.datasets[wildcards.dataset].paths,
-        test_paths=lambda wildcards: CONFIG.datasets[wildcards.dataset].test_paths,
+        files=lambda wildcards: files_of(CONFIG.datasets[wildcards.dataset]),
     output:
         store=DATA,
     log:
@@ -15,9 +33,10 @@ rule read_dataset:
         dataset=one_of([name for name in CONFIG.datasets if name not in GENERATED]),
     conda:
         "../envs/workflow.yaml"
+    threads: 4
     resources:
         mem_mb=larger(4000),
-        runtime=longer(60),
+        runtime=longer(240),
     params:
         settings=lambda wildcards: settings(CONFIG.datasets[wildcards.dataset]),
     script:

@@ -1,11 +1,22 @@
-"""Read a dataset from the user's files into an HDF5 store."""
+"""Read a dataset, the user's or a published one, into an HDF5 store."""
+
+from pathlib import Path
 
 from _common import Job, run
-from irrepress.structures.readers import store_files
+from irrepress.config import Published
+from irrepress.files import read_json
+from irrepress.structures.convert import store_files, store_published
 
 
 def main(job: Job) -> None:
-    store_files(job.outputs.store, job.config.datasets[job.wildcards.dataset])
+    dataset = job.config.datasets[job.wildcards.dataset]
+    store, workers = job.outputs.store, job.snakemake.threads
+    if isinstance(dataset, Published):
+        checksums = [read_json(record)["sha256"] for record in job.inputs.files]
+        directory = Path(job.config.downloads.directory)
+        store_published(store, dataset, directory, checksums, workers)
+    else:
+        store_files(store, dataset, workers)
 
 
 run(main, snakemake)

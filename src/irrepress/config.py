@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from irrepress.errors import UserError, nearest
+from irrepress.structures.published.registry import PUBLISHED
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=80)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -176,6 +177,13 @@ class Published(_Read):
     split: Split | None = Field(
         None, description="Only for sets without an official split; null: siblings together."
     )
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in PUBLISHED:
+            raise ValueError(f"no published dataset {name!r}; {nearest(name, PUBLISHED)}")
+        return name
 
 
 Dataset = Annotated[Generated | Files | Published, Field(discriminator="source")]

@@ -8,9 +8,9 @@ from ase import Atoms
 from ase.build import bulk, make_supercell, molecule
 from scipy.spatial.transform import Rotation
 
-from irrepress.config import LabelKeys
+from irrepress.config import Files
 from irrepress.structures.leaks import TOLERANCE, find_leaks, sorted_distances
-from irrepress.structures.readers import read_file
+from irrepress.structures.reading import read_files
 from irrepress.structures.store import StoreInfo, StructureStore, write_store
 from irrepress.structures.structure import Structure
 
@@ -125,7 +125,7 @@ def test_molecules_single_atoms_and_thin_cells(tmp_path):
 def test_no_leak_between_the_official_parts_of_rmd17(tmp_path, shared_data):
     def read(part):
         path = shared_data / f"rmd17/ethanol-{part}.extxyz.xz"
-        return list(read_file(path, LabelKeys(), limit=200))
+        return list(read_files(Files(source="files", paths=[str(path)], limit=200)))
 
     train, test = read("train"), read("test")
     assert not leaks_of(tmp_path / "a.h5", train, test=test)

@@ -65,3 +65,5 @@ class PublishedDataset:
     """What stays together where no official parts exist: group, composition or structure."""
     isolated_atoms: str | None = None
     """Name of the one of `files` that holds single atoms, the reference energies."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """Sizes of the parts that the study uses (`config.Counts`); empty: all that there are."""

@@ -1,6 +1,6 @@
 """Organic molecules: SPICE for pre-training; rMD17, 3BPA and acetylacetone downstream."""
 
-from irrepress.structures.published.entry import PublishedDataset, RemoteFile
+from irrepress.structures.published.entry import Licence, PublishedDataset, RemoteFile
 from irrepress.structures.published.licences import CC0, MIT
 from irrepress.structures.published.sources import (
     BOTNET,
@@ -38,8 +38,16 @@ SPICE = PublishedDataset(
     options={"parts": {"train_*.tar.gz": "train", "test_*.tar.gz": "test"}},
     keys={"group": "smiles"},
     labels=("energy", "forces"),
-    # The models are under the Academic Software Licence; the record of the data is not.
-    licence=MIT,
+    licence=Licence(
+        name="MACE-OFF23",
+        url=_APOLLO_PAGE,
+        restricted=True,
+        terms=(
+            "MACE-OFF23, the models that this selection of SPICE was published with, are under "
+            "the Academic Software Licence, which excludes commercial use. SPICE itself is under "
+            "CC0, and the record of this data is said to be under MIT: read it before you train."
+        ),
+    ),
     citation="10.17863/CAM.107498, 10.1021/jacs.4c07099, 10.1038/s41597-022-01882-6",
     level_of_theory="ωB97M-D3(BJ)/def2-TZVPPD (Psi4)",
     structures=1_001_200,
@@ -52,7 +60,6 @@ _RMD17_ARCHIVE = RemoteFile(
         "https://archive.materialscloud.org/records/pfffs-fff86/files/rmd17.tar.bz2",
     ),
     checksum="md5:cb1a927628d96f2e966025da4fb63d18",
-    size=1_066_301_513,
     page="https://figshare.com/articles/dataset/12672038",
 )
 
@@ -103,6 +110,8 @@ def _rmd17(molecule: str, structures: int) -> PublishedDataset:
         level_of_theory="PBE/def2-SVP (ORCA)",
         structures=structures,
         split_by="structure",
+        # The protocol of the study: 950 of the official training structures only validate.
+        counts={"train": 50, "valid": 950},
     )
 
 
@@ -153,13 +162,9 @@ def _three_bpa(name: str, test: RemoteFile, structures: int, what: str) -> Publi
 
 
 THREE_BPA = (
-    _three_bpa("3bpa", _botnet("dataset_3BPA/test_300K.xyz", None, 5_023_260), 1_669, "at 300 K"),
-    _three_bpa(
-        "3bpa-600k", _botnet("dataset_3BPA/test_600K.xyz", None, 6_434_399), 2_138, "at 600 K"
-    ),
-    _three_bpa(
-        "3bpa-1200k", _botnet("dataset_3BPA/test_1200K.xyz", None, 6_437_539), 2_139, "at 1200 K"
-    ),
+    _three_bpa("3bpa", _botnet("dataset_3BPA/test_300K.xyz", None), 1_669, "at 300 K"),
+    _three_bpa("3bpa-600k", _botnet("dataset_3BPA/test_600K.xyz", None), 2_138, "at 600 K"),
+    _three_bpa("3bpa-1200k", _botnet("dataset_3BPA/test_1200K.xyz", None), 2_139, "at 1200 K"),
     _three_bpa(
         "3bpa-dihedral", _botnet("dataset_3BPA/test_dih.xyz", None), 7_047, "on dihedral scans"
     ),

@@ -1,0 +1,27 @@
+"""Download a file of a published dataset, and record what came."""
+
+from pathlib import Path
+
+from _common import Job, run
+from irrepress.files import write_json
+from irrepress.structures.download import download
+from irrepress.structures.published.registry import get_file
+
+
+def main(job: Job) -> None:
+    collection, name = job.wildcards.collection, job.wildcards.file
+    settings = job.config.downloads
+    file = get_file(collection, name)
+    record = Path(job.outputs.record)
+    sha256 = download(
+        file,
+        record.with_name(name),
+        mirror=settings.mirror,
+        collection=collection,
+        retries=settings.retries,
+        timeout=settings.timeout,
+    )
+    write_json(record, {"file": name, "sha256": sha256, "urls": file.urls})
+
+
+run(main, snakemake)

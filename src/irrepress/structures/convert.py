@@ -1,0 +1,95 @@
+"""Datasets of the config into stores."""
+
+import hashlib
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+
+from irrepress.config import Counts, Files, Published, Split
+from irrepress.files import sha256
+from irrepress.structures.published.registry import get_published
+from irrepress.structures.reading import Reading, read_files, read_published
+from irrepress.structures.store import StoreInfo, write_store
+
+
+def store_files(path: str | Path, config: Files, workers: int = 1) -> None:
+    """Read files of the user into a store.
+
+    Raises:
+        UserError: see `reading.read_files`, `reading.Reading` and `store.write_store`.
+    """
+    names = [*config.paths, *config.valid_paths, *config.test_paths]
+    reading = read_files(config, workers)
+    info = StoreInfo(
+        source=", ".join(names) if len(names) <= 20 else f"{names[0]} and {len(names) - 1} more",
+        licence=config.licence,
+        citation=config.citation,
+        level_of_theory=config.level_of_theory,
+        labels=config.level_of_theory,
+        checksum=joint_checksum([_digest(Path(name)) for name in names]),
+        reference_energies=reading.reference_energies,
+    )
+    _write(path, reading, info, config.split, config.seed, config.counts)
+
+
+def store_published(
+    path: str | Path,
+    config: Published,
+    directory: Path,
+    checksums: Iterable[str],
+    workers: int = 1,
+) -> None:
+    """Read the downloaded files of a published dataset into a store.
+
+    Args:
+        path: the store.
+        config: name of the dataset and how it is to be divided.
+        directory: holds ``COLLECTION/FILE`` of all downloads.
+        checksums: SHA-256 of its files, in the order of the registry.
+        workers: number of processes that parse.
+
+    Raises:
+        UserError: see `reading.read_published`, `reading.Reading` and `store.write_store`.
+    """
+    entry = get_published(config.name)
+    reading = read_published(config, directory, workers)
+    info = StoreInfo(
+        source=", ".join(file.urls[0] if file.urls else file.name for file in entry.files),
+        licence=entry.licence.name,
+        citation=entry.citation,
+        level_of_theory=entry.level_of_theory,
+        labels=entry.level_of_theory,
+        checksum=joint_checksum(list(checksums)),
+        reference_energies=reading.reference_energies,
+    )
+    split = config.split or Split(by=entry.split_by)
+    counts = config.counts or Counts(**entry.counts)
+    _write(path, reading, info, split, config.seed, counts)
+
+
+def joint_checksum(digests: list[str]) -> str:
+    """Return the SHA-256 of one file, or of the SHA-256 sums of several, one a line."""
+    if len(digests) == 1:
+        return digests[0]
+    return hashlib.sha256("".join(f"{digest}\n" for digest in digests).encode()).hexdigest()
+
+
+def _digest(path: Path) -> str:
+    """Return the SHA-256 of a file, or of all files in a directory (deepmd's systems)."""
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        return joint_checksum([sha256(file) for file in files])
+    return sha256(path)
+
+
+def _write(
+    path: str | Path,
+    reading: Reading,
+    info: StoreInfo,
+    split: Split,
+    seed: int,
+    counts: Counts | None,
+) -> None:
+    # Closed whatever happens, so that no process goes on parsing for a disk that is full.
+    with closing(iter(reading)) as structures:
+        write_store(path, structures, info, split, seed, reading.official, counts)

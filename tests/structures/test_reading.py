@@ -1,0 +1,265 @@
+"""The structures of a dataset come as its source gives them, from any number of processes."""
+
+import logging
+
+import ase.io
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.db import connect
+from samples import assert_same
+
+from irrepress.config import Files, Published
+from irrepress.errors import UserError
+from irrepress.structures.checks import check_elements
+from irrepress.structures.reading import read_files, read_published
+
+
+def frame(index=0, **changes):
+    """Rattled salt with energy, forces and stress; ``changes`` replace results."""
+    atoms = bulk("NaCl", "rocksalt", a=5.64)
+    atoms.rattle(0.05, seed=index)
+    rng = np.random.default_rng(index)
+    results = {
+        "energy": -6.5 + rng.normal() / 10,
+        "forces": rng.normal(size=(2, 3)),
+        "stress": rng.normal(size=6) / 100,
+    }
+    results.update(changes)
+    results = {key: value for key, value in results.items() if value is not None}
+    atoms.calc = SinglePointCalculator(atoms, **results)
+    return atoms
+
+
+def files(*paths, **changes):
+    return Files(source="files", paths=[str(path) for path in paths], **changes)
+
+
+def write(path, images, **kwargs):
+    ase.io.write(path, images, **kwargs)
+    return path
+
+
+def assert_frame(structure, atoms, tolerance=1e-7):
+    assert structure.numbers.tolist() == atoms.numbers.tolist()
+    np.testing.assert_allclose(structure.positions, atoms.positions, atol=tolerance)
+    np.testing.assert_allclose(structure.cell, atoms.cell.array, atol=tolerance)
+    assert structure.pbc.tolist() == atoms.pbc.tolist()
+    results = atoms.calc.results
+    np.testing.assert_allclose(structure.energy, results["energy"], atol=tolerance)
+    np.testing.assert_allclose(structure.forces, results["forces"], atol=tolerance)
+    np.testing.assert_allclose(structure.stress, results["stress"], atol=tolerance)
+
+
+# --- formats ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["a.extxyz", "a.traj", "a.db"])
+def test_formats(tmp_path, name):
+    images = [frame(i) for i in range(5)]
+    images[3].info["group"] = "sodium chloride"
+    path = tmp_path / name
+    if name == "a.db":
+        with connect(path) as database:
+            for atoms in images:
+                database.write(atoms)
+    else:
+        write(path, images)
+    structures = list(read_files(files(path)))
+    assert len(structures) == 5
+    for structure, atoms in zip(structures, images, strict=True):
+        assert_frame(structure, atoms)
+    if name != "a.db":  # which keeps no info
+        assert [s.group for s in structures] == ["", "", "", "sodium chloride", ""]
+
+
+def test_limit_holds_per_file(tmp_path):
+    one = write(tmp_path / "1.extxyz", [frame(i) for i in range(5)])
+    two = write(tmp_path / "2.extxyz", [frame(i) for i in range(2)])
+    assert len(list(read_files(files(one, two, limit=3)))) == 5
+
+
+def test_any_number_of_processes_gives_the_same(tmp_path):
+    paths = [
+        write(tmp_path / f"{name}.extxyz", [frame(i) for i in range(start, start + 700)])
+        for name, start in (("a", 0), ("b", 700))
+    ]
+    alone = list(read_files(files(*paths)))
+    together = list(read_files(files(*paths), workers=3))
+    assert len(alone) == len(together) == 1400
+    for one, other in zip(alone, together, strict=True):
+        assert_same(one, other)
+
+
+def test_official_files_tell_the_parts(tmp_path):
+    one, two, three = (
+        write(tmp_path / f"{n}.extxyz", [frame(i) for i in range(n)]) for n in (1, 2, 3)
+    )
+    reading = read_files(files(three, valid_paths=[str(one)], test_paths=[str(two)]))
+    assert len(list(reading)) == 6
+    parts = {part: list(indices) for part, indices in reading.official.indices.items()}
+    assert parts == {"train": [], "valid": [3], "test": [4, 5]}
+
+
+# --- isolated atoms -----------------------------------------------------------------------
+
+
+def single_atom(symbol, energy, **info):
+    atoms = Atoms(symbol, info=info)
+    atoms.calc = SinglePointCalculator(atoms, energy=energy)
+    return atoms
+
+
+def test_isolated_atoms_among_the_frames_are_references(tmp_path):
+    images = [
+        frame(0),
+        single_atom("Na", -1.5, config_type="IsolatedAtom"),
+        frame(1),
+        single_atom("Cl", -2.5, config_type="IsolatedAtom"),
+    ]
+    reading = read_files(files(write(tmp_path / "a.extxyz", images)))
+    assert len(list(reading)) == 2
+    assert reading.reference_energies == {11: -1.5, 17: -2.5}
+
+
+def test_isolated_atoms_in_a_file_of_their_own(tmp_path):
+    data = write(tmp_path / "a.extxyz", frame())
+    atoms = [single_atom("Na", -1.5), single_atom("Cl", -2.5)]
+    for image in atoms:
+        image.calc.results["forces"] = np.zeros((1, 3))
+    path = write(tmp_path / "atoms.extxyz", atoms)
+    reading = read_files(files(data, isolated_atoms=str(path)))
+    assert reading.reference_energies == {11: -1.5, 17: -2.5}
+    with pytest.raises(UserError, match=r"frame 0: 2 atoms in a file of isolated atoms"):
+        read_files(files(data, isolated_atoms=str(data)))
+
+
+# --- bad files ----------------------------------------------------------------------------
+
+
+def test_missing_files_are_named_before_anything_is_read(tmp_path):
+    good = write(tmp_path / "good.extxyz", frame())
+    with pytest.raises(UserError, match=r"nowhere\.extxyz: cannot be read \(No such file"):
+        read_files(files(good, tmp_path / "nowhere.extxyz"))
+    with pytest.raises(UserError, match=r"nowhere\.xz: cannot be read"):
+        read_files(files(good, test_paths=[str(tmp_path / "nowhere.xz")]))
+    (tmp_path / "empty.extxyz").touch()
+    with pytest.raises(UserError, match=r"empty\.extxyz: the file is empty"):
+        read_files(files(tmp_path / "empty.extxyz"))
+
+
+def bad_frames(tmp_path):
+    """A file of six frames: without forces, with NaN, with atoms on top of each other."""
+    images = [frame(i) for i in range(6)]
+    images[1] = frame(1, forces=None)
+    images[2].calc.results["energy"] = float("nan")
+    images[4].positions[1] = images[4].positions[0]
+    return write(tmp_path / "a.extxyz", images)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_bad_frame_stops_the_reading(tmp_path, workers):
+    reading = iter(read_files(files(bad_frames(tmp_path)), workers))
+    next(reading)
+    message = r"a\.extxyz: frame 1: no forces under the key 'forces'.*\(or set bad_frames: skip\)"
+    with pytest.raises(UserError, match=message):
+        next(reading)
+
+
+def test_bad_frames_can_be_left_out_and_are_told(tmp_path, caplog):
+    path = bad_frames(tmp_path)
+    reading = read_files(files(path, bad_frames="skip", valid_paths=[str(path)]))
+    structures = list(reading)
+    for structure, index in zip(structures, [0, 3, 5] * 2, strict=True):
+        assert_frame(structure, frame(index))
+    assert reading.skipped == 6
+    assert list(reading.official.indices["valid"]) == [3, 4, 5]
+    messages = [record.getMessage() for record in caplog.records]
+    assert sum(message.startswith(f"left out: {path}: frame ") for message in messages) == 6
+    assert messages[-1] == "6 bad frames were left out, 6 were read"
+
+
+def test_only_the_first_bad_frames_are_told_one_by_one(tmp_path, caplog):
+    path = write(tmp_path / "a.extxyz", [frame(i, forces=None) for i in range(50)])
+    assert not list(read_files(files(path, bad_frames="skip")))
+    assert len(caplog.records) == 21
+
+
+def test_half_a_file(tmp_path):
+    whole = write(tmp_path / "whole.extxyz", [frame(i) for i in range(600)]).read_text()
+    path = tmp_path / "half.extxyz"
+    path.write_text(whole[: len(whole) // 2])
+    for workers in (1, 2):
+        read = iter(read_files(files(path, bad_frames="skip"), workers))
+        with pytest.raises(UserError, match=r"half\.extxyz: .*cut off"):
+            list(read)
+
+
+# --- published datasets -------------------------------------------------------------------
+
+
+def test_published_files_give_parts_and_reference_energies(tmp_path):
+    directory = tmp_path / "3bpa"
+    directory.mkdir()
+    write(directory / "train_300K.xyz", [frame(i) for i in range(3)], format="extxyz")
+    write(directory / "test_300K.xyz", [frame(i) for i in range(2)], format="extxyz")
+    atoms = [single_atom("Na", -1.5), single_atom("Cl", -2.5)]
+    write(directory / "iso_atoms.xyz", atoms, format="extxyz")
+    reading = read_published(Published(source="published", name="3bpa"), tmp_path)
+    assert reading.reference_energies == {11: -1.5, 17: -2.5}
+    assert len(list(reading)) == 5
+    parts = {part: list(indices) for part, indices in reading.official.indices.items()}
+    assert parts == {"train": [0, 1, 2], "valid": [], "test": [3, 4]}
+
+
+def test_a_published_file_that_was_deleted_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"rmd17/rmd17\.tar\.bz2: is gone, .*delete .*\.json"):
+        read_published(Published(source="published", name="rmd17-ethanol"), tmp_path)
+
+
+# --- units and elements -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("factor", "unit"), [(1, None), (23.0605, "kcal/mol"), (1 / 27.2114, "Hartree"), (96.485, "kJ")]
+)
+def test_energies_in_other_units_are_warned_of(shared_data, tmp_path, caplog, factor, unit):
+    path = shared_data / "rmd17" / "ethanol-train.extxyz.xz"
+    atoms = next(iter(read_files(files(path)))).to_atoms()
+    atoms.calc.results["energy"] *= factor
+    with caplog.at_level(logging.WARNING):
+        list(read_files(files(write(tmp_path / "a.traj", [atoms] * 3))))
+    if unit is None:
+        assert not caplog.records
+    else:
+        assert len(caplog.records) == 1  # once a file
+        assert f"looks like {unit}" in caplog.text
+
+
+def test_elements_that_a_model_does_not_know():
+    check_elements([1, 8], range(1, 90), "water and 7net-0")
+    message = "salt.h5 and model m: the model does not know Po, Pu; .* It knows H, O"
+    with pytest.raises(UserError, match=message):
+        check_elements([1, 94, 84], [8, 1], "salt.h5 and model m")
+
+
+# --- real frames ------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "stress"),
+    [
+        ("foundation/mptrj-random", 700, True),
+        ("foundation/mptrj-high-stress", 982, True),
+        ("crystals/gst-valid", 150, True),
+        ("crystals/si-test", 25, False),
+        ("rmd17/isolated-atoms", 4, False),
+    ],
+)
+def test_published_sets_pass_without_a_warning(shared_data, caplog, name, count, stress):
+    structures = list(read_files(files(shared_data / f"{name}.extxyz.xz")))
+    assert len(structures) == count
+    assert all(np.isfinite(s.stress).all() == stress for s in structures)
+    assert not caplog.records
