@@ -73,7 +73,10 @@ rule all:
 
 rule downloads:
     input:
-        [DOWNLOAD.format(collection=collection, file=file) for collection, file in sorted(DOWNLOADS)],
+        [
+            DOWNLOAD.format(collection=collection, file=file)
+            for collection, file in sorted(DOWNLOADS)
+        ],
 
 
 rule data:

@@ -134,7 +134,7 @@ def evaluate(
     """Compare a model with labels: MAE and RMSE of energy, forces and stress."""
     from irrepress.config import Files, LabelKeys
     from irrepress.evaluation.errors import compute_errors
-    from irrepress.structures.readers import read_files
+    from irrepress.structures.reading import read_files
     from irrepress.structures.store import StructureStore
 
     adapter, loaded = _load(model, family, modal)
