@@ -7,7 +7,8 @@ A file holds groups ``config_batch_N``, each with groups ``config_N``:
   ``property_weights`` with the weight of each; in older ones both lie beside the positions, the
   weights as ``energy_weight`` and so on.
 
-The text ``None`` stands for what is absent; older versions wrote zeros with the weight 0. To make
+Virials (-stress × volume) are used where there is no stress, if the file is in these units. The
+text ``None`` stands for what is absent; older versions wrote zeros with the weight 0. To make
 the number of frames even MACE repeats the last one and sets the attribute ``drop_last``.
 """
 
@@ -20,12 +21,15 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
+from irrepress.config import Units
 from irrepress.errors import UserError
 from irrepress.structures.formats.base import CHUNK_FRAMES, Reader, Record, nothing_in
 from irrepress.structures.formats.labels import Frame
 from irrepress.structures.formats.sources import check_readable, kind_of, wrong_kind
 
 SUFFIXES = (".h5", ".hdf5")
+# More of one frame cannot be meant; for a damaged size, memory would be reserved.
+_MOST_BYTES = 1 << 28
 _BATCH = "config_batch_"
 _GEOMETRY = ("atomic_numbers", "positions", "cell", "pbc", "weight")
 
@@ -46,6 +50,7 @@ class MaceHdf5Reader(Reader):
         """See `Reader`. A directory stands for the HDF5 files in it."""
         files = [file for path in paths for file in _files_in(Path(path))]
         super().__init__(files, *args, **kwargs)
+        self._virials = self.units == Units()
 
     def _check(self, path: Path) -> None:
         super()._check(path)
@@ -80,7 +85,7 @@ class MaceHdf5Reader(Reader):
             for number in range(start, stop):
                 where = f"{path}: {batch}/config_{number}"
                 try:
-                    frame = _frame(file[batch][f"config_{number}"], where)
+                    frame = _frame(file[batch][f"config_{number}"], where, self._virials)
                 except (KeyError, ValueError, TypeError, AttributeError) as error:
                     yield UserError(
                         f"{where} cannot be read ({type(error).__name__}: {error}); write the "
@@ -144,11 +149,13 @@ def _repeats_last(file: h5py.File, batch: str, count: int) -> bool:
         return False
     last, before = (file[batch][f"config_{number}"] for number in (count - 1, count - 2))
     return all(
-        np.array_equal(last[key][()], before[key][()]) for key in ("atomic_numbers", "positions")
+        np.array_equal(_value(last[key]), _value(before[key]))
+        for key in ("atomic_numbers", "positions")
     )
 
 
-def _frame(group: h5py.Group, where: str) -> Frame:
+def _frame(group: h5py.Group, where: str, virials: bool) -> Frame:
+    """Take a frame from its group; virials: they give the stress, if there is none."""
     properties = group["properties"] if "properties" in group else group
     values = {
         key: _value(properties[key])
@@ -162,12 +169,12 @@ def _frame(group: h5py.Group, where: str) -> Frame:
     cell = _value(group["cell"])
     cell = np.zeros((3, 3)) if cell is None else np.asarray(cell, dtype=float).reshape(3, 3)
     volume = abs(np.linalg.det(cell))
-    if "stress" not in results and "virials" in fields and volume > 0:
+    if virials and "stress" not in results and "virials" in fields and volume > 0:
         results["stress"] = -np.asarray(fields["virials"], dtype=float) / volume
     pbc = _value(group["pbc"])
     return Frame(
-        numbers=np.asarray(group["atomic_numbers"][()], dtype=np.int64),
-        positions=np.asarray(group["positions"][()], dtype=float).reshape(-1, 3),
+        numbers=np.asarray(_value(group["atomic_numbers"]), dtype=np.int64),
+        positions=np.asarray(_value(group["positions"]), dtype=float).reshape(-1, 3),
         cell=cell,
         pbc=np.broadcast_to(np.asarray(False if pbc is None else pbc, dtype=bool), 3),
         results=results,
@@ -177,6 +184,8 @@ def _frame(group: h5py.Group, where: str) -> Frame:
 
 
 def _value(dataset: h5py.Dataset) -> Any:
+    if dataset.nbytes > _MOST_BYTES:
+        raise ValueError(f"{dataset.name} has {dataset.nbytes} bytes")
     value = dataset[()]
     value = value.decode() if isinstance(value, bytes) else value
     return None if isinstance(value, str) and value == "None" else value

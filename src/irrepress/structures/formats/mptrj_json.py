@@ -28,6 +28,7 @@ from irrepress.structures.formats.labels import Frame
 from irrepress.structures.formats.sources import (
     DAMAGE,
     damaged,
+    head_of,
     is_archive,
     kind_of,
     open_binary,
@@ -60,9 +61,8 @@ class MptrjJsonReader(Reader):
         kind = kind_of(path)
         if kind not in (None, "gzip", "bzip2", "xz") or is_archive(path):
             raise wrong_kind(path, "JSON", kind)
-        with open_binary(path) as stream:
-            if not stream.read(64).lstrip().startswith(b"{"):
-                raise wrong_kind(path, "JSON", None)
+        if not head_of(path).lstrip().startswith(b"{"):
+            raise wrong_kind(path, "JSON", None)
 
     def chunks(self) -> Iterator[list[tuple[str, Frame | UserError]]]:
         """See `Reader.chunks`."""

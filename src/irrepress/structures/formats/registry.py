@@ -18,14 +18,12 @@ from irrepress.structures.formats.mace_hdf5 import MaceHdf5Reader
 from irrepress.structures.formats.mptrj_json import MptrjJsonReader
 from irrepress.structures.formats.rmd17 import Rmd17Reader
 from irrepress.structures.formats.sources import (
-    DAMAGE,
     check_readable,
-    damaged,
+    head_of,
     is_archive,
     is_compressed,
     kind_of,
     members,
-    open_binary,
 )
 
 READERS: dict[str, type[Reader]] = {
@@ -38,6 +36,8 @@ READERS: dict[str, type[Reader]] = {
     "rmd17": Rmd17Reader,
     "deepmd": DeepmdReader,
 }
+# How MPtrj's JSON file begins: with the id of a material.
+_MPTRJ = (b'{"mp-', b'{"mvc-')
 # So many members of an archive are looked at.
 _MEMBERS = 20
 
@@ -88,7 +88,7 @@ def guess_format(path: Path) -> str:
     name = path.stem if is_compressed(path) else path.name
     if name.lower().endswith(SUFFIXES):
         return "extxyz"
-    if name.lower().endswith(".json") and _begins_as_mptrj(path):
+    if name.lower().endswith(".json") and head_of(path).lstrip().startswith(_MPTRJ):
         return "mptrj-json"
     return "ase"
 
@@ -117,11 +117,3 @@ def _by_names(path: Path, names: Iterable[str]) -> str:
         f"{path}: no reader for this {what}, which holds {', '.join(seen[:3]) or 'nothing'}; "
         f"{'name the files in it' if path.is_dir() else 'unpack it, or set format'}"
     )
-
-
-def _begins_as_mptrj(path: Path) -> bool:
-    try:
-        with open_binary(path) as stream:
-            return stream.read(64).lstrip().startswith((b'{"mp-', b'{"mvc-'))
-    except DAMAGE as error:
-        raise damaged(str(path), error) from error

@@ -160,20 +160,27 @@ def temporary_directory() -> Iterator[Path]:
         yield Path(directory)
 
 
+def head_of(path: Path) -> bytes:
+    """Return the first 512 bytes of a file, of what is in it if it is compressed.
+
+    Raises:
+        UserError: it is damaged at its beginning.
+    """
+    opener = _OPENERS.get(kind_of(path) or "", open)
+    try:
+        with opener(path, "rb") as stream:
+            return stream.read(_HEAD)
+    except DAMAGE as error:
+        raise damaged(str(path), error) from error
+
+
 def is_archive(path: Path) -> bool:
     """Tell whether a file is a zip or a (compressed) tar archive.
 
     Raises:
         UserError: it is damaged at its beginning.
     """
-    kind = kind_of(path)
-    if kind in _OPENERS:
-        try:
-            with _OPENERS[kind](path, "rb") as stream:
-                return kind_of_bytes(stream.read(_HEAD)) == "tar"
-        except DAMAGE as error:
-            raise damaged(str(path), error) from error
-    return kind in ("zip", "empty zip", "tar")
+    return kind_of(path) in ("zip", "empty zip") or kind_of_bytes(head_of(path)) == "tar"
 
 
 def members(path: Path) -> Iterator[tuple[str, BinaryIO]]:

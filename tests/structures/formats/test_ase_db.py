@@ -1,0 +1,270 @@
+"""ASE databases: SQLite, LMDB as fairchem and ase-db-backends write it, and archives of LMDB."""
+
+import sqlite3
+import subprocess
+import sys
+
+import lmdb
+import pytest
+from ase import Atoms
+from ase.db import connect
+from format_samples import (
+    assert_records,
+    labelled,
+    real_frames,
+    salt,
+    water,
+    write_aselmdb,
+    write_db,
+    write_tar,
+)
+
+from irrepress.config import LabelKeys
+from irrepress.errors import UserError
+from irrepress.structures.formats.ase_db import AseDatabaseReader
+
+SALEX = (LabelKeys(group="sid"), None, {"group_pattern": "[^_]+"})
+
+
+def records(path, *args):
+    return list(AseDatabaseReader([path], *args).records())
+
+
+def images_of(count):
+    return [salt(i) if i % 3 else water(i) for i in range(count)]
+
+
+# --- SQLite -------------------------------------------------------------------------------
+
+
+def test_sqlite(tmp_path):
+    images = images_of(7)
+    path = write_db(tmp_path / "a.db", images)
+    read = records(path, *SALEX)
+    assert_records(read, images)
+    assert [r.structure.group for r in read] == [f"agm{i:09d}" for i in range(7)]
+    assert read[3].where == f"{path}: id 4"
+
+
+def test_labels_and_groups_may_be_key_value_pairs(tmp_path):
+    path = tmp_path / "a.db"
+    atoms = salt(energy=None)
+    with connect(path) as database:
+        database.write(atoms, dft_energy=-6.25, parent="NaCl")
+    (record,) = records(path, LabelKeys(energy="dft_energy", group="parent"))
+    assert record.structure.energy == -6.25
+    assert record.structure.group == "NaCl"
+
+
+def test_sqlite_with_gaps_in_its_ids(tmp_path):
+    images = images_of(600)
+    path = write_db(tmp_path / "a.db", images)
+    gone = [1, *range(100, 400), 600]
+    connect(path).delete(gone)
+    chunks = list(AseDatabaseReader([path]).chunks())
+    assert [(chunk.first, chunk.last) for chunk in chunks] == [(2, 557), (558, 599)]
+    kept = [atoms for i, atoms in enumerate(images, 1) if i not in gone]
+    assert_records(records(path), kept)
+
+
+def test_reading_changes_nothing(tmp_path):
+    path = write_db(tmp_path / "a.db", images_of(3))
+    before = path.read_bytes()
+    path.chmod(0o444)
+    tmp_path.chmod(0o555)
+    try:
+        assert len(records(path)) == 3
+    finally:
+        tmp_path.chmod(0o755)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["a.db"]
+
+
+def test_sqlite_databases_of_others_are_left_alone(tmp_path):
+    path = tmp_path / "a.db"
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE songs (title)")
+    before = path.read_bytes()
+    with pytest.raises(UserError, match="not of ASE's"):
+        AseDatabaseReader([path])
+    assert path.read_bytes() == before
+
+
+def test_a_bad_row_is_named(tmp_path):
+    path = write_db(tmp_path / "a.db", [salt(), salt(energy=None), salt(2)])
+    first, error, last = records(path)
+    assert str(error).startswith(f"{path}: id 2: no energy under the key 'energy'")
+    assert_records([first, last], [salt(), salt(2)])
+
+
+def test_sqlite_that_is_cut_off_or_empty(tmp_path):
+    whole = write_db(tmp_path / "a.db", images_of(200)).read_bytes()
+    for length in (len(whole) // 2, 3000):
+        (tmp_path / "cut.db").write_bytes(whole[:length])
+        with pytest.raises(UserError, match=r"cut\.db: the database is .*damaged.*again"):
+            records(tmp_path / "cut.db")
+    with connect(tmp_path / "empty.db") as database:
+        database.write(Atoms("H"))
+    connect(tmp_path / "empty.db").delete([1])
+    with pytest.raises(UserError, match=r"empty\.db: there are no structures"):
+        records(tmp_path / "empty.db")
+
+
+# --- LMDB ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("plain", [False, True], ids=["ase", "fairchem"])
+def test_lmdb(tmp_path, plain):
+    images = images_of(300)
+    path = write_aselmdb(tmp_path / "a.aselmdb", images, plain=plain)
+    chunks = list(AseDatabaseReader([path]).chunks())
+    assert [len(chunk) for chunk in chunks] == [256, 44]
+    read = records(path, *SALEX)
+    assert_records(read, images)
+    assert read[11].where == f"{path}: id 12"
+    assert read[11].structure.group == "agm000000011"
+
+
+def test_lmdb_that_its_own_package_wrote(tmp_path):
+    """ase-db-backends is what ASE's documentation names; fairchem's writer is its origin."""
+    pytest.importorskip("ase_db_backends", reason="the independent writer is not installed")
+    images = images_of(20)
+    path = tmp_path / "a.aselmdb"
+    with connect(path, type="aselmdb", use_lock_file=False) as database:
+        for index, atoms in enumerate(images):
+            database.write(atoms, data={"sid": f"agm{index}_0_0"}, parent=f"p{index}")
+    with connect(path, type="aselmdb", use_lock_file=False) as database:
+        database.delete([3, 20])
+    kept = [atoms for i, atoms in enumerate(images, 1) if i not in (3, 20)]
+    read = records(path, *SALEX)
+    assert_records(read, kept, 0)
+    assert [r.structure.group for r in read][:3] == ["agm0", "agm1", "agm3"]
+    assert records(path, LabelKeys(group="parent"))[0].structure.group == "p0"
+
+
+def test_deleted_rows(tmp_path):
+    images = images_of(6)
+    path = write_aselmdb(tmp_path / "a.aselmdb", images, deleted=[1, 4])
+    assert_records(records(path), [images[i] for i in (1, 2, 4, 5)])
+
+
+def test_salex(tmp_path):
+    """tar.gz of ``*.aselmdb`` files, beside them a table of sizes; no file is left behind."""
+    members = {"train/metadata.npz": b"numbers of atoms"}
+    images = images_of(12)
+    for number in range(3):
+        part = images[4 * number : 4 * number + 4]
+        file = write_aselmdb(tmp_path / "rows", part, plain=True)
+        members[f"train/data.{number:04d}.aselmdb"] = file.read_bytes()
+        file.unlink()
+    path = write_tar(tmp_path / "train.tar.gz", members)
+    keys, units, options = SALEX
+    options = {**options, "parts": {"train.tar.gz": "train", "val.tar.gz": "valid"}}
+    read = records(path, keys, units, options)
+    assert_records(read, images)
+    assert {r.part for r in read} == {"train"}
+    assert read[5].where == f"{path}: train/data.0001.aselmdb: id 2"
+    assert read[5].structure.group == "agm000000001"
+
+
+def test_temporary_files_are_gone_when_a_reading_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    file = write_aselmdb(tmp_path / "a.aselmdb", images_of(600))
+    path = write_tar(tmp_path / "a.tar.gz", {"a.aselmdb": file.read_bytes()})
+    chunks = AseDatabaseReader([path]).chunks()
+    next(chunks)
+    assert list(tmp_path.glob("irrepress-*"))
+    chunks.close()
+    assert not list(tmp_path.glob("irrepress-*"))
+
+
+def test_chunks_outlive_the_files_they_come_from(tmp_path):
+    file = write_aselmdb(tmp_path / "a.aselmdb", images_of(3))
+    path = write_tar(tmp_path / "a.tar.gz", {"a.aselmdb": file.read_bytes()})
+    reader = AseDatabaseReader([path])
+    chunks = list(reader.chunks())
+    path.unlink()
+    assert_records([r for chunk in chunks for r in reader.parse(chunk)], images_of(3))
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_real_frames(shared_data, tmp_path, plain):
+    images = real_frames(shared_data, "foundation/alexandria-random")
+    assert_records(records(write_db(tmp_path / "a.db", images)), images, 1e-12)
+    path = write_aselmdb(tmp_path / "a.aselmdb", images, plain=plain)
+    assert_records(records(path), images, 1e-12)
+
+
+def test_isolated_atoms(tmp_path):
+    path = tmp_path / "a.db"
+    with connect(path) as database:
+        database.write(labelled(Atoms("Na"), forces=None, stress=None), config_type="IsolatedAtom")
+    (record,) = records(path)
+    assert record.isolated_atom
+
+
+# --- bad LMDB files -----------------------------------------------------------------------
+
+
+def test_rows_that_are_damaged_or_missing(tmp_path):
+    path = write_aselmdb(tmp_path / "a.aselmdb", images_of(5))
+    with lmdb.open(str(path), subdir=False, map_size=1 << 28, lock=False) as environment:
+        with environment.begin(write=True) as transaction:
+            transaction.put(b"2", b"no zlib")
+    read = records(path)
+    assert str(read[1]).startswith(f"{path}: id 2 cannot be read (error")
+    assert sum(isinstance(r, UserError) for r in read) == 1
+    with lmdb.open(str(path), subdir=False, map_size=1 << 28, lock=False) as environment:
+        with environment.begin(write=True) as transaction:
+            transaction.delete(b"3")
+    with pytest.raises(UserError, match="row 3 of 5 is missing; copy or download"):
+        records(path)
+
+
+def test_lmdb_that_is_cut_off(tmp_path):
+    """Reading beyond the end of a mapped file would kill the process: so another one tries."""
+    whole = write_aselmdb(tmp_path / "a.aselmdb", images_of(300)).read_bytes()
+    lengths = [len(whole) - cut for cut in (100, 1000, 5000, 30_000)]
+    paths = []
+    for length in (*lengths, len(whole) // 2, 9000, 5000):
+        paths.append(tmp_path / f"{length}.aselmdb")
+        paths[-1].write_bytes(whole[:length])
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from irrepress.structures.formats.ase_db import AseDatabaseReader\n"
+        "from irrepress.errors import UserError\n"
+        "for path in sys.argv[1:]:\n"
+        "    try: print(len(list(AseDatabaseReader([Path(path)]).records())), 'rows')\n"
+        "    except UserError as error: print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, paths)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    for line, path in zip(done.stdout.splitlines(), paths, strict=True):
+        assert line.startswith(f"{path}: "), line
+        assert "cut off" in line and "download it again" in line
+
+
+def test_other_files(tmp_path):
+    path = tmp_path / "a.aselmdb"
+    path.write_bytes(b"<html>")
+    with pytest.raises(UserError, match=r"expected an ASE database .*, but this is a web page"):
+        AseDatabaseReader([path])
+    tar = write_tar(tmp_path / "a.tar.gz", {"a.aselmdb": b"hello" * 100})
+    with pytest.raises(UserError, match=r"a\.tar\.gz: a\.aselmdb: expected an LMDB file"):
+        records(tar)
+    tar = write_tar(tmp_path / "b.tar.gz", {"a.xyz": b"hello"})
+    with pytest.raises(UserError, match=r"there are no \.aselmdb files in this archive"):
+        records(tar)
+    with pytest.raises(UserError, match=r"a\.aselmdb: there are no structures"):
+        path.unlink()
+        records(write_aselmdb(path, []))
+
+
+def test_an_archive_of_databases_that_is_cut_off(tmp_path):
+    file = write_aselmdb(tmp_path / "a.aselmdb", images_of(300))
+    path = write_tar(tmp_path / "a.tar.gz", {"a.aselmdb": file.read_bytes()})
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(UserError, match=r"a\.tar\.gz: .*cut off.*download it again"):
+        records(path)
