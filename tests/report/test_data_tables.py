@@ -6,16 +6,27 @@ import shutil
 
 import pandas as pd
 import pytest
+from study import make_config, write_study
 
 from irrepress.report import data_tables
 from irrepress.report.page import write_report
 
 
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """The least that has a dataset: quick to write again; and its config."""
+    absent = ("recovery", "distillation", "quantization", "downstream")
+    sweep = {"criteria": ["taylor"], "budgets": [0.5], "axes": ["both"]}
+    config = make_config(sweep=sweep, train_plans=[], **dict.fromkeys(absent))
+    return write_study(tmp_path_factory.mktemp("small"), config), config
+
+
 @pytest.fixture
-def changed(study_dir, config, tmp_path):
+def changed(small, tmp_path):
     """Return a function that writes the report after a change of the foundation's summary."""
 
     def report(**changes):
+        study_dir, config = small
         copy = shutil.copytree(study_dir, tmp_path / "study")
         path = copy / "data" / "foundation.summary.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | changes))

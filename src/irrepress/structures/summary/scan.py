@@ -146,6 +146,9 @@ class _Energies:
     structures with such elements mean nothing, and are left out. Whether the train part holds
     an element is known at the end, so the few structures in question are noted.
 
+    An energy that is very wrong draws the fit of its rarest elements along: then right ones may
+    be flagged beside it, but it comes first.
+
     Attributes:
         references: energy of every element in eV, NaN if it is unknown, ``[119]``.
         residuals: in eV/atom, NaN if there is none, ``[structures]`` float32.
