@@ -22,6 +22,7 @@ from irrepress.pruning.scores import compute_scores, per_structure_loss
 from irrepress.structures.batching import in_batches
 from irrepress.structures.generate import generate
 from irrepress.structures.structure import Structure
+from irrepress.training.labels import Labels
 
 
 def training_pass(
@@ -30,8 +31,9 @@ def training_pass(
     """One energy-force-stress pass with gradients of the weights over all structures."""
     for chunk in in_batches(structures, batch_size):
         batch = family.batch(model, chunk).to(model.device)
+        labels = Labels.of(chunk, model.dtype).to(model.device)
         prediction = family.predict(model, batch, create_graph=True)
-        per_structure_loss(prediction, batch, LossWeights()).mean().backward()
+        per_structure_loss(prediction, batch, labels, LossWeights()).mean().backward()
         model.zero_grad()
 
 

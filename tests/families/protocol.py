@@ -252,10 +252,12 @@ class FamilyProtocol:
             if structure.pbc.all():
                 assert torch.allclose(whole.stress[i], alone.stress[0], atol=1e-12)
 
-    def test_batch_holds_labels(self, batch, structures):
-        assert batch.energy.tolist() == [s.energy for s in structures]
-        assert np.array_equal(batch.forces, np.concatenate([s.forces for s in structures]))
-        assert np.array_equal(batch.stress, [s.stress for s in structures], equal_nan=True)
+    def test_batch_knows_its_structures(self, batch, structures):
+        assert len(batch) == len(structures)
+        assert batch.num_atoms.tolist() == [len(s) for s in structures]
+        assert batch.numbers.tolist() == [z for s in structures for z in s.numbers]
+        expected = [i for i, s in enumerate(structures) for _ in s.numbers]
+        assert batch.structure.tolist() == expected
 
     def test_predicting_leaves_the_batch_alone(self, family, model, structures):
         batch = family.batch(model, structures)

@@ -9,6 +9,7 @@ from irrepress.config import LossWeights
 from irrepress.errors import UserError
 from irrepress.evaluation.predictions import label
 from irrepress.pruning.scores import CRITERIA, Scores, compute_scores, per_structure_loss
+from irrepress.training.labels import Labels
 
 WEIGHTS = LossWeights(energy=1.0, forces=1.0, stress=1.0)
 
@@ -42,6 +43,7 @@ def test_taylor_is_the_derivative_of_the_loss(sevennet, small_sevennet_double, s
         sevennet, model, [structure], weights=WEIGHTS, criteria=["taylor"], device="cpu"
     ).of("taylor")
     batch = sevennet.batch(model, [structure])
+    labels = Labels.of([structure], torch.float64)
     for name, channel in (("features.1.1e", 2), ("messages.2.2e", 1), ("filter.1e", 0)):
         losses = []
         for step in (1e-5, -1e-5):
@@ -49,7 +51,7 @@ def test_taylor_is_the_derivative_of_the_loss(sevennet, small_sevennet_double, s
             gate[channel] += step
             with sevennet.gated(model, {name: gate}):
                 prediction = sevennet.predict(model, batch)
-            losses.append(float(per_structure_loss(prediction, batch, WEIGHTS)))
+            losses.append(float(per_structure_loss(prediction, batch, labels, WEIGHTS)))
         derivative = abs(losses[0] - losses[1]) / 2e-5
         assert scores[name][channel] == pytest.approx(derivative, rel=1e-4)
 

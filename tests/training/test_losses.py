@@ -9,7 +9,8 @@ from ase.build import bulk
 from irrepress.config import LossWeights
 from irrepress.families.base import Prediction
 from irrepress.structures.structure import Structure
-from irrepress.training.losses import Comparison, Labels, compare
+from irrepress.training.labels import Labels
+from irrepress.training.losses import Comparison, compare
 
 DELTA = 0.1
 

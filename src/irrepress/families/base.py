@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -63,31 +63,31 @@ class Model(torch.nn.Module):
 
 @dataclass(frozen=True)
 class Batch:
-    """Several structures as one graph, with their labels.
+    """Several structures as one graph.
 
     Attributes:
-        inputs: the family's own graph; only the family looks inside.
+        inputs: the family's own graph; only the family looks inside. Like a tensor, it has
+            the methods ``to`` and ``pin_memory``.
         num_atoms: atoms per structure, ``[structures]`` int64.
         structure: index of the structure of each atom, ``[atoms]`` int64.
         numbers: atomic numbers, ``[atoms]`` int64.
-        energy: total energy in eV, ``[structures]``; NaN where there is no label.
-        forces: eV/Å, ``[atoms, 3]``; NaN where there is no label.
-        stress: eV/Å^3, ``[structures, 6]``, Voigt, ASE's sign; NaN where there is no label.
     """
 
     inputs: Any
     num_atoms: Tensor
     structure: Tensor
     numbers: Tensor
-    energy: Tensor
-    forces: Tensor
-    stress: Tensor
 
     def to(self, device: torch.device | str, **kwargs: Any) -> "Batch":
         """Return the batch on another device."""
-        tensors = ("num_atoms", "structure", "numbers", "energy", "forces", "stress")
-        moved = {name: getattr(self, name).to(device, **kwargs) for name in tensors}
-        return replace(self, inputs=self.inputs.to(device, **kwargs), **moved)
+        return self._each(lambda part: part.to(device, **kwargs))
+
+    def pin_memory(self) -> "Batch":
+        """Return the batch in memory that a GPU copies from by itself."""
+        return self._each(lambda part: part.pin_memory())
+
+    def _each(self, function: Callable[[Any], Any]) -> "Batch":
+        return Batch(*(function(getattr(self, field.name)) for field in fields(self)))
 
     def __len__(self) -> int:
         return len(self.num_atoms)

@@ -39,6 +39,7 @@ from irrepress.files import atomic_path
 from irrepress.pruning.blocks import Group
 from irrepress.structures.batching import in_batches
 from irrepress.structures.structure import Structure
+from irrepress.training.labels import Labels
 
 CRITERIA: tuple[str, ...] = get_args(Criterion)
 SCHEMA_VERSION = 1
@@ -176,7 +177,8 @@ def compute_scores(
             count = -(-total // batch_size) if total else None
             chunks = in_batches(structures, batch_size)
             for chunk in track(chunks, "scoring", total=count, transient=True):
-                accumulator.add(family.batch(model, chunk).to(target))
+                labels = Labels.of(chunk, model.dtype)
+                accumulator.add(family.batch(model, chunk).to(target), labels.to(target))
         values = accumulator.result()
     finally:
         for parameter in frozen:
@@ -217,7 +219,7 @@ class _Accumulator:
         }
         self._rows = dict.fromkeys((g.name for g in groups), 0)
 
-    def add(self, batch: Batch) -> None:
+    def add(self, batch: Batch, labels: Labels) -> None:
         """Add one batch: one forward pass, and one backward pass per gradient criterion."""
         gates = {
             g.name: torch.ones(
@@ -230,11 +232,11 @@ class _Accumulator:
             prediction = self.family.predict(self.model, batch, create_graph=True)
         quantities = {}
         if "taylor" in self.criteria:
-            losses = per_structure_loss(prediction, batch, self.weights)
+            losses = per_structure_loss(prediction, batch, labels, self.weights)
             self.labelled += int((losses.detach() > ROUND_OFF).sum())
             quantities["taylor"] = losses.sum()
         if "fisher" in self.criteria:
-            quantities["fisher"] = self._projection(prediction, batch)
+            quantities["fisher"] = self._projection(prediction, batch, labels)
         for i, (criterion, quantity) in enumerate(quantities.items()):
             last = i == len(quantities) - 1
             gradients = torch.autograd.grad(
@@ -271,12 +273,12 @@ class _Accumulator:
         self._sums["activation"][name] += features.detach().double().square().sum(dim=(0, 2))
         self._rows[name] += len(features)
 
-    def _projection(self, prediction: Prediction, batch: Batch) -> Tensor:
+    def _projection(self, prediction: Prediction, batch: Batch, labels: Labels) -> Tensor:
         """Sum of all outputs with random signs, scaled so that squares add up to the loss."""
         atoms = batch.num_atoms.to(prediction.energy)
         components = 3 * atoms[batch.structure]
         # Stress enters where it is labelled: elsewhere there may be no volume to define it.
-        defined = torch.isfinite(batch.stress).all(dim=1, keepdim=True)
+        defined = torch.isfinite(labels.stress).all(dim=1, keepdim=True)
         total = self._signed(self.weights.energy**0.5 * prediction.energy / atoms)
         scale = (self.weights.forces / components).sqrt().unsqueeze(1)
         total = total + self._signed(scale * prediction.forces)
@@ -288,7 +290,9 @@ class _Accumulator:
         return (values * signs.to(values)).sum()
 
 
-def per_structure_loss(prediction: Prediction, batch: Batch, weights: LossWeights) -> Tensor:
+def per_structure_loss(
+    prediction: Prediction, batch: Batch, labels: Labels, weights: LossWeights
+) -> Tensor:
     """Huber loss of each structure, ``[structures]``; labels that are NaN count nothing."""
     atoms = batch.num_atoms.to(prediction.energy)
 
@@ -299,10 +303,10 @@ def per_structure_loss(prediction: Prediction, batch: Batch, weights: LossWeight
             known, torch.zeros_like(known), delta=weights.huber_delta, reduction="none"
         )
 
-    energy = huber((prediction.energy - batch.energy) / atoms)
-    by_atom = huber(prediction.forces - batch.forces).mean(dim=1)
+    energy = huber((prediction.energy - labels.energy) / atoms)
+    by_atom = huber(prediction.forces - labels.forces).mean(dim=1)
     forces = torch.zeros_like(energy).index_add(0, batch.structure, by_atom) / atoms
-    stress = huber((prediction.stress - batch.stress) / units.GPa).mean(dim=1)
+    stress = huber((prediction.stress - labels.stress) / units.GPa).mean(dim=1)
     return weights.energy * energy + weights.forces * forces + weights.stress * stress
 
 

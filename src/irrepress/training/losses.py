@@ -1,65 +1,18 @@
 """Huber losses and mean absolute errors of energy, forces and stress, with missing labels."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from ase import units
 from torch import Tensor
 
 from irrepress.config import LossWeights
 from irrepress.families.base import Prediction
-from irrepress.structures.structure import Structure
-
-QUANTITIES = ("energy", "forces", "stress")
+from irrepress.training.labels import QUANTITIES, Labels
 
 # One Huber delta serves all quantities, so stress is brought to their order of magnitude.
 GPA_PER_EV_A3 = 1 / units.GPa
-
-
-@dataclass(frozen=True)
-class Labels:
-    """What a prediction is compared with.
-
-    Attributes:
-        energy: total energy in eV, ``[structures]``; NaN where there is no label.
-        forces: eV/Å, ``[atoms, 3]``; NaN where there is no label.
-        stress: eV/Å^3, ``[structures, 6]``, Voigt; NaN where there is no label.
-        counts: quantity -> number of components that are labelled. Counted on the CPU where
-            the batch is built, so that a GPU need not be waited for.
-    """
-
-    energy: Tensor
-    forces: Tensor
-    stress: Tensor
-    counts: dict[str, int]
-
-    @classmethod
-    def of(cls, structures: Sequence[Structure], dtype: torch.dtype) -> "Labels":
-        """Collect the labels of structures, in their order.
-
-        Stress counts only where the cell is periodic along all three vectors: without a
-        volume it is not defined.
-        """
-        energy = np.array([structure.energy for structure in structures])
-        forces = np.concatenate([structure.forces for structure in structures])
-        stress = np.stack([s.stress if np.all(s.pbc) else np.full(6, np.nan) for s in structures])
-        arrays = {"energy": energy, "forces": forces, "stress": stress}
-        return cls(
-            **{name: torch.as_tensor(array, dtype=dtype) for name, array in arrays.items()},
-            counts={name: int(np.isfinite(array).sum()) for name, array in arrays.items()},
-        )
-
-    def to(self, device: torch.device | str, **kwargs: bool) -> "Labels":
-        """Return the labels on another device."""
-        return Labels(
-            self.energy.to(device, **kwargs),
-            self.forces.to(device, **kwargs),
-            self.stress.to(device, **kwargs),
-            self.counts,
-        )
 
 
 @dataclass(frozen=True)

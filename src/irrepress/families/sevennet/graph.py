@@ -1,6 +1,6 @@
 """Graphs of structures as sevenn's networks read them, and predictions on them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,9 +28,16 @@ class Graph(dict[str, Any]):
 
     def to(self, device: torch.device | str, **kwargs: Any) -> "Graph":
         """Return the graph on another device."""
+        return self._each(lambda tensor: tensor.to(device, **kwargs))
+
+    def pin_memory(self) -> "Graph":
+        """Return the graph in memory that a GPU copies from by itself."""
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, function: Callable[[Tensor], Tensor]) -> "Graph":
         return Graph(
             {
-                key: value.to(device, **kwargs) if isinstance(value, Tensor) else value
+                key: function(value) if isinstance(value, Tensor) else value
                 for key, value in self.items()
             }
         )
@@ -76,9 +83,6 @@ def make_batch(model: Model, structures: Sequence[Structure]) -> Batch:
         num_atoms=counts,
         structure=batch,
         numbers=numbers,
-        energy=torch.tensor([s.energy for s in structures], dtype=dtype),
-        forces=torch.from_numpy(np.concatenate([s.forces for s in structures])).to(dtype),
-        stress=torch.from_numpy(np.stack([s.stress for s in structures])).to(dtype),
     )
 
 
