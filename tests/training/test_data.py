@@ -1,3 +1,4 @@
+import multiprocessing
 from collections import Counter
 
 import numpy as np
@@ -6,6 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from irrepress.errors import UserError
+from irrepress.structures.store import StructureStore
+from irrepress.training.batches import Limit
 from irrepress.training.data import BatchStream, GraphDataset, TrainingData
 
 streams = {
@@ -48,16 +52,15 @@ def test_permutations_differ_among_themselves_and_between_seeds():
 class AtStep:
     """What `TrainingData` asks of the trainer."""
 
-    global_rank = 0
-    world_size = 1
-
-    def __init__(self, step):
+    def __init__(self, step, rank=0, world_size=1):
         self.global_step = step
+        self.global_rank = rank
+        self.world_size = world_size
 
 
-def load(sevennet, model, store, settings, *, step=0, teacher=None):
-    data = TrainingData(sevennet, model, store, settings, seed=3, teacher=teacher)
-    data.trainer = AtStep(step)
+def load(sevennet, model, store, settings, *, step=0, rank=0, world_size=1, **arguments):
+    data = TrainingData(sevennet, model, store, settings, seed=3, **arguments)
+    data.trainer = AtStep(step, rank, world_size)
     return data
 
 
@@ -100,3 +103,102 @@ def test_the_teacher_labels_the_same_structures(sevennet, small_sevennet, store,
     assert batch.graph.num_atoms.tolist() == [len(labelled[i]) for i in indices]
     # 5 is a molecule: its stress counts nowhere
     assert batch.teacher.counts["stress"] == 12
+
+
+@pytest.fixture
+def limits(store):
+    """Silicon has 2 atoms, water 3."""
+    return [Limit("max_atoms", "atoms", 5, store.num_atoms)]
+
+
+def test_all_batches_obey_limits(sevennet, small_sevennet, store, settings, limits):
+    settings = settings.model_copy(update={"batch_size": 3, "validate_every": 20})
+    data = load(sevennet, small_sevennet, store, settings, limits=limits)
+    train, valid = list(data.train_dataloader()), list(data.val_dataloader())
+    assert len(train) == 20
+    assert {len(batch.graph) for batch in train} == {1, 2}
+    assert all(len(batch.graph.numbers) <= 5 for batch in train + valid)
+    indices = [i for indices in data.val_dataloader().sampler for i in indices]
+    assert indices == store.splits["valid"].tolist()
+    assert sum(len(batch.graph) for batch in valid) == len(indices)
+
+
+def test_passes_count_what_was_drawn(sevennet, small_sevennet, store, settings, limits):
+    settings = settings.model_copy(update={"validate_every": 7})
+    for some in ([], limits):
+        data = load(sevennet, small_sevennet, store, settings, limits=some)
+        assert data.passes(0) == 0
+        drawn = sum(len(batch.graph) for batch in data.train_dataloader())
+        assert data.passes(7) == drawn / len(store.splits["train"])
+
+
+def read_as_rank(rank, queue, *arguments, **keywords):
+    """What one of two ranks reads: what identifies each structure of each batch."""
+    data = load(*arguments, rank=rank, world_size=2, **keywords)
+    batches = [batch.labels.energy.tolist() for batch in data.train_dataloader()]
+    queue.put((rank, batches))
+
+
+@pytest.mark.parametrize("limited", [False, True])
+def test_ranks_with_workers_read_one_store(
+    sevennet, small_sevennet, store, settings, limits, limited
+):
+    """Two ranks with two workers each, all at random in the same open store."""
+    settings = settings.model_copy(
+        update={"workers": 2, "batch_size": 2, "validate_every": 12, "precision": "32"}
+    )
+    limits = limits if limited else []
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    ranks = [
+        context.Process(
+            target=read_as_rank,
+            args=(rank, queue, sevennet, small_sevennet, store, settings),
+            kwargs={"limits": limits},
+        )
+        for rank in range(2)
+    ]
+    for process in ranks:
+        process.start()
+    found = dict(queue.get(timeout=60) for _ in ranks)
+    for process in ranks:
+        process.join()
+        assert process.exitcode == 0
+    energies = torch.tensor([s.energy for s in store.read(np.arange(len(store)))])
+    seen = []
+    for rank in range(2):
+        stream = BatchStream(
+            store.splits["train"], 2, 12, 3, lambda: 0, rank, world_size=2, limits=limits
+        )
+        expected = [energies[batch].tolist() for batch in stream]
+        assert found[rank] == expected
+        seen += [i for batch in stream for i in batch]
+    assert set(seen) == set(store.splits["train"].tolist())
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_damaged_store_is_told_in_one_message(
+    sevennet, small_sevennet, make_store, labelled, settings, workers
+):
+    store = make_store(labelled)
+    store.close()
+    store.path.write_bytes(store.path.read_bytes()[:3000])
+    settings = settings.model_copy(update={"workers": workers})
+    data = load(sevennet, small_sevennet, store, settings)
+    with pytest.raises(UserError) as error:
+        next(iter(data.train_dataloader()))
+    with pytest.raises(UserError) as expected:
+        StructureStore(store.path)
+    assert str(error.value) == str(expected.value)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_batches_for_a_gpu_are_pinned(sevennet, small_sevennet, store, teacher, settings):
+    settings = settings.model_copy(update={"workers": 1})
+    data = load(sevennet, small_sevennet, store, settings, teacher=teacher, pin_memory=True)
+    batch = next(iter(data.train_dataloader()))
+    assert batch.labels.forces.is_pinned() and batch.teacher.forces.is_pinned()
+    assert batch.graph.numbers.is_pinned()
+    assert all(v.is_pinned() for v in batch.graph.inputs.values() if isinstance(v, torch.Tensor))
+    moved = data.transfer_batch_to_device(batch, torch.device("cuda"), 0)
+    assert torch.equal(moved.labels.forces.cpu(), batch.labels.forces)

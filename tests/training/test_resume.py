@@ -64,11 +64,20 @@ def read_rows(path):
     return rows
 
 
-@pytest.mark.parametrize(("died_at", "workers"), [(3, 0), (4, 0), (6, 0), (3, 2)])
+@pytest.mark.parametrize(
+    ("died_at", "changes"),
+    [
+        (3, {}),
+        (4, {}),
+        (6, {}),
+        (3, {"workers": 2}),
+        (5, {"workers": 2, "max_atoms": 5, "max_edges": 1000}),
+    ],
+)
 def test_resumed_is_uninterrupted(
-    run, settings, interrupt, tmp_path, died_at, workers, same_weights
+    run, settings, interrupt, tmp_path, died_at, changes, same_weights
 ):
-    settings = settings.model_copy(update={"steps": 7, "workers": workers})
+    settings = settings.model_copy(update={"steps": 7, **changes})
     whole = run(settings=settings, work_dir=tmp_path / "whole", metrics_csv=tmp_path / "whole.csv")
 
     interrupt(died_at)

@@ -1,5 +1,7 @@
 import csv
 import logging
+import os
+import signal
 from copy import deepcopy
 from dataclasses import replace
 
@@ -10,7 +12,7 @@ import torch
 from irrepress.config import LossWeights
 from irrepress.errors import UserError
 from irrepress.training.checkpoints import load_checkpoint
-from irrepress.training.data import TrainingData
+from irrepress.training.data import GraphDataset, TrainingData
 from irrepress.training.losses import Comparison, compare
 from irrepress.training.module import COLUMNS, is_finished
 
@@ -188,6 +190,51 @@ def test_a_loss_that_explodes_names_the_step_and_the_mend(run, settings, workers
     settings = change(settings, learning_rate=1e30, warmup=0.0, workers=workers)
     with pytest.raises(UserError, match=r"at step 2; lower learning_rate \(now 1e\+30\)"):
         run(settings=settings)
+
+
+def test_limited_batches_train(run, settings, tmp_path):
+    """Silicon has 2 atoms, water 3: batches of 1 or 2 of the 6 structures, not of 3."""
+    result = run(settings=change(settings, max_atoms=5, max_edges=1000))
+    assert result.steps == 6
+    with (tmp_path / "training.csv").open() as file:
+        epochs = [float(row["epoch"]) for row in csv.DictReader(file)]
+    assert epochs[0] == 0
+    assert 6 * 1 / 6 <= epochs[-1] <= 6 * 2 / 6
+    assert epochs == sorted(set(epochs))
+
+
+def test_a_structure_larger_than_a_batch_is_refused(run, settings, tmp_path):
+    message = r"data\.h5: structure \d+ has 3 atoms.*raise max_atoms to 3"
+    with pytest.raises(UserError, match=message):
+        run(settings=change(settings, max_atoms=2))
+    assert not (tmp_path / "work").exists()
+
+
+@pytest.mark.parametrize("at", ["its first batch", "a later batch"])
+def test_a_worker_that_is_killed_is_told(run, settings, monkeypatch, at):
+    whole = GraphDataset.__getitem__
+    seen = []
+
+    def killed(self, indices):
+        seen.append(indices)  # each process has its own list
+        if torch.utils.data.get_worker_info() and len(seen) > (at == "a later batch"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return whole(self, indices)
+
+    monkeypatch.setattr(GraphDataset, "__getitem__", killed)
+    message = "process that builds graphs was killed .*lower workers"
+    with pytest.raises(UserError, match=message) as error:
+        run(settings=change(settings, workers=2, batch_size=1))
+    assert "\n" not in str(error.value)
+
+
+def test_a_damaged_store_is_told_by_the_workers(run, settings, make_store, labelled):
+    store = make_store(labelled)
+    store.close()
+    store.path.write_bytes(store.path.read_bytes()[:3000])
+    with pytest.raises(UserError, match=r"data\.h5: damaged") as error:
+        run(store=store, settings=change(settings, workers=2))
+    assert "Traceback" not in str(error.value)
 
 
 def test_stops_when_patience_is_exhausted(run, settings):

@@ -1,7 +1,8 @@
-"""Batches for training: a stream that is a function of the seed and the step alone."""
+"""Batches for training, built by worker processes while the model computes."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -9,9 +10,11 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from irrepress.config import Training
+from irrepress.errors import UserError
 from irrepress.families.base import Batch, Family, Model
 from irrepress.structures.store import StructureStore
-from irrepress.training.losses import Labels
+from irrepress.training.batches import EqualBatches, Limit, LimitedBatches, Permutations, cut
+from irrepress.training.labels import Labels
 
 
 @dataclass(frozen=True)
@@ -30,24 +33,31 @@ class LabelledBatch:
             self.teacher.to(device, **kwargs) if self.teacher is not None else None,
         )
 
+    def pin_memory(self) -> "LabelledBatch":
+        """Return the batch in memory that a GPU copies from by itself."""
+        return LabelledBatch(
+            self.graph.pin_memory(),
+            self.labels.pin_memory(),
+            self.teacher.pin_memory() if self.teacher is not None else None,
+        )
+
 
 class BatchStream(Sampler[list[int]]):
-    """Batches from permutation after permutation of the indices, without end.
+    """One rank's batches, an iteration being a window of ``length`` steps.
 
-    The permutations follow each other without a gap, so that every batch is full. The batch at
-    a step depends on the seed and the step only: training that is resumed sees the batches that
-    an uninterrupted run would have seen. An iteration is a window of ``length`` batches, which
-    need not be a pass over the data.
+    The window need not be a pass over the data. See `irrepress.training.batches` for what the
+    batches are.
 
     Args:
-        indices: what is permuted, ``[structures]``.
-        batch_size: indices per batch and rank.
+        indices: what is drawn from, ``[structures]``.
+        batch_size: largest number of indices per batch and rank.
         length: batches per iteration.
         seed: seed of the permutations.
         first_step: returns the step that an iteration begins with. Lightning's own count of
             epochs (``set_epoch``) is one behind after a resume, its count of steps is not.
         rank: which part of the batch of a step this process takes.
         world_size: number of processes, which together see each index once a permutation.
+        limits: of the size of a batch; without them all batches are full.
     """
 
     def __init__(
@@ -59,15 +69,16 @@ class BatchStream(Sampler[list[int]]):
         first_step: Callable[[], int],
         rank: int = 0,
         world_size: int = 1,
+        limits: Sequence[Limit] = (),
     ):
-        self.indices = np.asarray(indices)
-        self.batch_size = batch_size
         self.length = length
-        self.seed = seed
         self.first_step = first_step
         self.rank = rank
-        self.world_size = world_size
-        self._permutation: tuple[int, np.ndarray] | None = None
+        permutations = Permutations(indices, seed)
+        if limits:
+            self.batches = LimitedBatches(permutations, batch_size, limits, world_size)
+        else:
+            self.batches = EqualBatches(permutations, batch_size, world_size)
 
     def __len__(self) -> int:
         return self.length
@@ -78,20 +89,8 @@ class BatchStream(Sampler[list[int]]):
             yield self.batch(step)
 
     def batch(self, step: int) -> list[int]:
-        """Return this rank's batch at a step, counted from 0 over all epochs."""
-        position = (step * self.world_size + self.rank) * self.batch_size
-        batch: list[int] = []
-        while len(batch) < self.batch_size:
-            number, offset = divmod(position + len(batch), len(self.indices))
-            missing = self.batch_size - len(batch)
-            batch += self._permuted(number)[offset : offset + missing].tolist()
-        return batch
-
-    def _permuted(self, number: int) -> np.ndarray:
-        if self._permutation is None or self._permutation[0] != number:
-            generator = np.random.default_rng([self.seed, number])
-            self._permutation = (number, generator.permutation(self.indices))
-        return self._permutation[1]
+        """Return this rank's batch at a step, counted from 0 over all iterations."""
+        return self.batches.batch(step, self.rank).tolist()
 
 
 class GraphDataset(Dataset[LabelledBatch]):
@@ -128,12 +127,59 @@ class GraphDataset(Dataset[LabelledBatch]):
         return LabelledBatch(graph, Labels.of(structures, dtype), teacher)
 
 
+class GraphLoader(DataLoader[LabelledBatch]):
+    """Loads batches by worker processes, whose `UserError` arrives as it was raised.
+
+    PyTorch would put the worker's traceback into the message.
+
+    Args:
+        dataset: builds the batches.
+        batches: the indices of each batch.
+        workers: number of processes; with 0 this one builds the batches.
+        pin_memory: put batches into memory that a GPU copies from by itself.
+    """
+
+    def __init__(
+        self,
+        dataset: GraphDataset,
+        batches: Sampler[list[int]] | list[list[int]],
+        workers: int,
+        pin_memory: bool,
+    ):
+        super().__init__(
+            _Caught(dataset),
+            sampler=batches,  # of lists: the dataset makes a batch at once
+            batch_size=None,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            multiprocessing_context="fork" if workers > 0 else None,
+            collate_fn=_unchanged,
+            pin_memory=pin_memory,
+        )
+
+    def __iter__(self) -> Iterator[LabelledBatch]:
+        for batch in super().__iter__():
+            if isinstance(batch, UserError):
+                raise batch
+            yield batch
+
+
 class TrainingData(LightningDataModule):
     """The train and valid splits of a store, as batches.
 
     Under data-parallel training every rank draws its own part of each step's batch, but the
     whole valid split, so that all ranks find the same validation loss. Lightning must not wrap
     the samplers (``Trainer(use_distributed_sampler=False)``).
+
+    Args:
+        family: the model's family.
+        model: see `GraphDataset`.
+        store: the structures.
+        settings: the training's settings.
+        seed: seed of the order of the structures.
+        teacher: see `GraphDataset`.
+        limits: of the size of a batch, as `irrepress.training.limits.make_limits` makes them.
+        pin_memory: for training on a GPU.
     """
 
     def __init__(
@@ -144,18 +190,23 @@ class TrainingData(LightningDataModule):
         settings: Training,
         seed: int,
         teacher: StructureStore | None = None,
+        limits: Sequence[Limit] = (),
+        pin_memory: bool = False,
     ):
         super().__init__()
         self.dataset = GraphDataset(family, model, store, teacher)
         self.splits = {name: store.splits[name] for name in ("train", "valid")}
         self.settings = settings
         self.seed = seed
+        self.limits = limits
+        self.pin_memory = pin_memory
+        self._stream: BatchStream | None = None
 
-    def train_dataloader(self) -> DataLoader[LabelledBatch]:
+    def train_dataloader(self) -> GraphLoader:
         """Return the stream of train batches, from the trainer's step on."""
-        train = self.splits["train"]
         trainer = self.trainer
-        stream = BatchStream(
+        train = self.splits["train"]
+        self._stream = BatchStream(
             train,
             # A larger batch would only hold structures twice.
             min(self.settings.batch_size, len(train)),
@@ -164,28 +215,43 @@ class TrainingData(LightningDataModule):
             first_step=lambda: trainer.global_step,
             rank=trainer.global_rank,
             world_size=trainer.world_size,
+            limits=self.limits,
         )
-        return self._loader(stream)
+        return self._loader(self._stream)
 
-    def val_dataloader(self) -> DataLoader[LabelledBatch]:
+    def val_dataloader(self) -> GraphLoader:
         """Return the batches of the valid split, in the store's order."""
-        valid, size = self.splits["valid"], self.settings.batch_size
-        batches = [valid[i : i + size].tolist() for i in range(0, len(valid), size)]
-        return self._loader(batches)
+        valid = self.splits["valid"]
+        cuts = cut(valid, self.settings.batch_size, self.limits)
+        return self._loader([valid[start:stop].tolist() for start, stop in pairwise(cuts)])
 
-    def _loader(self, batches: Sampler[list[int]] | list[list[int]]) -> DataLoader[LabelledBatch]:
-        workers = self.settings.workers
-        return DataLoader(
-            self.dataset,
-            sampler=batches,  # of lists: the dataset makes a batch at once
-            batch_size=None,
-            num_workers=workers,
-            persistent_workers=workers > 0,
-            multiprocessing_context="fork" if workers > 0 else None,
-            collate_fn=_unchanged,
-        )
+    def passes(self, step: int) -> float:
+        """Return how many passes over the train split all ranks together have made at a step."""
+        return self._stream.batches.drawn(step) / len(self.splits["train"]) if step else 0.0
+
+    def transfer_batch_to_device(
+        self, batch: LabelledBatch, device: torch.device, dataloader_idx: int
+    ) -> LabelledBatch:
+        """Move a batch; from pinned memory a GPU copies it while the CPU goes on."""
+        return batch.to(device, non_blocking=self.pin_memory)
+
+    def _loader(self, batches: Sampler[list[int]] | list[list[int]]) -> GraphLoader:
+        return GraphLoader(self.dataset, batches, self.settings.workers, self.pin_memory)
 
 
-def _unchanged(batch: LabelledBatch) -> LabelledBatch:
+class _Caught(Dataset[LabelledBatch | UserError]):
+    """Returns errors that the user can mend, for the process that can tell them."""
+
+    def __init__(self, dataset: GraphDataset):
+        self.dataset = dataset
+
+    def __getitem__(self, indices: Sequence[int]) -> LabelledBatch | UserError:
+        try:
+            return self.dataset[indices]
+        except UserError as error:
+            return error
+
+
+def _unchanged(batch: LabelledBatch | UserError) -> LabelledBatch | UserError:
     """Stand for PyTorch's conversion of arrays to tensors, which has nothing to do here."""
     return batch

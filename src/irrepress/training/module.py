@@ -42,12 +42,13 @@ STATE_KEY = "irrepress"
 class TrainingModule(LightningModule):
     """Trains a model on labels, on a teacher's labels, or on a mixture of both.
 
+    Its data are a `irrepress.training.data.TrainingData`.
+
     Args:
         family: the model's family.
         model: the model; it is changed in place.
         settings: the training's settings.
         label_fraction: weight of the dataset's labels; the rest is the teacher's.
-        train_structures: size of the train split, for the column ``epoch``.
 
     Attributes:
         rows: one row per validation, `COLUMNS`, the first before the first step. ``epoch`` is
@@ -63,14 +64,12 @@ class TrainingModule(LightningModule):
         settings: Training,
         *,
         label_fraction: float,
-        train_structures: int,
     ):
         super().__init__()
         self.family = family
         self.model = model
         self.settings = settings
         self.label_fraction = label_fraction
-        self.train_structures = train_structures
         self.rows: list[Row] = []
         self.fingerprint = ""
         self._seconds_before = 0.0
@@ -200,12 +199,9 @@ class TrainingModule(LightningModule):
 
     def _row(self, valid_loss: float) -> Row:
         train, valid = self._train.mean_absolute(), self._valid.mean_absolute()
-        # as TrainingData caps it
-        batch_size = min(self.settings.batch_size, self.train_structures)
-        seen = self.global_step * batch_size * self.trainer.world_size
         return {
             "step": self.global_step,
-            "epoch": seen / self.train_structures,
+            "epoch": self.trainer.datamodule.passes(self.global_step),
             "train_loss": self._train.mean_loss(),
             "train_energy_mae": train["energy"],
             "train_forces_mae": train["forces"],

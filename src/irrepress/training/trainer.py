@@ -36,6 +36,7 @@ from irrepress.training.checkpoints import (
     load_checkpoint,
 )
 from irrepress.training.data import TrainingData
+from irrepress.training.limits import make_limits
 from irrepress.training.module import COLUMNS, STATE_KEY, Row, TrainingModule, is_finished
 from irrepress.training.progress import TrainingProgress
 
@@ -100,8 +101,8 @@ def train(
 
     Raises:
         UserError: an empty split, elements that the model does not know, a teacher of other
-            structures, a precision that the device lacks, missing labels, or a loss that is
-            not a number.
+            structures, a precision that the device lacks, a structure larger than a batch may
+            be, missing labels, a loss that is not a number, or a worker that was killed.
     """
     work_dir = Path(work_dir)
     target = resolve_device(device)
@@ -115,15 +116,19 @@ def train(
     initial, dtype = model, model.dtype
     model = deepcopy(model).to(torch.float64 if settings.precision == "64" else dtype)
     _try_precision(family, model, store, precision, target)
-    module = TrainingModule(
-        family,
-        model.train(),
-        settings,
-        label_fraction=label_fraction,
-        train_structures=len(store.splits["train"]),
-    )
+    limits = make_limits(store, settings, model.cutoff, work_dir)
+    module = TrainingModule(family, model.train(), settings, label_fraction=label_fraction)
     module.fingerprint = fingerprint
-    data = TrainingData(family, model, store, settings, seed, teacher)
+    data = TrainingData(
+        family,
+        model,
+        store,
+        settings,
+        seed,
+        teacher,
+        limits,
+        pin_memory=target.type == "cuda",
+    )
 
     found = find_checkpoint(work_dir, fingerprint)
     checkpoint, rows = found if found else (None, [])
@@ -131,7 +136,7 @@ def train(
     if resumed_from:
         logger.info("%s: training goes on from step %d", work_dir, resumed_from)
     if not is_finished(rows, settings):
-        with _quiet():
+        with _quiet(), _workers_watched():
             trainer = Trainer(
                 accelerator="gpu" if target.type == "cuda" else "cpu",
                 devices=[target.index or 0] if target.type == "cuda" else 1,
@@ -268,7 +273,8 @@ def _fit(
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     except torch.cuda.OutOfMemoryError as error:
         raise UserError(
-            f"training: the GPU's memory is full ({error}); lower batch_size"
+            f"training: the GPU's memory is full ({error}); lower batch_size, or set max_atoms "
+            "or max_edges"
         ) from error
 
 
@@ -303,6 +309,21 @@ def _write_csv(path: Path, rows: list[Row]) -> None:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         writer.writerows(rows)
+
+
+@contextmanager
+def _workers_watched() -> Iterator[None]:
+    """Tell in one message that a worker was killed, which PyTorch raises at any moment."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        raise UserError(
+            f"training: a process that builds graphs was killed ({str(error).rstrip('. ')}), most "
+            "often because the memory is full; lower workers, batch_size or max_edges, or ask for "
+            "more memory"
+        ) from error
 
 
 @contextmanager

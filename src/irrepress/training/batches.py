@@ -1,0 +1,200 @@
+"""Which structures make up the batch of a step: a function of the seed and the step alone.
+
+Permutation after permutation of the train split follow each other in a stream without end or
+gap. Batches are consecutive pieces of it, so that no structure is lost or drawn twice within a
+permutation, and training that is resumed sees what an uninterrupted run would have seen.
+
+With limits on atoms or edges, a batch ends where the next structure would exceed one of them,
+and batches differ in their number of structures. The loss of a step stays the mean over its
+own batch, and every step counts the same. Forces, which are means over atoms, then weigh the
+same in all batches that are full of atoms; the energy of a structure weighs more the fewer
+structures share its batch, that is, the larger they are.
+"""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Limit:
+    """How large a batch may be.
+
+    Attributes:
+        key: name of the setting.
+        unit: what is counted, in the plural.
+        largest: largest number in a batch.
+        sizes: number in each structure of the store, ``[structures]`` integers.
+    """
+
+    key: str
+    unit: str
+    largest: int
+    sizes: np.ndarray
+
+
+class Permutations:
+    """The stream: permutation after permutation of the indices.
+
+    Args:
+        indices: what is permuted.
+        seed: seed of the permutations.
+    """
+
+    def __init__(self, indices: np.ndarray, seed: int):
+        self.indices = np.asarray(indices)
+        self.seed = seed
+        self._last: tuple[int, np.ndarray] | None = None
+
+    def __len__(self) -> int:
+        """Length of one permutation."""
+        return len(self.indices)
+
+    def between(self, start: int, stop: int) -> np.ndarray:
+        """Return the indices at the places from ``start`` to ``stop`` of the stream."""
+        pieces = []
+        while start < stop:
+            number, offset = divmod(start, len(self))
+            piece = self._permuted(number)[offset : offset + stop - start]
+            pieces.append(piece)
+            start += len(piece)
+        return np.concatenate(pieces) if pieces else self.indices[:0]
+
+    def _permuted(self, number: int) -> np.ndarray:
+        if self._last is None or self._last[0] != number:
+            generator = np.random.default_rng([self.seed, number])
+            self._last = (number, generator.permutation(self.indices))
+        return self._last[1]
+
+
+class EqualBatches:
+    """Batches of equal numbers of structures.
+
+    Args:
+        stream: what batches are cut from.
+        batch_size: structures per batch and rank.
+        world_size: number of ranks, which take one batch each at every step.
+    """
+
+    def __init__(self, stream: Permutations, batch_size: int, world_size: int = 1):
+        self.stream = stream
+        self.batch_size = batch_size
+        self.world_size = world_size
+
+    def batch(self, step: int, rank: int = 0) -> np.ndarray:
+        """Return the indices of a rank's batch at a step, counted from 0."""
+        start = (step * self.world_size + rank) * self.batch_size
+        return self.stream.between(start, start + self.batch_size)
+
+    def drawn(self, step: int) -> int:
+        """Return how many structures all ranks together draw before a step."""
+        return step * self.world_size * self.batch_size
+
+
+class LimitedBatches:
+    """Batches as large as limits allow, of about the same size on all ranks.
+
+    A step takes as much of the stream as fits into one batch per rank. Where a step begins
+    depends on all steps before it, so they are found in turn, a permutation at a time; of
+    those found only two integers per permutation are kept.
+
+    Args:
+        stream: what batches are cut from.
+        batch_size: largest number of structures per batch and rank.
+        limits: other limits of a batch.
+        world_size: number of ranks, which take one batch each at every step.
+    """
+
+    def __init__(
+        self,
+        stream: Permutations,
+        batch_size: int,
+        limits: Sequence[Limit],
+        world_size: int = 1,
+    ):
+        self.stream = stream
+        self.batch_size = batch_size
+        self.limits = limits
+        self.world_size = world_size
+        # A block is what can be cut when one more permutation is known; the steps of block n
+        # end within permutation n. Of each: its first step, and where that begins.
+        self._blocks = [(0, 0)]
+        self._cuts: tuple[int, list[int]] | None = None
+
+    def batch(self, step: int, rank: int = 0) -> np.ndarray:
+        """Return the indices of a rank's batch at a step, counted from 0."""
+        places = self._batches(step)
+        indices = self.stream.between(places[0], places[-1])
+        if self.world_size == 1:
+            return indices
+        return indices[self._share(indices, np.array(places) - places[0])[rank]]
+
+    def drawn(self, step: int) -> int:
+        """Return how many structures all ranks together draw before a step."""
+        return self._batches(step)[0]
+
+    def _batches(self, step: int) -> list[int]:
+        """Return where a step's batches begin in the stream, and where the last one ends."""
+        while self._blocks[-1][0] <= step:
+            first, place = self._blocks[-1]
+            cuts = self._cut(len(self._blocks) - 1)
+            steps = (len(cuts) - 1) // self.world_size
+            self._blocks.append((first + steps, place + cuts[steps * self.world_size]))
+        block = bisect_right(self._blocks, step, key=lambda block: block[0]) - 1
+        first, place = self._blocks[block]
+        start = (step - first) * self.world_size
+        return [place + cut for cut in self._cut(block)[start : start + self.world_size + 1]]
+
+    def _cut(self, block: int) -> list[int]:
+        """Cut a block, without its last batch, which the next permutation goes on with."""
+        if self._cuts is None or self._cuts[0] != block:
+            indices = self.stream.between(self._blocks[block][1], (block + 1) * len(self.stream))
+            self._cuts = (block, cut(indices, self.batch_size, self.limits)[:-1])
+        return self._cuts[1]
+
+    def _share(self, indices: np.ndarray, cuts: np.ndarray) -> list[np.ndarray]:
+        """Share a step's structures among the ranks, so that none waits for the others.
+
+        The largest structure first, each goes to the rank that has least. In the rare case
+        that the last ones fit nowhere, batches stay as they were cut.
+        """
+        sizes = np.stack([np.ones_like(indices), *(e.sizes[indices] for e in self.limits)], axis=1)
+        largest = np.array([self.batch_size, *(each.largest for each in self.limits)])
+        loads = sizes[:, 1:] / largest[1:]
+        sums = np.zeros((self.world_size, len(largest)), dtype=np.int64)
+        rank_of = np.empty(len(indices), dtype=np.int64)
+        for i in np.argsort(-loads.max(axis=1), kind="stable"):
+            room = (sums + sizes[i] <= largest).all(axis=1)
+            if not room.any():
+                return np.split(np.arange(len(indices)), cuts[1:-1])
+            load = (sums[:, 1:] / largest[1:]).max(axis=1)
+            rank_of[i] = np.argmin(np.where(room, load, np.inf))
+            sums[rank_of[i]] += sizes[i]
+        return [np.flatnonzero(rank_of == rank) for rank in range(self.world_size)]
+
+
+def cut(indices: np.ndarray, batch_size: int, limits: Sequence[Limit]) -> list[int]:
+    """Cut indices into batches, each as large as it can be.
+
+    Args:
+        indices: structures, in the order in which they are taken.
+        batch_size: largest number of structures in a batch.
+        limits: other limits of a batch. A structure beyond one is a batch of its own.
+
+    Returns:
+        Where each batch begins and, in the end, the number of indices.
+    """
+    count = len(indices)
+    # For every structure: where a batch that begins with it ends.
+    ends = np.minimum(np.arange(count) + batch_size, count)
+    for limit in limits:
+        sums = np.concatenate([[0], np.cumsum(limit.sizes[indices], dtype=np.int64)])
+        fitting = np.searchsorted(sums, sums[:-1] + limit.largest, side="right") - 1
+        ends = np.minimum(ends, fitting)
+    ends = np.maximum(ends, np.arange(count) + 1)
+    cuts = [0]
+    while cuts[-1] < count:
+        cuts.append(int(ends[cuts[-1]]))
+    return cuts

@@ -1,0 +1,90 @@
+"""The limits of a batch that the settings ask for, checked before training begins."""
+
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from irrepress.config import Training
+from irrepress.errors import UserError
+from irrepress.files import atomic_path
+from irrepress.structures.neighbours import count_edges
+from irrepress.structures.store import StructureStore
+from irrepress.training.batches import Limit
+
+logger = logging.getLogger(__name__)
+
+
+def make_limits(
+    store: StructureStore, settings: Training, cutoff: float, work_dir: Path
+) -> list[Limit]:
+    """Return the limits of the settings, with the size of every structure to be trained on.
+
+    Args:
+        store: the structures.
+        settings: the training's settings.
+        cutoff: the model's, in Å.
+        work_dir: keeps the numbers of edges, so that they are counted once.
+
+    Raises:
+        UserError: a structure is larger than a batch may be.
+    """
+    limits = []
+    if settings.max_atoms is not None:
+        limits.append(Limit("max_atoms", "atoms", settings.max_atoms, store.num_atoms))
+    if settings.max_edges is not None:
+        edges = _edges(store, cutoff, settings.workers, Path(work_dir) / "edges.npz")
+        limits.append(Limit("max_edges", "edges", settings.max_edges, edges))
+    for limit in limits:
+        _check(limit, store)
+    return limits
+
+
+def _check(limit: Limit, store: StructureStore) -> None:
+    indices = _used(store)
+    sizes = limit.sizes[indices]
+    worst = int(np.argmax(sizes))
+    if sizes[worst] <= limit.largest:
+        return
+    others = int((sizes > limit.largest).sum()) - 1
+    raise UserError(
+        f"{store.path}: structure {indices[worst]} has {sizes[worst]} {limit.unit}, more than "
+        f"{limit.key}: {limit.largest} allows in a batch"
+        + (f" ({others} others are too large as well)" if others else "")
+        + f"; raise {limit.key} to {sizes[worst]} or more, or remove such structures"
+    )
+
+
+def _used(store: StructureStore) -> np.ndarray:
+    """Return the indices of the structures that training reads."""
+    return np.concatenate([store.splits["train"], store.splits["valid"]])
+
+
+def _edges(store: StructureStore, cutoff: float, workers: int, cache: Path) -> np.ndarray:
+    """Return the edges of every structure, int32; 0 for those that are not trained on."""
+    used = _used(store)
+    status = store.path.stat()
+    key = json.dumps(
+        [str(store.path.resolve()), status.st_size, status.st_mtime_ns, cutoff, len(used)]
+    )
+    counts = _read(cache, key)
+    if counts is None:
+        counts = count_edges(store, used, cutoff, workers)
+        with atomic_path(cache) as temporary:
+            np.savez(temporary, key=key, counts=counts)
+    else:
+        logger.info("%s: edges were counted before", store.path)
+    edges = np.zeros(len(store), dtype=np.int32)
+    edges[used] = counts
+    return edges
+
+
+def _read(cache: Path, key: str) -> np.ndarray | None:
+    """Return the counts that a file keeps; None unless they are those of the key."""
+    try:
+        with np.load(cache) as content:
+            return content["counts"] if content["key"] == key else None
+    # A damaged file fails in many ways; counting anew is always right.
+    except Exception:
+        return None
