@@ -64,7 +64,8 @@ class Reader:
         if HDF5Dataset is not None:
             self._dataset = HDF5Dataset(str(path), 5.0, None, atomic_dataclass=_Unchanged)
         else:
-            self._frames = h5py.File(path)["config_batch_0"]
+            self._file = h5py.File(path)
+            self._frames = self._file["config_batch_0"]
 
     def __getitem__(self, index: int) -> Any:
         if HDF5Dataset is not None:
@@ -77,6 +78,10 @@ class Reader:
         for name in ("atomic_numbers", "positions", "weight", "config_type", "pbc", "cell"):
             frame[name] = _present(group[name][()])
         return frame
+
+    def close(self) -> None:
+        """Close the file, so that it can be written anew."""
+        (self._dataset.file if HDF5Dataset is not None else self._file).close()
 
 
 class _Unchanged:

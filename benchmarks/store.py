@@ -60,6 +60,8 @@ def compare(frames: Sequence[Structure], repeats: int, directory: Path) -> dict[
                 for start in range(0, len(order), 32)
             ],
         )
+        reader.close()
+        store.close()
     size = {"mace": mace.stat().st_size / len(frames), "ours": ours.stat().st_size / len(frames)}
     pairs = {"write": "written", "random read": "read"}
     ratios = {

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable
 
 import numpy as np
-from ase import Atoms
+from ase.cell import Cell
 from ase.data import chemical_symbols
 from ase.units import Hartree, kcal, kJ, mol
 
@@ -97,17 +97,17 @@ def _check_geometry(structure: Structure, where: str) -> None:
     _check_finite(structure.positions, "position", "Å", where)
     if not np.all(np.isfinite(structure.cell)):
         raise UserError(f"{where}: the cell {structure.cell.tolist()} is not finite; mend it")
-    atoms = Atoms(structure.numbers, structure.positions, cell=structure.cell, pbc=structure.pbc)
     if structure.pbc.any():
-        heights = cell_heights(atoms.cell.complete().array)
-        heights[~structure.cell.any(axis=1)] = 0
+        given = structure.cell.any(axis=1)
+        cell = structure.cell if given.all() else Cell(structure.cell).complete().array
+        heights = np.where(given, cell_heights(cell), 0)
         thinnest = heights[structure.pbc].min()
         if thinnest < MIN_HEIGHT:
             raise UserError(
                 f"{where}: the periodic cell {structure.cell.tolist()} is only {thinnest:.3g} Å "
                 'thin; give the cell in Å, or set pbc="F F F" for a molecule'
             )
-    pair = closest_pair(atoms, MIN_DISTANCE)
+    pair = closest_pair(structure, MIN_DISTANCE)
     if pair:
         first, second, distance = pair
         raise UserError(
