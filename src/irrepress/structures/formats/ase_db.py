@@ -23,9 +23,9 @@ from ase.io.jsonio import decode
 
 from irrepress.errors import UserError
 from irrepress.structures.formats.base import (
-    CHUNK_FRAMES,
     Reader,
     Record,
+    frames_per_chunk,
     gather,
     nothing_in,
 )
@@ -155,7 +155,7 @@ def _span(path: Path, after: int) -> tuple[Any, ...]:
     return _query(
         path,
         "SELECT min(id), max(id) FROM (SELECT id FROM systems "
-        f"WHERE id > {after} ORDER BY id LIMIT {CHUNK_FRAMES})",
+        f"WHERE id > {after} ORDER BY id LIMIT {frames_per_chunk()})",
     )[0]
 
 

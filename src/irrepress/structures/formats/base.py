@@ -161,8 +161,8 @@ def gather(items: Iterable[tuple[int, Item]]) -> Iterator[list[Item]]:
         yield chunk
 
 
-def frames_per_chunk(frame_bytes: int) -> int:
-    """Return how many frames of one size make a chunk."""
+def frames_per_chunk(frame_bytes: int = 0) -> int:
+    """Return how many frames of one size make a chunk; of small ones, if it is not known."""
     return max(1, min(CHUNK_FRAMES, CHUNK_BYTES // max(frame_bytes, 1)))
 
 

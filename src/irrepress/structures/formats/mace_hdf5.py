@@ -23,7 +23,7 @@ import numpy as np
 
 from irrepress.config import Units
 from irrepress.errors import UserError
-from irrepress.structures.formats.base import CHUNK_FRAMES, Reader, Record, nothing_in
+from irrepress.structures.formats.base import Reader, Record, frames_per_chunk, nothing_in
 from irrepress.structures.formats.labels import Frame
 from irrepress.structures.formats.sources import check_readable, kind_of, wrong_kind
 
@@ -75,8 +75,9 @@ class MaceHdf5Reader(Reader):
             if not sum(counts.values()):
                 raise nothing_in(path)
             for batch, count in counts.items():
-                for start in range(0, count, CHUNK_FRAMES):
-                    yield Configs(str(path), batch, start, min(start + CHUNK_FRAMES, count))
+                step = frames_per_chunk()
+                for start in range(0, count, step):
+                    yield Configs(str(path), batch, start, min(start + step, count))
 
     def parse(self, chunk: Configs) -> Iterator[Record | UserError]:
         """See `Reader.parse`."""

@@ -43,7 +43,8 @@ FOLDS = range(1, 6)
 class Frames(NamedTuple):
     """Consecutive frames of one molecule, in kcal/mol and Å."""
 
-    source: str
+    path: str
+    npz: str
     start: int
     numbers: np.ndarray
     positions: np.ndarray
@@ -98,9 +99,9 @@ class Rmd17Reader(Reader):
                 pbc=np.zeros(3, dtype=bool),
                 results={"energy": chunk.energies[offset], "forces": chunk.forces[offset]},
                 fields={},
-                where=f"{chunk.source}: frame {chunk.start + offset}",
+                where=f"{chunk.path}: {chunk.npz}: frame {chunk.start + offset}",
             )
-            yield self._record(frame, part=part)
+            yield self._record(frame, chunk.path, part=part)
 
     def _chunks(self, path: Path) -> Iterator[Frames]:
         npz = f"rmd17_{self.molecule}.npz"
@@ -127,7 +128,7 @@ class Rmd17Reader(Reader):
                 for index in _indices(wanted[name], f"{path}: {name}"):
                     # Train comes first: a frame that is in both parts must not test.
                     parts.setdefault(index, part)
-            yield from _frames(wanted[npz], f"{path}: {npz}", parts)
+            yield from _frames(wanted[npz], str(path), npz, parts)
 
 
 def _indices(path: Path | None, where: str) -> list[int]:
@@ -140,10 +141,10 @@ def _indices(path: Path | None, where: str) -> list[int]:
         ) from error
 
 
-def _frames(path: Path | None, where: str, parts: dict[int, str]) -> Iterator[Frames]:
+def _frames(file: Path | None, path: str, npz: str, parts: dict[int, str]) -> Iterator[Frames]:
     """Yield the frames of an npz file a chunk at a time; only so much is in memory."""
     try:
-        with zipfile.ZipFile(path) as archive, ExitStack() as stack:
+        with zipfile.ZipFile(file) as archive, ExitStack() as stack:
             numbers = np.load(stack.enter_context(archive.open("nuclear_charges.npy")))
             names = ("coords", "energies", "forces")
             arrays = {
@@ -154,12 +155,13 @@ def _frames(path: Path | None, where: str, parts: dict[int, str]) -> Iterator[Fr
             beyond = [index for index in parts if not 0 <= index < count]
             if wrong or beyond:
                 what = f"{wrong[0]} has not {count} rows" if wrong else f"no frame {beyond[0]}"
-                raise UserError(f"{where}: {what}; download the archive again")
+                raise UserError(f"{path}: {npz}: {what}; download the archive again")
             step = frames_per_chunk(atoms * 48)
             for start in range(0, count, step):
                 rows = min(step, count - start)
                 yield Frames(
-                    source=where,
+                    path=path,
+                    npz=npz,
                     start=start,
                     numbers=numbers.astype(np.int64),
                     positions=arrays["coords"].read(rows).reshape(rows, atoms, 3),
@@ -169,7 +171,7 @@ def _frames(path: Path | None, where: str, parts: dict[int, str]) -> Iterator[Fr
                 )
     except (zipfile.BadZipFile, KeyError, ValueError, EOFError, OSError) as error:
         raise UserError(
-            f"{where}: not a file of rMD17, or damaged ({error}); download the archive again"
+            f"{path}: {npz}: not a file of rMD17, or damaged ({error}); download the archive again"
         ) from error
 
 
