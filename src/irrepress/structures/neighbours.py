@@ -89,7 +89,7 @@ def _count(store: StructureStore, cutoff: float, indices: np.ndarray) -> list[in
     search = NeighborList(cutoff=cutoff, full_list=False, n_threads=1)
     return [
         2 * len(search.compute(*_geometry(structure), quantities="P", copy=False)[0])
-        for structure in store.read(indices)
+        for structure in store.read(indices, groups=False)
     ]
 
 

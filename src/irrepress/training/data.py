@@ -118,11 +118,11 @@ class GraphDataset(Dataset[LabelledBatch]):
 
     def __getitem__(self, indices: Sequence[int]) -> LabelledBatch:
         """Return the batch of the structures with these indices, on the CPU."""
-        structures = self.store.read(indices)
+        structures = self.store.read(indices, groups=False)
         dtype = self.model.dtype
         teacher = None
         if self.teacher is not None:
-            teacher = Labels.of(self.teacher.read(indices), dtype)
+            teacher = Labels.of(self.teacher.read(indices, groups=False), dtype)
         graph = self.family.batch(self.model, structures)
         return LabelledBatch(graph, Labels.of(structures, dtype), teacher)
 
@@ -144,7 +144,7 @@ class GraphLoader(DataLoader[LabelledBatch]):
         dataset: GraphDataset,
         batches: Sampler[list[int]] | list[list[int]],
         workers: int,
-        pin_memory: bool,
+        pin_memory: bool = False,
     ):
         super().__init__(
             _Caught(dataset),
