@@ -17,6 +17,7 @@ from format_samples import (
 
 from irrepress.config import LabelKeys
 from irrepress.errors import UserError
+from irrepress.structures.formats import base
 from irrepress.structures.formats.mptrj_json import MptrjJsonReader
 
 
@@ -59,7 +60,8 @@ def test_compressed(tmp_path):
     assert_records(records(tmp_path / "b.json.gz"), [salt()])
 
 
-def test_memory_does_not_grow_with_the_file(tmp_path):
+def test_memory_does_not_grow_with_the_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(base, "CHUNK_FRAMES", 40)
     one = json.dumps({f"f{i}": mptrj_frame(salt(i, repeat=2), "mp-1") for i in range(5)})
     count = 120
     (tmp_path / "a.json").write_text(
@@ -70,8 +72,8 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
     sizes = [len(chunk) for chunk in MptrjJsonReader([tmp_path / "a.json"]).chunks()]
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert sum(sizes) == 5 * count and max(sizes) == 256
-    assert peak < 2e6
+    assert sum(sizes) == 5 * count and max(sizes) == 40
+    assert peak < 1.2e6
 
 
 def test_real_frames(shared_data, tmp_path):
