@@ -78,9 +78,10 @@ class Reader(ABC):
         if unknown:
             raise ValueError(f"{type(self).__name__} has no option {', '.join(sorted(unknown))}")
         self._parts: dict[str, str] = dict(self.options.get("parts", {}))
+        self.keys = keys or LabelKeys()
         self.units = (units or Units()).model_copy(update=dict(self.UNITS))
         self._labels = Labels(
-            keys or LabelKeys(),
+            self.keys,
             self.units,
             self.options.get("labels", ALWAYS),
             self.options.get("group_pattern"),

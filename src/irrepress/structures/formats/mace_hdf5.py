@@ -31,7 +31,8 @@ SUFFIXES = (".h5", ".hdf5")
 # More of one frame cannot be meant; for a damaged size, memory would be reserved.
 _MOST_BYTES = 1 << 28
 _BATCH = "config_batch_"
-_GEOMETRY = ("atomic_numbers", "positions", "cell", "pbc", "weight")
+LABELS = ("energy", "forces", "stress")
+_GEOMETRY = {"atomic_numbers", "positions", "cell", "pbc", "weight", "property_weights"}
 
 
 class Configs(NamedTuple):
@@ -51,6 +52,8 @@ class MaceHdf5Reader(Reader):
         files = [file for path in paths for file in _files_in(Path(path))]
         super().__init__(files, *args, **kwargs)
         self._virials = self.units == Units()
+        named = {value for value in self.keys.model_dump().values() if value is not None}
+        self._wanted = frozenset({*LABELS, "virials", *named})
 
     def _check(self, path: Path) -> None:
         super()._check(path)
@@ -86,7 +89,9 @@ class MaceHdf5Reader(Reader):
             for number in range(start, stop):
                 where = f"{path}: {batch}/config_{number}"
                 try:
-                    frame = _frame(file[batch][f"config_{number}"], where, self._virials)
+                    frame = _frame(
+                        file[batch][f"config_{number}"], where, self._wanted, self._virials
+                    )
                 except (KeyError, ValueError, TypeError, AttributeError) as error:
                     yield UserError(
                         f"{where} cannot be read ({type(error).__name__}: {error}); write the "
@@ -155,22 +160,28 @@ def _repeats_last(file: h5py.File, batch: str, count: int) -> bool:
     )
 
 
-def _frame(group: h5py.Group, where: str, virials: bool) -> Frame:
-    """Take a frame from its group; virials: they give the stress, if there is none."""
+def _frame(group: h5py.Group, where: str, wanted: frozenset[str], virials: bool) -> Frame:
+    """Take a frame from its group.
+
+    Args:
+        group: ``config_N``.
+        where: what messages call it.
+        wanted: names of the properties that are read; each takes longer than its numbers do.
+        virials: whether they give the stress, if there is none.
+    """
     properties = group["properties"] if "properties" in group else group
-    values = {
-        key: _value(properties[key])
-        for key in properties
-        if isinstance(properties[key], h5py.Dataset) and key not in _GEOMETRY
-    }
-    absent = {key for key in values if values[key] is None or _weight(group, key) == 0}
-    fields = {key: value for key, value in values.items() if key not in absent}
+    # Of the others the names are kept, for messages.
+    fields: dict[str, Any] = dict.fromkeys(set(properties) - _GEOMETRY)
+    for key in wanted & fields.keys():
+        fields[key] = _value(properties[key])
+        if fields[key] is not None and _weight(group, key) == 0:
+            fields[key] = None
     fields["config_type"] = _value(group["config_type"]) if "config_type" in group else None
-    results = {key: fields[key] for key in ("energy", "forces", "stress") if key in fields}
+    results = {key: fields.get(key) for key in LABELS}
     cell = _value(group["cell"])
     cell = np.zeros((3, 3)) if cell is None else np.asarray(cell, dtype=float).reshape(3, 3)
     volume = abs(np.linalg.det(cell))
-    if virials and "stress" not in results and "virials" in fields and volume > 0:
+    if virials and results["stress"] is None and fields.get("virials") is not None and volume > 0:
         results["stress"] = -np.asarray(fields["virials"], dtype=float) / volume
     pbc = _value(group["pbc"])
     return Frame(
