@@ -77,6 +77,7 @@ rule summarize_dataset:
         f"{LOGS}/data/{{dataset}}.summary.benchmark.tsv"
     conda:
         "../envs/workflow.yaml"
+    threads: 2
     resources:
         mem_mb=larger(2000),
         runtime=longer(60),

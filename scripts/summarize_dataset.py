@@ -7,7 +7,7 @@ from irrepress.structures.summary.scan import summarize
 
 
 def main(job: Job) -> None:
-    summary = summarize(StructureStore(job.inputs.store))
+    summary = summarize(StructureStore(job.inputs.store), workers=job.snakemake.threads)
     write_json(job.outputs.summary, summary.model_dump())
 
 

@@ -111,14 +111,14 @@ def _write_stores(folder: Path, config: Config) -> None:
     rng = np.random.default_rng(0)
     systems = {
         "foundation": [
-            bulk("NaCl", "rocksalt", a=5.64),
+            bulk("NaCl", "rocksalt", a=5.64, cubic=True),
             bulk("Cu", cubic=True),
-            bulk("Fe"),
-            bulk("MgO", "rocksalt", a=4.21),
-            bulk("Al"),
-            bulk("Ag"),
+            bulk("Fe", cubic=True),
+            bulk("MgO", "rocksalt", a=4.21, cubic=True),
+            bulk("Al", cubic=True),
+            bulk("Ag", cubic=True),
         ],
-        "silicon": [bulk("Si")],
+        "silicon": [bulk("Si", cubic=True)],
         "ethanol": [molecule("CH3CH2OH")],
     }
     for name in config.datasets:

@@ -27,7 +27,7 @@ def test_many_elements_make_a_periodic_table(panel, study):
     assert drawn == expected
     assert np.isfinite(absent.z).sum() == 118 - len(expected)
     row, column = periodic_table.place(47)
-    assert held.customdata[row][column].startswith("<b>Ag</b><br>1 atom in 1 structure")
+    assert held.customdata[row][column].startswith("<b>Ag</b><br>4 atoms in 1 structure")
 
 
 def test_few_elements_make_bars(panel):

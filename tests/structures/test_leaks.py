@@ -9,11 +9,12 @@ from ase.build import bulk, make_supercell, molecule
 from scipy.spatial.transform import Rotation
 
 from irrepress.config import Files
-from irrepress.structures.leaks import TOLERANCE, find_leaks, sorted_distances
+from irrepress.structures.leaks import find_leaks, sorted_distances
 from irrepress.structures.reading import read_files
 from irrepress.structures.store import StoreInfo, StructureStore, write_store
 from irrepress.structures.structure import Structure
 
+TOLERANCE = 0.01  # Å
 INFO = StoreInfo("", "", "", "", "", "")
 
 
@@ -24,7 +25,7 @@ def leaks_of(path, train, valid=(), test=()):
         part: range(end - len(parts[part]), end) for part, end in zip(parts, ends, strict=True)
     }
     write_store(path, [*train, *valid, *test], INFO, split, seed=0)
-    return list(find_leaks(StructureStore(path)))
+    return list(find_leaks(StructureStore(path), TOLERANCE))
 
 
 def crystal(seed=0, move=0.1):

@@ -4,7 +4,6 @@ import numpy as np
 from ase import Atoms
 from ase.data import covalent_radii
 from ase.neighborlist import neighbor_list
-from vesin import NeighborList
 
 from irrepress.structures.structure import Structure
 
@@ -38,6 +37,8 @@ def closest_pair(structure: Structure, below: float) -> tuple[int, int, float] |
         Indices of the two atoms (equal for an atom and its own image) and their distance in
         Å, or None.
     """
+    from vesin import NeighborList  # imports torch wherever it finds it, which takes seconds
+
     search = NeighborList(cutoff=max(below, _SMALLEST_CUTOFF), full_list=False, n_threads=1)
     pairs, distances = search.compute(
         structure.positions, structure.cell, structure.pbc, quantities="Pd"

@@ -3,27 +3,25 @@
 Groups and compositions keep siblings that are known together; this check finds those that
 nobody named: it compares positions. Two structures of the same composition count as the same
 if their sorted pair distances agree everywhere, which no rotation, translation, renumbering of
-atoms or other choice of the cell changes. If every atom moves by at most `TOLERANCE`, no sorted
+atoms or other choice of the cell changes. If every atom moves by at most a tolerance, no sorted
 distance moves by more than twice that, so that none of these pairs is missed.
 """
 
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy.spatial import KDTree
 from scipy.spatial.distance import pdist
 
 from irrepress.structures.neighbours import neighbour_list
+from irrepress.structures.parallel import ordered_map
 from irrepress.structures.progress import tracked
 from irrepress.structures.splits import PARTS
 from irrepress.structures.store import StructureStore
 from irrepress.structures.structure import Structure
-
-# Å. Neighbouring frames of a relaxation that hardly moves are this close; frames of molecular
-# dynamics at room temperature that are a few femtoseconds apart are not.
-TOLERANCE = 0.01
 
 # Pairs per atom whose distances are compared, and where they are looked for.
 _PAIRS_PER_ATOM = 6
@@ -31,6 +29,8 @@ _FIRST_CUTOFF = 5.0  # Å
 _LARGEST_CUTOFF = 20.0
 # Distances that are held in memory for every structure; the others are computed again.
 _SAMPLES = 12
+# What a process reads at a time.
+_PER_TASK = 256
 # Candidates that are compared in full, for each structure.
 _CANDIDATES = 16
 
@@ -54,7 +54,7 @@ class Leak:
     difference: float
 
 
-def find_leaks(store: StructureStore, tolerance: float = TOLERANCE) -> Iterator[Leak]:
+def find_leaks(store: StructureStore, tolerance: float, workers: int = 1) -> Iterator[Leak]:
     """Yield structures of valid and test that are in train too, and of test that are in valid.
 
     Needs about 130 bytes a structure, and reads the store once, candidates again.
@@ -62,8 +62,9 @@ def find_leaks(store: StructureStore, tolerance: float = TOLERANCE) -> Iterator[
     Args:
         store: any store.
         tolerance: how far an atom may have moved, in Å.
+        workers: number of processes that compute distances.
     """
-    keys, samples = _fingerprints(store)
+    keys, samples = _fingerprints(store, workers)
     order = np.argsort(keys, kind="stable")
     part_of = np.full(len(store), -1, dtype=np.int8)
     for number, part in enumerate(PARTS):
@@ -99,17 +100,29 @@ def sorted_distances(structure: Structure) -> np.ndarray:
         cutoff *= 1.5
 
 
-def _fingerprints(store: StructureStore) -> tuple[np.ndarray, np.ndarray]:
+def _fingerprints(store: StructureStore, workers: int) -> tuple[np.ndarray, np.ndarray]:
     """Return a key of the composition and a few sorted distances of every structure."""
     keys = np.empty(len(store), dtype=np.uint64)
     samples = np.zeros((len(store), _SAMPLES))
-    structures = tracked(store.iterate(), "comparing positions", "structures", len(store))
-    for index, structure in enumerate(structures):
+    starts = range(0, len(store), _PER_TASK)
+    tasks = [np.arange(start, min(start + _PER_TASK, len(store))) for start in starts]
+    results = ordered_map(partial(_fingerprints_of, store), tasks, workers)
+    name = f"comparing positions of {store.path.name}"
+    results = tracked(results, name, f"times {_PER_TASK} structures", len(tasks))
+    for task, (task_keys, task_samples) in zip(tasks, results, strict=True):
+        keys[task], samples[task] = task_keys, task_samples
+    return keys, samples
+
+
+def _fingerprints_of(store: StructureStore, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    keys = np.empty(len(indices), dtype=np.uint64)
+    samples = np.zeros((len(indices), _SAMPLES))
+    for row, structure in enumerate(store.read(indices, groups=False)):
         content = np.sort(structure.numbers).tobytes() + structure.pbc.any().tobytes()
         digest = hashlib.blake2b(content, digest_size=8).digest()
-        keys[index] = int.from_bytes(digest, "big")
+        keys[row] = int.from_bytes(digest, "big")
         if len(distances := sorted_distances(structure)):
-            samples[index] = distances[_ranks(len(distances))]
+            samples[row] = distances[_ranks(len(distances))]
     return keys, samples
 
 

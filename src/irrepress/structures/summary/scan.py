@@ -2,12 +2,14 @@
 
 Memory does not grow with the atoms. For each structure it holds 18 bytes: a key to find
 duplicates, an energy and a pressure in single precision, the part, and whether it was flagged.
+The search for leaks, after it, holds 130.
 """
 
 import numpy as np
 from ase.data import chemical_symbols
 from ase.units import GPa
 
+from irrepress.structures.leaks import find_leaks
 from irrepress.structures.progress import tracked
 from irrepress.structures.references import EnergyFit
 from irrepress.structures.store import StructureStore
@@ -30,11 +32,15 @@ _TRAIN = PART_NAMES.index("train")
 _NO_ENERGY = 1e-6  # eV
 
 
-def summarize(store: StructureStore) -> DatasetSummary:
-    """Read a store once and say what it holds.
+def summarize(store: StructureStore, workers: int = 1) -> DatasetSummary:
+    """Read a store and say what it holds.
 
-    Structures whose atoms seem to occur twice are read a second time, and so are all if the
-    store has no reference energies: then they are fitted to all energies.
+    It is read twice, the second time to find leaks; and once more if the store has no
+    reference energies: then they are fitted to all energies.
+
+    Args:
+        store: any store.
+        workers: number of processes that look for leaks.
 
     Raises:
         UserError: the file is damaged.
@@ -60,6 +66,7 @@ def summarize(store: StructureStore) -> DatasetSummary:
         _add_geometry(found, block)
     energies.report(found)
     _add_duplicates(found, store, keys)
+    _add_leaks(found, store, workers)
     return DatasetSummary(
         structures=len(store),
         atoms=int(store.num_atoms.sum()),
@@ -303,4 +310,15 @@ def _add_duplicates(found: Suspects, store: StructureStore, keys: np.ndarray) ->
             # Worst are those that lie in two parts, then those with different labels.
             np.array([1e6 * leaks + np.nan_to_num(difference)]),
             lambda _, found=duplicate, reason=reason: (float(found.original), reason),
+        )
+
+
+def _add_leaks(found: Suspects, store: StructureStore, workers: int) -> None:
+    for leak in find_leaks(store, suspects.NEARLY_SAME_POSITION, workers):
+        reason = f"the positions of structure {leak.other} ({leak.other_part})"
+        found.add(
+            "leak",
+            np.array([leak.index]),
+            np.array([-leak.difference]),
+            lambda _, leak=leak, reason=reason: (leak.difference, reason),
         )

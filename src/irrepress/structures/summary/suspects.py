@@ -33,6 +33,9 @@ MIN_ENERGY_LIMIT = 0.2  # eV/atom
 MIN_ENERGIES = 20
 # Rounding in files and of units; thermal motion moves atoms by 1e-2 Å.
 SAME_POSITION = 1e-6  # Å
+# Neighbouring frames of a relaxation that hardly moves are this close; frames of molecular
+# dynamics at room temperature that are a few femtoseconds apart are not.
+NEARLY_SAME_POSITION = 0.01  # Å
 
 # Of every kind; the summary stays small, and who has more has another problem.
 LISTED = 50
@@ -75,6 +78,12 @@ KINDS = {
         "structure",
         "the same elements, positions and cell as an earlier structure, within "
         f"{SAME_POSITION:f} Å",
+    ),
+    "leak": Kind(
+        "leak",
+        "Å",
+        "the atoms of a structure in an earlier part (of train, or valid if it is in test), moved "
+        f"by {NEARLY_SAME_POSITION:g} Å at most, whatever their order, orientation and cell",
     ),
     "single": Kind("single atom", "atoms", "one atom alone without periodic boundaries"),
     "flat": Kind(
