@@ -17,6 +17,7 @@ from format_samples import (
 
 from irrepress.config import LabelKeys
 from irrepress.errors import UserError
+from irrepress.structures.formats import sources
 from irrepress.structures.formats.archives import ExtxyzArchiveReader
 
 
@@ -150,8 +151,10 @@ def test_a_bad_frame_is_named_with_its_member(tmp_path):
 
 @pytest.mark.parametrize("compression", ["", "gz", "bz2", "xz"])
 @pytest.mark.parametrize("cut", ["member", "header", "end"])
-def test_tar_archives_that_are_cut_off(tmp_path, compression, cut):
+@pytest.mark.parametrize("ahead", [1 << 20, 4096])
+def test_tar_archives_that_are_cut_off(tmp_path, monkeypatch, compression, cut, ahead):
     """Also where tarfile would take the rest of a header for the end of the archive."""
+    monkeypatch.setattr(sources, "_BUFFER", ahead)
     content = extxyz_bytes([salt(i, repeat=2) for i in range(20)])
     path = write_tar(tmp_path / "a.tar", {f"{i}.xyz": content for i in range(6)}, compression)
     data = path.read_bytes()
@@ -199,7 +202,7 @@ def test_encrypted_members(tmp_path):
     ("content", "message"),
     [
         (b"<html><body>Sign in</body></html>", "this is a web page; the server sent a page"),
-        (b"\x89HDF\r\n\x1a\n", "this is a HDF5 file; set format: mace-hdf5"),
+        (b"\x89HDF\r\n\x1a\n", "this is an HDF5 file; set format: mace-hdf5"),
         (b"hello", "it does not look like that"),
     ],
 )

@@ -1,5 +1,6 @@
 """ASE databases: SQLite, LMDB as fairchem and ase-db-backends write it, and archives of LMDB."""
 
+import errno
 import sqlite3
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from format_samples import (
 
 from irrepress.config import LabelKeys
 from irrepress.errors import UserError
-from irrepress.structures.formats import base
+from irrepress.structures.formats import base, sources
 from irrepress.structures.formats.ase_db import AseDatabaseReader
 
 SALEX = (LabelKeys(group="sid"), None, {"group_pattern": "[^_]+"})
@@ -264,9 +265,25 @@ def test_other_files(tmp_path):
         records(write_aselmdb(path, []))
 
 
-def test_an_archive_of_databases_that_is_cut_off(tmp_path):
-    file = write_aselmdb(tmp_path / "a.aselmdb", images_of(300))
+@pytest.mark.parametrize("ahead", [1 << 20, 4096])
+def test_an_archive_of_databases_that_is_cut_off(tmp_path, monkeypatch, ahead):
+    """Within what is read ahead, and behind it."""
+    monkeypatch.setattr(sources, "_BUFFER", ahead)
+    file = write_aselmdb(tmp_path / "a.aselmdb", images_of(100))
     path = write_tar(tmp_path / "a.tar.gz", {"a.aselmdb": file.read_bytes()})
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(UserError, match=r"a\.tar\.gz: .*cut off.*download it again"):
+    with pytest.raises(UserError, match=r"a\.tar\.gz: .*cut off.*download it again") as caught:
+        records(path)
+    assert ("a.tar.gz: a.aselmdb: " in str(caught.value)) == (ahead == 4096)
+
+
+def test_a_full_disk(tmp_path, monkeypatch):
+    file = write_aselmdb(tmp_path / "a.aselmdb", images_of(3))
+    path = write_tar(tmp_path / "a.tar.gz", {"a.aselmdb": file.read_bytes()})
+
+    def copy(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfileobj", copy)
+    with pytest.raises(UserError, match=r"a\.aselmdb: there is no space in .*set TMPDIR"):
         records(path)

@@ -81,7 +81,7 @@ def test_files_that_are_cut_off(tmp_path, name):
         (tmp_path / name).write_bytes(gzip.compress(plain.read_bytes()))
     cut = tmp_path / f"cut-{name}"
     cut.write_bytes((tmp_path / name).read_bytes()[:-1000])
-    with pytest.raises(UserError, match=rf"cut-{name}: frame \d+.*(again|anew)"):
+    with pytest.raises(UserError, match=rf"cut-{name}: .*(again|anew)"):
         records(cut)
 
 
@@ -93,7 +93,7 @@ def test_files_that_are_cut_off(tmp_path, name):
         ("a.cif", b"\n", "frame 0 cannot be read|no structures"),
         ("a.traj.gz", b"not compressed", "frame 0: the compressed file|cut off or damaged"),
         ("a.traj", b"<html>", "expected a file that ASE reads, but this is a web page"),
-        ("a.traj", b"PK\x03\x04", "this is a zip file; set format: extxyz-archive"),
+        ("a.traj", b"PK\x03\x04", "this is a zip archive; set format: extxyz-archive"),
     ],
 )
 def test_garbage(tmp_path, name, content, message):

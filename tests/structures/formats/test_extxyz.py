@@ -22,7 +22,7 @@ from format_samples import (
     salt,
     water,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from irrepress.config import LabelKeys, Units
@@ -97,6 +97,7 @@ def test_windows_line_ends(tmp_path):
     assert_records(records(path), [salt(), water()])
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=30))
 def test_cutting_loses_and_changes_nothing(sizes):
     """Whatever the frames, their texts one after another are the file."""
@@ -361,9 +362,9 @@ def test_garbage(tmp_path, name, content, message):
     ("content", "message"),
     [
         (b"  <!DOCTYPE html><html>sign in</html>", "a web page; the server sent a page"),
-        (b"SQLite format 3\x00 and so on", "a SQLite file; set format: ase-db"),
-        (b"PK\x03\x04", "a zip file; set format: extxyz-archive"),
-        (b"\x89HDF\r\n\x1a\n", "a HDF5 file; set format: mace-hdf5"),
+        (b"SQLite format 3\x00 and so on", "an SQLite database; set format: ase-db"),
+        (b"PK\x03\x04", "a zip archive; set format: extxyz-archive"),
+        (b"\x89HDF\r\n\x1a\n", "an HDF5 file; set format: mace-hdf5"),
     ],
 )
 def test_other_files_under_the_name_of_xyz(tmp_path, content, message):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from ase.calculators.emt import EMT
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from irrepress.config import LabelKeys, Units
@@ -104,6 +104,7 @@ def test_asymmetry_counts_in_our_units():
         structure(Units(), {"stress": noisy})
 
 
+@settings(deadline=None)
 @given(
     energy=st.sampled_from(list(ENERGY)),
     length=st.sampled_from(list(LENGTH)),

@@ -207,7 +207,7 @@ def _archive_rows(path: Path) -> Iterator[tuple[int, PackedRow]]:
             continue
         found = True
         # LMDB needs a file; one at a time keeps the disk free.
-        with temporary_file(stream, "rows.aselmdb") as plain:
+        with temporary_file(stream, "rows.aselmdb", f"{path}: {name}") as plain:
             with plain.open("rb") as start:
                 kind = kind_of_bytes(start.read(64))
             if kind != "LMDB":

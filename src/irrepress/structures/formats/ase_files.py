@@ -14,8 +14,6 @@ from irrepress.errors import UserError
 from irrepress.structures.formats.base import Reader, Record, gather, nothing_in
 from irrepress.structures.formats.labels import Frame
 from irrepress.structures.formats.sources import (
-    DAMAGE,
-    damaged,
     is_compressed,
     kind_of,
     open_binary,
@@ -61,8 +59,6 @@ class AseReader(Reader):
             except UserError:
                 raise
             except Exception as error:  # ASE's readers raise errors of many types on bad input
-                if is_compressed(path) and isinstance(error, DAMAGE):
-                    raise damaged(f"{path}: frame {index}", error) from error
                 raise UserError(
                     f"{path}: frame {index} cannot be read ({type(error).__name__}: {error}); "
                     "mend or remove it, or write the file anew as extxyz"
@@ -76,5 +72,5 @@ def _read(path: Path) -> Iterator[Atoms]:
         yield from ase.io.iread(path, index=":")
         return
     # Most formats need a file to seek in. It keeps its name, which may tell the format.
-    with open_binary(path) as stream, temporary_file(stream, path.stem) as plain:
+    with open_binary(path) as stream, temporary_file(stream, path.stem, str(path)) as plain:
         yield from ase.io.iread(plain, index=":")

@@ -115,7 +115,7 @@ class Rmd17Reader(Reader):
                 name = member.rsplit("/", 1)[-1]
                 if wanted.get(name, member) is not None:
                     continue
-                wanted[name] = stack.enter_context(temporary_file(stream, name))
+                wanted[name] = stack.enter_context(temporary_file(stream, name, f"{path}: {name}"))
                 if all(wanted.values()):
                     break
             missing = [name for name, found in wanted.items() if found is None]

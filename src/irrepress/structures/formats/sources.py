@@ -19,23 +19,25 @@ from irrepress.errors import UserError
 
 _OPENERS = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
 _SUFFIXES = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".tgz": "gzip", ".tbz2": "bzip2"}
-# Where a kind's mark stands, and what it is. HTML is looked for apart, for it may begin with
-# white space.
+# Where a kind's mark stands, what it is, and what messages call the kind. HTML is looked for
+# apart, for it may begin with white space.
 _MARKS = {
-    "gzip": (0, b"\x1f\x8b"),
-    "bzip2": (0, b"BZh"),
-    "xz": (0, b"\xfd7zXZ\x00"),
-    "zip": (0, b"PK\x03\x04"),
-    "empty zip": (0, b"PK\x05\x06"),
-    "HDF5": (0, b"\x89HDF\r\n\x1a\n"),
-    "SQLite": (0, b"SQLite format 3\x00"),
-    "LMDB": (16, b"\xde\xc0\xef\xbe"),
-    "tar": (257, b"ustar"),
-    "trajectory of ASE": (0, b"- of Ulm"),
-    "NumPy": (0, b"\x93NUMPY"),
-    "PDF": (0, b"%PDF-"),
+    "gzip": (0, b"\x1f\x8b", "a file compressed by gzip"),
+    "bzip2": (0, b"BZh", "a file compressed by bzip2"),
+    "xz": (0, b"\xfd7zXZ\x00", "a file compressed by xz"),
+    "zip": (0, b"PK\x03\x04", "a zip archive"),
+    "empty zip": (0, b"PK\x05\x06", "an empty zip archive"),
+    "HDF5": (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
+    "SQLite": (0, b"SQLite format 3\x00", "an SQLite database"),
+    "LMDB": (16, b"\xde\xc0\xef\xbe", "an LMDB database"),
+    "tar": (257, b"ustar", "a tar archive"),
+    "trajectory": (0, b"- of Ulm", "a trajectory of ASE"),
+    "NumPy": (0, b"\x93NUMPY", "a NumPy array"),
+    "PDF": (0, b"%PDF-", "a PDF document"),
+    "web page": (0, b"<html", "a web page"),
 }
 _HEAD = 512
+_BUFFER = 1 << 20  # bytes that are decompressed ahead
 _ANSWERS = {
     "web page": "the server sent a page in place of the file, download it again",
     "SQLite": "set format: ase-db",
@@ -43,7 +45,7 @@ _ANSWERS = {
     "HDF5": "set format: mace-hdf5, if MACE wrote it",
     "zip": "set format: extxyz-archive, if it holds extxyz files",
     "tar": "set format: extxyz-archive, if it holds extxyz files",
-    "trajectory of ASE": "set format: ase",
+    "trajectory": "set format: ase",
 }
 # What decompressing a damaged file raises. OSError: bz2 says so without a class of its own.
 DAMAGE = (
@@ -85,7 +87,7 @@ def kind_of_bytes(head: bytes) -> str | None:
     """Return what the first 512 bytes of a file tell, as `kind_of`."""
     if head.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")):
         return "web page"
-    for kind, (offset, mark) in _MARKS.items():
+    for kind, (offset, mark, _) in _MARKS.items():
         if head[offset : offset + len(mark)] == mark:
             return kind
     return None
@@ -99,8 +101,7 @@ def wrong_kind(path: Path | str, expected: str, kind: str | None) -> UserError:
         expected: what it should be, such as ``an archive``.
         kind: what `kind_of` found.
     """
-    found = f"this is a {kind} file" if kind and kind != "web page" else "this is a web page"
-    found = found if kind else "it does not look like that"
+    found = f"this is {_MARKS[kind][2]}" if kind else "it does not look like that"
     answer = _ANSWERS.get(kind or "", "set format to what it is, or download it again")
     return UserError(f"{path}: expected {expected}, but {found}; {answer}")
 
@@ -127,7 +128,7 @@ def open_binary(path: Path) -> BinaryIO:
         raise wrong_kind(path, f"a file compressed by {named}", kind)
     opener = _OPENERS.get(kind or "", open)
     # Decompressors read lines in Python; a buffer around them reads lines in C.
-    return io.BufferedReader(opener(path, "rb"), 1 << 20)
+    return io.BufferedReader(opener(path, "rb"), _BUFFER)
 
 
 def damaged(where: str, error: BaseException) -> UserError:
@@ -144,12 +145,24 @@ def damaged(where: str, error: BaseException) -> UserError:
 
 
 @contextmanager
-def temporary_file(stream: IO[bytes], name: str) -> Iterator[Path]:
-    """Copy a stream to a temporary file of this name, for libraries that need a file."""
+def temporary_file(stream: IO[bytes], name: str, where: str) -> Iterator[Path]:
+    """Copy a stream to a temporary file of this name, for libraries that need a file.
+
+    Args:
+        stream: read to its end.
+        name: name of the file; a directory is made for it.
+        where: what messages call the stream.
+
+    Raises:
+        UserError: the stream is damaged, or there is no space.
+    """
     with temporary_directory() as directory:
         path = directory / name
-        with path.open("wb") as target:
-            shutil.copyfileobj(stream, target, 1 << 20)
+        try:
+            with path.open("wb") as target:
+                shutil.copyfileobj(stream, target, 1 << 20)
+        except DAMAGE as error:
+            raise damaged(where, error) from error
         yield path
 
 
