@@ -56,6 +56,7 @@ from irrepress.families.registry import get_family  # noqa: E402
 from irrepress.files import sha256  # noqa: E402
 from irrepress.structures.checks import check_elements  # noqa: E402
 from irrepress.structures.store import StructureStore  # noqa: E402
+from irrepress.terminal import draw_on  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -161,6 +162,7 @@ def labels_of(reference: ModelRef) -> str:
 def run(main: Callable[[Job], None], snakemake: Any) -> None:
     """Run a script's ``main`` with its output in the log of the rule."""
     _turn_output_to(Path(snakemake.log[0]))
+    draw_on(_terminal)
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
     )

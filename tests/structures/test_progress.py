@@ -1,5 +1,8 @@
 """Progress bars show on terminals and nowhere else."""
 
+import logging
+
+from irrepress.structures import progress
 from irrepress.structures.progress import tracked, transferring
 
 
@@ -37,3 +40,19 @@ def test_transfers_show_bytes_on_a_terminal(monkeypatch, capsys):
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "downloading a.zip" in captured.err and "2.5/5.0 MB" in captured.err
+
+
+def test_long_work_leaves_lines_in_the_log(monkeypatch, caplog):
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    monkeypatch.setattr(progress, "SECONDS", 0.0)
+    with caplog.at_level(logging.INFO):
+        assert list(tracked("ab", "writing a.h5", "structures", total=2)) == ["a", "b"]
+        with transferring("downloading a.zip") as show:
+            show(1_500_000, None)
+            show(2_500_000, 5_000_000)
+    assert caplog.messages == [
+        "writing a.h5: 0 of 2 structures",
+        "writing a.h5: 1 of 2 structures",
+        "downloading a.zip: 2 MB",
+        "downloading a.zip: 2 of 5 MB",
+    ]

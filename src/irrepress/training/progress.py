@@ -15,16 +15,17 @@ class TrainingProgress(Callback):
 
     Args:
         steps: steps of the whole run.
+        console: what the bar is drawn on.
     """
 
-    def __init__(self, steps: int):
+    def __init__(self, steps: int, console: Console):
         self._progress = Progress(
             TextColumn("training"),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[losses]}"),
-            console=Console(stderr=True),
+            console=console,
         )
         self._task = self._progress.add_task("training", total=steps, losses="")
 

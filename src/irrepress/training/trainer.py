@@ -26,6 +26,7 @@ from irrepress.families.base import Family, Model
 from irrepress.files import atomic_path
 from irrepress.structures.checks import check_elements
 from irrepress.structures.store import StructureStore
+from irrepress.terminal import claimed
 from irrepress.training.averaging import WarmedUpEMA
 from irrepress.training.checkpoints import (
     BEST,
@@ -136,7 +137,7 @@ def train(
     if resumed_from:
         logger.info("%s: training goes on from step %d", work_dir, resumed_from)
     if not is_finished(rows, settings):
-        with _quiet(), _workers_watched():
+        with _quiet(), _workers_watched(), claimed() as console:
             trainer = Trainer(
                 accelerator="gpu" if target.type == "cuda" else "cpu",
                 devices=[target.index or 0] if target.type == "cuda" else 1,
@@ -144,7 +145,7 @@ def train(
                 max_steps=settings.steps,
                 max_epochs=-1,  # an epoch is what lies between two validations
                 gradient_clip_val=settings.clip,
-                callbacks=_callbacks(settings, work_dir),
+                callbacks=_callbacks(settings, work_dir, console),
                 # Lightning would take a SLURM job's own task count for its world size.
                 plugins=[AtomicCheckpointIO(), LightningEnvironment()],
                 use_distributed_sampler=False,
@@ -246,7 +247,7 @@ def _try_precision(
         ) from error
 
 
-def _callbacks(settings: Training, work_dir: Path) -> list[Callback]:
+def _callbacks(settings: Training, work_dir: Path, console: Console | None) -> list[Callback]:
     """Checkpoints (`BEST` is written before `LAST`, which relies on it), EMA, progress bar."""
     # One callback with save_last=True would write last.ckpt only when there is a new best.
     common = {
@@ -261,8 +262,8 @@ def _callbacks(settings: Training, work_dir: Path) -> list[Callback]:
     ]
     if settings.ema > 0:
         callbacks.append(WarmedUpEMA(settings.ema))
-    if Console(stderr=True).is_terminal:
-        callbacks.append(TrainingProgress(settings.steps))
+    if console is not None:
+        callbacks.append(TrainingProgress(settings.steps, console))
     return callbacks
 
 
