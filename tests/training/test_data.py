@@ -1,16 +1,19 @@
 import multiprocessing
 from collections import Counter
+from copy import deepcopy
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lightning.pytorch import Callback, Trainer
 
 from irrepress.errors import UserError
 from irrepress.structures.store import StructureStore
 from irrepress.training.batches import Limit
 from irrepress.training.data import BatchStream, GraphDataset, TrainingData
+from irrepress.training.module import TrainingModule
 
 streams = {
     "count": st.integers(1, 30),
@@ -174,6 +177,62 @@ def test_ranks_with_workers_read_one_store(
         assert found[rank] == expected
         seen += [i for batch in stream for i in batch]
     assert set(seen) == set(store.splits["train"].tolist())
+
+
+class Recorder(Callback):
+    """Writes what a rank was given and what it ended with."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.energies = []
+
+    def on_train_batch_start(self, trainer, module, batch, batch_idx):
+        self.energies.append(batch.labels.energy.tolist())
+
+    def on_fit_end(self, trainer, module):
+        found = {
+            "energies": self.energies,
+            "weights": module.state_dict(),
+            "valid_loss": module.rows[-1]["valid_loss"],
+        }
+        torch.save(found, self.directory / f"{trainer.global_rank}.pt")
+
+
+@pytest.mark.skipif(torch.cuda.is_initialized(), reason="this process can no longer be forked")
+def test_data_parallel_training(sevennet, small_sevennet, store, settings, limits, tmp_path):
+    """Lightning's own two ranks draw different parts and end with the same model."""
+    settings = settings.model_copy(update={"workers": 1, "validate_every": 3, "precision": "32"})
+    module = TrainingModule(sevennet, deepcopy(small_sevennet), settings, label_fraction=1.0)
+    trainer = Trainer(
+        accelerator="cpu",
+        devices=2,
+        strategy="ddp_fork",
+        max_steps=3,
+        callbacks=[Recorder(tmp_path)],
+        use_distributed_sampler=False,
+        inference_mode=False,
+        num_sanity_val_steps=0,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    data = TrainingData(sevennet, small_sevennet, store, settings, seed=3, limits=limits)
+    trainer.fit(module, datamodule=data)
+    ranks = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
+    energies = torch.tensor([s.energy for s in store.read(np.arange(len(store)))])
+    for rank, found in enumerate(ranks):
+        stream = BatchStream(store.splits["train"], 3, 3, 3, lambda: 0, rank, 2, limits)
+        assert found["energies"] == [energies[batch].tolist() for batch in stream]
+    assert ranks[0]["energies"] != ranks[1]["energies"]
+    assert ranks[0]["valid_loss"] == ranks[1]["valid_loss"]
+    before = small_sevennet.state_dict()
+    for name, weights in ranks[0]["weights"].items():
+        assert torch.equal(weights, ranks[1]["weights"][name])
+    assert any(
+        not torch.equal(weights, before[name.removeprefix("model.")])
+        for name, weights in ranks[0]["weights"].items()
+    )
 
 
 @pytest.mark.parametrize("workers", [0, 2])
