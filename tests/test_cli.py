@@ -102,3 +102,16 @@ def test_a_mistake_is_one_message_without_traceback(run, arguments, message):
     assert message in result.output
     assert "Traceback" not in result.output
     assert result.exception is None or isinstance(result.exception, SystemExit)
+
+
+def test_datasets_lists_what_a_config_can_name(run):
+    listed = run("datasets").output
+    assert "mptrj" in listed and "rmd17-aspirin" in listed and "accept)" in listed
+    one = run("datasets", "rmd17-aspirin")
+    assert one.exit_code == 0, one.output
+    assert "CC0" in one.output and "figshare" in one.output
+    (entry,) = json.loads(run("datasets", "rmd17-aspirin", "--json").output)
+    assert entry["counts"] == {"train": 50, "valid": 950}
+    wrong = run("datasets", "rmd17-asprin")
+    assert wrong.exit_code == 2
+    assert "did you mean 'rmd17-aspirin'" in wrong.output

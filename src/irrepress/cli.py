@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
@@ -187,6 +188,49 @@ def summarize(
         for row in suspects_of(summary):
             table.add_row(*row)
         console.print(table)
+
+
+@app.command()
+@_plain_errors
+def datasets(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Show all that is known of one.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the published datasets that a config can name, or show one of them."""
+    from irrepress.structures.published.registry import PUBLISHED, get_published
+
+    entries = [get_published(name)] if name else list(PUBLISHED.values())
+    if as_json:
+        typer.echo(json.dumps([asdict(entry) for entry in entries], indent=2, ensure_ascii=False))
+        return
+    if name is None:
+        table = Table()
+        table.add_column("name", no_wrap=True)
+        table.add_column("structures", justify="right", no_wrap=True)
+        for title in ("labels", "level of theory", "licence"):
+            table.add_column(title)
+        for entry in entries:
+            licence = entry.licence.name + (" (to accept)" if entry.licence.restricted else "")
+            count = f"{entry.structures:,}" if entry.structures else "?"
+            labels = ", ".join(entry.labels) or "none"
+            table.add_row(entry.name, count, labels, entry.level_of_theory, licence)
+        console.print(table)
+        return
+    (entry,) = entries
+    table = Table("property", "value", title=entry.name)
+    table.add_row("description", entry.description)
+    table.add_row("structures", f"{entry.structures:,}" if entry.structures else "unknown")
+    table.add_row("labels", ", ".join(entry.labels) or "none")
+    table.add_row("level of theory", entry.level_of_theory)
+    table.add_row("licence", f"{entry.licence.name}, {entry.licence.url} {entry.licence.terms}")
+    table.add_row("citation", entry.citation)
+    for file in (*entry.files, *entry.tables):
+        checksum = file.checksum or "no checksum published: that of the first download is kept"
+        sources = file.urls or (f"by hand from {file.page}",)
+        table.add_row(file.name, "\n".join((checksum, *sources)))
+    console.print(table)
 
 
 @app.command()

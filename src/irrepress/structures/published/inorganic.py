@@ -64,6 +64,8 @@ def _dpa2(
         citation=f"{_DPA2}, {citation}" if citation else _DPA2,
         level_of_theory=theory,
         structures=structures,
+        # Tests are official; for validation, frames of a system may part, for some sets have few.
+        split_by="structure",
     )
 
 

@@ -1,0 +1,161 @@
+"""The data part of the workflow: from a mirror or no network to stores, as users run it."""
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+import yaml
+from ase.build import bulk
+from ase.calculators.singlepoint import SinglePointCalculator
+
+from irrepress.files import sha256
+from irrepress.structures.store import StructureStore
+
+from .runs import environment
+
+pytestmark = pytest.mark.workflow
+
+# An address where nobody answers, so that no test reaches the network.
+NO_NETWORK = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    for name, proxy in NO_NETWORK.items():
+        monkeypatch.setenv(name, proxy)
+        monkeypatch.setenv(name.lower(), proxy)
+    assert environment()["HTTPS_PROXY"] == NO_NETWORK["HTTPS_PROXY"]
+
+
+@pytest.fixture
+def config(tmp_path):
+    """Write a config whose only use is its datasets."""
+
+    def write(dataset: dict, **sections: object) -> Path:
+        content = {
+            "name": "data",
+            "models": {"sevennet-0": {"family": "sevennet", "checkpoint": "7net-0"}},
+            "datasets": {"set": dataset},
+            "scoring": {"dataset": "set"},
+            "evaluation": {"dataset": "set"},
+            "downloads": {"retries": 0, "timeout": 1},
+            **sections,
+        }
+        path = tmp_path / "config.yaml"
+        path.write_text(yaml.safe_dump(content))
+        return path
+
+    return write
+
+
+def write_copper(path: Path) -> None:
+    """Write an archive as DPA-2's are: systems of DeePMD-kit, and lists of them."""
+    rng = np.random.default_rng(0)
+    members = {
+        "Cu/sys_dir/train.txt": b"../Cu.init\n../Cu.iter\n",
+        "Cu/sys_dir/valid.txt": b"../Cu.valid\n",
+    }
+    for system in ("Cu.init", "Cu.iter", "Cu.valid", "Cu.unlisted"):
+        members[f"Cu/{system}/type.raw"] = b"0\n0\n0\n0\n"
+        members[f"Cu/{system}/type_map.raw"] = b"Cu\n"
+        crystal = bulk("Cu", cubic=True)
+        arrays = {
+            "box": np.tile(crystal.cell.array.ravel(), (10, 1)),
+            "coord": crystal.positions.ravel() + rng.normal(0, 0.05, (10, 12)),
+            "energy": rng.normal(-15, 0.1, 10),
+            "force": rng.normal(size=(10, 12)),
+            "virial": np.tile(np.eye(3).ravel(), (10, 1)),
+        }
+        for name, array in arrays.items():
+            content = io.BytesIO()
+            np.save(content, array.astype(np.float32))
+            members[f"Cu/{system}/set.000/{name}.npy"] = content.getvalue()
+    path.parent.mkdir(parents=True)
+    with tarfile.open(path, "w:gz") as archive:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+
+
+def test_a_published_set_from_a_mirror_to_its_summary(snakemake, tmp_path, config):
+    mirrored = tmp_path / "mirror" / "dpa2" / "Cu.tar.gz"
+    write_copper(mirrored)
+    dataset = {"source": "published", "name": "dpa2-cu", "counts": {"train": 12}}
+    path = config(dataset, downloads={"mirror": str(tmp_path / "mirror")})
+
+    done = snakemake(tmp_path, "downloads", config=path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    archive = tmp_path / "downloads" / "dpa2" / "Cu.tar.gz"
+    record = json.loads(archive.with_name("Cu.tar.gz.json").read_text())
+    assert record["sha256"] == sha256(archive) == sha256(mirrored)
+    # From here on, a compute node without mirror and network is enough.
+    mirrored.unlink()
+
+    done = snakemake(tmp_path, "data", config=path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    store = StructureStore(tmp_path / "results" / "data" / "data" / "set.h5")
+    assert len(store) == 30 and store.elements == [29]
+    sizes = {part: len(indices) for part, indices in store.splits.items()}
+    assert sizes["train"] == 12 and sizes["test"] == 10 and 0 < sizes["valid"] <= 8
+    assert {store[int(i)].group for i in store.splits["test"]} == {"Cu/Cu.valid"}
+    assert store.info.checksum == record["sha256"]
+    volume = bulk("Cu", cubic=True).get_volume()
+    assert store[0].stress == pytest.approx(np.array([-1, -1, -1, 0, 0, 0]) / volume, rel=1e-5)
+    summary = json.loads((tmp_path / "results/data/data/set.summary.json").read_text())
+    assert summary["structures"] == 30
+
+    assert "Nothing to be done" in snakemake(tmp_path, "data", config=path).stderr
+
+
+def test_no_network_ends_in_one_message_and_a_rerun_goes_on(snakemake, tmp_path, config):
+    path = config({"source": "published", "name": "dpa2-cu"})
+    done = snakemake(tmp_path, "data", config=path)
+    assert done.returncode != 0
+    (message,) = [line for line in done.stderr.splitlines() if line.startswith("rule download: ")]
+    assert "downloads/dpa2/Cu.tar.gz: not downloaded." in message
+    assert "run `snakemake data` where there is a network (a login node)" in message
+    assert "Traceback" not in done.stderr
+    assert not list((tmp_path / "downloads").rglob("Cu.tar.gz*"))
+    # The user fetches it by hand, where the message says.
+    write_copper(tmp_path / "downloads" / "dpa2" / "Cu.tar.gz")
+    done = snakemake(tmp_path, "data", config=path)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_a_licence_that_restricts_use_is_shown_before_anything_runs(snakemake, tmp_path, config):
+    dataset = {"source": "published", "name": "spice-maceoff23"}
+    done = snakemake(tmp_path, "downloads", config=config(dataset))
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith("config.yaml: datasets.set.accept_licence: spice-maceoff23 is under")
+    assert "excludes commercial use" in line and "accept_licence: 'MACE-OFF23'" in line
+    accepted = config({**dataset, "accept_licence": "MACE-OFF23"})
+    done = snakemake(tmp_path, "downloads", "--dry-run", config=accepted)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_bad_frames_of_the_user(snakemake, tmp_path, config):
+    frames = []
+    for index in range(12):
+        atoms = bulk("Cu", cubic=True)
+        atoms.rattle(0.05, seed=index)
+        forces = {"forces": np.zeros((4, 3))} if index != 7 else {}
+        atoms.calc = SinglePointCalculator(atoms, energy=-15.0, **forces)
+        frames.append(atoms)
+    ase.io.write(tmp_path / "own.extxyz", frames)
+    dataset = {"source": "files", "paths": ["own.extxyz"], "split": {"by": "structure"}}
+    done = snakemake(tmp_path, "data", config=config(dataset))
+    assert done.returncode != 0
+    (message,) = [line for line in done.stderr.splitlines() if line.startswith("rule read_")]
+    assert "own.extxyz: frame 7: no forces" in message and "bad_frames: skip" in message
+    assert not list((tmp_path / "results").rglob("*.h5*"))
+
+    done = snakemake(tmp_path, "data", config=config({**dataset, "bad_frames": "skip"}))
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert len(StructureStore(tmp_path / "results/data/data/set.h5")) == 11
+    log = (tmp_path / "logs/data/data/set.log").read_text()
+    assert "own.extxyz: frame 7: no forces" in log and "1 bad frames were left out" in log
