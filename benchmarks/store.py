@@ -142,9 +142,9 @@ def waiting(
     """Train from a store; return the share of the time in which training waits for batches."""
     import torch
 
-    from irrepress.config import LossWeights, Training
+    from irrepress.config import LossWeights
     from irrepress.families import get_family
-    from irrepress.training.data import BatchStream, GraphDataset, make_loader
+    from irrepress.training.data import BatchStream, GraphDataset, GraphLoader
     from irrepress.training.losses import compare as compare_labels
 
     torch.set_num_threads(1)
@@ -154,9 +154,8 @@ def waiting(
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-5)
     shares = {}
     for count in workers:
-        settings = Training(batch_size=batch_size, workers=count)
         stream = BatchStream(store.splits["train"], batch_size, steps + 2, 0, lambda: 0)
-        loader = iter(make_loader(GraphDataset(family, model, store), stream, settings))
+        loader = iter(GraphLoader(GraphDataset(family, model, store), stream, count))
         next(loader)  # the processes begin
         waited = worked = 0.0
         for _ in range(steps):
