@@ -28,9 +28,11 @@ from mptrj_like import mptrj_like
 from irrepress.config import Files, LabelKeys, Split
 from irrepress.structures.batching import in_batches
 from irrepress.structures.convert import store_files
+from irrepress.structures.layout import StoreInfo
 from irrepress.structures.reading import read_files
-from irrepress.structures.store import StoreInfo, StructureStore, write_store
+from irrepress.structures.store import StructureStore
 from irrepress.structures.structure import Structure
+from irrepress.structures.writing import write_store
 
 INFO = StoreInfo("benchmark", "", "", "", "", "")
 KEYS = LabelKeys(group="material")

@@ -4,7 +4,8 @@ from _common import Job, checked_checkpoint, labels_of, run
 from irrepress.evaluation.predictions import label
 from irrepress.families.registry import get_family
 from irrepress.structures.generate import generate
-from irrepress.structures.store import StoreInfo, write_store
+from irrepress.structures.layout import StoreInfo
+from irrepress.structures.writing import write_store
 
 
 def main(job: Job) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from _common import Job, labels_of, run
 from irrepress.evaluation.predictions import label
-from irrepress.structures.store import write_store
+from irrepress.structures.writing import write_store
 
 
 def main(job: Job) -> None:

@@ -7,7 +7,8 @@ from typer.testing import CliRunner
 
 from irrepress.cli import app
 from irrepress.quantization.packing import pack
-from irrepress.structures.store import StoreInfo, write_store
+from irrepress.structures.layout import StoreInfo
+from irrepress.structures.writing import write_store
 
 
 @pytest.fixture(scope="module")

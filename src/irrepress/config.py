@@ -175,7 +175,9 @@ class Published(_Read):
     )
     limit: int | None = Field(None, gt=0, description="Read at most this many structures.")
     split: Split | None = Field(
-        None, description="Only for sets without an official split; null: siblings together."
+        None,
+        description="Fractions of the parts that the source does not give; null: 0.7, 0.15 and "
+        "0.15, siblings together.",
     )
 
     @field_validator("name")

@@ -15,9 +15,11 @@ from ase.build import bulk, molecule
 
 from irrepress.config import Config, Split, parse_config
 from irrepress.files import write_json
-from irrepress.structures.store import StoreInfo, StructureStore, write_store
+from irrepress.structures.layout import StoreInfo
+from irrepress.structures.store import StructureStore
 from irrepress.structures.structure import Structure
 from irrepress.structures.summary.scan import summarize
+from irrepress.structures.writing import write_store
 
 MODEL_LABELS = "SevenNet-l3i5 (7net-l3i5)"
 PARENT_PARAMETERS = 800_000

@@ -2,7 +2,7 @@
 
 import pytest
 
-from irrepress.structures.store import StoreInfo
+from irrepress.structures.layout import StoreInfo
 
 
 @pytest.fixture

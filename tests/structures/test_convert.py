@@ -3,15 +3,19 @@
 import hashlib
 import io
 import tarfile
+import zipfile
 
+import ase.io
 import numpy as np
 import pytest
+from ase.build import bulk
 from ase.units import kcal, mol
 
 from irrepress.config import Counts, Files, Published, Split
 from irrepress.errors import UserError
 from irrepress.files import sha256
 from irrepress.structures.convert import store_files, store_published
+from irrepress.structures.published.registry import get_published
 from irrepress.structures.reading import read_files
 from irrepress.structures.store import StructureStore
 
@@ -175,3 +179,22 @@ def test_a_damaged_archive_leaves_no_store(tmp_path, downloads):
     with pytest.raises(UserError, match=r"rmd17\.tar\.bz2: .*cut off or damaged"):
         published(tmp_path / "a.h5", tmp_path)
     assert not list(tmp_path.glob("*.h5*"))
+
+
+def test_a_set_without_labels_is_for_tests_alone(tmp_path):
+    """WBM's initial structures: a zip with an extxyz file a material."""
+    (tmp_path / "wbm").mkdir()
+    crystals = [bulk("NaCl", "rocksalt", 5.6), bulk("Cu"), bulk("Si")]
+    with zipfile.ZipFile(tmp_path / "wbm" / get_published("wbm").files[0].name, "w") as archive:
+        for number, atoms in enumerate(crystals):
+            atoms.info["material_id"] = f"wbm-1-{number}"
+            text = io.StringIO()
+            ase.io.write(text, atoms, format="extxyz")
+            archive.writestr(f"wbm-1-{number}.extxyz", text.getvalue())
+    config = Published(source="published", name="wbm")
+    store_published(tmp_path / "a.h5", config, tmp_path, ["ab12", "cd34"])
+    store = StructureStore(tmp_path / "a.h5")
+    assert sizes(store) == [0, 0, 3]
+    assert [structure.group for structure in store.iterate()] == ["wbm-1-0", "wbm-1-1", "wbm-1-2"]
+    assert store.labelled == {"energy": 0, "forces": 0, "stress": 0}
+    assert store.info.reference_energies == {}

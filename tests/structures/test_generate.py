@@ -9,7 +9,8 @@ from irrepress.errors import UserError
 from irrepress.structures.generate import generate
 from irrepress.structures.geometry import cell_heights, overlapping
 from irrepress.structures.prototypes import KINDS, PROTOTYPES, resolve
-from irrepress.structures.store import StructureStore, write_store
+from irrepress.structures.store import StructureStore
+from irrepress.structures.writing import write_store
 
 
 def settings(*systems, **changes):

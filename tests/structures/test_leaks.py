@@ -9,10 +9,12 @@ from ase.build import bulk, make_supercell, molecule
 from scipy.spatial.transform import Rotation
 
 from irrepress.config import Files
+from irrepress.structures.layout import StoreInfo
 from irrepress.structures.leaks import find_leaks, sorted_distances
 from irrepress.structures.reading import read_files
-from irrepress.structures.store import StoreInfo, StructureStore, write_store
+from irrepress.structures.store import StructureStore
 from irrepress.structures.structure import Structure
+from irrepress.structures.writing import write_store
 
 TOLERANCE = 0.01  # Å
 INFO = StoreInfo("", "", "", "", "", "")

@@ -13,8 +13,9 @@ from irrepress.errors import UserError
 from irrepress.structures import neighbours
 from irrepress.structures.geometry import cell_heights
 from irrepress.structures.neighbours import count_edges, neighbour_list
-from irrepress.structures.store import StructureStore, write_store
+from irrepress.structures.store import StructureStore
 from irrepress.structures.structure import Structure
+from irrepress.structures.writing import write_store
 
 SHAPES = ("orthogonal", "skewed", "any", "open vectors are zero", "no cell")
 

@@ -20,9 +20,11 @@ from samples import assert_same, random_structures
 from irrepress.config import Counts, Split
 from irrepress.errors import UserError
 from irrepress.files import sha256
+from irrepress.structures.layout import SCHEMA_VERSION, StoreInfo
 from irrepress.structures.splits import OfficialParts
-from irrepress.structures.store import SCHEMA_VERSION, StoreInfo, StructureStore, write_store
+from irrepress.structures.store import StructureStore
 from irrepress.structures.structure import Structure
+from irrepress.structures.writing import write_store
 
 HERE = Path(__file__).parent  # where other processes find samples.py
 HALVES = Split(train=0.5, valid=0.25, test=0.25)
@@ -262,8 +264,9 @@ def test_pickle_carries_no_handle(path, structures):
 
 WRITE_SLOWLY = """
 import sys
-from irrepress.config import Counts, Split
-from irrepress.structures.store import StoreInfo, write_store
+from irrepress.config import Split
+from irrepress.structures.layout import StoreInfo
+from irrepress.structures.writing import write_store
 from samples import random_structures
 
 def tell():
@@ -320,9 +323,10 @@ def test_a_source_that_fails_leaves_the_old_store_alone(tmp_path, info, structur
 
 FULL_DISK = """
 import resource, sys
-from irrepress.config import Counts, Split
+from irrepress.config import Split
 from irrepress.errors import UserError
-from irrepress.structures.store import StoreInfo, write_store
+from irrepress.structures.layout import StoreInfo
+from irrepress.structures.writing import write_store
 from samples import random_structures
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
@@ -350,9 +354,11 @@ def test_a_full_disk_is_one_message_and_leaves_nothing(tmp_path):
 
 MEASURE = """
 import copy, itertools, resource, sys
-from irrepress.config import Counts, Split
+from irrepress.config import Split
 from irrepress.structures.splits import OfficialParts
-from irrepress.structures.store import SCHEMA_VERSION, StoreInfo, StructureStore, write_store
+from irrepress.structures.layout import SCHEMA_VERSION, StoreInfo
+from irrepress.structures.store import StructureStore
+from irrepress.structures.writing import write_store
 from samples import random_structures
 
 def many(count):

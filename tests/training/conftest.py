@@ -9,8 +9,10 @@ from ase.build import bulk, molecule
 from irrepress.config import Split, Training
 from irrepress.evaluation.predictions import label
 from irrepress.pruning.plan import Plan
-from irrepress.structures.store import StoreInfo, StructureStore, write_store
+from irrepress.structures.layout import StoreInfo
+from irrepress.structures.store import StructureStore
 from irrepress.structures.structure import Structure
+from irrepress.structures.writing import write_store
 from irrepress.training.trainer import train
 
 INFO = StoreInfo(

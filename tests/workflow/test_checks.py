@@ -204,7 +204,7 @@ def test_jobs_of_the_workflow_environment_need_no_torch():
     hidden = ["torch", "lightning", "typer", "sevenn", "e3nn"]
     code = (
         f"import sys; sys.modules.update(dict.fromkeys({hidden}))\n"
-        "import irrepress.structures.convert, irrepress.structures.store\n"
+        "import irrepress.structures.convert, irrepress.structures.summary.scan\n"
         "import irrepress.report.page, irrepress.families.registry"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 import numpy as np
 from ase.cell import Cell
 from ase.data import chemical_symbols
-from ase.units import Hartree, kcal, kJ, mol
+from ase.units import Hartree
 
 from irrepress.errors import UserError
+from irrepress.structures.formats.units import ENERGY
 from irrepress.structures.geometry import cell_heights, closest_pair
 from irrepress.structures.structure import Structure
 
@@ -22,7 +23,8 @@ MAX_STRESS = 100.0  # eV/Å^3
 MIN_DISTANCE = 0.3  # Å; the bond of H2 has 0.74 Å
 MIN_HEIGHT = 2 * MIN_DISTANCE  # Å between opposite faces of a periodic cell; MPtrj has 0.94
 
-_OTHER_UNITS = {"Hartree": Hartree, "kcal/mol": kcal / mol, "kJ/mol": kJ / mol}
+# meV is none: no code prints total energies in it.
+_OTHER_UNITS = {name: factor for name, factor in ENERGY.items() if name not in ("eV", "meV")}
 
 
 def check_structure(structure: Structure, where: str) -> None:

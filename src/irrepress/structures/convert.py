@@ -7,16 +7,18 @@ from pathlib import Path
 
 from irrepress.config import Counts, Files, Published, Split
 from irrepress.files import sha256
+from irrepress.structures.layout import StoreInfo
+from irrepress.structures.published.entry import PublishedDataset
 from irrepress.structures.published.registry import get_published
 from irrepress.structures.reading import Reading, read_files, read_published
-from irrepress.structures.store import StoreInfo, write_store
+from irrepress.structures.writing import write_store
 
 
 def store_files(path: str | Path, config: Files, workers: int = 1) -> None:
     """Read files of the user into a store.
 
     Raises:
-        UserError: see `reading.read_files`, `reading.Reading` and `store.write_store`.
+        UserError: see `reading.read_files`, `reading.Reading` and `writing.write_store`.
     """
     names = [*config.paths, *config.valid_paths, *config.test_paths]
     reading = read_files(config, workers)
@@ -49,7 +51,7 @@ def store_published(
         workers: number of processes that parse.
 
     Raises:
-        UserError: see `reading.read_published`, `reading.Reading` and `store.write_store`.
+        UserError: see `reading.read_published`, `reading.Reading` and `writing.write_store`.
     """
     entry = get_published(config.name)
     reading = read_published(config, directory, workers)
@@ -62,9 +64,15 @@ def store_published(
         checksum=joint_checksum(list(checksums)),
         reference_energies=reading.reference_energies,
     )
-    split = config.split or Split(by=entry.split_by)
+    split = config.split or _default_split(entry)
     counts = config.counts or Counts(**entry.counts)
     _write(path, reading, info, split, config.seed, counts)
+
+
+def _default_split(entry: PublishedDataset) -> Split:
+    if entry.labels:
+        return Split(by=entry.split_by)
+    return Split(train=0, valid=0, test=1, by=entry.split_by)  # there is nothing to learn from
 
 
 def joint_checksum(digests: list[str]) -> str:

@@ -7,7 +7,8 @@ import pytest
 from ase.build import bulk, molecule
 from faultless import labelled
 
-from irrepress.structures.store import StructureStore, write_store
+from irrepress.structures.store import StructureStore
+from irrepress.structures.writing import write_store
 
 
 @pytest.fixture
