@@ -25,6 +25,11 @@ include: "rules/prune.smk"
 
 
 # Stages that the config leaves out have no rules: Snakemake then says that it cannot make them.
+if CONFIG.compensation is not None:
+
+    include: "rules/compensate.smk"
+
+
 if CONFIG.recovery is not None:
 
     include: "rules/recover.smk"
@@ -59,6 +64,7 @@ localrules:
     parents,
     scores,
     sweep,
+    compensated,
     recovered,
     distilled,
     quantized,
@@ -97,6 +103,11 @@ rule scores:
 rule sweep:
     input:
         expand(METRICS, model=CONFIG.models, plan=PLANS, stage=["pruned"]),
+
+
+rule compensated:
+    input:
+        trained_metrics("compensated"),
 
 
 rule recovered:

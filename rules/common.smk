@@ -135,6 +135,8 @@ except UserError as error:
 
 PLANS = list(CONFIG.plans())
 STAGES = CONFIG.stages()
+# The stage that training begins with.
+START = "pruned" if CONFIG.compensation is None else "compensated"
 QUANTIZED_STAGES = [stage for stage in STAGES if "-int" in stage]
 PUBLISHED = [
     get_published(dataset.name)
@@ -235,7 +237,13 @@ def plan_settings(name):
 
 def used_datasets():
     """The datasets that the study uses; others of the config are only made when asked for."""
-    sections = (CONFIG.scoring, CONFIG.recovery, CONFIG.distillation, CONFIG.evaluation)
+    sections = (
+        CONFIG.scoring,
+        CONFIG.compensation,
+        CONFIG.recovery,
+        CONFIG.distillation,
+        CONFIG.evaluation,
+    )
     used = [section.dataset for section in sections if section is not None]
     used += CONFIG.downstream.datasets if CONFIG.downstream else []
     return list(dict.fromkeys(used))

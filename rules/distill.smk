@@ -1,10 +1,10 @@
-# Distillation: the pruned model is trained on what its parent says of a dataset.
+# Distillation: the pruned (and, if configured, compensated) model is trained on what its parent says of a dataset.
 
 
 rule distill:
     input:
-        model=f"{RESULTS}/{{model}}/{{plan}}/pruned/model.pt",
-        card=f"{RESULTS}/{{model}}/{{plan}}/pruned/card.json",
+        model=f"{RESULTS}/{{model}}/{{plan}}/{START}/model.pt",
+        card=f"{RESULTS}/{{model}}/{{plan}}/{START}/card.json",
         store=data_of(CONFIG.distillation.dataset),
         teacher=taught_by(CONFIG.distillation.dataset),
     output:

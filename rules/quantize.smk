@@ -14,7 +14,7 @@ rule quantize:
     benchmark:
         f"{LOGS}/{{model}}/{{plan}}/{{source}}-int{{bits}}/model.benchmark.tsv"
     wildcard_constraints:
-        source="pruned|recovered|distilled",
+        source="pruned|compensated|recovered|distilled",
         bits="4|8",
     conda:
         model_environment

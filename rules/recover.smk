@@ -1,10 +1,10 @@
-# Recovery: the pruned model is trained on the labels of a dataset.
+# Recovery: the pruned (and, if configured, compensated) model is trained on the labels of a dataset.
 
 
 rule recover:
     input:
-        model=f"{RESULTS}/{{model}}/{{plan}}/pruned/model.pt",
-        card=f"{RESULTS}/{{model}}/{{plan}}/pruned/card.json",
+        model=f"{RESULTS}/{{model}}/{{plan}}/{START}/model.pt",
+        card=f"{RESULTS}/{{model}}/{{plan}}/{START}/card.json",
         store=data_of(CONFIG.recovery.dataset),
     output:
         model=f"{RESULTS}/{{model}}/{{plan}}/recovered/model.pt",

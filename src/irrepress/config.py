@@ -18,6 +18,7 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 Criterion = Literal["taylor", "fisher", "magnitude", "activation", "random"]
 Unit = Literal["blocks", "parameters", "flops"]
 Axes = Literal["both", "channels"]
+Stage = Literal["pruned", "compensated", "recovered", "distilled"]
 Format = Literal[
     "auto", "extxyz", "extxyz-archive", "ase", "ase-db", "mace-hdf5", "mptrj-json", "deepmd"
 ]
@@ -251,6 +252,23 @@ class Sweep(_Section):
     floor: int = Field(8, ge=1, description="Keep at least this many channels of scalars.")
 
 
+class Compensation(_Section):
+    """Closed-form fit of the kept weights to the parent's features, before any training."""
+
+    dataset: str
+    structures: int = Field(
+        512, ge=5, description="Calibration structures from the train split; no labels are read."
+    )
+    batch_size: int = Field(8, gt=0)
+    derivative_weight: float = Field(
+        0.5,
+        ge=0,
+        description="Weight of how features change when atoms are displaced, which forces depend "
+        "on, beside the features themselves.",
+    )
+    displacement: float = Field(0.02, gt=0, le=0.2, description="Standard deviation in Å.")
+
+
 class Training(_Section):
     """One run of the trainer."""
 
@@ -295,14 +313,14 @@ class Quantization(_Section):
     """Weight-only quantization of path and radial weights."""
 
     bits: Literal[4, 8] = 8
-    stages: list[Literal["pruned", "recovered", "distilled"]] = ["recovered"]
+    stages: list[Stage] = ["recovered"]
 
 
 class Downstream(_Section):
     """Fine-tuning on each dataset: compressed, from scratch, and the uncompressed parent."""
 
     datasets: list[str] = []
-    stage: Literal["pruned", "recovered", "distilled"] = Field(
+    stage: Stage = Field(
         "recovered", description="The stage of the compressed model that is fine-tuned."
     )
     training: Training = Training()
@@ -333,6 +351,7 @@ class Config(_Section):
         description="Plans that go on to recovery, distillation, quantization and downstream "
         "tasks, such as taylor-0.50.",
     )
+    compensation: Compensation | None = None
     recovery: Training | None = None
     distillation: Distillation | None = None
     quantization: Quantization | None = None
@@ -365,6 +384,8 @@ class Config(_Section):
     def stages(self) -> list[str]:
         """Return the stages that the trained plans go through, in order."""
         stages = ["pruned"]
+        if self.compensation:
+            stages.append("compensated")
         if self.recovery:
             stages.append("recovered")
         if self.distillation:
@@ -402,6 +423,8 @@ class Config(_Section):
             ("scoring.dataset", self.scoring.dataset),
             ("evaluation.dataset", self.evaluation.dataset),
         ]
+        if self.compensation:
+            references.append(("compensation.dataset", self.compensation.dataset))
         for section in ("recovery", "distillation"):
             training = getattr(self, section)
             if training:

@@ -421,6 +421,34 @@ class FamilyProtocol:
 
     # --- new weights, shifts, elements, matrices ------------------------------------------
 
+    def test_fits_are_exact_where_nothing_was_removed(self, family, model, groups, batch):
+        """What should leave the maps is what they make of their inputs."""
+        plan = Plan.identity(groups)
+        same = family.narrow(model, plan)
+        fits = family.linear_fits(model, same, plan)
+        assert fits and len({fit.name for fit in fits}) == len(fits)
+        for fit in fits:
+            inputs, outputs = fit.rows(batch)
+            for irrep, weight in fit.weights().items():
+                made = torch.einsum("nci,cd->ndi", inputs[irrep], weight)
+                torch.testing.assert_close(made, outputs[irrep], rtol=1e-10, atol=1e-10)
+
+    def test_weights_of_fits_can_be_replaced(self, family, model, groups, batch):
+        rng = np.random.default_rng(7)
+        plan, _ = family.native_plan(model, Plan.random(groups, rng))
+        copy = family.narrow(model, plan)
+        before = family.predict(copy, batch)
+        fits = family.linear_fits(model, copy, plan)
+        for fit in fits:
+            fit.set_weights(fit.weights())
+        assert_close(family.predict(copy, batch), before, 1e-12)
+        for fit in fits:
+            doubled = {irrep: 2 * weight for irrep, weight in fit.weights().items()}
+            fit.set_weights(doubled)
+            for irrep, weight in fit.weights().items():
+                torch.testing.assert_close(weight, doubled[irrep], rtol=1e-12, atol=0)
+        assert not torch.allclose(family.predict(copy, batch).forces, before.forces)
+
     def test_fresh_weights(self, family, narrowed, structures):
         first, again, other = (family.fresh(narrowed, seed) for seed in (1, 1, 2))
         assert family.shape(first) == family.shape(narrowed)

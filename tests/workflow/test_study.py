@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import psutil
 import pytest
 import yaml
@@ -78,11 +79,23 @@ def test_pruned_models_are_smaller_and_untouched_ones_agree_with_the_parent(stud
     assert explicit["shape"]["filter_lmax"] == 1
 
 
+def test_compensation_changes_weights_and_nothing_else(study):
+    fits = pd.read_csv(study / TRAINED / "compensated/fits.csv")
+    assert (fits["after"] <= fits["before"]).all() and (fits["after"] < fits["before"]).any()
+    pruned, compensated = (
+        read_card(study / TRAINED / stage / "card.json") for stage in ("pruned", "compensated")
+    )
+    assert pruned["shape"] == compensated["shape"]
+    assert pruned["sha256"] != compensated["sha256"]
+    assert read(study / TRAINED / "compensated/metrics.json")["checks"]["rotation"] < 1e-9
+
+
 def test_cards_tell_the_whole_history(study):
-    names = ["pruned", "recovered", "int8"]
+    names = ["pruned", "compensated", "recovered", "int8"]
     card = read_card(study / TRAINED / "recovered-int8/card.json")
     assert [stage["stage"] for stage in card["stages"]] == names
-    assert card["stages"][1]["dataset"] == "foundation"
+    assert card["stages"][1]["structures"] == 6
+    assert card["stages"][2]["dataset"] == "foundation"
     assert card["parent_sha256"].startswith("7052cb42b7b3")
     tuned = study / TRAINED / "recovered/downstream/ethanol"
     stages = read_card(tuned / "finetuned/card.json")["stages"]
@@ -100,7 +113,8 @@ def test_the_packed_file_is_small_and_gives_the_same_errors(study):
 
 
 def test_models_load_where_irrepress_is_not_installed(study):
-    models = [TRAINED / stage / "model.pt" for stage in ("pruned", "recovered", "distilled")]
+    stages = ("pruned", "compensated", "recovered", "distilled")
+    models = [TRAINED / stage / "model.pt" for stage in stages]
     models += [TRAINED / "recovered-int8/model.pt"]
     code = (
         "import sys; sys.modules['irrepress'] = None\n"

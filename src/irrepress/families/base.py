@@ -145,6 +145,39 @@ class WeightBlock:
     shape: tuple[int, int]
 
 
+class LinearFit(ABC):
+    """Equivariant linear maps of a narrowed model that are fitted together, and to what.
+
+    Attributes:
+        name: of the maps, within the family's network.
+    """
+
+    name: str
+
+    @abstractmethod
+    def weights(self) -> dict[str, Tensor]:
+        """Return the weights as the network applies them: irrep -> ``[inputs, outputs]`` float64.
+
+        The family's normalisation is part of them: outputs are inputs times weights.
+        """
+
+    @abstractmethod
+    def set_weights(self, weights: Mapping[str, Tensor]) -> None:
+        """Replace weights, in the form of `weights`; irreps that are absent stay."""
+
+    @abstractmethod
+    def rows(self, batch: "Batch") -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Run both models as far as needed, without gradients.
+
+        Args:
+            batch: a batch for either model, on their device.
+
+        Returns:
+            What enters the maps in the narrowed model and what should leave them, from the
+            parent: irrep -> ``[atoms, channels, 2 l + 1]``, channels as in `weights`.
+        """
+
+
 class Family(ABC):
     """What irrepress needs to know of a family of models.
 
@@ -237,6 +270,16 @@ class Family(ABC):
 
         Raises:
             UserError: the plan does not fit the model.
+        """
+
+    @abstractmethod
+    def linear_fits(self, parent: Model, narrowed: Model, plan: Plan) -> Sequence[LinearFit]:
+        """The linear maps of a narrowed model that compensation fits, in the network's order.
+
+        Args:
+            parent: the model before narrowing.
+            narrowed: what `narrow` made of it with ``plan``; weights may have changed since.
+            plan: which blocks were kept.
         """
 
     @abstractmethod

@@ -27,6 +27,7 @@ def used_datasets(config: Config) -> dict[str, list[str]]:
     """Return what each dataset is used for; those that the study does not read are left out."""
     sections = {
         "scoring": config.scoring,
+        "compensation": config.compensation,
         "recovery": config.recovery,
         "distillation": config.distillation,
         "evaluation": config.evaluation,

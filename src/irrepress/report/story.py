@@ -1,6 +1,7 @@
 """The study told in sentences: from the parent to the smallest model, with its numbers."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 
@@ -189,8 +190,10 @@ def _stages(study: Study, smallest: Run) -> list[Step]:
             steps.append(_pruned(run, parent))
         elif "-int" in run.stage:
             steps.append(_quantized(run, by_stage[run.stage.rsplit("-int", 1)[0]]))
+        elif run.stage == "compensated":
+            steps.append(_compensated(run, by_stage["pruned"]))
         else:
-            steps.append(_trained(run, by_stage["pruned"]))
+            steps.append(_trained(run, by_stage.get("compensated", by_stage["pruned"])))
     return steps
 
 
@@ -209,8 +212,25 @@ def _pruned(run: Run, parent: Run) -> Step:
     )
 
 
+def _compensated(run: Run, before: Run) -> Step:
+    done = _record(run)
+    return Step(
+        "Compensated",
+        [
+            f"Fitting the kept weights to the parent's features on {done['structures']:,} "
+            f"structures of {done['dataset']}, without training, brings the errors against the "
+            f"{reference_of(run)} from {_errors_text(before)} to {_errors_text(run)}.",
+        ],
+    )
+
+
+def _record(run: Run) -> dict[str, Any]:
+    """What the card says of the last time that a model went through its stage."""
+    return next((s for s in reversed(run.card.stages) if s.get("stage") == run.stage), {})
+
+
 def _trained(run: Run, before: Run) -> Step:
-    done = next((s for s in reversed(run.card.stages) if s.get("stage") == run.stage), {})
+    done = _record(run)
     what = "Training on the parent's outputs" if run.stage == "distilled" else "Training on labels"
     length = f" for {done['steps']:,} steps" if isinstance(done.get("steps"), int) else ""
     data = f" of {done['dataset']}" if "dataset" in done else ""

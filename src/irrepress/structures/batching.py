@@ -1,13 +1,14 @@
-"""Cut a stream of structures into batches."""
+"""Cut a stream into batches."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from typing import TypeVar
 
-from irrepress.structures.structure import Structure
+Item = TypeVar("Item")
 
 
-def in_batches(structures: Iterable[Structure], size: int) -> Iterator[list[Structure]]:
-    """Yield lists of at most ``size`` structures; reads no further than the next list."""
-    iterator = iter(structures)
+def in_batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Yield lists of at most ``size`` items; reads no further than the next list."""
+    iterator = iter(items)
     while chunk := list(islice(iterator, size)):
         yield chunk

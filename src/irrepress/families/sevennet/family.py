@@ -20,12 +20,13 @@ from irrepress.families.base import (
     Batch,
     CostModel,
     Family,
+    LinearFit,
     Model,
     Observer,
     Prediction,
     WeightBlock,
 )
-from irrepress.families.sevennet import checkpoint, graph, narrow, norms
+from irrepress.families.sevennet import checkpoint, fits, graph, narrow, norms
 from irrepress.families.sevennet import elements as by_element
 from irrepress.families.sevennet import gates as gating
 from irrepress.families.sevennet import native as rounding
@@ -93,6 +94,10 @@ class SevenNetFamily(Family):
     def narrow(self, model: Model, plan: Plan) -> Model:
         """Build the smaller network with sevenn's constructor; see the base class."""
         return narrow.narrow(model, plan)
+
+    def linear_fits(self, parent: Model, narrowed: Model, plan: Plan) -> Sequence[LinearFit]:
+        """The maps that `irrepress.families.sevennet.fits` describes."""
+        return fits.linear_fits(parent, narrowed, plan)
 
     def fresh(self, model: Model, seed: int) -> Model:
         """A model of the same shape with new weights; see the base class.

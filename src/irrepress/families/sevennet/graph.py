@@ -88,10 +88,7 @@ def make_batch(model: Model, structures: Sequence[Structure]) -> Batch:
 
 def predict(model: Model, batch: Batch, create_graph: bool) -> Prediction:
     """Run the network; see `irrepress.families.base.Family.predict`."""
-    # The network adds to its input, marks edge vectors as leaves, and writes into cell volumes.
-    data = Graph(batch.inputs)
-    data[KEY.EDGE_VEC] = data[KEY.EDGE_VEC].detach()
-    data[KEY.CELL_VOLUME] = data[KEY.CELL_VOLUME].clone()
+    data = _fresh(batch)
     forces_module = model.network._modules["force_output"]
     training = forces_module.training
     # sevenn keeps the graph of the forces if, and only if, this module is in training mode.
@@ -106,3 +103,39 @@ def predict(model: Model, batch: Batch, create_graph: bool) -> Prediction:
     if not create_graph:
         result = tuple(tensor.detach() for tensor in result)
     return Prediction(*result)
+
+
+def run_until(model: Model, batch: Batch, name: str) -> None:
+    """Run the network up to a module, which does not run; only hooks see what comes out.
+
+    Args:
+        model: the model.
+        batch: from `make_batch`, on the model's device; it is not changed.
+        name: of a module of the network.
+    """
+
+    def stop(module: torch.nn.Module, inputs: Any) -> None:
+        raise _Stopped
+
+    handle = model.network._modules[name].register_forward_pre_hook(stop)
+    try:
+        with torch.no_grad():
+            model.network(_fresh(batch))
+    except _Stopped:
+        pass
+    finally:
+        handle.remove()
+
+
+class _Stopped(Exception):
+    """The network has run as far as it was to."""
+
+
+def _fresh(batch: Batch) -> Graph:
+    """Return a copy for the network, which adds to its input, marks edge vectors as leaves, and
+    writes into cell volumes.
+    """
+    data = Graph(batch.inputs)
+    data[KEY.EDGE_VEC] = data[KEY.EDGE_VEC].detach()
+    data[KEY.CELL_VOLUME] = data[KEY.CELL_VOLUME].clone()
+    return data

@@ -114,7 +114,7 @@ def _narrow_layer(
         leaving: kept channels of the features that leave it.
         channels: irrep -> channels of the wide features that leave it.
     """
-    columns, rows = _gate_columns(channels, leaving), _first(entering)
+    columns, rows = gate_columns(channels, leaving), _first(entering)
 
     name = f"{t}_self_connection_intro"
     if hasattr(old[name], "linear"):
@@ -154,7 +154,7 @@ def _message_rows(wide: Any, small: Any, sent: Kept) -> dict[Segment, Tensor]:
     return {segment: torch.cat(parts) for segment, parts in rows.items()}
 
 
-def _gate_columns(channels: Mapping[str, int], leaving: Kept) -> dict[Segment, Tensor]:
+def gate_columns(channels: Mapping[str, int], leaving: Kept) -> dict[Segment, Tensor]:
     """Return the kept columns of what enters a gate.
 
     Each gated channel takes its gating scalar with it; these come after the scalars.

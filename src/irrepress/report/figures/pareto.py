@@ -100,7 +100,7 @@ def _pareto(points: pd.DataFrame, axis: str, column: str) -> go.Figure:
     )
     compressed = visible[visible["plan"] != "parent"]
     for (criterion, axes), group in compressed.groupby(["criterion", "axes"], sort=False):
-        trained = ~group["stage"].str.startswith("pruned")
+        trained = ~group["stage"].str.startswith(("pruned", "compensated"))
         colour = theme.CRITERION_COLOURS.get(criterion, theme.GREY)
         for part, rows in ((", pruned", group[~trained]), (", trained", group[trained])):
             if rows.empty:

@@ -1,0 +1,45 @@
+"""Fit the kept weights of a pruned model to its parent's features."""
+
+from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
+
+from _common import Job, run
+from irrepress.files import write_text
+from irrepress.pruning.compensation import compensate
+from irrepress.pruning.plan import Plan
+
+
+def main(job: Job) -> None:
+    settings = job.config.compensation
+    parent, model = job.load(job.inputs.parent), job.load(job.inputs.model)
+    store = job.open_store(job.inputs.store, parent)
+    train = store.require("train")
+    rng = np.random.default_rng(job.config.seed)
+    chosen = np.sort(rng.permutation(train)[: settings.structures])
+    fits = compensate(
+        job.family,
+        parent,
+        model,
+        Plan.load(job.inputs.plan),
+        store,
+        chosen,
+        batch_size=settings.batch_size,
+        derivative_weight=settings.derivative_weight,
+        displacement=settings.displacement,
+        seed=job.config.seed,
+        device=job.config.device,
+    )
+    write_text(job.outputs.fits, pd.DataFrame(map(asdict, fits)).to_csv(index=False))
+    stage = {
+        "stage": "compensated",
+        "dataset": settings.dataset,
+        "structures": len(chosen),
+        "settings": settings.model_dump(mode="json", exclude={"dataset", "structures"}),
+        "seed": job.config.seed,
+    }
+    job.save(model, stage)
+
+
+run(main, snakemake)

@@ -1,0 +1,210 @@
+"""Closed-form compensation: the kept weights take over what removed blocks carried.
+
+Layer after layer, every equivariant linear map of the narrowed network is fitted anew by least
+squares: its outputs on the features of the network as narrowed and compensated so far are to
+be the parent's outputs on the parent's features, in the channels that are kept. Maps act on the
+channels of each irrep alone, so the result is as equivariant as before. Atoms and the 2 l + 1
+components of a block are rows alike; sums over rows are all that is held in memory.
+
+Energies follow from features, but forces from their derivatives. So besides features, the fit
+matches how they change when all atoms are displaced at random: a linear map takes changes of
+its inputs to changes of its outputs with the same weights. A ridge draws the weights towards
+those of the narrowed network; how strongly is chosen on held-out structures, for each map and
+irrep alone. (Least-squares reconstruction of pruned layers is common for images and language;
+differences under displacement and the treatment of irreps are this library's.)
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from irrepress.devices import resolve_device
+from irrepress.families.base import Family, LinearFit, Model
+from irrepress.pruning.plan import Plan
+from irrepress.structures.batching import in_batches
+from irrepress.structures.progress import tracked
+from irrepress.structures.store import StructureStore
+from irrepress.structures.structure import Structure
+
+logger = logging.getLogger(__name__)
+
+# Strengths that are tried, relative to the mean square of each input.
+RIDGES = tuple(10.0**power for power in range(-6, 2))
+# Of the mean square of the largest input: what smaller ones are taken for.
+_SMALLEST = 1e-12
+
+
+@dataclass(frozen=True)
+class FittedMap:
+    """What compensation did to the weights of one map and irrep.
+
+    Attributes:
+        name: of the map.
+        irrep: of its inputs and outputs.
+        ridge: the strength that was best on held-out structures.
+        before: share of the target's mean square on held-out structures that the weights left
+            over before.
+        after: the same with the new weights of that ridge.
+    """
+
+    name: str
+    irrep: str
+    ridge: float
+    before: float
+    after: float
+
+
+def compensate(
+    family: Family,
+    parent: Model,
+    narrowed: Model,
+    plan: Plan,
+    structures: Sequence[Structure] | StructureStore,
+    indices: Sequence[int] | np.ndarray | None = None,
+    *,
+    batch_size: int = 8,
+    derivative_weight: float = 0.5,
+    displacement: float = 0.02,
+    held_out: float = 0.2,
+    seed: int = 0,
+    device: str = "auto",
+) -> list[FittedMap]:
+    """Fit the linear maps of a narrowed model anew, in place.
+
+    Args:
+        family: of both models.
+        parent: the model that ``narrowed`` was made from; it is not changed.
+        narrowed: the model that is compensated.
+        plan: which blocks of the parent it holds.
+        structures: calibration structures; labels do not matter. A store is read in batches.
+        indices: which of them; all, if none are given.
+        batch_size: structures that are held at a time.
+        derivative_weight: weight of changes under displacement beside the features themselves;
+            changes count for a displacement of 1 Å.
+        displacement: standard deviation of the random displacements in Å.
+        held_out: share of the structures that choose the ridge; they take part in the last fit.
+        seed: of displacements and of the held-out structures.
+        device: as in the config.
+
+    Returns:
+        One entry for each map and irrep, in the order of the network.
+
+    Raises:
+        ValueError: there are too few structures to hold some out.
+    """
+    chosen = np.arange(len(structures)) if indices is None else np.asarray(indices)
+    is_test = np.random.default_rng(seed).permutation(len(chosen)) < round(held_out * len(chosen))
+    if not is_test.any() or is_test.all():
+        raise ValueError(f"{len(chosen)} structures cannot be divided to choose a ridge")
+    target = resolve_device(device)
+    parent.to(target).eval()
+    narrowed.to(target).eval()
+    fits = family.linear_fits(parent, narrowed, plan)
+    results = []
+    for fit in tracked(fits, "compensating", "maps", len(fits)):
+        train, test = _Sums(fit), _Sums(fit)
+        displacements = np.random.default_rng(seed)
+        for sums, members in ((train, chosen[~is_test]), (test, chosen[is_test])):
+            for batch in in_batches(members.tolist(), batch_size):
+                chunk = [structures[index] for index in batch]
+                sums.add(*fit.rows(family.batch(narrowed, chunk).to(target)), 1.0)
+                if derivative_weight > 0:
+                    forth, back = _displaced(chunk, displacement, displacements)
+                    plus = fit.rows(family.batch(narrowed, forth).to(target))
+                    minus = fit.rows(family.batch(narrowed, back).to(target))
+                    changes = (
+                        {irrep: a[irrep] - b[irrep] for irrep in a}
+                        for a, b in zip(plus, minus, strict=True)
+                    )
+                    sums.add(*changes, derivative_weight / (2 * displacement))
+        results += _solve(fit, train, test)
+    parent.to("cpu")
+    narrowed.to("cpu")
+    return results
+
+
+class _Sums:
+    """Sums over rows of inputs times inputs, inputs times outputs, and outputs squared."""
+
+    def __init__(self, fit: LinearFit):
+        self.gram: dict[str, Tensor] = {}
+        self.cross: dict[str, Tensor] = {}
+        self.square: dict[str, float] = {}
+        for irrep, weight in fit.weights().items():
+            inputs = len(weight)
+            self.gram[irrep] = torch.zeros(inputs, inputs, dtype=torch.float64)
+            self.cross[irrep] = torch.zeros(weight.shape, dtype=torch.float64)
+            self.square[irrep] = 0.0
+
+    def add(self, inputs: dict[str, Tensor], outputs: dict[str, Tensor], factor: float) -> None:
+        """Add rows, each times a factor: irrep -> ``[rows, channels, 2 l + 1]``."""
+        for irrep in self.gram:
+            x = _as_rows(inputs[irrep]) * factor
+            y = _as_rows(outputs[irrep]) * factor
+            self.gram[irrep] += (x.T @ x).cpu()
+            self.cross[irrep] += (x.T @ y).cpu()
+            self.square[irrep] += float(y.square().sum())
+
+    def left_over(self, irrep: str, weight: Tensor) -> float:
+        """Return the share of the squared outputs that weights leave over."""
+        explained = 2 * (weight * self.cross[irrep]).sum()
+        explained -= (weight * (self.gram[irrep] @ weight)).sum()
+        total = self.square[irrep]
+        return float((total - explained) / total) if total > 0 else 0.0
+
+
+def _solve(fit: LinearFit, train: _Sums, test: _Sums) -> list[FittedMap]:
+    """Set the weights of a map to the solution whose ridge is best on held-out structures."""
+    results, solutions = [], {}
+    for irrep, old in fit.weights().items():
+        old = old.double().cpu()
+        errors = {
+            ridge: test.left_over(
+                irrep, _ridge_solution(train.gram[irrep], train.cross[irrep], old, ridge)
+            )
+            for ridge in RIDGES
+        }
+        ridge = min(errors, key=errors.__getitem__)
+        before = test.left_over(irrep, old)
+        if errors[ridge] >= before:  # nothing is learnt here that holds elsewhere
+            results.append(FittedMap(fit.name, irrep, float("inf"), before, before))
+            continue
+        gram = train.gram[irrep] + test.gram[irrep]
+        cross = train.cross[irrep] + test.cross[irrep]
+        solutions[irrep] = _ridge_solution(gram, cross, old, ridge)
+        results.append(FittedMap(fit.name, irrep, ridge, before, errors[ridge]))
+    fit.set_weights(solutions)
+    for result in results:
+        logger.info(
+            "%s %s: %.4f -> %.4f of the target left over, ridge %g",
+            *(result.name, result.irrep, result.before, result.after, result.ridge),
+        )
+    return results
+
+
+def _ridge_solution(gram: Tensor, cross: Tensor, old: Tensor, ridge: float) -> Tensor:
+    """Minimize the squared error plus ridge times the squared change, scaled by the inputs."""
+    squares = gram.diagonal()
+    penalty = ridge * squares.clamp_min(_SMALLEST * squares.max().clamp_min(1e-300))
+    return torch.linalg.solve(gram + torch.diag(penalty), cross + penalty[:, None] * old)
+
+
+def _as_rows(features: Tensor) -> Tensor:
+    """``[rows, channels, 2 l + 1]`` -> float64 ``[rows (2 l + 1), channels]``."""
+    return features.double().transpose(1, 2).reshape(-1, features.shape[1])
+
+
+def _displaced(
+    structures: Iterable[Structure], deviation: float, rng: np.random.Generator
+) -> tuple[list[Structure], list[Structure]]:
+    """Return the structures with all atoms displaced at random, and displaced the other way."""
+    forth, back = [], []
+    for structure in structures:
+        step = rng.normal(0, deviation, structure.positions.shape)
+        forth.append(replace(structure, positions=structure.positions + step))
+        back.append(replace(structure, positions=structure.positions - step))
+    return forth, back

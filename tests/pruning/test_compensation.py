@@ -1,0 +1,102 @@
+"""Compensation is exact where it can be, helps where it cannot, and keeps the symmetry."""
+
+import numpy as np
+import pytest
+import torch
+from ase.build import bulk
+
+from irrepress.config import Explicit
+from irrepress.evaluation.symmetry import check_symmetry
+from irrepress.pruning.budget import plan_for_irreps
+from irrepress.pruning.compensation import RIDGES, _ridge_solution, compensate
+from irrepress.pruning.plan import Plan
+from irrepress.structures.structure import Structure
+
+
+@pytest.fixture(scope="module")
+def crystals():
+    """Rattled crystals, each another one."""
+    made = []
+    for index in range(40):
+        atoms = bulk("NaCl", "rocksalt", a=5.64) if index % 2 else bulk("Si")
+        atoms = atoms.repeat((2, 1, 1))
+        atoms.rattle(0.1, seed=index)
+        made.append(Structure.unlabelled(atoms))
+    return made
+
+
+@pytest.fixture(scope="module")
+def parent(small_sevennet_double):
+    return small_sevennet_double
+
+
+@pytest.fixture(scope="module")
+def plan(sevennet, parent):
+    groups = sevennet.groups(parent)
+    rng = np.random.default_rng(0)
+    scores = {group.name: rng.random(group.channels) for group in groups}
+    irreps = ["12x0e", *["12x0e+6x1e+4x2e"] * 4, "12x0e"]
+    return plan_for_irreps(groups, scores, Explicit(irreps=irreps, filter_lmax=2))
+
+
+def forces(family, model, structures):
+    return family.predict(model, family.batch(model, structures)).forces
+
+
+def test_a_model_that_lost_nothing_stays(sevennet, parent, crystals):
+    plan = Plan.identity(sevennet.groups(parent))
+    same = sevennet.narrow(parent, plan)
+    results = compensate(sevennet, parent, same, plan, crystals[:10], device="cpu")
+    assert all(result.after <= 1e-12 for result in results)
+    difference = forces(sevennet, same, crystals) - forces(sevennet, parent, crystals)
+    assert difference.abs().max() < 1e-7
+
+
+def test_unseen_structures_profit(sevennet, parent, plan, crystals):
+    before = sevennet.narrow(parent, plan)
+    after = sevennet.narrow(parent, plan)
+    weights = {name: tensor.clone() for name, tensor in parent.state_dict().items()}
+    results = compensate(sevennet, parent, after, plan, crystals[:30], device="cpu")
+    unseen = crystals[30:]
+    target = forces(sevennet, parent, unseen)
+    errors = [(forces(sevennet, model, unseen) - target).abs().mean() for model in (before, after)]
+    assert errors[1] < 0.7 * errors[0]
+    assert all(result.after <= result.before for result in results)
+    assert {result.irrep for result in results} == {"0e", "1e", "2e"}
+    assert all(torch.equal(weights[name], t) for name, t in parent.state_dict().items())
+    symmetry = check_symmetry(sevennet, after, crystals[0])
+    assert all(symmetry[name] < 1e-9 for name in ("rotation", "translation", "permutation"))
+
+
+def test_the_same_seed_gives_the_same_weights(sevennet, parent, plan, crystals):
+    models = [sevennet.narrow(parent, plan) for _ in range(3)]
+    for model, seed in zip(models, (0, 0, 1), strict=True):
+        compensate(sevennet, parent, model, plan, crystals[:10], seed=seed, device="cpu")
+    one, same, other = (forces(sevennet, model, crystals[:4]) for model in models)
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
+def test_ridges_reach_from_the_free_solution_to_the_old_weights():
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(200, 6, generator=generator, dtype=torch.float64)
+    truth, old = torch.randn(2, 6, 3, generator=generator, dtype=torch.float64)
+    gram, cross = inputs.T @ inputs, inputs.T @ (inputs @ truth)
+    distances = [
+        (_ridge_solution(gram, cross, old, ridge) - truth).norm() for ridge in (1e-12, *RIDGES)
+    ]
+    assert distances[0] < 1e-9
+    assert distances == sorted(distances)
+    assert torch.allclose(_ridge_solution(gram, cross, old, 1e12), old, atol=1e-9)
+
+
+def test_inputs_that_are_always_zero_keep_their_weights():
+    gram, cross = torch.diag(torch.tensor([2.0, 0.0]).double()), torch.zeros(2, 1).double()
+    cross[0] = 6
+    old = torch.ones(2, 1).double()
+    assert _ridge_solution(gram, cross, old, 1e-6)[:, 0] == pytest.approx([3, 1], abs=1e-5)
+
+
+def test_one_structure_is_too_few(sevennet, parent, plan, crystals):
+    with pytest.raises(ValueError, match="1 structures cannot be divided"):
+        compensate(sevennet, parent, sevennet.narrow(parent, plan), plan, crystals[:1])
