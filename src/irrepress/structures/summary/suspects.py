@@ -33,9 +33,9 @@ MIN_ENERGY_LIMIT = 0.2  # eV/atom
 MIN_ENERGIES = 20
 # Rounding in files and of units; thermal motion moves atoms by 1e-2 Å.
 SAME_POSITION = 1e-6  # Å
-# Neighbouring frames of a relaxation that hardly moves are this close; frames of molecular
-# dynamics at room temperature that are a few femtoseconds apart are not.
-NEARLY_SAME_POSITION = 0.01  # Å
+# What rounding to two decimals moves an atom by. Frames of molecular dynamics are further apart
+# within a few femtoseconds; strained copies of cells of two atoms can come near it by chance.
+NEARLY_SAME_POSITION = 0.005  # Å
 
 # Of every kind; the summary stays small, and who has more has another problem.
 LISTED = 50
