@@ -29,7 +29,13 @@ LAYERS = {0: {"0e": 32}, 1: {"0e": 32, "1e": 16, "2e": 8}, 2: {"0e": 32, "1e": 1
 FILTER = ("0e", "1e", "2e")
 # forces MAE in eV/Å right after pruning: the criteria's quality
 PRUNED_FORCES = {"taylor": 0.1, "fisher": 0.09, "magnitude": 0.3, "activation": 0.2, "random": 0.4}
-STAGE_FACTOR = {"pruned": 1.0, "recovered": 0.5, "distilled": 0.4, "recovered-int8": 0.55}
+STAGE_FACTOR = {
+    "pruned": 1.0,
+    "compensated": 0.75,
+    "recovered": 0.5,
+    "distilled": 0.4,
+    "recovered-int8": 0.55,
+}
 PARENT_FORCES = 0.03
 # energy MAE in eV/atom and forces MAE in eV/Å: scratch, fine-tuned compressed, fine-tuned parent
 DOWNSTREAM = {
@@ -246,7 +252,8 @@ def _write_run(folder: Path, model: str, plan: str, stage: str, recipe: dict) ->
     _write_json(folder / "metrics.json", metrics)
     done = [{"stage": "pruned", "plan": plan}] if recipe else []
     if stage not in ("original", "pruned"):
-        done.append({"stage": stage, "dataset": "foundation", "steps": 300, "seed": 7})
+        size = {"structures": 16} if stage == "compensated" else {"steps": 300}
+        done.append({"stage": stage, "dataset": "foundation", "seed": 7, **size})
     _write_card(folder / "card.json", f"{model}/{plan}/{stage}", kept, done)
     if stage in ("recovered", "distilled"):
         _write_training(folder / "training.csv", forces)

@@ -48,6 +48,15 @@ def test_its_numbers_are_those_of_the_study(study):
     assert values == ["4.0×", "5.0×", "160 meV/Å", "2.0e-13"]
 
 
+def test_training_is_compared_with_what_it_began_with(tmp_path):
+    config = make_config(compensation={"dataset": "foundation", "structures": 16})
+    told = story.tell(read_study(write_study(tmp_path, config), config), "sevennet-0")
+    compensated = sentences(told, "Compensated")
+    assert re.search(r"on 16 structures of foundation, without training", compensated)
+    assert re.search(r"400 meV/Å in forces to .* 300 meV/Å", compensated)
+    assert re.search(r"300 meV/Å in forces to .* 200 meV/Å", sentences(told, "Recovered"))
+
+
 def test_the_papers_figures_are_called_the_papers(study):
     downstream = sentences(story.tell(study, "sevennet-0"), "Downstream")
     own, paper = downstream.split("The paper")
