@@ -21,6 +21,12 @@ MINIMAL = {
     "evaluation": {"dataset": "foundation"},
 }
 
+PERTURBED = {
+    "source": "perturbed",
+    "of": "own",
+    "labels": {"family": "sevennet", "checkpoint": "7net-l3i5"},
+}
+
 
 def changed(path, value):
     content = copy.deepcopy(MINIMAL)
@@ -78,6 +84,23 @@ def test_the_plans_are_criteria_by_budgets_by_axes():
         ("quantization", {"stages": ["distilled"]}, ["'distilled' is not computed"]),
         ("models.sevennet-0.sha256", "abc", ["models.sevennet-0.sha256", "abc"]),
         ("device", "gpu", ["device", "gpu"]),
+        (
+            "datasets.p",
+            PERTURBED | {"of": "onw"},
+            ["datasets.p.of: no dataset 'onw'; did you mean 'own'? Known: foundation, own"],
+        ),
+        ("datasets.p", PERTURBED | {"of": "p"}, ["datasets.p.of: 'p' is perturbed itself"]),
+        (
+            "datasets",
+            MINIMAL["datasets"] | {"p": PERTURBED, "q": PERTURBED | {"of": "p"}},
+            ["datasets.q.of: 'p' is perturbed itself; name the dataset that"],
+        ),
+        (
+            "datasets.perturbed",  # named like its source
+            PERTURBED | {"ratle": 0.1},
+            ["datasets.perturbed.ratle: unknown key; did you mean 'rattle'"],
+        ),
+        ("downstream", {"baselines": ["scrach"]}, ["unknown value 'scrach'", "'scratch'"]),
         ("models.bad name", {"family": "sevennet", "checkpoint": "x"}, ["bad name"]),
     ],
 )
@@ -89,6 +112,26 @@ def test_a_mistake_is_one_line_with_key_value_and_mend(path, value, parts):
     for part in parts:
         assert part in message
     assert len(message.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"evaluation": {"dataset": "p"}}, "evaluation.dataset: 'p' has no test part"),
+        (
+            {"recovery": {"dataset": "p"}, "downstream": {"datasets": ["own", "p"]}},
+            "downstream.datasets: 'p' has no test part, since perturbed structures are only "
+            "trained on; name 'own', which it is made of",
+        ),
+    ],
+)
+def test_perturbed_structures_test_nothing(sections, message):
+    content = changed("datasets.p", PERTURBED)
+    with pytest.raises(UserError) as caught:
+        parse_config(content | sections)
+    assert message in str(caught.value)
+    used = {"scoring": {"dataset": "p"}, "distillation": {"dataset": "p"}}
+    assert parse_config(content | used).datasets["p"].keep_unperturbed
 
 
 def test_all_mistakes_are_told_at_once():

@@ -189,7 +189,43 @@ class Published(_Read):
         return name
 
 
-Dataset = Annotated[Generated | Files | Published, Field(discriminator="source")]
+class Perturbed(_Section):
+    """Structures of another dataset, strained and rattled, labelled by a model.
+
+    Those of its train and valid parts stay in these parts. Nothing is made of its test part, and
+    the test part of this dataset is empty.
+    """
+
+    source: Literal["perturbed"]
+    of: Name = Field(description="The dataset whose structures are perturbed.")
+    count: int = Field(
+        500, ge=2, description="Perturbed structures in all, spread evenly over the dataset's."
+    )
+    rattle: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="Largest standard deviation of displacements in Å; each structure draws its "
+        "own between 0 and this.",
+    )
+    strain: float = Field(
+        0.03,
+        ge=0,
+        le=0.3,
+        description="Largest component of the strain along periodic directions; each structure "
+        "draws its own bound between 0 and this.",
+    )
+    max_atoms: int | None = Field(
+        None, gt=0, description="Leave out structures that are larger, to label faster."
+    )
+    keep_unperturbed: bool = Field(
+        True, description="The dataset's own structures come, too, labelled by the model."
+    )
+    labels: ModelRef = Field(description="The model whose energies and forces are the labels.")
+    seed: int = 0
+
+
+Dataset = Annotated[Generated | Files | Published | Perturbed, Field(discriminator="source")]
 
 
 class Downloads(_Section):
@@ -317,11 +353,16 @@ class Quantization(_Section):
 
 
 class Downstream(_Section):
-    """Fine-tuning on each dataset: compressed, from scratch, and the uncompressed parent."""
+    """Fine-tuning of the compressed model on each dataset, beside baselines."""
 
     datasets: list[str] = []
     stage: Stage = Field(
         "recovered", description="The stage of the compressed model that is fine-tuned."
+    )
+    baselines: list[Literal["scratch", "parent"]] = Field(
+        ["scratch", "parent"],
+        description="What is trained for comparison: the same shape from scratch, and the "
+        "uncompressed parent, fine-tuned.",
     )
     training: Training = Training()
 
@@ -399,6 +440,7 @@ class Config(_Section):
         for where, name in self._dataset_references():
             if name not in self.datasets:
                 raise ValueError(f"{where}: no dataset {name!r}; {nearest(name, self.datasets)}")
+        self._check_perturbed()
         plans = self.plans()
         for name in self.train_plans:
             if name not in plans:
@@ -417,6 +459,28 @@ class Config(_Section):
                 f"downstream.stage: {self.downstream.stage!r} is not computed; configure it"
             )
         return self
+
+    def _check_perturbed(self) -> None:
+        perturbed = {n: d for n, d in self.datasets.items() if isinstance(d, Perturbed)}
+        sources = self.datasets.keys() - perturbed.keys()
+        for name, dataset in perturbed.items():
+            if dataset.of in perturbed:
+                raise ValueError(
+                    f"datasets.{name}.of: {dataset.of!r} is perturbed itself; name the dataset "
+                    f"that the structures come from. Known: {', '.join(sorted(sources))}"
+                )
+            if dataset.of not in sources:
+                raise ValueError(
+                    f"datasets.{name}.of: no dataset {dataset.of!r}; {nearest(dataset.of, sources)}"
+                )
+        tested = [("evaluation.dataset", self.evaluation.dataset)]
+        tested += [("downstream.datasets", n) for n in getattr(self.downstream, "datasets", [])]
+        for where, name in tested:
+            if name in perturbed:
+                raise ValueError(
+                    f"{where}: {name!r} has no test part, since perturbed structures are only "
+                    f"trained on; name {perturbed[name].of!r}, which it is made of"
+                )
 
     def _dataset_references(self) -> list[tuple[str, str]]:
         references = [
@@ -477,12 +541,15 @@ def schema() -> dict[str, Any]:
     return Config.model_json_schema()
 
 
+_WRONG_TAGS = ("union_tag_invalid", "union_tag_not_found")
+
+
 def _describe(mistake: Any) -> str:
     """Return one line for a mistake that pydantic found."""
+    location = [str(part) for part in mistake["loc"]]
     # Discriminated unions put the tag into the location; it is not a key of the file.
-    location = [
-        str(part) for part in mistake["loc"] if part not in ("generated", "files", "published")
-    ]
+    if location[:1] == ["datasets"] and mistake["type"] not in _WRONG_TAGS:
+        del location[2:3]
     where = ".".join(location)
     if mistake["type"] == "extra_forbidden":
         known = _known_keys(location[:-1])

@@ -58,3 +58,18 @@ def overlapping(atoms: Atoms, share: float) -> bool:
         share: of the sum of the covalent radii.
     """
     return len(neighbor_list("i", atoms, share * covalent_radii[atoms.numbers])) > 0
+
+
+def closeness(atoms: Atoms) -> float:
+    """Return the shortest distance of two atoms as a share of the sum of their covalent radii.
+
+    Args:
+        atoms: any atoms; images of an atom count, its own too.
+
+    Returns:
+        About 1 where atoms are bonded; at most 1.3, beyond which they are not.
+    """
+    farthest = 1.3
+    radii = covalent_radii[atoms.numbers]
+    first, second, distances = neighbor_list("ijd", atoms, farthest * radii)
+    return float(np.min(distances / (radii[first] + radii[second]), initial=farthest))
