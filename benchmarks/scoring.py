@@ -18,7 +18,8 @@ from irrepress.devices import resolve_device
 from irrepress.evaluation.predictions import label
 from irrepress.families import get_family
 from irrepress.families.base import Family, Model
-from irrepress.pruning.scores import compute_scores, per_structure_loss
+from irrepress.pruning.losses import huber_loss
+from irrepress.pruning.scoring import compute_scores
 from irrepress.structures.batching import in_batches
 from irrepress.structures.generate import generate
 from irrepress.structures.structure import Structure
@@ -33,7 +34,7 @@ def training_pass(
         batch = family.batch(model, chunk).to(model.device)
         labels = Labels.of(chunk, model.dtype).to(model.device)
         prediction = family.predict(model, batch, create_graph=True)
-        per_structure_loss(prediction, batch, labels, LossWeights()).mean().backward()
+        huber_loss(prediction, batch, labels, LossWeights()).mean().backward()
         model.zero_grad()
 
 

@@ -18,7 +18,7 @@ from irrepress.evaluation.timing import reference_crystal, time_side_by_side
 from irrepress.families import get_family
 from irrepress.pruning.blocks import widths_of
 from irrepress.pruning.budget import plan_for_irreps
-from irrepress.pruning.scores import compute_scores
+from irrepress.pruning.scoring import compute_scores
 
 SHAPES = {
     "three quarters of the channels": (0.75, None),

@@ -232,7 +232,8 @@ def plan_settings(name):
     made = CONFIG.plans()[name]
     if "explicit" in made:
         made = {**made, "explicit": settings(made["explicit"])}
-    return {**made, "unit": sweep["unit"], "multiple": sweep["multiple"], "floor": sweep["floor"]}
+    shared = {key: sweep[key] for key in ("unit", "multiple", "floor", "normalization")}
+    return {**made, **shared}
 
 
 def used_datasets():

@@ -20,6 +20,7 @@ rule score:
         gpu=GPUS,
     params:
         settings=settings(CONFIG.scoring),
+        criteria=CONFIG.sweep.scored(),
         seed=CONFIG.seed,
     script:
         "../scripts/score.py"

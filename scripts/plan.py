@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from _common import Job, run
 from irrepress.pruning.budget import Limits, plan_for_fraction, plan_for_irreps, summarize
+from irrepress.pruning.normalization import normalize
 from irrepress.pruning.scores import Scores
 
 
@@ -12,9 +13,10 @@ def main(job: Job) -> None:
     sweep = job.config.sweep
     made = job.config.plans()[job.wildcards.plan]
     scores = Scores.load(job.inputs.scores)
-    values = scores.of(made["criterion"])
     model = job.load(job.inputs.model)
     groups = job.family.groups(model)
+    raw = scores.of(made["criterion"])
+    values = normalize(raw, groups, sweep.normalization, made["criterion"])
     cost_model = job.family.cost_model(model)
     provenance = {"criterion": made["criterion"], "scores": scores.provenance}
     if "explicit" in made:

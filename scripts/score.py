@@ -1,10 +1,10 @@
-"""Score every irreps block of a parent by all criteria."""
+"""Score every irreps block of a parent by the criteria of the sweep."""
 
 import json
 
 from _common import Job, run
 from irrepress.cards import read_card, versions
-from irrepress.pruning.scores import compute_scores
+from irrepress.pruning.scoring import compute_scores
 
 
 def main(job: Job) -> None:
@@ -21,6 +21,8 @@ def main(job: Job) -> None:
         total=len(chosen),
         batch_size=settings.batch_size,
         weights=settings.weights,
+        criteria=job.config.sweep.scored(),
+        probes=settings.probes,
         seed=job.config.seed,
         device=job.config.device,
     )

@@ -5,7 +5,7 @@ the defaults. ``config/schema.json`` is generated from the models in this file.
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -15,7 +15,8 @@ from irrepress.structures.published.registry import PUBLISHED
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=80)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
-Criterion = Literal["taylor", "fisher", "magnitude", "activation", "random"]
+Criterion = Literal["taylor", "fisher", "hessian", "magnitude", "activation", "random"]
+Normalization = Literal["auto", "none", "group", "layer", "order"]
 Unit = Literal["blocks", "parameters", "flops"]
 Axes = Literal["both", "channels"]
 Stage = Literal["pruned", "compensated", "recovered", "distilled"]
@@ -262,6 +263,9 @@ class Scoring(_Section):
     dataset: str
     structures: int = Field(64, gt=0, description="Calibration structures from the train split.")
     batch_size: int = Field(8, gt=0)
+    probes: int = Field(
+        1, gt=0, description="Random vectors per batch for the curvature in the criterion hessian."
+    )
     weights: LossWeights = LossWeights()
 
 
@@ -278,6 +282,12 @@ class Sweep(_Section):
     """Which plans are made: criteria × budgets × axes, and explicit ones."""
 
     criteria: list[Criterion] = Field(["taylor", "magnitude"], min_length=1)
+    normalization: Normalization = Field(
+        "auto",
+        description="Scores are divided by their mean over the group (site and irrep), the layer "
+        "or the order before blocks compete; auto: group for magnitude and activation, which "
+        "have no scale that sites share, and none for the others.",
+    )
     budgets: list[Fraction] = Field([0.75, 0.5, 0.25], description="What may stay, as a fraction.")
     unit: Unit = Field("flops", description="What the fraction is counted in.")
     axes: list[Axes] = Field(
@@ -286,6 +296,14 @@ class Sweep(_Section):
     explicit: dict[Name, Explicit] = Field({}, description="Plans by name, with target irreps.")
     multiple: int = Field(8, gt=0, description="Keep multiples of this many channels.")
     floor: int = Field(8, ge=1, description="Keep at least this many channels of scalars.")
+
+    def scored(self) -> list[Criterion]:
+        """Return the criteria that are scored: those of the sweep, and those without a price.
+
+        The latter need no data, so that adding them to the sweep makes nothing anew.
+        """
+        free = {"magnitude", "random"}
+        return [name for name in get_args(Criterion) if name in free or name in self.criteria]
 
 
 class Compensation(_Section):

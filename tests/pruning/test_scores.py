@@ -8,7 +8,9 @@ import torch
 from irrepress.config import LossWeights
 from irrepress.errors import UserError
 from irrepress.evaluation.predictions import label
-from irrepress.pruning.scores import CRITERIA, Scores, compute_scores, per_structure_loss
+from irrepress.pruning.losses import huber_loss
+from irrepress.pruning.scores import Scores
+from irrepress.pruning.scoring import CRITERIA, compute_scores
 from irrepress.training.labels import Labels
 
 WEIGHTS = LossWeights(energy=1.0, forces=1.0, stress=1.0)
@@ -51,7 +53,7 @@ def test_taylor_is_the_derivative_of_the_loss(sevennet, small_sevennet_double, s
             gate[channel] += step
             with sevennet.gated(model, {name: gate}):
                 prediction = sevennet.predict(model, batch)
-            losses.append(float(per_structure_loss(prediction, batch, labels, WEIGHTS)))
+            losses.append(float(huber_loss(prediction, batch, labels, WEIGHTS)))
         derivative = abs(losses[0] - losses[1]) / 2e-5
         assert scores[name][channel] == pytest.approx(derivative, rel=1e-4)
 

@@ -9,23 +9,25 @@ from typing import Any
 
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
 
-BLUE, ORANGE, GREEN, PINK, GREY, RED = (
+BLUE, ORANGE, GREEN, PINK, GREY, RED, PURPLE = (
     "#2f7fc1",
     "#c97700",
     "#0c9a72",
     "#c2609a",
     "#7f8790",
     "#d04a1c",
+    "#8a6fd1",
 )
 CRITERION_COLOURS = {
     "taylor": BLUE,
     "fisher": GREEN,
+    "hessian": PURPLE,
     "magnitude": ORANGE,
     "activation": PINK,
     "random": GREY,
 }
 PARENT_COLOUR = RED
-CYCLE = (BLUE, ORANGE, GREEN, PINK, GREY, "#8a6fd1", "#a08a00", "#2f93a8")
+CYCLE = (BLUE, ORANGE, GREEN, PINK, GREY, PURPLE, "#a08a00", "#2f93a8")
 STAGE_DASHES = {"recovered": "solid", "distilled": "dash"}
 # from little to much; even in lightness (cividis, by Nuñez, Anderton and Renslow)
 SEQUENTIAL = "Cividis"

@@ -1,0 +1,109 @@
+"""A forward pass with gates on all blocks, and what criteria read from it."""
+
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from irrepress.config import LossWeights
+from irrepress.families.base import Batch, Family, Model
+from irrepress.pruning.curvature import rademacher
+from irrepress.pruning.losses import component_weights, components
+from irrepress.training.labels import Labels
+
+# group name -> [structures, channels] of a batch, or [channels] after the sum over structures
+ByGroup = dict[str, Tensor]
+
+
+class GatedPass:
+    """One forward pass over a batch with gates of 1, one row of gates per structure.
+
+    Each structure's outputs depend on its own gates alone, so that one backward pass gives the
+    derivative of every structure's quantity with respect to every block.
+
+    Attributes:
+        gates: group name -> gates, ``[structures, channels]``.
+        prediction: with its graph.
+        batch: the batch.
+        labels: its labels.
+        weights: of energy, forces and stress.
+        activations: group name -> sum over atoms or edges of the squared norm of each block's
+            features, and the number of atoms or edges; empty unless asked for.
+    """
+
+    def __init__(
+        self,
+        family: Family,
+        model: Model,
+        batch: Batch,
+        labels: Labels,
+        weights: LossWeights,
+        generator: torch.Generator,
+        *,
+        observe: bool = False,
+    ):
+        """Run the model.
+
+        Args:
+            family: the model's family.
+            model: the model.
+            batch: on the model's device.
+            labels: on the model's device.
+            weights: of energy, forces and stress.
+            generator: of the random signs of `projected`, on the CPU.
+            observe: collect activations.
+        """
+        self.batch, self.labels, self.weights = batch, labels, weights
+        self._generator = generator
+        self.gates = {
+            g.name: torch.ones(
+                len(batch), g.channels, dtype=model.dtype, device=model.device
+            ).requires_grad_()
+            for g in family.groups(model)
+        }
+        self.activations: dict[str, tuple[Tensor, int]] = {}
+        observer = self._observe if observe else None
+        with family.gated(model, self.gates, observer), torch.enable_grad():
+            self.prediction = family.predict(model, batch, create_graph=True)
+
+    def gradients(self, quantity: Tensor, *, create_graph: bool = False) -> ByGroup:
+        """Return the derivatives of a scalar with respect to the gates."""
+        found = torch.autograd.grad(
+            quantity,
+            list(self.gates.values()),
+            retain_graph=True,  # the pass serves several criteria
+            create_graph=create_graph,
+            materialize_grads=True,
+        )
+        return dict(zip(self.gates, found, strict=True))
+
+    @cached_property
+    def component_weights(self) -> Tensor:
+        """What each component of the outputs weighs, ``[components]``."""
+        return component_weights(self.batch, self.labels, self.weights)
+
+    @cached_property
+    def components(self) -> Tensor:
+        """The predicted components that weigh something, others 0, ``[components]``."""
+        # A product with a weight of 0 would not do: stress without a volume may be infinite.
+        values = components(self.prediction, self.batch)
+        return torch.where(self.component_weights > 0, values, torch.zeros_like(values))
+
+    @cached_property
+    def residuals(self) -> Tensor:
+        """Prediction minus label, 0 where there is no label, ``[components]``, detached."""
+        return torch.nan_to_num(self.components.detach() - components(self.labels, self.batch))
+
+    @cached_property
+    def projected(self) -> ByGroup:
+        """Derivatives of the sum of all components with random signs times root weights.
+
+        The expectation of their squares is the diagonal of the Gauss-Newton matrix of twice the
+        squared loss, a sum over components of weights times squared derivatives.
+        """
+        signs = rademacher(self.components, self._generator)
+        return self.gradients((signs * self.component_weights.sqrt() * self.components).sum())
+
+    def _observe(self, name: str, features: Tensor) -> None:
+        squares = features.detach().double().square().sum(dim=(0, 2))
+        self.activations[name] = squares, len(features)

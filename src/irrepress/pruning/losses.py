@@ -1,0 +1,55 @@
+"""Losses of single structures, which scores are about, and the components they are made of.
+
+The outputs of a batch are laid out as one vector: the energy per atom of every structure in eV,
+all forces in eV/Å, and the stress of every structure in GPa. A component weighs as much as its
+quantity does, divided by the number of components that its structure has of it.
+"""
+
+import torch
+from ase import units
+from torch import Tensor
+
+from irrepress.config import LossWeights
+from irrepress.families.base import Batch, Prediction
+from irrepress.training.labels import Labels
+
+
+def components(outputs: Prediction | Labels, batch: Batch) -> Tensor:
+    """Return predictions or labels as one vector, ``[components]``."""
+    energy = outputs.energy / batch.num_atoms.to(outputs.energy)
+    return torch.cat([energy, outputs.forces.flatten(), (outputs.stress / units.GPa).flatten()])
+
+
+def component_weights(batch: Batch, labels: Labels, weights: LossWeights) -> Tensor:
+    """Return what the components of `components` weigh, ``[components]``.
+
+    Stress weighs something only where it is labelled: elsewhere there may be no volume that
+    defines it.
+    """
+    atoms = batch.num_atoms.to(labels.energy)
+    energy = torch.full_like(labels.energy, weights.energy)
+    forces = (weights.forces / (3 * atoms))[batch.structure].repeat_interleave(3)
+    defined = torch.isfinite(labels.stress).all(dim=1)
+    stress = (weights.stress / 6 * defined.to(labels.stress)).repeat_interleave(6)
+    return torch.cat([energy, forces, stress])
+
+
+def per_structure(values: Tensor, batch: Batch) -> Tensor:
+    """Sum a value per component over each structure, ``[components]`` -> ``[structures]``."""
+    every = torch.arange(len(batch), device=values.device)
+    owners = [every, batch.structure.repeat_interleave(3), every.repeat_interleave(6)]
+    return values.new_zeros(len(batch)).index_add(0, torch.cat(owners), values)
+
+
+def huber_loss(
+    prediction: Prediction, batch: Batch, labels: Labels, weights: LossWeights
+) -> Tensor:
+    """Huber loss of each structure, ``[structures]``; labels that are NaN count nothing."""
+    # NaN times 0 is NaN: missing labels are replaced before the loss, not after it.
+    difference = torch.nan_to_num(
+        components(prediction, batch) - components(labels, batch), nan=0.0
+    )
+    losses = torch.nn.functional.huber_loss(
+        difference, torch.zeros_like(difference), delta=weights.huber_delta, reduction="none"
+    )
+    return per_structure(component_weights(batch, labels, weights) * losses, batch)

@@ -1,0 +1,47 @@
+"""Scores on one scale, so that blocks of different layers and orders compete fairly."""
+
+from collections.abc import Hashable, Mapping, Sequence
+
+import numpy as np
+
+from irrepress.config import Normalization
+from irrepress.pruning.blocks import Group
+
+# Criteria that measure every site in a unit of its own.
+WITHOUT_COMMON_SCALE = ("magnitude", "activation")
+
+
+def normalize(
+    values: Mapping[str, np.ndarray],
+    groups: Sequence[Group],
+    how: Normalization,
+    criterion: str,
+) -> dict[str, np.ndarray]:
+    """Divide scores by their mean over a part of the network.
+
+    Orders of the spherical-harmonics filter belong to all layers: they are a part of their own
+    and are compared with each other only.
+
+    Args:
+        values: group name -> raw scores, ``[channels]``; they are not changed.
+        groups: the model's groups.
+        how: over what the mean is taken: the ``group``, all blocks of the ``layer``, or all
+            blocks of the ``order`` l; ``none`` divides by nothing. ``auto`` is ``group`` for
+            criteria without a scale that sites have in common (magnitude and activation), and
+            ``none`` for others.
+        criterion: what the scores were computed by.
+    """
+    if how == "auto":
+        how = "group" if criterion in WITHOUT_COMMON_SCALE else "none"
+    if how == "none":
+        return dict(values)
+    parts: dict[Hashable, list[str]] = {}
+    for group in groups:
+        key = {"group": group.name, "layer": group.layer, "order": group.l}[how]
+        parts.setdefault((group.axis, key), []).append(group.name)
+    result = {}
+    for names in parts.values():
+        mean = np.concatenate([values[name] for name in names]).mean()
+        for name in names:
+            result[name] = values[name] / max(mean, 1e-30)
+    return result

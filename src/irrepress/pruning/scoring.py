@@ -1,0 +1,148 @@
+"""Importance scores of irreps blocks, from one pass over calibration structures.
+
+Every block is multiplied by a gate g of 1, and removing it means g = 0:
+
+- ``taylor``: mean over structures of |dL/dg|, L the Huber loss of energy, forces and stress
+  against the labels. Removing a block changes L by -dL/dg to first order (the criterion of
+  Molchanov et al., arXiv 1906.10771, with a gate in the place of a weight).
+- ``fisher``: mean over structures of (ds/dg)^2, s the sum of all outputs with random signs,
+  each scaled by the square root of its loss weight. Its expectation is the diagonal of the
+  Gauss-Newton matrix G of the squared loss, and half of it estimates the damage of removing
+  one block at an optimum. It needs no labels.
+- ``hessian``: the change of the squared loss Q = sum of w r^2 / 2 on removal to second order,
+  -dQ/dg + (G + R) / 2, where r are the residuals (prediction minus label), w the weights of
+  `irrepress.pruning.losses` and R = sum of w r d^2y/dg^2 the curvature of the outputs y. The
+  squared loss stands for the Huber loss because that has no curvature beyond its delta. G is
+  estimated as for ``fisher``, R by Hutchinson's method (`irrepress.pruning.curvature`): G needs
+  no random vectors over blocks, whose noise would hide the blocks of little importance. The mean
+  over structures has a standard error and may come out negative; the score is the expected value
+  of a damage that cannot be negative (`irrepress.pruning.criteria.expected_positive`), so that
+  blocks with an uncertain estimate are not the first to go. Where labels are missing the model's
+  own predictions stand for them: without any label the score is half of ``fisher``.
+- ``activation``: mean over atoms (or edges) of the squared norm of the block's features.
+- ``magnitude``: squared norm of the weights that read the block; needs no data.
+- ``random``: uniform, seeded; needs no data.
+
+Scores are stored as they are. Taylor, fisher and hessian scores are changes of one loss and
+compete across layers and orders; `irrepress.pruning.normalization` makes others comparable.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import get_args
+
+import numpy as np
+import torch
+from rich.progress import track
+
+from irrepress.config import Criterion, LossWeights
+from irrepress.devices import resolve_device
+from irrepress.errors import UserError
+from irrepress.families.base import Family, Model
+from irrepress.pruning.blocks import Group
+from irrepress.pruning.criteria import Activation, DataCriterion, Fisher, Hessian, Taylor
+from irrepress.pruning.gated_pass import GatedPass
+from irrepress.pruning.scores import Scores
+from irrepress.structures.batching import in_batches
+from irrepress.structures.structure import Structure
+from irrepress.training.labels import Labels
+
+CRITERIA: tuple[str, ...] = get_args(Criterion)
+
+
+def compute_scores(
+    family: Family,
+    model: Model,
+    structures: Iterable[Structure],
+    *,
+    total: int | None = None,
+    batch_size: int = 8,
+    weights: LossWeights | None = None,
+    criteria: Sequence[str] = CRITERIA,
+    probes: int = 1,
+    seed: int = 0,
+    device: str = "auto",
+) -> Scores:
+    """Score every block by every criterion in one pass.
+
+    Args:
+        family: the model's family.
+        model: the model; its parameters and modes are left as they were.
+        structures: calibration structures, with labels if ``taylor`` is wanted; not read if no
+            criterion needs them.
+        total: how many structures there are, for the progress bar.
+        batch_size: structures per pass.
+        weights: weights of energy, forces and stress.
+        criteria: what to compute; other criteria cost nothing.
+        probes: random vectors per batch for ``hessian``.
+        seed: of the random signs and vectors, and of the criterion ``random``. A criterion's
+            scores do not depend on which others are computed.
+        device: as in the config.
+
+    Raises:
+        UserError: no structures, or ``taylor`` without labels that differ from the model's own
+            predictions.
+    """
+    model.to(resolve_device(device))
+    groups = family.groups(model)
+    found = _with_data(groups, criteria, probes, seed)
+    count = 0
+    if found:
+        chunks = in_batches(structures, batch_size)
+        batches = -(-total // batch_size) if total else None
+        signs = torch.Generator().manual_seed(seed)
+        with _frozen(model):
+            for chunk in track(chunks, "scoring", total=batches, transient=True):
+                forward = GatedPass(
+                    family,
+                    model,
+                    family.batch(model, chunk).to(model.device),
+                    Labels.of(chunk, model.dtype).to(model.device),
+                    weights or LossWeights(),
+                    signs,
+                    observe="activation" in found,
+                )
+                for criterion in found.values():
+                    criterion.add(forward)
+                count += len(chunk)
+                del forward  # or its graph would stay beside the next one's
+        if not count:
+            raise UserError("scoring: there are no calibration structures; check scoring.dataset")
+    raw = {name: criterion.scores() for name, criterion in found.items()}
+    if "magnitude" in criteria:
+        raw["magnitude"] = {k: v.double() ** 2 for k, v in family.block_norms(model).items()}
+    values = {
+        name: {group: score.cpu().numpy() for group, score in scores.items()}
+        for name, scores in raw.items()
+    }
+    if "random" in criteria:
+        rng = np.random.default_rng(seed)
+        values["random"] = {g.name: rng.random(g.channels) for g in groups}
+    return Scores(groups=groups, values=values, provenance={"structures": count})
+
+
+def _with_data(
+    groups: Sequence[Group], criteria: Sequence[str], probes: int, seed: int
+) -> dict[str, DataCriterion]:
+    """Return those criteria that need data."""
+    vectors = torch.Generator().manual_seed(seed + 1)  # must not repeat the signs of outputs
+    known: dict[str, DataCriterion] = {
+        "taylor": Taylor(groups),
+        "fisher": Fisher(groups),
+        "hessian": Hessian(groups, probes, vectors),
+        "activation": Activation(groups),
+    }
+    return {name: criterion for name, criterion in known.items() if name in criteria}
+
+
+@contextmanager
+def _frozen(model: Model) -> Iterator[None]:
+    """Differentiate gates only: weights would double the work."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for parameter in trained:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)
