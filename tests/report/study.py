@@ -283,10 +283,11 @@ def _write_card(path: Path, name: str, kept: float, stages: list[dict]) -> None:
 
 
 def _write_downstream(base: Path, model: str, config: Config) -> None:
-    stage = config.downstream.stage
-    places = [("parent", "original", "finetuned", "parent")]
+    stage, baselines = config.downstream.stage, config.downstream.baselines
+    places = [("parent", "original", "finetuned", "parent")] if "parent" in baselines else []
+    starts = ["finetuned", "scratch"] if "scratch" in baselines else ["finetuned"]
     for plan in config.train_plans:
-        places += [(plan, stage, start, start) for start in ("finetuned", "scratch")]
+        places += [(plan, stage, start, start) for start in starts]
     for plan, at, start, key in places:
         for dataset in config.downstream.datasets:
             energy, forces = DOWNSTREAM[dataset][key]

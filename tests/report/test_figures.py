@@ -121,6 +121,15 @@ def test_downstream_bars_on_a_logarithmic_axis(study):
     assert figure.layout.yaxis.range[0] < math.log10(2)  # the smallest bar has some height
 
 
+def test_only_trainings_that_were_made_have_bars_and_curves(tmp_path):
+    config = make_config(downstream={"datasets": ["silicon"], "baselines": []})
+    study = read_study(write_study(tmp_path, config), config)
+    for panel in (figures.downstream_panel(study), figures.downstream_training_panel(study)):
+        for figure in panel.figures.values():
+            assert [trace.name for trace in figure.data] == ["fine-tuned compressed"]
+            assert "scratch" not in panel.description and "parent" not in panel.description
+
+
 def test_cost_bars_show_packed_sizes_only_where_there_are_any(study):
     panel = figures.cost_panel(study)
     sizes = panel.figures["sevennet-0", "file size"]

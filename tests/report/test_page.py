@@ -127,6 +127,16 @@ def test_parts_that_are_not_configured_are_left_out(tmp_path):
     assert pd.read_csv(tmp_path / "report" / "downstream.csv").empty
 
 
+def test_without_baselines_nothing_is_compared_with_the_paper(tmp_path):
+    config = make_config(**SMALL | {"downstream": {"datasets": ["silicon"], "baselines": []}})
+    study_dir = write_study(tmp_path, config)
+    write_report(study_dir, config, tmp_path / "report")
+    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    section = re.search(r'<section id="downstream">.*?</section>', page, flags=re.DOTALL)[0]
+    assert "On every dataset the compressed model is fine-tuned." in section
+    assert "scratch" not in section and "paper" not in section
+
+
 def test_a_failing_check_is_said(small, tmp_path):
     damaged, config = small
     path = damaged / "sevennet-0" / "taylor-0.50" / "pruned" / "metrics.json"

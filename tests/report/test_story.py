@@ -64,6 +64,17 @@ def test_the_papers_figures_are_called_the_papers(study):
     assert "2605.08885" in paper and "70.1 % lower and 34.4 % lower" in paper
 
 
+def test_without_baselines_the_errors_are_told(tmp_path):
+    def told(baselines):
+        config = make_config(downstream={"datasets": ["silicon"], "baselines": baselines})
+        study_dir = write_study(tmp_path / "-".join(baselines), config)
+        return sentences(story.tell(read_study(study_dir, config), "sevennet-0"), "Downstream")
+
+    own = "the compressed model's errors on 2 test structures are 4.00 meV/atom in energy and 100 "
+    assert told([]) == f"Fine-tuned on silicon, {own}meV/Å in forces."
+    assert "those of the parent, fine-tuned alike, 3.00 meV/atom" in told(["parent"])
+
+
 @pytest.mark.parametrize("absent", [None, dict.fromkeys(ERRORS)])
 def test_without_labels_errors_are_those_against_the_parent(tmp_path, absent):
     config = make_config(downstream=None)

@@ -9,6 +9,7 @@ import pytest
 from study import make_config, write_study
 
 from irrepress.errors import UserError
+from irrepress.report.datasets import used_datasets
 from irrepress.report.study import read_study
 
 MODEL = "sevennet-0"
@@ -110,6 +111,32 @@ def test_parts_that_are_not_configured_are_not_looked_for(tmp_path, changes):
     assert len(study.tasks) == (
         0 if config.downstream is None else (1 + 2 * len(config.train_plans)) * 2
     )
+
+
+@pytest.mark.parametrize(
+    ("baselines", "starts"),
+    [
+        ([], ["taylor-0.50 finetuned"]),
+        (["parent"], ["parent finetuned", "taylor-0.50 finetuned"]),
+        (["scratch"], ["taylor-0.50 finetuned", "taylor-0.50 scratch"]),
+    ],
+)
+def test_baselines_that_are_not_trained_are_not_looked_for(tmp_path, baselines, starts):
+    downstream = {"datasets": ["silicon"], "baselines": baselines}
+    config = make_config(downstream=downstream, train_plans=["taylor-0.50"])
+    study = read_study(write_study(tmp_path, config), config)
+    assert [f"{task.plan} {task.start}" for task in study.tasks] == starts
+
+
+def test_what_a_perturbed_dataset_is_made_of_is_used(config):
+    labels = {"family": "sevennet", "checkpoint": "7net-0"}
+    perturbed = {"source": "perturbed", "of": "silicon", "labels": labels}
+    datasets = config.model_dump()["datasets"] | {"perturbed": perturbed}
+    changes = {"datasets": datasets, "downstream": None}
+    assert "silicon" not in used_datasets(make_config(**changes))
+    uses = used_datasets(make_config(**changes, distillation={"dataset": "perturbed"}))
+    assert uses["silicon"] == ["source of perturbed"]
+    assert uses["perturbed"] == ["distillation"]
 
 
 def test_datasets_that_nothing_uses_are_not_looked_for(study_dir, tmp_path):

@@ -106,6 +106,21 @@ class TestDownstream:
         assert row[tables.reduction_column("forces")] == 34.4
         assert row.filter(like="meV").isna().all()
 
+    @pytest.mark.parametrize("baselines", [[], ["parent"], ["scratch"]])
+    def test_baselines_that_are_not_trained_have_no_errors(self, tmp_path, baselines):
+        downstream = {"datasets": ["silicon", "ethanol"], "baselines": baselines}
+        config = make_config(downstream=downstream)
+        table = tables.collect_downstream(write_study(tmp_path, config), config)
+        errors = {name: table.filter(like=f"MAE {name}") for name in tables.TRAININGS}
+        assert errors["fine-tuned compressed"].notna().any(axis=None)
+        assert errors["from scratch"].notna().any(axis=None) == ("scratch" in baselines)
+        assert errors["fine-tuned parent"].notna().any(axis=None) == ("parent" in baselines)
+        # Without training from scratch there are no reductions, to average or to compare with.
+        assert ("mean" in set(table["dataset"])) == ("scratch" in baselines)
+        assert table["source"].str.contains("paper").any() == ("scratch" in baselines)
+        reductions = table[[tables.reduction_column(q) for q in ("energy", "forces")]]
+        assert reductions.notna().any(axis=None) == ("scratch" in baselines)
+
     def test_without_datasets_only_columns_are_left(self, tmp_path):
         config = make_config(downstream=None)
         table = tables.collect_downstream(write_study(tmp_path, config), config)

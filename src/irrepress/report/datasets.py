@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from irrepress.config import Config, Generated
+from irrepress.config import Config, Generated, Perturbed
 from irrepress.report.records import read_record
 from irrepress.structures.summary.records import DatasetSummary
 
@@ -24,7 +24,10 @@ class DataCard:
 
 
 def used_datasets(config: Config) -> dict[str, list[str]]:
-    """Return what each dataset is used for; those that the study does not read are left out."""
+    """Return what each dataset is used for; those that the study does not read are left out.
+
+    The dataset that a perturbed one is made of is used, too.
+    """
     sections = {
         "scoring": config.scoring,
         "compensation": config.compensation,
@@ -39,6 +42,9 @@ def used_datasets(config: Config) -> dict[str, list[str]]:
     if config.downstream:
         for name in config.downstream.datasets:
             uses[name].append("downstream")
+    for name, dataset in config.datasets.items():
+        if isinstance(dataset, Perturbed) and uses[name]:
+            uses[dataset.of].append(f"source of {name}")
     return {name: what for name, what in uses.items() if what}
 
 
@@ -55,7 +61,7 @@ def read_data_cards(folder: Path, config: Config) -> dict[str, DataCard]:
     return {
         name: DataCard(
             summary=read_record(folder / f"{name}.summary.json", DatasetSummary),
-            labelled_by_model=isinstance(config.datasets[name], Generated),
+            labelled_by_model=isinstance(config.datasets[name], Generated | Perturbed),
             uses=uses,
         )
         for name, uses in used_datasets(config).items()

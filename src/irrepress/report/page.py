@@ -113,6 +113,7 @@ def render(study: Study) -> str:
         ],
         panels=panels,
         tables=page_tables(study),
+        trainings=tables.trainings_of(config),
         suspects=suspect_notes(study),
         checks_ok=checks_hold(study),
         symmetry_tolerance=SYMMETRY_TOLERANCE,

@@ -5,6 +5,7 @@ import pandas as pd
 from irrepress.report import data_tables, tables
 from irrepress.report.markup import Table, make_table
 from irrepress.report.study import Study
+from irrepress.report.text import listing
 from irrepress.structures.summary.suspects import LISTED
 
 
@@ -74,7 +75,7 @@ def page_tables(study: Study) -> dict[str, Table]:
     ]
     downstream = tables.downstream_table(study)
     if not downstream.empty:
-        shown.append(_downstream_table(downstream))
+        shown.append(_downstream_table(downstream, tables.trainings_of(study.config)))
     shown.append(_data_table(data_tables.data_table(study)))
     suspects = data_tables.suspects_table(study)
     if not suspects.empty:
@@ -108,7 +109,7 @@ def _suspects_table(frame: pd.DataFrame) -> Table:
     )
 
 
-def _downstream_table(frame: pd.DataFrame) -> Table:
+def _downstream_table(frame: pd.DataFrame, trainings: list[str]) -> Table:
     columns = ["model", "plan", "dataset"]
     titles = {}
     for quantity in tables.PAPER_REDUCTIONS:
@@ -126,12 +127,15 @@ def _downstream_table(frame: pd.DataFrame) -> Table:
         plan=frame["plan"].where(~is_paper, "the paper's"),
         dataset=frame["dataset"].where(~is_paper, "mean of 8"),
     )
+    caption = f"Mean absolute errors on the test splits of {listing(trainings)}."
+    if is_paper.any():
+        caption += (
+            " Reductions are those of the compressed model against the network from scratch. The "
+            "last row repeats the figures of arXiv:2605.08885, from other models and datasets."
+        )
     return make_table(
         "downstream",
-        "Mean absolute errors on the test splits: the network trained from scratch, the compressed "
-        "model fine-tuned (its error is reduced by so much against scratch), and the parent "
-        "fine-tuned. The last row repeats the figures of arXiv:2605.08885, from other models and "
-        "datasets.",
+        caption,
         shown,
         columns,
         csv="downstream.csv",

@@ -264,9 +264,11 @@ def _quantized(run: Run, before: Run) -> Step:
 def _downstream(study: Study, smallest: Run) -> list[Step]:
     table = tables.downstream_table(study)
     own = table[(table["model"] == smallest.model) & (table["plan"] == smallest.plan)]
+    if own.empty:
+        return []
     mean = own[own["dataset"] == tables.MEAN]
     if mean.empty:
-        return []
+        return [Step("Downstream", [_task_sentence(row) for _, row in own.iterrows()])]
     energy, forces = (
         float(mean[tables.reduction_column(q)].iloc[0]) for q in tables.PAPER_REDUCTIONS
     )
@@ -284,3 +286,21 @@ def _downstream(study: Study, smallest: Run) -> list[Step]:
             ],
         )
     ]
+
+
+def _task_sentence(row: pd.Series) -> str:
+    """What the test errors on one dataset are, where none are from scratch to compare with."""
+
+    def errors(trained: str) -> str:
+        energy, forces = (
+            number(row[tables.task_column(q, "mae", trained)]) for q in ("energy", "forces")
+        )
+        return f"{energy} meV/atom in energy and {forces} meV/Å in forces"
+
+    sentence = (
+        f"Fine-tuned on {row['dataset']}, the compressed model's errors on "
+        f"{plural(row['test structures'], 'test structure')} are {errors(tables.FINETUNED)}"
+    )
+    if pd.notna(row[tables.task_column("forces", "mae", tables.PARENT)]):
+        sentence += f"; those of the parent, fine-tuned alike, {errors(tables.PARENT)}"
+    return f"{sentence}."

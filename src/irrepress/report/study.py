@@ -184,9 +184,14 @@ def _read_runs(root: Path, config: Config) -> Iterator[Run]:
 def _read_tasks(root: Path, config: Config) -> Iterator[TaskRun]:
     if config.downstream is None:
         return
-    starts: list[tuple[str, str, Start]] = [(PARENT_PLAN, PARENT_STAGE, "finetuned")]
+    baselines, stage = config.downstream.baselines, config.downstream.stage
+    starts: list[tuple[str, str, Start]] = []
+    if "parent" in baselines:
+        starts.append((PARENT_PLAN, PARENT_STAGE, "finetuned"))
     for plan in config.train_plans:
-        starts += [(plan, config.downstream.stage, start) for start in ("finetuned", "scratch")]
+        starts.append((plan, stage, "finetuned"))
+        if "scratch" in baselines:
+            starts.append((plan, stage, "scratch"))
     for model in config.models:
         for plan, stage, start in starts:
             for dataset in config.downstream.datasets:

@@ -31,6 +31,13 @@ OWN_SOURCE = "this study"
 
 MEAN = "mean"
 FINETUNED, SCRATCH, PARENT = "fine-tuned compressed", "from scratch", "fine-tuned parent"
+# What is trained on a downstream dataset, in words.
+TRAININGS = {
+    SCRATCH: "the network trained from scratch",
+    FINETUNED: "the compressed model fine-tuned",
+    PARENT: "the uncompressed parent fine-tuned",
+}
+_BASELINES = {"scratch": SCRATCH, "parent": PARENT}
 
 
 def error_column(quantity: str, statistic: str, reference: str) -> str:
@@ -46,6 +53,13 @@ def task_column(quantity: str, statistic: str, trained: str) -> str:
 def reduction_column(quantity: str) -> str:
     """Name of the column with the reduction of the MAE against training from scratch."""
     return f"{quantity} MAE reduction against scratch [%]"
+
+
+def trainings_of(config: Config) -> list[str]:
+    """Return what is trained on the downstream datasets, in words."""
+    baselines = config.downstream.baselines if config.downstream else []
+    chosen = {FINETUNED, *(_BASELINES[name] for name in baselines)}
+    return [words for name, words in TRAININGS.items() if name in chosen]
 
 
 def collect_sweep(study_dir: str | Path, config: Config) -> pd.DataFrame:
@@ -164,10 +178,13 @@ def downstream_table(study: Study) -> pd.DataFrame:
 
     The reduction is ``100 (1 - fine-tuned / from scratch)`` of the mean absolute error. Mean
     rows average reductions only: errors of different datasets have no common mean. The paper's
-    row is there for orientation and says so in the column ``source``.
+    row is there for orientation and says so in the column ``source``. Where nothing is trained
+    from scratch, there are neither mean rows nor the paper's.
 
-    Without downstream datasets the table is empty, but has its columns.
+    Columns of baselines that are not configured are empty. Without downstream datasets the table
+    is empty, but has its columns.
     """
+    has_reductions = any(task.start == "scratch" for task in study.tasks)
     rows: list[dict[str, Any]] = []
     compressed = [t for t in study.tasks if t.start == "finetuned" and t.plan != PARENT_PLAN]
     by_plan: dict[tuple[str, str, str], list[TaskRun]] = {}
@@ -180,8 +197,10 @@ def downstream_table(study: Study) -> pd.DataFrame:
             reduction_column(q): pd.Series([row[reduction_column(q)] for row in own]).mean()
             for q in PAPER_REDUCTIONS
         }
-        rows += [*own, {**identity, "dataset": MEAN, "source": OWN_SOURCE, **mean}]
-    if rows:
+        rows += own
+        if has_reductions:
+            rows.append({**identity, "dataset": MEAN, "source": OWN_SOURCE, **mean})
+    if has_reductions:
         paper = {reduction_column(q): value for q, value in PAPER_REDUCTIONS.items()}
         rows.append({"dataset": "mean of 8", "source": PAPER_SOURCE, **paper})
     table = pd.DataFrame(rows, columns=_downstream_columns())
@@ -240,7 +259,7 @@ def convert(errors: Errors | None, quantity: str, statistic: str) -> float:
 
 
 def _task_row(study: Study, task: TaskRun) -> dict[str, Any]:
-    """Errors of the three trainings on one dataset, and the reduction against scratch."""
+    """Errors of the trainings on one dataset, and the reduction against scratch."""
     where = (task.model, task.plan, task.stage, task.dataset)
     trainings = {
         FINETUNED: task,

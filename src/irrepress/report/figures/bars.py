@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from irrepress.report import tables, theme
 from irrepress.report.figures.panel import DOWNSTREAM_COLOURS, HEIGHT, ROW_HEIGHT, Panel, log_axis
 from irrepress.report.study import Study
+from irrepress.report.text import listing
 
 
 def cost_panel(study: Study) -> Panel:
@@ -45,8 +46,8 @@ def downstream_panel(study: Study) -> Panel | None:
             figures[f"{model}, {plan}", quantity] = _downstream(rows, quantity)
     return Panel(
         name="downstream",
-        description="Bar chart of test errors on every downstream dataset for training from "
-        "scratch, the fine-tuned compressed model and the fine-tuned parent.",
+        description="Bar chart of test errors on every downstream dataset of "
+        f"{listing(tables.trainings_of(study.config))}.",
         choices={
             "Compressed model": [f"{model}, {plan}" for model, plan, _ in compressed],
             "Error": list(tables.PAPER_REDUCTIONS),
@@ -107,6 +108,8 @@ def _downstream(rows: pd.DataFrame, quantity: str) -> go.Figure:
     drawn: list[float] = []
     for name, colour in DOWNSTREAM_COLOURS.items():
         values = rows[tables.task_column(quantity, "mae", name)]
+        if values.isna().all():  # a baseline that is not configured
+            continue
         drawn += values.dropna().tolist()
         figure.add_trace(
             go.Bar(
