@@ -1,5 +1,13 @@
 # From a parent to pruned models: scores once, then a plan and a narrow model per budget.
 
+SHAPES = f"{RESULTS}/{{model}}/shapes.json"
+ITERATED = [name for name, made in CONFIG.plans().items() if made.get("allocation") == "iterated"]
+
+
+def timed_shapes(wildcards):
+    """The table that times are predicted from, where budgets are counted in time."""
+    return SHAPES.format(**wildcards) if CONFIG.sweep.unit == "time" else []
+
 
 rule score:
     input:
@@ -26,10 +34,35 @@ rule score:
         "../scripts/score.py"
 
 
+rule time_shapes:
+    input:
+        model=f"{PARENT}/model.pt",
+    output:
+        shapes=SHAPES,
+    log:
+        f"{LOGS}/{{model}}/shapes.log",
+    benchmark:
+        f"{LOGS}/{{model}}/shapes.benchmark.tsv"
+    conda:
+        model_environment
+    resources:
+        mem_mb=larger(8000),
+        runtime=longer(60),
+        gpu=GPUS,
+    params:
+        shapes=CONFIG.sweep.timed_shapes,
+        atoms=CONFIG.evaluation.timing_atoms,
+        repeats=CONFIG.evaluation.timing_repeats,
+        seed=CONFIG.seed,
+    script:
+        "../scripts/time_shapes.py"
+
+
 rule plan:
     input:
         model=f"{PARENT}/model.pt",
         scores=SCORES,
+        shapes=timed_shapes,
     output:
         plan=PLAN,
     log:
@@ -37,7 +70,7 @@ rule plan:
     benchmark:
         f"{LOGS}/{{model}}/{{plan}}/plan.benchmark.tsv"
     wildcard_constraints:
-        plan=one_of(PLANS),
+        plan=one_of(name for name in PLANS if name not in ITERATED),
     conda:
         model_environment
     resources:
@@ -47,6 +80,35 @@ rule plan:
         settings=lambda wildcards: plan_settings(wildcards.plan),
     script:
         "../scripts/plan.py"
+
+
+# Scores what is left after every step, so that it needs the calibration structures, too.
+rule plan_iterated:
+    input:
+        model=f"{PARENT}/model.pt",
+        scores=SCORES,
+        shapes=timed_shapes,
+        store=data_of(CONFIG.scoring.dataset),
+    output:
+        plan=PLAN,
+    log:
+        f"{LOGS}/{{model}}/{{plan}}/plan.log",
+    benchmark:
+        f"{LOGS}/{{model}}/{{plan}}/plan.benchmark.tsv"
+    wildcard_constraints:
+        plan=one_of(ITERATED),
+    conda:
+        model_environment
+    resources:
+        mem_mb=larger(8000),
+        runtime=longer(480),
+        gpu=GPUS,
+    params:
+        settings=lambda wildcards: plan_settings(wildcards.plan),
+        step=CONFIG.sweep.step,
+        seed=CONFIG.seed,
+    script:
+        "../scripts/plan_iterated.py"
 
 
 rule prune:

@@ -3,6 +3,7 @@
 import json
 
 from _common import Job, run
+from _pruning import calibration
 from irrepress.cards import read_card, versions
 from irrepress.pruning.scoring import compute_scores
 
@@ -10,10 +11,7 @@ from irrepress.pruning.scoring import compute_scores
 def main(job: Job) -> None:
     settings = job.config.scoring
     model = job.load(job.inputs.model)
-    store = job.open_store(job.inputs.store, model)
-    # Stores are in the order of their source: a stride takes calibration from all of it.
-    train = store.require("train")
-    chosen = train[:: max(1, len(train) // settings.structures)][: settings.structures]
+    store, chosen = calibration(job, model)
     scores = compute_scores(
         job.family,
         model,

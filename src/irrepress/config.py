@@ -4,6 +4,7 @@
 the defaults. ``config/schema.json`` is generated from the models in this file.
 """
 
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -17,8 +18,9 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=8
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Criterion = Literal["taylor", "fisher", "hessian", "magnitude", "activation", "random"]
 Normalization = Literal["auto", "none", "group", "layer", "order"]
-Unit = Literal["blocks", "parameters", "flops"]
+Unit = Literal["blocks", "parameters", "flops", "time"]
 Axes = Literal["both", "channels"]
+Allocation = Literal["greedy", "uniform", "iterated"]
 Stage = Literal["pruned", "compensated", "recovered", "distilled"]
 Format = Literal[
     "auto", "extxyz", "extxyz-archive", "ase", "ase-db", "mace-hdf5", "mptrj-json", "deepmd"
@@ -279,7 +281,7 @@ class Explicit(_Section):
 
 
 class Sweep(_Section):
-    """Which plans are made: criteria × budgets × axes, and explicit ones."""
+    """Which plans are made: criteria × budgets × axes × allocations, and explicit ones."""
 
     criteria: list[Criterion] = Field(["taylor", "magnitude"], min_length=1)
     normalization: Normalization = Field(
@@ -289,9 +291,26 @@ class Sweep(_Section):
         "have no scale that sites share, and none for the others.",
     )
     budgets: list[Fraction] = Field([0.75, 0.5, 0.25], description="What may stay, as a fraction.")
-    unit: Unit = Field("flops", description="What the fraction is counted in.")
+    unit: Unit = Field(
+        "flops",
+        description="What the fraction is counted in; time: of energy, forces and stress on this "
+        "machine, predicted from shapes of the model that are timed on it.",
+    )
+    timed_shapes: int = Field(
+        36, ge=12, description="Shapes that are timed for the unit time, the parent included."
+    )
     axes: list[Axes] = Field(
         ["both", "channels"], min_length=1, description="With and without pruning of orders."
+    )
+    allocations: list[Allocation] = Field(
+        ["greedy"],
+        min_length=1,
+        description="How a budget is spread over layers and orders. greedy: the least score lost "
+        "per cost saved; uniform: the same fraction of every width, orders kept; iterated: greedy "
+        "in small steps, with new scores for what is left.",
+    )
+    step: Fraction = Field(
+        0.1, description="What a step of iterated removes, as a fraction of what is left."
     )
     explicit: dict[Name, Explicit] = Field({}, description="Plans by name, with target irreps.")
     multiple: int = Field(8, gt=0, description="Keep multiples of this many channels.")
@@ -420,16 +439,22 @@ class Config(_Section):
     def plans(self) -> dict[str, dict[str, Any]]:
         """Return every plan of the sweep: name -> how it is made.
 
-        The values hold ``criterion``, ``axes`` and either ``budget`` or ``explicit``.
+        The values hold ``criterion``, ``axes`` and either ``budget`` and ``allocation`` or
+        ``explicit``. Plans of uniform allocation keep all orders whatever the axes, so that
+        they are made for the first axes only.
         """
         plans: dict[str, dict[str, Any]] = {}
         for criterion in self.sweep.criteria:
-            for axes in self.sweep.axes:
+            for axes, allocation in product(self.sweep.axes, self.sweep.allocations):
+                if allocation == "uniform" and axes != self.sweep.axes[0]:
+                    continue
                 suffix = "" if axes == "both" else f"-{axes}"
+                suffix += "" if allocation == "greedy" else f"-{allocation}"
                 for budget in self.sweep.budgets:
                     plans[f"{criterion}-{budget:.2f}{suffix}"] = {
                         "criterion": criterion,
                         "axes": axes,
+                        "allocation": allocation,
                         "budget": budget,
                     }
             for name, explicit in self.sweep.explicit.items():
@@ -465,6 +490,11 @@ class Config(_Section):
                 raise ValueError(f"train_plans: no plan {name!r}; {nearest(name, plans)}")
         if len({f"{b:.2f}" for b in self.sweep.budgets}) != len(self.sweep.budgets):
             raise ValueError("sweep.budgets: two budgets are the same to two decimals")
+        if "iterated" in self.sweep.allocations and "random" in self.sweep.criteria:
+            raise ValueError(
+                "sweep.allocations: 'iterated' scores a model anew as it shrinks, which means "
+                "nothing for the criterion 'random'; leave one of them out"
+            )
         stages = self.stages()
         if self.quantization:
             for stage in self.quantization.stages:

@@ -145,6 +145,41 @@ class FamilyProtocol:
         native, _ = family.native_plan(model, plan)
         assert family.native_plan(model, native) == (native, [])
 
+    @PROPERTY
+    @given(seed=st.integers(0, 2**16))
+    def test_terms_of_the_time_fall_with_widths(self, family, model, groups, seed):
+        rng = np.random.default_rng(seed)
+        order = int(rng.choice(sorted({g.l for g in groups})))
+        terms = family.cost_terms(model)
+        larger = random_plan(groups, seed + 1, None, None)
+        smaller = Plan.random(groups, rng).cut_order(groups, order)
+        keep = {
+            name: kept[: len(smaller.keep[name])] if kept else ()
+            for name, kept in larger.keep.items()
+        }
+        whole, some, fewer = (
+            terms(widths) for widths in ({}, larger.widths(groups), Plan(keep, {}).widths(groups))
+        )
+        assert set(whole) == set(some) == set(fewer)
+        for name in whole:
+            assert 0 <= fewer[name] <= some[name] <= whole[name], name
+        assert sum(fewer.values()) < sum(whole.values())
+
+    def test_terms_and_names_of_a_narrowed_model_are_the_parents(self, family, model, groups):
+        orders = sorted({g.l for g in groups})
+        for seed, order in enumerate([None, orders[-2], orders[0]]):
+            plan, _ = family.native_plan(model, random_plan(groups, seed, order, None))
+            narrowed = family.narrow(model, plan)
+            found = family.cost_terms(narrowed)({})
+            for name, value in family.cost_terms(model)(plan.widths(groups)).items():
+                assert found.get(name, 0) == pytest.approx(value, rel=1e-12), name
+            here = {g.name: g for g in family.groups(narrowed)}
+            assert set(here) == {g.name for g in groups if plan.keep[g.name]}
+            for g in groups:
+                if g.name in here:
+                    assert here[g.name].channels == len(plan.keep[g.name])
+                    assert here[g.name].width == g.width
+
     def test_plan_of_another_model_is_refused(self, family, narrowed, groups):
         with pytest.raises(UserError, match=r"another model|no group|is missing"):
             family.narrow(narrowed, Plan.identity(groups))

@@ -6,13 +6,9 @@ from hypothesis import strategies as st
 from irrepress.config import Explicit
 from irrepress.errors import UserError
 from irrepress.families.base import Cost
+from irrepress.pruning.allocation import Limits
 from irrepress.pruning.blocks import Group, widths_of
-from irrepress.pruning.budget import (
-    Limits,
-    plan_for_fraction,
-    plan_for_irreps,
-    summarize,
-)
+from irrepress.pruning.budget import Measure, plan_for_fraction, plan_for_irreps, summarize
 
 
 def make_groups() -> list[Group]:
@@ -51,44 +47,76 @@ def scores(seed=0):
     return {g.name: rng.random(g.channels) for g in GROUPS}
 
 
+def seconds(widths):
+    """A time that orders weigh on more than on the cost."""
+    return 1e-4 + 1e-6 * cost_model(widths).flops ** 1.2
+
+
+def measure_of(unit) -> Measure:
+    return Measure(GROUPS, cost_model, unit, seconds)
+
+
+def plan(values, budget, unit, **options):
+    return plan_for_fraction(GROUPS, values, measure_of(unit), budget=budget, **options)
+
+
 @given(
     seed=st.integers(0, 1000),
     budget=st.floats(0.35, 0.95),
-    unit=st.sampled_from(["blocks", "parameters", "flops"]),
+    unit=st.sampled_from(["blocks", "parameters", "flops", "time"]),
     axes=st.sampled_from(["both", "channels"]),
+    allocation=st.sampled_from(["greedy", "uniform"]),
     multiple=st.sampled_from([1, 4, 8]),
+    floor=st.sampled_from([1, 4, 6]),
 )
-@settings(max_examples=60, deadline=None)
-def test_a_plan_meets_its_budget_and_its_limits(seed, budget, unit, axes, multiple):
-    limits = Limits(multiple=multiple, floor=4, axes=axes)
+@settings(max_examples=120, deadline=None)
+def test_a_plan_meets_its_budget_and_its_limits(
+    seed, budget, unit, axes, allocation, multiple, floor
+):
+    limits = Limits(multiple=multiple, floor=floor, axes=axes)
     try:
-        plan = plan_for_fraction(
-            GROUPS, scores(seed), cost_model, budget=budget, unit=unit, limits=limits
-        )
+        made = plan(scores(seed), budget, unit, allocation=allocation, limits=limits)
     except UserError as error:
         # Only plans that must keep every order are this hard to shrink.
-        assert axes == "channels" and "cannot be met" in str(error)
+        assert axes == "channels" or allocation == "uniform"
+        assert "cannot be met" in str(error)
         return
-    plan.check(GROUPS)
-    summary = summarize(plan, GROUPS, cost_model)
+    made.check(GROUPS)  # tied groups are equal, orders are cut from the top
+    summary = summarize(made, GROUPS, cost_model, seconds)
     assert summary["fraction"][unit] <= budget + 1e-9
+    assert summary["predicted_seconds"] == pytest.approx(seconds(made.widths(GROUPS)))
     for g in GROUPS:
-        count = len(plan.keep[g.name])
+        count = len(made.keep[g.name])
         if g.axis == "channel":
-            assert count % multiple == 0 or count in (g.channels, 4)
+            assert count % multiple == 0 or count in (g.channels, floor)
             if g.l == 0:
-                assert count >= 4
-            elif axes == "channels":
+                assert count >= floor
+            elif axes == "channels" or allocation == "uniform":
                 assert count >= min(multiple, g.channels)
+        elif allocation == "uniform":
+            assert count == 1
+
+
+@given(budget=st.floats(0.3, 0.95), unit=st.sampled_from(["parameters", "flops", "time"]))
+@settings(max_examples=40, deadline=None)
+def test_uniform_keeps_the_same_fraction_everywhere_and_no_less_than_needed(budget, unit):
+    limits = Limits(multiple=1, floor=1)
+    made = plan(scores(), budget, unit, allocation="uniform", limits=limits)
+    widths = made.widths(GROUPS)
+    channels = {g.width: g.channels for g in GROUPS if g.axis == "channel"}
+    # A width keeps the floor of the common fraction: the fraction lies in all of these.
+    low = max(widths[key] / full for key, full in channels.items())
+    high = min((widths[key] + 1) / full for key, full in channels.items())
+    assert low < high
+    more = {key: int(high * full + 1e-9) for key, full in channels.items()}
+    assert measure_of(unit)({**widths, **more}) > budget * measure_of(unit).whole
 
 
 def test_the_lowest_scores_go_first():
     values = scores()
-    plan = plan_for_fraction(
-        GROUPS, values, cost_model, budget=0.8, unit="parameters", limits=Limits(multiple=1)
-    )
+    made = plan(values, 0.8, "parameters", limits=Limits(multiple=1))
     for g in GROUPS:
-        kept = set(plan.keep[g.name])
+        kept = set(made.keep[g.name])
         removed = [values[g.name][i] for i in range(g.channels) if i not in kept]
         if removed and kept:
             assert max(removed) <= min(values[g.name][i] for i in kept)
@@ -99,11 +127,9 @@ def test_an_unimportant_order_is_cut_with_its_filter():
     for g in GROUPS:
         if g.l == 2:
             values[g.name] = values[g.name] * 1e-6
-    plan = plan_for_fraction(GROUPS, values, cost_model, budget=0.6, unit="flops")
-    assert all(not plan.keep[g.name] for g in GROUPS if g.l == 2)
-    channels = plan_for_fraction(
-        GROUPS, values, cost_model, budget=0.6, unit="flops", limits=Limits(axes="channels")
-    )
+    made = plan(values, 0.6, "flops")
+    assert all(not made.keep[g.name] for g in GROUPS if g.l == 2)
+    channels = plan(values, 0.6, "flops", limits=Limits(axes="channels"))
     assert all(channels.keep[g.name] for g in GROUPS if g.l == 2)
 
 
@@ -112,25 +138,40 @@ def test_an_important_order_stays():
     for g in GROUPS:
         if g.l == 2:
             values[g.name] = values[g.name] + 1e6
-    plan = plan_for_fraction(GROUPS, values, cost_model, budget=0.8, unit="flops")
-    assert all(len(plan.keep[g.name]) == g.channels for g in GROUPS if g.l == 2)
+    made = plan(values, 0.8, "flops")
+    assert all(len(made.keep[g.name]) == g.channels for g in GROUPS if g.l == 2)
 
 
 def test_plans_are_deterministic():
-    one = plan_for_fraction(GROUPS, scores(), cost_model, budget=0.5, unit="flops")
-    two = plan_for_fraction(GROUPS, scores(), cost_model, budget=0.5, unit="flops")
-    assert one == two
+    assert plan(scores(), 0.5, "flops") == plan(scores(), 0.5, "flops")
 
 
 @pytest.mark.parametrize("budget", [-0.5, 0.0, 1.0, 1.5])
 def test_a_budget_outside_0_to_1_is_refused(budget):
     with pytest.raises(UserError, match="between 0 and 1"):
-        plan_for_fraction(GROUPS, scores(), cost_model, budget=budget, unit="flops")
+        plan(scores(), budget, "flops")
 
 
-def test_a_budget_that_cannot_be_met_says_what_can():
+@pytest.mark.parametrize("allocation", ["greedy", "uniform"])
+def test_a_budget_that_cannot_be_met_says_what_can(allocation):
     with pytest.raises(UserError, match=r"cannot be met.*the least is 0\.\d+"):
-        plan_for_fraction(GROUPS, scores(), cost_model, budget=0.01, unit="parameters")
+        plan(scores(), 0.01, "parameters", allocation=allocation)
+
+
+def test_the_unit_time_needs_a_time_model():
+    with pytest.raises(ValueError, match="needs a time model"):
+        Measure(GROUPS, cost_model, "time")
+
+
+def test_blocks_of_the_same_score_go_where_they_cost_most_time():
+    values = {g.name: np.ones(g.channels) for g in GROUPS}
+
+    def slow_first_layer(widths):
+        return 1.0 + widths["0.0e"] + 0.01 * widths["1.0e"]
+
+    measure = Measure(GROUPS, cost_model, "time", slow_first_layer)
+    widths = plan_for_fraction(GROUPS, values, measure, budget=0.6).widths(GROUPS)
+    assert widths["0.0e"] < FULL["0.0e"] and widths["1.0e"] == FULL["1.0e"]
 
 
 def test_explicit_irreps_for_every_layer():

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -33,6 +34,40 @@ def test_a_random_plan_survives_its_file(tmp_path_factory, seed, cut):
     assert dict(loaded.keep) == dict(plan.keep)
     assert dict(loaded.channels) == dict(plan.channels)
     loaded.check(groups)
+
+
+def without_empty(plan: Plan, groups: list[Group]) -> list[Group]:
+    """The groups of the model that a plan makes."""
+    return [
+        replace(g, channels=len(plan.keep[g.name]), floor=min(g.floor, len(plan.keep[g.name])))
+        for g in groups
+        if plan.keep[g.name]
+    ]
+
+
+@given(seed=st.integers(0, 10_000), cuts=st.tuples(st.integers(0, 2), st.integers(0, 2)))
+@settings(max_examples=50, deadline=None)
+def test_one_plan_then_another_is_one_plan(seed, cuts):
+    groups, rng = make_groups(), np.random.default_rng(seed)
+    first = Plan.random(groups, rng).cut_order(groups, above=cuts[0])
+    left = without_empty(first, groups)
+    second = Plan.random(left, rng).cut_order(left, above=cuts[1])
+    both = first.then(second)
+    both.check(groups)
+    for g in groups:
+        names = np.arange(g.channels) + 100  # channels that do not know their numbers
+        kept = names[list(first.keep[g.name])]
+        kept = kept[list(second.keep.get(g.name, ()))]
+        assert names[list(both.keep[g.name])].tolist() == kept.tolist()
+    assert dict(first.then(Plan.identity(left)).keep) == dict(first.keep)
+    assert dict(Plan.identity(groups).then(first).keep) == dict(first.keep)
+
+
+def test_a_following_plan_of_another_model_is_refused():
+    groups = make_groups()
+    first = Plan.random(groups, np.random.default_rng(0))
+    with pytest.raises(UserError, match="belongs to another model"):
+        first.then(Plan.identity(groups))
 
 
 def test_identity_keeps_every_block():

@@ -126,6 +126,9 @@ class Cost:
 # widths (width key -> channels kept, absent keys at full width) -> cost
 CostModel = Callable[[Mapping[str, int]], Cost]
 
+# widths, as for a cost model -> named quantities that the time of a call is made of
+CostTerms = Callable[[Mapping[str, int]], dict[str, float]]
+
 # called with a group's name and its features [atoms or edges, channels, 2 l + 1] after the gate
 Observer = Callable[[str, Tensor], None]
 
@@ -240,7 +243,11 @@ class Family(ABC):
 
     @abstractmethod
     def groups(self, model: Model) -> list[Group]:
-        """The groups of irreps blocks, in the order of the network."""
+        """The groups of irreps blocks, in the order of the network.
+
+        Groups of a narrowed model have the names and width keys of the unpruned model's; those
+        of which nothing was kept are absent.
+        """
 
     @abstractmethod
     def gated(
@@ -300,6 +307,23 @@ class Family(ABC):
     @abstractmethod
     def cost_model(self, model: Model, neighbours: float = 40.0) -> CostModel:
         """Return the function from widths to cost, for ``neighbours`` edges per atom."""
+
+    @abstractmethod
+    def cost_terms(self, model: Model) -> CostTerms:
+        """Return the function from widths to what the time of one call is made of.
+
+        The time is taken to be a sum of the terms, each times a constant of the machine that is
+        fitted to timed shapes, and a constant for the call itself. So terms should be few, tell
+        apart what machines are differently good at (calls of kernels, memory, operations, by
+        the orders that meet), and be sums over layers where layers run the same code. Their
+        units do not matter.
+
+        Returns:
+            A function that gives the same names for all widths, no negative values, and values
+            that never grow when a width shrinks. What it gives for a narrowed model is what it
+            gives for the unpruned model at the same widths; terms that a narrowed model lacks
+            are zero there.
+        """
 
     @abstractmethod
     def block_norms(self, model: Model) -> dict[str, Tensor]:

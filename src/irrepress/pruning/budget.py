@@ -1,87 +1,117 @@
-"""From scores and a budget to a plan: which blocks go, over all layers and orders.
+"""From scores and a budget, or target irreps, to a plan: which blocks stay.
 
-Blocks are removed where the score lost per cost saved is least, first-come over the whole
-network. Removing an order as a whole also cuts the order from the spherical-harmonics filter,
-which no channel-wise step can do; the search therefore runs once per highest order, and the
-plan that loses the least summed score is taken.
+How the budget is spread over layers and orders is the work of `irrepress.pruning.allocation`.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 
-from irrepress.config import Axes, Explicit, Unit
+from irrepress.config import Explicit, Unit
 from irrepress.errors import UserError
-from irrepress.families.base import Cost, CostModel
+from irrepress.families.base import CostModel
+from irrepress.pruning.allocation import Allocated, Limits, allocate_evenly, allocate_greedily
 from irrepress.pruning.blocks import Group, widths_of
 from irrepress.pruning.plan import Plan
 
+# Predicted seconds of one call of a model of some widths, such as a `TimeModel`.
+TimeOf = Callable[[Mapping[str, int]], float]
 
-@dataclass(frozen=True)
-class Limits:
-    """What a plan must respect besides its budget.
 
-    Attributes:
-        multiple: widths are multiples of this, or zero, or full.
-        floor: least number of channels kept of scalars.
-        axes: ``both`` lets orders disappear; ``channels`` keeps ``multiple`` channels at least
-            of every order at every layer.
+class Measure:
+    """What a budget counts, as a function of widths (width key -> channels, all keys).
+
+    Args:
+        groups: the groups of the unpruned model.
+        cost_model: the family's, from widths to cost.
+        unit: blocks, parameters, FLOPs or time.
+        time_model: from widths to seconds; needed for the unit ``time`` alone.
     """
 
-    multiple: int = 8
-    floor: int = 8
-    axes: Axes = "both"
+    def __init__(
+        self,
+        groups: Sequence[Group],
+        cost_model: CostModel,
+        unit: Unit,
+        time_model: TimeOf | None = None,
+    ):
+        if unit == "time" and time_model is None:
+            raise ValueError("the unit 'time' needs a time model")
+        self.unit = unit
+        self._members: dict[str, int] = {}
+        for g in groups:
+            self._members[g.width] = self._members.get(g.width, 0) + 1
+        self._cost_model, self._time_model = cost_model, time_model
+        self.whole = self(widths_of(groups))
+
+    def __call__(self, widths: Mapping[str, int]) -> float:
+        """Return what a model of some widths counts."""
+        if self.unit == "time":
+            return self._time_model(widths)
+        if self.unit == "blocks":
+            return sum(count * self._members[key] for key, count in widths.items())
+        cost = self._cost_model(widths)
+        return cost.parameters if self.unit == "parameters" else cost.flops
+
+    def target(self, budget: float) -> float:
+        """Return what may stay of the unpruned model.
+
+        Raises:
+            UserError: the budget does not lie between 0 and 1.
+        """
+        if not 0 < budget < 1:
+            raise UserError(f"budget: must lie between 0 and 1, it is {budget}")
+        return budget * self.whole
 
 
 def plan_for_fraction(
     groups: Sequence[Group],
     scores: Mapping[str, np.ndarray],
-    cost_model: CostModel,
+    measure: Measure,
     *,
     budget: float,
-    unit: Unit,
+    allocation: Literal["greedy", "uniform"] = "greedy",
     limits: Limits | None = None,
 ) -> Plan:
-    """Plan for keeping a fraction of blocks, parameters or FLOPs.
+    """Plan for keeping a fraction of blocks, parameters, FLOPs or time.
 
     Args:
         groups: the model's groups.
         scores: group name -> scores, ``[channels]``.
-        cost_model: the family's, from widths to cost.
+        measure: what the fraction is counted in.
         budget: what may stay, 0 < budget < 1.
-        unit: what the fraction is counted in.
+        allocation: how the budget is spread over layers and orders.
         limits: rounding, floors and axes.
 
     Returns:
-        The plan with the least summed score of removed blocks that meets the budget.
+        A plan that meets the budget and keeps the channels with the highest scores.
 
     Raises:
         UserError: the budget cannot be met; the message says what can.
     """
-    if not 0 < budget < 1:
-        raise UserError(f"budget: must lie between 0 and 1, it is {budget}")
     limits = limits or Limits()
-    measure = _Measure(groups, cost_model, unit)
-    target = budget * measure(widths_of(groups))
-    orders = {g.l for g in groups if g.axis == "order"}
-    cuts = sorted(orders, reverse=True) if limits.axes == "both" else [max(orders, default=0)]
-    best: tuple[float, dict[str, int]] | None = None
-    least = float("inf")
-    for highest in cuts:
-        search = _Search(groups, scores, measure, limits, highest)
-        search.run(target)
-        least = min(least, search.measured)
-        if search.measured <= target and (best is None or search.lost < best[0]):
-            best = (search.lost, search.widths)
-    if best is None:
+    target = measure.target(budget)
+    if allocation == "uniform":
+        found = allocate_evenly(groups, measure, target, limits)
+    else:
+        found = allocate_greedily(groups, scores, measure, target, limits)
+    check_met(found, measure, budget, limits)
+    return plan_for_widths(groups, scores, found.widths)
+
+
+def check_met(found: Allocated, measure: Measure, budget: float, limits: Limits) -> None:
+    """Check that an allocation meets its budget.
+
+    Raises:
+        UserError: it does not; the message says what can be met.
+    """
+    if found.measured > measure.target(budget):
         raise UserError(
-            f"budget: {budget:g} of the {unit} cannot be met with multiple {limits.multiple}, "
-            f"floor {limits.floor} and axes {limits.axes!r}; the least is "
-            f"{least / measure(widths_of(groups)):.3f}. Raise the budget or lower sweep.floor"
+            f"budget: {budget:g} of the {measure.unit} cannot be met with multiple "
+            f"{limits.multiple}, floor {limits.floor} and axes {limits.axes!r}; the least is "
+            f"{found.measured / measure.whole:.3f}. Raise the budget or lower sweep.floor"
         )
-    return plan_for_widths(groups, scores, best[1])
 
 
 def plan_for_irreps(
@@ -152,8 +182,16 @@ def plan_for_widths(
     return Plan(keep=keep, channels={g.name: g.channels for g in groups})
 
 
-def summarize(plan: Plan, groups: Sequence[Group], cost_model: CostModel) -> dict[str, Any]:
-    """Describe a plan for readers: irreps per layer, cost, and fractions kept."""
+def summarize(
+    plan: Plan,
+    groups: Sequence[Group],
+    cost_model: CostModel,
+    time_model: TimeOf | None = None,
+) -> dict[str, Any]:
+    """Describe a plan for readers: irreps per layer, cost, and fractions kept.
+
+    With a time model (widths -> seconds) the predicted time of a call is told, too.
+    """
     widths = plan.widths(groups)
     full, cost = cost_model(widths_of(groups)), cost_model(widths)
     layers: dict[int, dict[str, int]] = {}
@@ -161,6 +199,10 @@ def summarize(plan: Plan, groups: Sequence[Group], cost_model: CostModel) -> dic
         if g.axis == "channel":
             layers.setdefault(g.layer, {})[g.irrep] = widths[g.width]
     kept_orders = [g.l for g in groups if g.axis == "order" and plan.keep[g.name]]
+    predicted, fraction = {}, {}
+    if time_model is not None:
+        predicted["predicted_seconds"] = time_model(widths)
+        fraction["time"] = time_model(widths) / time_model(widths_of(groups))
     return {
         "irreps": [
             "+".join(f"{count}x{irrep}" for irrep, count in layer.items() if count)
@@ -169,96 +211,15 @@ def summarize(plan: Plan, groups: Sequence[Group], cost_model: CostModel) -> dic
         "filter_lmax": max(kept_orders, default=None),
         "parameters": cost.parameters,
         "flops_per_atom": cost.flops,
+        **predicted,
         "kept_blocks": plan.kept_blocks(),
         "fraction": {
             "blocks": plan.kept_blocks() / plan.total_blocks(),
             "parameters": cost.parameters / full.parameters,
             "flops": cost.flops / full.flops,
+            **fraction,
         },
     }
-
-
-class _Measure:
-    """What a budget counts, as a function of widths."""
-
-    def __init__(self, groups: Sequence[Group], cost_model: CostModel, unit: Unit):
-        self._members: dict[str, int] = {}
-        for g in groups:
-            self._members[g.width] = self._members.get(g.width, 0) + 1
-        self._cost_model = cost_model
-        self._unit = unit
-
-    def __call__(self, widths: Mapping[str, int]) -> float:
-        if self._unit == "blocks":
-            return sum(count * self._members[key] for key, count in widths.items())
-        cost: Cost = self._cost_model(widths)
-        return cost.parameters if self._unit == "parameters" else cost.flops
-
-
-class _Search:
-    """Greedy removal of channels below a highest order.
-
-    Groups of one width key lose their channels in step: the i-th removal takes the i-th
-    lowest score of each of them.
-    """
-
-    def __init__(
-        self,
-        groups: Sequence[Group],
-        scores: Mapping[str, np.ndarray],
-        measure: _Measure,
-        limits: Limits,
-        highest: int,
-    ):
-        self._measure, self._limits = measure, limits
-        self.widths = widths_of(groups)
-        self._floor: dict[str, int] = {}
-        self._losses: dict[str, np.ndarray] = {}
-        for g in groups:
-            ascending = np.sort(scores[g.name])
-            if g.width in self._losses:
-                ascending = ascending + self._losses[g.width]
-            self._losses[g.width] = ascending
-            self._floor[g.width] = max(self._floor.get(g.width, 0), self._least(g))
-        self._full = dict(self.widths)
-        self.lost = 0.0
-        for g in groups:
-            if g.l > highest and self.widths[g.width]:
-                self.lost += float(self._losses[g.width].sum())
-                self.widths[g.width] = 0
-        self._channels = sorted({g.width for g in groups if g.axis == "channel"})
-        self.measured = measure(self.widths)
-
-    def run(self, target: float) -> None:
-        """Remove chunks, least loss per saving first, until the target is met or none is left."""
-        while self.measured > target:
-            moves = [move for key in self._channels if (move := self._move(key))]
-            if not moves:
-                return
-            _, key, width, loss, measured = min(moves)
-            self.widths[key], self.measured = width, measured
-            self.lost += loss
-
-    def _least(self, group: Group) -> int:
-        """Least number of channels that a group may be narrowed to."""
-        if group.l == 0 and group.axis == "channel":
-            return min(group.channels, max(group.floor, self._limits.floor))
-        if self._limits.axes == "channels":
-            return min(group.channels, max(group.floor, self._limits.multiple))
-        return group.floor
-
-    def _move(self, key: str) -> tuple[float, str, int, float, float] | None:
-        """The next removal at a width key: (loss per saving, key, width, loss, measure)."""
-        width, floor = self.widths[key], self._floor[key]
-        if width <= floor:
-            return None
-        multiple = self._limits.multiple
-        following = max((width - 1) // multiple * multiple, floor)
-        removed = self._full[key] - width
-        loss = float(self._losses[key][removed : removed + width - following].sum())
-        measured = self._measure({**self.widths, key: following})
-        saving = max(self.measured - measured, 1e-12)
-        return (loss / saving, key, following, loss, measured)
 
 
 def _parse_irreps(text: str) -> dict[str, int]:

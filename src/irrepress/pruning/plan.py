@@ -61,6 +61,29 @@ class Plan:
         keep = {g.name: () if g.l > above else self.keep[g.name] for g in groups}
         return Plan(keep=keep, channels=self.channels, provenance=self.provenance)
 
+    def then(self, following: "Plan") -> "Plan":
+        """Return the plan that does at once what this plan and then ``following`` do.
+
+        Args:
+            following: a plan of the model that this plan makes. Groups that it lacks are those
+                of which this plan keeps nothing.
+
+        Raises:
+            UserError: ``following`` belongs to another model.
+        """
+        for name, channels in following.channels.items():
+            kept = len(self.keep.get(name, ()))
+            if channels != kept:
+                raise UserError(
+                    f"plan: the following plan takes group {name!r} to have {channels} channels, "
+                    f"but {kept} are kept; it belongs to another model"
+                )
+        keep = {
+            name: tuple(kept[i] for i in following.keep.get(name, ()))
+            for name, kept in self.keep.items()
+        }
+        return Plan(keep=keep, channels=self.channels, provenance=self.provenance)
+
     def widths(self, groups: Sequence[Group]) -> dict[str, int]:
         """Return the number of channels kept per width key.
 

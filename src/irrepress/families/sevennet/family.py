@@ -19,6 +19,7 @@ from torch import Tensor
 from irrepress.families.base import (
     Batch,
     CostModel,
+    CostTerms,
     Family,
     LinearFit,
     Model,
@@ -32,6 +33,7 @@ from irrepress.families.sevennet import gates as gating
 from irrepress.families.sevennet import native as rounding
 from irrepress.families.sevennet.architecture import EDGES, RESCALE, read_architecture
 from irrepress.families.sevennet.cost import make_cost_model
+from irrepress.families.sevennet.terms import make_cost_terms
 from irrepress.pruning.blocks import Group
 from irrepress.pruning.plan import Plan
 from irrepress.structures.structure import Structure
@@ -128,6 +130,10 @@ class SevenNetFamily(Family):
     def cost_model(self, model: Model, neighbours: float = 40.0) -> CostModel:
         """Return the function from widths to cost; see `irrepress.families.sevennet.cost`."""
         return make_cost_model(model, neighbours)
+
+    def cost_terms(self, model: Model) -> CostTerms:
+        """Return the function from widths to terms of the time; see the base class."""
+        return make_cost_terms(model)
 
     def block_norms(self, model: Model) -> dict[str, Tensor]:
         """Norms of the radial weights, self-interactions and readout that read a block."""

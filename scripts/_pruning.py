@@ -1,0 +1,100 @@
+"""What the scripts that score and plan share."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from _common import Job
+from irrepress.pruning.allocation import Limits
+from irrepress.pruning.blocks import Group
+from irrepress.pruning.budget import Measure, summarize
+from irrepress.pruning.latency import TimeModel, TimeTable
+from irrepress.pruning.normalization import normalize
+from irrepress.pruning.plan import Plan
+from irrepress.pruning.scores import Scores
+from irrepress.structures.store import StructureStore
+
+
+class Planning:
+    """A plan in the making.
+
+    Attributes:
+        job: the job.
+        made: how the plan is made, from the config.
+        model: the unpruned model.
+        groups: its groups.
+        stored: the stored scores of the unpruned model.
+    """
+
+    def __init__(self, job: Job):
+        self.job = job
+        self.made = job.config.plans()[job.wildcards.plan]
+        self.model = job.load(job.inputs.model)
+        self.groups: list[Group] = job.family.groups(self.model)
+        self.stored = Scores.load(job.inputs.scores)
+
+    def scores(
+        self, scores: Scores | None = None, groups: Sequence[Group] | None = None
+    ) -> Mapping[str, np.ndarray]:
+        """Return scores by the plan's criterion as they compete: the stored ones, or others."""
+        values = (scores or self.stored).of(self.made["criterion"])
+        how = self.job.config.sweep.normalization
+        return normalize(values, groups or self.groups, how, self.made["criterion"])
+
+    @cached_property
+    def cost_model(self) -> Any:
+        """The family's cost model."""
+        return self.job.family.cost_model(self.model)
+
+    @cached_property
+    def time_model(self) -> TimeModel | None:
+        """The time of one call on this machine, if budgets are counted in it."""
+        if not self.job.inputs.shapes:
+            return None
+        table = TimeTable.load(self.job.inputs.shapes[0])
+        return TimeModel.fit(self.job.family.cost_terms(self.model), table.shapes)
+
+    @cached_property
+    def measure(self) -> Measure:
+        """What budgets are counted in."""
+        unit = self.job.config.sweep.unit
+        return Measure(self.groups, self.cost_model, unit, self.time_model)
+
+    @cached_property
+    def limits(self) -> Limits:
+        """Rounding, floors and axes."""
+        sweep = self.job.config.sweep
+        return Limits(multiple=sweep.multiple, floor=sweep.floor, axes=self.made["axes"])
+
+    def save(self, plan: Plan) -> None:
+        """Round the plan to what the family holds and write it, with how it came about."""
+        made = self.made
+        provenance = {
+            "criterion": made["criterion"],
+            "scores": self.stored.provenance,
+            **plan.provenance,
+        }
+        if "explicit" in made:
+            provenance["explicit"] = made["explicit"].model_dump(mode="json")
+        else:
+            provenance |= {key: made[key] for key in ("budget", "axes", "allocation")}
+            provenance["unit"] = self.job.config.sweep.unit
+        plan, changes = self.job.family.native_plan(self.model, plan)
+        for change in changes:
+            logging.getLogger("plan").warning(change)
+        provenance["changes"] = changes
+        summary = summarize(plan, self.groups, self.cost_model, self.time_model)
+        replace(plan, provenance=provenance).save(self.job.outputs.plan, summary)
+
+
+def calibration(job: Job, model: Any) -> tuple[StructureStore, np.ndarray]:
+    """Return the store that blocks are scored on, and which of its structures."""
+    settings = job.config.scoring
+    store = job.open_store(job.inputs.store, model)
+    # Stores are in the order of their source: a stride takes calibration from all of it.
+    train = store.require("train")
+    return store, train[:: max(1, len(train) // settings.structures)][: settings.structures]

@@ -1,0 +1,46 @@
+"""Time shapes of a parent on this machine, so that its time at any widths can be predicted."""
+
+import logging
+
+import torch
+
+from _common import Job, run
+from irrepress.cards import versions
+from irrepress.devices import resolve_device
+from irrepress.evaluation.shapes import time_shapes
+from irrepress.evaluation.timing import reference_crystal
+from irrepress.pruning.latency import TimeTable
+from irrepress.pruning.shapes import design_shapes
+
+
+def main(job: Job) -> None:
+    settings, device = job.config.evaluation, resolve_device(job.config.device)
+    model = job.load(job.inputs.model)
+    designed = design_shapes(
+        job.family.groups(model), job.config.sweep.timed_shapes, job.config.seed
+    )
+    crystal = reference_crystal(model.elements, settings.timing_atoms)
+    table = TimeTable(
+        shapes=time_shapes(
+            job.family,
+            model,
+            [job.family.native_plan(model, plan)[0] for plan in designed[1:]],
+            crystal,
+            repeats=settings.timing_repeats,
+            device=str(device),
+        ),
+        provenance={
+            "atoms": len(crystal),
+            "device": str(device),
+            "threads": torch.get_num_threads(),
+            "seed": job.config.seed,
+            "versions": versions(),
+        },
+    )
+    error = table.save(job.outputs.shapes, job.family.cost_terms(model))
+    logging.getLogger("time_shapes").info(
+        "the time of a shape is predicted from all others to %.1f %% on average", 100 * error
+    )
+
+
+run(main, snakemake)

@@ -1,0 +1,208 @@
+"""How a budget is spread over layers and orders: from scores and a target to widths.
+
+*Greedy*: blocks are removed where the score lost per cost saved is least, first-come over the
+whole network. Removing an order as a whole also cuts the order from the spherical-harmonics
+filter, which no channel-wise step can do; the search therefore runs once per highest order, and
+the widths that lose the least summed score are taken.
+
+*Even*: every width keeps the same fraction of its channels, and no order is dropped.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from irrepress.config import Axes
+from irrepress.pruning.blocks import Group, widths_of
+
+# What is to fall below a target, such as FLOPs or seconds: widths of all keys -> number.
+Measured = Callable[[Mapping[str, int]], float]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a plan must respect besides its budget.
+
+    Attributes:
+        multiple: widths are multiples of this, or zero, or full, or the floor.
+        floor: least number of channels kept of scalars.
+        axes: ``both`` lets orders disappear; ``channels`` keeps ``multiple`` channels at least
+            of every order at every layer.
+    """
+
+    multiple: int = 8
+    floor: int = 8
+    axes: Axes = "both"
+
+    def least(self, group: Group) -> int:
+        """Return the least number of channels that a group may be narrowed to."""
+        if group.l == 0 and group.axis == "channel":
+            return min(group.channels, max(group.floor, self.floor))
+        if self.axes == "channels":
+            return min(group.channels, max(group.floor, self.multiple))
+        return group.floor
+
+    def next_below(self, width: int, least: int) -> int:
+        """Return the next smaller width that is allowed."""
+        return max((width - 1) // self.multiple * self.multiple, least)
+
+
+@dataclass(frozen=True)
+class Allocated:
+    """Widths that were found for a target.
+
+    Attributes:
+        widths: width key -> channels that stay, of all keys.
+        measured: what is measured of them; above the target if that cannot be met.
+        highest: the highest order that was not cut as a whole.
+    """
+
+    widths: dict[str, int]
+    measured: float
+    highest: int
+
+
+def allocate_greedily(
+    groups: Sequence[Group],
+    scores: Mapping[str, np.ndarray],
+    measured: Measured,
+    target: float,
+    limits: Limits,
+    *,
+    highest: int | None = None,
+) -> Allocated:
+    """Remove what loses the least score per cost saved until a target is met.
+
+    Args:
+        groups: the model's groups.
+        scores: group name -> scores, ``[channels]``.
+        measured: from widths to what is to fall.
+        target: what it may be at most.
+        limits: rounding, floors and axes.
+        highest: the highest order that stays; None tries every one.
+
+    Returns:
+        The widths that meet the target and lose the least, or the least that can be reached.
+    """
+    orders = {g.l for g in groups if g.axis == "order"}
+    if highest is not None:
+        cuts = [highest]
+    elif limits.axes == "both":
+        cuts = sorted(orders, reverse=True)
+    else:
+        cuts = [max(orders, default=0)]
+    searches = [_Search(groups, scores, measured, limits, cut) for cut in cuts]
+    for search in searches:
+        search.run(target)
+    meeting = [search for search in searches if search.measured <= target]
+    best = (
+        min(meeting, key=lambda search: search.lost)
+        if meeting
+        else min(searches, key=lambda search: search.measured)
+    )
+    return Allocated(widths=best.widths, measured=best.measured, highest=best.highest)
+
+
+def allocate_evenly(
+    groups: Sequence[Group], measured: Measured, target: float, limits: Limits
+) -> Allocated:
+    """Keep the same fraction of every width, rounded down, the largest that meets a target.
+
+    No order is dropped, whatever the limits say. Arguments and result are those of
+    `allocate_greedily`.
+    """
+    keeping = Limits(multiple=limits.multiple, floor=limits.floor, axes="channels")
+    full = widths_of(groups)
+    least: dict[str, int] = {}
+    for g in groups:
+        own = g.channels if g.axis == "order" else keeping.least(g)
+        least[g.width] = max(least.get(g.width, 0), own)
+    # All widths that a key can have, ascending: fractions between them change nothing.
+    steps = {key: _steps(width, least[key], keeping) for key, width in full.items()}
+    fractions = sorted({step / full[key] for key in steps for step in steps[key] if full[key]})
+
+    def widths_at(fraction: float) -> dict[str, int]:
+        return {
+            key: allowed[max(bisect_right(allowed, fraction * full[key] + 1e-9) - 1, 0)]
+            for key, allowed in steps.items()
+        }
+
+    # Bisection: the fraction at `low` meets the target, or is the least; that at `high` does not.
+    low, high = 0, len(fractions)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if measured(widths_at(fractions[middle])) <= target:
+            low = middle
+        else:
+            high = middle
+    widths = widths_at(fractions[low])
+    highest = max((g.l for g in groups), default=0)
+    return Allocated(widths=widths, measured=measured(widths), highest=highest)
+
+
+def _steps(width: int, least: int, limits: Limits) -> list[int]:
+    """Return the allowed widths from the least to the full one."""
+    steps = [width]
+    while steps[-1] > least:
+        steps.append(limits.next_below(steps[-1], least))
+    return steps[::-1]
+
+
+class _Search:
+    """Greedy removal of channels below a highest order.
+
+    Groups of one width key lose their channels in step: the i-th removal takes the i-th
+    lowest score of each of them.
+    """
+
+    def __init__(
+        self,
+        groups: Sequence[Group],
+        scores: Mapping[str, np.ndarray],
+        measured: Measured,
+        limits: Limits,
+        highest: int,
+    ):
+        self._measure, self._limits = measured, limits
+        self.highest = highest
+        self.widths = widths_of(groups)
+        self._floor: dict[str, int] = {}
+        self._losses: dict[str, np.ndarray] = {}
+        for g in groups:
+            ascending = np.sort(scores[g.name])
+            if g.width in self._losses:
+                ascending = ascending + self._losses[g.width]
+            self._losses[g.width] = ascending
+            self._floor[g.width] = max(self._floor.get(g.width, 0), limits.least(g))
+        self._full = dict(self.widths)
+        self.lost = 0.0
+        for g in groups:
+            if g.l > highest and self.widths[g.width]:
+                self.lost += float(self._losses[g.width].sum())
+                self.widths[g.width] = 0
+        self._channels = sorted({g.width for g in groups if g.axis == "channel"})
+        self.measured = measured(self.widths)
+
+    def run(self, target: float) -> None:
+        """Remove chunks, least loss per saving first, until the target is met or none is left."""
+        while self.measured > target:
+            moves = [move for key in self._channels if (move := self._move(key))]
+            if not moves:
+                return
+            _, key, width, loss, measured = min(moves)
+            self.widths[key], self.measured = width, measured
+            self.lost += loss
+
+    def _move(self, key: str) -> tuple[float, str, int, float, float] | None:
+        """The next removal at a width key: (loss per saving, key, width, loss, measure)."""
+        width, floor = self.widths[key], self._floor[key]
+        if width <= floor:
+            return None
+        following = self._limits.next_below(width, floor)
+        removed = self._full[key] - width
+        loss = float(self._losses[key][removed : removed + width - following].sum())
+        measured = self._measure({**self.widths, key: following})
+        saving = max(self.measured - measured, 1e-12)
+        return (loss / saving, key, following, loss, measured)

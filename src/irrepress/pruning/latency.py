@@ -1,0 +1,147 @@
+"""The time of one call as a function of widths, fitted to a table of timed shapes.
+
+Counted operations are a bad guide to time: memory, calls of kernels and the orders that meet
+weigh more, differently on every machine. So shapes of the model are timed on the machine itself,
+and the family's terms (`Family.cost_terms`) are weighed to reproduce them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.optimize import nnls
+
+from irrepress.errors import UserError
+from irrepress.families.base import CostTerms
+from irrepress.files import read_json, write_json
+
+SCHEMA_VERSION = 1
+# The term that every call has, whatever the widths.
+CALL = "call"
+# Budgets are fractions of the unpruned model's time: the fit must hit it first of all.
+_UNPRUNED_WEIGHT = 3.0
+# Shrinks weights of terms that the shapes hardly tell apart, so that they share what they explain
+# and none seems to cost nothing.
+_RIDGE = 1e-4
+
+
+@dataclass(frozen=True)
+class TimedShape:
+    """A shape of a model and its time.
+
+    Attributes:
+        widths: width key -> channels, of all keys.
+        parameters: number of parameters.
+        flops: floating-point operations per atom.
+        seconds: of one call for energy, forces and stress.
+    """
+
+    widths: Mapping[str, int]
+    parameters: int
+    flops: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TimeModel:
+    """Seconds of one call: a sum of terms, each times a constant of the machine.
+
+    Attributes:
+        terms: the family's, from widths to terms.
+        seconds: name of a term -> seconds for a unit of it, none negative.
+    """
+
+    terms: CostTerms
+    seconds: Mapping[str, float]
+
+    @classmethod
+    def fit(cls, terms: CostTerms, shapes: Sequence[TimedShape]) -> "TimeModel":
+        """Fit to timed shapes, the unpruned model first; relative errors count.
+
+        No weight is negative, so that a narrower model is never taken to be slower.
+        """
+        rows = [{CALL: 1.0, **terms(shape.widths)} for shape in shapes]
+        names = list(rows[0])
+        matrix = np.array([[row[name] for name in names] for row in rows])
+        matrix /= np.array([[shape.seconds] for shape in shapes])
+        size = np.maximum(np.sqrt(np.mean(matrix**2, axis=0)), 1e-30)
+        weights = np.ones(len(shapes))
+        weights[0] = _UNPRUNED_WEIGHT
+        ridge = np.sqrt(_RIDGE * len(shapes)) * np.eye(len(names))
+        found, _ = nnls(
+            np.vstack([weights[:, None] * matrix / size, ridge]),
+            np.concatenate([weights, np.zeros(len(names))]),
+        )
+        return cls(terms, dict(zip(names, (found / size).tolist(), strict=True)))
+
+    def __call__(self, widths: Mapping[str, int]) -> float:
+        """Return the seconds of one call of a model of some widths."""
+        values = self.terms(widths)
+        return self.seconds[CALL] + sum(
+            self.seconds[name] * value for name, value in values.items()
+        )
+
+
+def leave_one_out(terms: CostTerms, shapes: Sequence[TimedShape]) -> np.ndarray:
+    """Return the relative error of every shape but the first, predicted from all others."""
+    errors = []
+    for i, shape in enumerate(shapes[1:], start=1):
+        others = [other for j, other in enumerate(shapes) if j != i]
+        errors.append(TimeModel.fit(terms, others)(shape.widths) / shape.seconds - 1)
+    return np.array(errors)
+
+
+@dataclass(frozen=True)
+class TimeTable:
+    """Timed shapes of a model on a machine.
+
+    Attributes:
+        shapes: the shapes, the unpruned model first.
+        provenance: size of the crystal, device, threads, seed, versions.
+    """
+
+    shapes: Sequence[TimedShape]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def save(self, path: str | Path, terms: CostTerms) -> float:
+        """Write the table as JSON, with the fit and its errors for readers.
+
+        Returns:
+            The mean absolute relative error of a shape that is predicted from all others.
+        """
+        errors = np.abs(leave_one_out(terms, self.shapes))
+        fit = TimeModel.fit(terms, self.shapes)
+        whole = {CALL: 1.0, **terms(self.shapes[0].widths)}
+        content = {
+            "schema_version": SCHEMA_VERSION,
+            "provenance": dict(self.provenance),
+            "fit": {
+                "leave_one_out": {"mean": float(errors.mean()), "largest": float(errors.max())},
+                "seconds_of_unpruned": {
+                    name: value * whole[name] for name, value in fit.seconds.items()
+                },
+            },
+            "shapes": [asdict(shape) for shape in self.shapes],
+        }
+        write_json(path, content)
+        return float(errors.mean())
+
+    @classmethod
+    def load(cls, path: str | Path) -> "TimeTable":
+        """Read a table.
+
+        Raises:
+            UserError: not a table of timed shapes, or of another schema version.
+        """
+        content = read_json(path)
+        if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
+            raise UserError(f"{path}: not a table of timed shapes of this version; time anew")
+        try:
+            shapes = [TimedShape(**shape) for shape in content["shapes"]]
+        except (KeyError, TypeError) as error:
+            raise UserError(
+                f"{path}: every shape needs widths, parameters, flops and seconds ({error!r})"
+            ) from error
+        return cls(shapes=shapes, provenance=content.get("provenance", {}))

@@ -1,0 +1,95 @@
+"""Shapes to time: widths that tell apart what each part of a model costs.
+
+Whole orders are cut, single widths halved or removed, and the rest are random mixtures, which
+are what plans look like. The choice is seeded: equal models get equal shapes.
+"""
+
+from collections.abc import Sequence
+from itertools import chain, islice
+
+import numpy as np
+
+from irrepress.pruning.blocks import Group, widths_of
+from irrepress.pruning.plan import Plan
+
+# Of a random mixture: what each width key keeps of its channels.
+_SHARES = (0.25, 0.5, 0.75, 1.0)
+# How often a random mixture loses an order l > 0 at one layer.
+_REMOVED = 0.1
+
+
+def design_shapes(groups: Sequence[Group], count: int, seed: int) -> list[Plan]:
+    """Plans of different shapes, the unpruned one first.
+
+    Args:
+        groups: the model's groups.
+        count: how many shapes; there are fewer if the model has no more.
+        seed: of single widths and mixtures.
+
+    Returns:
+        Plans that keep the first channels; which ones are kept is the same to a clock.
+    """
+    rng = np.random.default_rng(seed)
+    shapes: dict[tuple[int, ...], dict[str, int]] = {}
+    candidates = chain(
+        _cuts(groups),
+        islice(_single_widths(groups, rng), count // 3),
+        (_mixture(groups, rng) for _ in range(10 * count)),
+    )
+    for widths in candidates:
+        if len(shapes) == count:
+            break
+        shapes.setdefault(tuple(widths.values()), widths)
+    return [plan_of_widths(groups, widths) for widths in shapes.values()]
+
+
+def plan_of_widths(groups: Sequence[Group], widths: dict[str, int]) -> Plan:
+    """Keep the first channels at given widths (width key -> channels)."""
+    return Plan(
+        keep={g.name: tuple(range(widths[g.width])) for g in groups},
+        channels={g.name: g.channels for g in groups},
+    )
+
+
+def _cuts(groups: Sequence[Group]):
+    """Each highest order with all channels, with half and with a quarter of them."""
+    for share in (1.0, 0.5, 0.25):
+        for highest in sorted({g.l for g in groups}, reverse=True):
+            yield _cut(groups, _scaled(groups, dict.fromkeys(widths_of(groups), share)), highest)
+
+
+def _single_widths(groups: Sequence[Group], rng: np.random.Generator):
+    """One width halved or, where the architecture allows it, removed; in random order."""
+    channels = [g for g in groups if g.axis == "channel"]
+    changes = sorted({(g.width, share) for g in channels for share in (0.0, 0.5)})
+    for index in rng.permutation(len(changes)):
+        key, share = changes[index]
+        yield _scaled(groups, {**dict.fromkeys(widths_of(groups), 1.0), key: share})
+
+
+def _mixture(groups: Sequence[Group], rng: np.random.Generator) -> dict[str, int]:
+    """Random widths below a random highest order."""
+    orders = sorted({g.l for g in groups})
+    # The larger a model, the more its time matters: most mixtures keep the higher orders.
+    highest = orders[int(max(rng.integers(len(orders), size=2)))]
+    shares = {}
+    for key in widths_of(groups):
+        removed = rng.random() < _REMOVED and all(g.l for g in groups if g.width == key)
+        shares[key] = 0.0 if removed else float(rng.choice(_SHARES))
+    return _cut(groups, _scaled(groups, shares), highest)
+
+
+def _scaled(groups: Sequence[Group], shares: dict[str, float]) -> dict[str, int]:
+    """Widths of a share each, between floor and full; orders of the filter stay."""
+    widths: dict[str, int] = {}
+    for g in groups:
+        share = 1.0 if g.axis == "order" else shares[g.width]
+        least = max(g.floor, widths.get(g.width, 0))
+        widths[g.width] = max(least, round(share * g.channels))
+    return widths
+
+
+def _cut(groups: Sequence[Group], widths: dict[str, int], highest: int) -> dict[str, int]:
+    """Remove everything of an order above ``highest``."""
+    gone = {g.width for g in groups if g.l > highest}
+    return {key: 0 if key in gone else width for key, width in widths.items()}
