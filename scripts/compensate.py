@@ -1,6 +1,7 @@
 """Fit the kept weights of a pruned model to its parent's features."""
 
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -30,6 +31,7 @@ def main(job: Job) -> None:
         displacement=settings.displacement,
         seed=job.config.seed,
         device=job.config.device,
+        work_dir=Path(job.outputs.model).parent,
     )
     write_text(job.outputs.fits, pd.DataFrame(map(asdict, fits)).to_csv(index=False))
     stage = {

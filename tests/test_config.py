@@ -80,6 +80,19 @@ def test_the_plans_are_criteria_by_budgets_by_axes():
         ("train_plans", ["taylor-0.51"], ["no plan 'taylor-0.51'", "taylor-0.50"]),
         ("datasets.own.split", {"train": 0.9}, ["must be 1", "1.2"]),
         ("recovery", {"steps": 10}, ["recovery.dataset", "name the dataset"]),
+        (
+            "recovery",
+            {"dataset": "own", "relative_rates": {"raidal": 0.1}},
+            ["relative_rates", "radial"],
+        ),
+        (
+            "recovery",
+            {
+                "dataset": "own",
+                "relative_rates": {"embedding": 0, "linear": 0, "radial": 0, "readout": 0},
+            },
+            ["relative_rates", "nothing would be trained"],
+        ),
         ("downstream", {"stage": "recovered"}, ["'recovered' is not computed"]),
         ("quantization", {"stages": ["distilled"]}, ["'distilled' is not computed"]),
         ("models.sevennet-0.sha256", "abc", ["models.sevennet-0.sha256", "abc"]),

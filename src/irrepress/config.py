@@ -22,6 +22,8 @@ Unit = Literal["blocks", "parameters", "flops", "time"]
 Axes = Literal["both", "channels"]
 Allocation = Literal["greedy", "uniform", "iterated"]
 Stage = Literal["pruned", "compensated", "recovered", "distilled"]
+# What parameters do in a network: see `Family.parameter_parts`.
+Part = Literal["embedding", "linear", "radial", "readout"]
 Format = Literal[
     "auto", "extxyz", "extxyz-archive", "ase", "ase-db", "mace-hdf5", "mptrj-json", "deepmd"
 ]
@@ -359,6 +361,11 @@ class Training(_Section):
     )
     learning_rate: float = Field(1e-3, gt=0)
     warmup: float = Field(0.05, ge=0, lt=1, description="Share of the steps.")
+    relative_rates: dict[Part, Annotated[float, Field(ge=0)]] = Field(
+        default={},
+        description="Learning rate of a part of the network relative to learning_rate, such as "
+        "{radial: 0.1}; 0 leaves it as it is, absent parts learn at learning_rate.",
+    )
     final_learning_rate: float = Field(
         0.01, ge=0, le=1, description="At the end of the cosine decay, relative to the peak."
     )
@@ -372,6 +379,13 @@ class Training(_Section):
     precision: Literal["32", "64", "16-mixed", "bf16-mixed"] = "32"
     workers: int = Field(0, ge=0, description="Processes that build graphs.")
     weights: LossWeights = LossWeights()
+
+    @field_validator("relative_rates")
+    @classmethod
+    def _some_part_learns(cls, rates: dict[Part, float]) -> dict[Part, float]:
+        if len(rates) == len(get_args(Part)) and not any(rates.values()):
+            raise ValueError("all parts have the rate 0, so that nothing would be trained")
+        return rates
 
 
 class Distillation(Training):

@@ -5,7 +5,9 @@ numbers of examples. `structures` comes from the top conftest: a crystal, a salt
 """
 
 import copy
+import pickle
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from ase import Atoms
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from irrepress.config import Part
 from irrepress.errors import UserError
 from irrepress.evaluation.predictions import label
 from irrepress.families.base import Family, Model, Prediction
@@ -463,10 +466,24 @@ class FamilyProtocol:
         fits = family.linear_fits(model, same, plan)
         assert fits and len({fit.name for fit in fits}) == len(fits)
         for fit in fits:
-            inputs, outputs = fit.rows(batch)
+            rows = fit.rows(batch)
             for irrep, weight in fit.weights().items():
-                made = torch.einsum("nci,cd->ndi", inputs[irrep], weight)
-                torch.testing.assert_close(made, outputs[irrep], rtol=1e-10, atol=1e-10)
+                made = torch.einsum("nci,cd->ndi", rows.inputs[irrep], weight)
+                torch.testing.assert_close(made, rows.outputs[irrep], rtol=1e-10, atol=1e-10)
+
+    def test_fits_go_on_where_the_last_one_was(self, family, model, groups, batch):
+        """New weights of earlier maps count, whether networks ran from their start or not."""
+        plan, _ = family.native_plan(model, Plan.random(groups, np.random.default_rng(5)))
+        copy = family.narrow(model, plan)
+        source = batch
+        for fit in family.linear_fits(model, copy, plan):
+            rows, anew = fit.rows(source), fit.rows(batch)
+            for found, expected in ((rows.inputs, anew.inputs), (rows.outputs, anew.outputs)):
+                assert found.keys() == expected.keys()
+                for irrep in found:
+                    torch.testing.assert_close(found[irrep], expected[irrep], rtol=1e-9, atol=1e-9)
+            fit.set_weights({irrep: 1.1 * weight for irrep, weight in fit.weights().items()})
+            source = pickle.loads(pickle.dumps(rows.progress))
 
     def test_weights_of_fits_can_be_replaced(self, family, model, groups, batch):
         rng = np.random.default_rng(7)
@@ -534,6 +551,13 @@ class FamilyProtocol:
             family.batch(small, [atom])
         with pytest.raises(UserError, match="no elements"):
             family.restrict_elements(narrowed, [])
+
+    def test_parameters_are_parts_of_the_network(self, family, model):
+        trained = [name for name, p in model.named_parameters() if p.requires_grad]
+        parts = family.parameter_parts(model)
+        assert list(parts) == trained
+        assert set(parts.values()) <= set(get_args(Part))
+        assert {"linear", "radial", "readout"} <= set(parts.values())
 
     def test_weight_blocks_lie_inside_their_parameters(self, family, model):
         parameters = dict(model.network.named_parameters())

@@ -192,6 +192,17 @@ def test_a_loss_that_explodes_names_the_step_and_the_mend(run, settings, workers
         run(settings=settings)
 
 
+def test_parts_learn_at_their_own_rates(run, settings, sevennet, small_sevennet):
+    parts = sevennet.parameter_parts(small_sevennet)
+    result = run(settings=change(settings, relative_rates={"radial": 0, "linear": 1e-3}))
+    moved = dict.fromkeys(parts.values(), 0.0)
+    before, after = dict(small_sevennet.named_parameters()), dict(result.model.named_parameters())
+    for name, part in parts.items():
+        moved[part] = max(moved[part], float((after[name] - before[name]).detach().abs().max()))
+    assert moved["radial"] == 0
+    assert 0 < moved["linear"] < 0.1 * moved["readout"]
+
+
 def test_limited_batches_train(run, settings, tmp_path):
     """Silicon has 2 atoms, water 3: batches of 1 or 2 of the 6 structures, not of 3."""
     result = run(settings=change(settings, max_atoms=5, max_edges=1000))

@@ -169,16 +169,47 @@ class LinearFit(ABC):
         """Replace weights, in the form of `weights`; irreps that are absent stay."""
 
     @abstractmethod
-    def rows(self, batch: "Batch") -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def rows(self, source: "Batch | Progress") -> "Rows":
         """Run both models as far as needed, without gradients.
 
         Args:
-            batch: a batch for either model, on their device.
-
-        Returns:
-            What enters the maps in the narrowed model and what should leave them, from the
-            parent: irrep -> ``[atoms, channels, 2 l + 1]``, channels as in `weights`.
+            source: a batch for either model, or where an earlier fit of the same models left
+                it (`Rows.progress`), on the models' device.
         """
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far two networks have come with a batch; can be pickled.
+
+    Attributes:
+        parent: the parent's features, in the family's own form.
+        narrowed: the narrowed model's, before all maps that are not fitted yet.
+    """
+
+    parent: Any
+    narrowed: Any
+
+    def to(self, device: torch.device | str) -> "Progress":
+        """Return the same on another device."""
+        return Progress(self.parent.to(device), self.narrowed.to(device))
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a fit is made from.
+
+    Attributes:
+        inputs: what enters the maps in the narrowed model: irrep -> ``[atoms, channels,
+            2 l + 1]``, channels as in `LinearFit.weights`.
+        outputs: what should leave them, from the parent, in the same form.
+        progress: what the next fit begins with, so that the networks need not run from their
+            start again. The maps of this fit have not run in it: new weights count.
+    """
+
+    inputs: dict[str, Tensor]
+    outputs: dict[str, Tensor]
+    progress: Progress
 
 
 class Family(ABC):
@@ -336,6 +367,16 @@ class Family(ABC):
     @abstractmethod
     def weight_blocks(self, model: Model) -> list[WeightBlock]:
         """The matrices of path and radial weights: scalars of the equivariant maps."""
+
+    @abstractmethod
+    def parameter_parts(self, model: Model) -> dict[str, str]:
+        """What each parameter that can be trained does in the network.
+
+        Returns:
+            Name in ``model.named_parameters()`` -> ``embedding`` (of elements), ``linear``
+            (equivariant maps between features), ``radial`` (networks and bases of interatomic
+            distances) or ``readout`` (from the last features to the energy).
+        """
 
     def has_reflections(self, model: Model) -> bool:
         """Whether the architecture is equivariant under inversion as well as rotation."""

@@ -79,10 +79,21 @@ class TrainingModule(LightningModule):
         self._valid = _Tally()
 
     def configure_optimizers(self) -> dict[str, Any]:
-        """AdamW with linear warm-up and cosine decay, one scheduler step per optimizer step."""
+        """AdamW with linear warm-up and cosine decay, one scheduler step per optimizer step.
+
+        Parts of the network whose relative rate is 0 are no parameters of the optimizer.
+        """
+        rates = self.settings.relative_rates
+        parameters = dict(self.model.named_parameters())
+        parts: dict[str, list[torch.nn.Parameter]] = {}
+        for name, part in self.family.parameter_parts(self.model).items():
+            parts.setdefault(part, []).append(parameters[name])
         optimizer = torch.optim.AdamW(
-            [p for p in self.model.parameters() if p.requires_grad],
-            lr=self.settings.learning_rate,
+            [
+                {"params": members, "lr": self.settings.learning_rate * rates.get(part, 1.0)}
+                for part, members in parts.items()
+                if rates.get(part, 1.0) > 0
+            ],
             weight_decay=self.settings.weight_decay,
         )
         factor = WarmupCosine(
@@ -111,7 +122,8 @@ class TrainingModule(LightningModule):
                 f"learning_rate (now {self.settings.learning_rate:g}) or look for wrong labels"
             )
         self._train.add(comparisons, loss)
-        self._learning_rate = self.optimizers().param_groups[0]["lr"]
+        first = self.optimizers().param_groups[0]  # parts differ by a constant factor
+        self._learning_rate = self.settings.learning_rate * first["lr"] / first["initial_lr"]
         self.log("train_loss", loss.detach(), prog_bar=True, batch_size=len(batch.graph))
         return loss
 

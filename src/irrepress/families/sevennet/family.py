@@ -31,7 +31,15 @@ from irrepress.families.sevennet import checkpoint, fits, graph, narrow, norms
 from irrepress.families.sevennet import elements as by_element
 from irrepress.families.sevennet import gates as gating
 from irrepress.families.sevennet import native as rounding
-from irrepress.families.sevennet.architecture import EDGES, RESCALE, read_architecture
+from irrepress.families.sevennet.architecture import (
+    EDGES,
+    EMBEDDING,
+    ENERGY,
+    HIDDEN,
+    MLP_READOUT,
+    RESCALE,
+    read_architecture,
+)
 from irrepress.families.sevennet.cost import make_cost_model
 from irrepress.families.sevennet.terms import make_cost_terms
 from irrepress.pruning.blocks import Group
@@ -158,6 +166,21 @@ class SevenNetFamily(Family):
                 for index, shape in enumerate(pairwise(module.hs)):
                     blocks.append(WeightBlock(f"{name}.layer{index}.weight", 0, shape))
         return blocks
+
+    def parameter_parts(self, model: Model) -> dict[str, str]:
+        """Parts by the modules of the network; see the base class."""
+        parts = {}
+        for name, parameter in model.named_parameters():
+            if not parameter.requires_grad:
+                continue
+            module = name.removeprefix("network.").split(".")[0]
+            if ".weight_nn." in name or module == EDGES:
+                parts[name] = "radial"
+            elif module in (HIDDEN, ENERGY, MLP_READOUT, RESCALE):
+                parts[name] = "readout"
+            else:
+                parts[name] = "embedding" if module == EMBEDDING else "linear"
+        return parts
 
     def shape(self, model: Model) -> dict[str, Any]:
         """Irreps per layer, filter order, layers, cutoff in Å, number of elements."""

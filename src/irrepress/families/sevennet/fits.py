@@ -14,10 +14,10 @@ import torch
 from e3nn.o3 import Irreps, Linear
 from torch import Tensor
 
-from irrepress.families.base import Batch, LinearFit, Model
+from irrepress.families.base import Batch, LinearFit, Model, Progress, Rows
 from irrepress.families.sevennet.architecture import ENERGY, HIDDEN, RESCALE, read_architecture
 from irrepress.families.sevennet.gates import feature_group, message_group
-from irrepress.families.sevennet.graph import run_until
+from irrepress.families.sevennet.graph import begin, run_until
 from irrepress.families.sevennet.narrow import gate_columns
 from irrepress.pruning.narrowing import segments
 from irrepress.pruning.plan import Plan
@@ -32,14 +32,16 @@ def linear_fits(parent: Model, narrowed: Model, plan: Plan) -> list[LinearFit]:
     fits: list[LinearFit] = []
     for t in range(architecture.layers):
         sent = _indices(plan, {ir: message_group(t, ir) for ir in architecture.features[t]})
-        fits.append(
-            _LayerFit(parent, narrowed, f"{t}_convolution", [f"{t}_self_interaction_1"], sent)
-        )
+        start = next(name for name in parent.network._modules if name.startswith(f"{t}_"))
+        place = (start, f"{t}_convolution")
+        names = [f"{t}_self_interaction_1"]
+        fits.append(_LayerFit(parent, narrowed, *place, names, sent, last=False))
         channels = architecture.features[t + 1]
         leaving = _indices(plan, {ir: feature_group(t + 1, ir) for ir in channels})
         columns = {ir: kept for (ir, _), kept in gate_columns(channels, leaving).items()}
         names = [f"{t}_self_interaction_2", f"{t}_self_connection_intro"]
-        fits.append(_LayerFit(parent, narrowed, f"{t}_equivariant_gate", names, columns))
+        place = (start, f"{t}_equivariant_gate")
+        fits.append(_LayerFit(parent, narrowed, *place, names, columns, last=True))
     if not architecture.mlp_readout:
         fits.append(_ReadoutFit(parent, narrowed))
     return fits
@@ -51,17 +53,28 @@ class _LayerFit(LinearFit):
     Args:
         parent: the wide model.
         narrowed: the narrow model.
+        start: first module of the layer.
+        last: whether these are the layer's last maps.
         stop: module that runs next; networks are run no further.
         names: the modules; those that are no linear maps of the features alone are not fitted.
         columns: which output channels of the parent the narrow model holds.
     """
 
     def __init__(
-        self, parent: Model, narrowed: Model, stop: str, names: Sequence[str], columns: Kept
+        self,
+        parent: Model,
+        narrowed: Model,
+        start: str,
+        stop: str,
+        names: Sequence[str],
+        columns: Kept,
+        *,
+        last: bool,
     ):
         self.name = names[0]
         self._parent, self._narrowed = parent, narrowed
-        self._stop = stop
+        self._start, self._stop = start, stop
+        self._last = last
         self._columns = columns
         self._wide = [_map(parent, name) for name in names]
         small = [_map(narrowed, name) for name in names]
@@ -85,12 +98,15 @@ class _LayerFit(LinearFit):
                         view.copy_(weights[irrep][start : start + size] / factor)
                     start += size
 
-    def rows(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def rows(self, source: Batch | Progress) -> Rows:
         """See the base class."""
+        source = _progress(source)
+        entered = run_until(self._parent, source.parent, self._start)
+        begun = run_until(self._narrowed, source.narrowed, self._start)
         with _recorded([*self._small, *self._fixed]) as small:
-            run_until(self._narrowed, batch, self._stop)
+            run_until(self._narrowed, begun, self._stop)
         with _recorded(self._wide) as wide:
-            run_until(self._parent, batch, self._stop)
+            left = run_until(self._parent, entered, self._stop)
         inputs: dict[str, list[Tensor]] = {}
         for module in self._small:
             for irrep, features in _by_irrep(small[module][0], module.irreps_in).items():
@@ -101,7 +117,9 @@ class _LayerFit(LinearFit):
         for module in self._fixed:
             for irrep, features in _by_irrep(small[module][1], module.irreps_out).items():
                 outputs[irrep] = outputs[irrep] - features
-        return {irrep: torch.cat(parts, dim=1) for irrep, parts in inputs.items()}, outputs
+        joined = {irrep: torch.cat(parts, dim=1) for irrep, parts in inputs.items()}
+        # The parent's weights stay, so that it need not come back to a layer that is done.
+        return Rows(joined, outputs, Progress(left if self._last else entered, begun))
 
     def _views(self) -> dict[str, list[tuple[int, Tensor, float]]]:
         """Return irrep -> inputs, weights and e3nn's factor, in the order of the inputs."""
@@ -141,13 +159,17 @@ class _ReadoutFit(LinearFit):
                 weight.copy_(first[start : start + len(weight)] / path.path_weight)
                 start += len(weight)
 
-    def rows(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def rows(self, source: Batch | Progress) -> Rows:
         """See the base class."""
+        source = _progress(source)
+        begun = run_until(self._narrowed, source.narrowed, HIDDEN)
         with _recorded([self._hidden]) as small:
-            run_until(self._narrowed, batch, RESCALE)
+            run_until(self._narrowed, begun, RESCALE)
         with _recorded([self._wide]) as wide:
-            run_until(self._parent, batch, RESCALE)
-        return {"0e": small[self._hidden][0][:, :, None]}, {"0e": wide[self._wide][1][:, :, None]}
+            run_until(self._parent, source.parent, RESCALE)
+        inputs = {"0e": small[self._hidden][0][:, :, None]}
+        outputs = {"0e": wide[self._wide][1][:, :, None]}
+        return Rows(inputs, outputs, Progress(source.parent, begun))
 
     def _first(self) -> Tensor:
         views = _views(self._hidden)
@@ -156,6 +178,13 @@ class _ReadoutFit(LinearFit):
     def _second(self) -> Tensor:
         ((path, weight),) = _views(self._energy)
         return weight.detach().double() * path.path_weight
+
+
+def _progress(source: Batch | Progress) -> Progress:
+    """Return where both networks are; at their start if a batch is given."""
+    if isinstance(source, Progress):
+        return source
+    return Progress(begin(source), begin(source))
 
 
 def _views(module: Linear) -> list[tuple[Any, Tensor]]:

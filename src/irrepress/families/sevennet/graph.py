@@ -1,6 +1,7 @@
 """Graphs of structures as sevenn's networks read them, and predictions on them."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -105,30 +106,45 @@ def predict(model: Model, batch: Batch, create_graph: bool) -> Prediction:
     return Prediction(*result)
 
 
-def run_until(model: Model, batch: Batch, name: str) -> None:
-    """Run the network up to a module, which does not run; only hooks see what comes out.
+@dataclass(frozen=True)
+class Stopped:
+    """A network that has run up to a module, which has not run.
+
+    Attributes:
+        data: what the module would read.
+        at: name of the module; None: the network has not begun.
+    """
+
+    data: Graph
+    at: str | None = None
+
+    def to(self, device: torch.device | str) -> "Stopped":
+        """Return the same on another device."""
+        return Stopped(self.data.to(device), self.at)
+
+
+def begin(batch: Batch) -> Stopped:
+    """Return a network's state before its first module."""
+    return Stopped(_fresh(batch))
+
+
+def run_until(model: Model, state: Stopped, name: str) -> Stopped:
+    """Run the network on to a module, which does not run, without gradients.
 
     Args:
         model: the model.
-        batch: from `make_batch`, on the model's device; it is not changed.
-        name: of a module of the network.
+        state: from `begin` or an earlier call, on the model's device; it is not changed.
+        name: of a module of the network that comes no earlier than the state.
     """
-
-    def stop(module: torch.nn.Module, inputs: Any) -> None:
-        raise _Stopped
-
-    handle = model.network._modules[name].register_forward_pre_hook(stop)
-    try:
-        with torch.no_grad():
-            model.network(_fresh(batch))
-    except _Stopped:
-        pass
-    finally:
-        handle.remove()
-
-
-class _Stopped(Exception):
-    """The network has run as far as it was to."""
+    modules = model.network._modules
+    names = list(modules)
+    data = Graph(state.data)
+    with torch.no_grad():
+        if state.at is None:
+            data = model.network._preprocess(data)
+        for each in names[names.index(state.at or names[0]) : names.index(name)]:
+            data = modules[each](data)
+    return Stopped(Graph(data), name)
 
 
 def _fresh(batch: Batch) -> Graph:
