@@ -11,9 +11,9 @@ from torch import Tensor
 
 from irrepress.errors import UserError
 from irrepress.pruning.blocks import Group
-from irrepress.pruning.curvature import probed_diagonal
+from irrepress.pruning.curvature import probe_diagonal
 from irrepress.pruning.gated_pass import ByGroup, GatedPass
-from irrepress.pruning.losses import huber_loss, per_structure
+from irrepress.pruning.losses import huber_loss, squared_loss
 
 # A loss below this is the model compared with its own predictions.
 ROUND_OFF = 1e-9
@@ -74,58 +74,32 @@ class Fisher(DataCriterion):
 
 
 class Hessian(DataCriterion):
-    """Expected change of the squared loss to second order; see `irrepress.pruning.scoring`.
-
-    Args:
-        groups: the model's groups.
-        probes: random vectors per batch for the curvature of the outputs.
-        generator: of the probes, on the CPU.
-    """
+    """Mean size of the squared loss's second-order change; see `irrepress.pruning.scoring`."""
 
     def __init__(self, groups: Sequence[Group], probes: int, generator: torch.Generator):
-        self._changes, self._squares, self._gauss_newton = Sums(groups), Sums(groups), Sums(groups)
+        """Begin with nothing.
+
+        Args:
+            groups: the model's groups.
+            probes: random vectors per batch.
+            generator: of the vectors, on the CPU.
+        """
+        self._sums, self._gauss_newton = Sums(groups), Sums(groups)
         self._probes, self._generator = probes, generator
 
     def add(self, forward: GatedPass) -> None:
         """See the base class."""
-        gauss_newton = {k: v.square() for k, v in forward.projected.items()}
-        self._gauss_newton.add(gauss_newton)
-        changes = {k: v.double() / 2 for k, v in gauss_newton.items()}
-        losses = per_structure(
-            forward.component_weights * forward.residuals.square() / 2, forward.batch
-        )
-        if bool((losses > ROUND_OFF).any()):
-            # Its gradient is the loss's; its second derivatives are what the Gauss-Newton
-            # matrix lacks of the loss's.
-            pull = (forward.component_weights * forward.residuals * forward.components).sum()
-            gradients = forward.gradients(pull, create_graph=True)
-            curvature = probed_diagonal(
-                gradients, forward.gates, self._scales(), self._probes, self._generator
-            )
-            for name, change in changes.items():
-                change += curvature[name].double() / 2 - gradients[name].detach().double()
-        self._changes.add(changes)
-        self._squares.add({k: v.square() for k, v in changes.items()})
+        self._gauss_newton.add({k: v.square() for k, v in forward.projected.items()})
+        scales = {name: _inverse_root(mean) for name, mean in self._gauss_newton.mean().items()}
+        losses = squared_loss(forward.prediction, forward.batch, forward.labels, forward.weights)
+        gradients = forward.gradients(losses.sum(), create_graph=True)
+        for _ in range(self._probes):
+            found = probe_diagonal(gradients, forward.gates, scales, self._generator)
+            self._sums.add({k: (v / 2 - gradients[k].detach()).abs() for k, v in found.items()})
 
     def scores(self) -> ByGroup:
         """See the base class."""
-        means, squares, count = self._changes.mean(), self._squares.mean(), self._changes.count
-        return {
-            name: expected_positive(
-                mean, ((squares[name] - mean.square()).clamp_min(0) / max(count - 1, 1)).sqrt()
-            )
-            for name, mean in means.items()
-        }
-
-    def _scales(self) -> ByGroup:
-        """Sizes of the probes: the inverse root of the Gauss-Newton diagonal so far.
-
-        Blocks that matter little drown in the noise of those that matter much unless all change
-        the outputs by as much.
-        """
-        means = self._gauss_newton.mean()
-        least = 1e-6 * max(float(mean.max()) for mean in means.values())
-        return {name: mean.clamp_min(max(least, 1e-30)).rsqrt() for name, mean in means.items()}
+        return self._sums.mean()
 
 
 class Activation(DataCriterion):
@@ -151,7 +125,7 @@ class Sums:
 
     Attributes:
         total: group name -> sums, ``[channels]``.
-        count: number of structures.
+        count: number of rows that were added.
     """
 
     def __init__(self, groups: Sequence[Group]):
@@ -165,19 +139,10 @@ class Sums:
         self.count += len(next(iter(values.values())))
 
     def mean(self) -> ByGroup:
-        """Return the means over structures."""
+        """Return the means over all rows."""
         return {name: total / self.count for name, total in self.total.items()}
 
 
-def expected_positive(mean: Tensor, error: Tensor) -> Tensor:
-    """Return the expected value of what was measured as ``mean`` but cannot be negative.
-
-    The mean of the normal distribution with this mean and standard ``error``, cut off below 0:
-    with a prior that is flat above 0 it is the expected value after the measurement. It is
-    ``mean`` where that is many errors above 0, and falls to 0 far below; without an error it is
-    the positive part.
-    """
-    z = mean / error.clamp_min(1e-300)
-    # The normal density over its integral up to z, which erfcx keeps from underflowing.
-    ratio = (2 / torch.pi) ** 0.5 / torch.special.erfcx(-z / 2**0.5)
-    return torch.where(error > 0, mean + error * ratio, mean).clamp_min(0)
+def _inverse_root(means: Tensor) -> Tensor:
+    """Return 1 / sqrt(mean), bounded where blocks have no influence at all."""
+    return means.clamp_min(max(1e-6 * float(means.max()), 1e-30)).rsqrt()

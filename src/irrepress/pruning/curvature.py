@@ -1,8 +1,8 @@
-"""The diagonal of second derivatives by products with random vectors.
+"""Products of the matrix of second derivatives with random vectors.
 
 Hutchinson's estimator: for a matrix H and a vector v of independent random signs, the expected
 value of v_i (H v)_i is the diagonal element of H (Bekas, Kokiopoulou and Saad, Appl. Numer. Math.
-57, 1214, 2007). The error comes from the elements beside the diagonal in row i.
+57, 1214, 2007). What stands beside the diagonal in row i comes in with random signs.
 """
 
 from collections.abc import Mapping
@@ -17,39 +17,33 @@ def rademacher(like: Tensor, generator: torch.Generator) -> Tensor:
     return signs.to(like)
 
 
-def probed_diagonal(
+def probe_diagonal(
     gradients: Mapping[str, Tensor],
     variables: Mapping[str, Tensor],
     scales: Mapping[str, Tensor],
-    probes: int,
     generator: torch.Generator,
 ) -> dict[str, Tensor]:
-    """Estimate the diagonal of second derivatives of a scalar, without bias.
+    """Estimate the diagonal of second derivatives of a scalar by one random vector.
 
-    The probes are random signs times scales, and the estimate is divided by the scales squared.
+    The vector v is random signs times scales, and the estimate is (H v)_i / v_i. It has no bias.
     Scales close to the inverse root of the diagonal's magnitude keep the relative error of all
     elements alike; with scales of 1, the large elements of a row hide a small diagonal.
 
     Args:
         gradients: first derivatives with their graph, by name.
         variables: what they were taken with respect to, by name.
-        scales: positive sizes of the probes, by name; their shapes broadcast.
-        probes: number of random vectors.
+        scales: positive sizes, by name; their shapes broadcast.
         generator: on the CPU.
 
     Returns:
-        The mean of the estimates, in the shapes of the variables.
+        The estimates, in the shapes of the variables.
     """
-    sums = {name: torch.zeros_like(variable) for name, variable in variables.items()}
-    for _ in range(probes):
-        vectors = {
-            name: rademacher(variable, generator) * scales[name].to(variable)
-            for name, variable in variables.items()
-        }
-        products = hessian_product(gradients, variables, vectors)
-        for name, product in products.items():
-            sums[name] += product / vectors[name]  # v_i (H v)_i / v_i^2
-    return {name: total / probes for name, total in sums.items()}
+    vectors = {
+        name: rademacher(variable, generator) * scales[name].to(variable)
+        for name, variable in variables.items()
+    }
+    products = hessian_product(gradients, variables, vectors)
+    return {name: product / vectors[name] for name, product in products.items()}
 
 
 def hessian_product(

@@ -78,31 +78,18 @@ class GatedPass:
         return dict(zip(self.gates, found, strict=True))
 
     @cached_property
-    def component_weights(self) -> Tensor:
-        """What each component of the outputs weighs, ``[components]``."""
-        return component_weights(self.batch, self.labels, self.weights)
-
-    @cached_property
-    def components(self) -> Tensor:
-        """The predicted components that weigh something, others 0, ``[components]``."""
-        # A product with a weight of 0 would not do: stress without a volume may be infinite.
-        values = components(self.prediction, self.batch)
-        return torch.where(self.component_weights > 0, values, torch.zeros_like(values))
-
-    @cached_property
-    def residuals(self) -> Tensor:
-        """Prediction minus label, 0 where there is no label, ``[components]``, detached."""
-        return torch.nan_to_num(self.components.detach() - components(self.labels, self.batch))
-
-    @cached_property
     def projected(self) -> ByGroup:
         """Derivatives of the sum of all components with random signs times root weights.
 
-        The expectation of their squares is the diagonal of the Gauss-Newton matrix of twice the
-        squared loss, a sum over components of weights times squared derivatives.
+        The expectation of their squares is the diagonal of the Gauss-Newton matrix of the squared
+        loss, the sum over components of weights times squared derivatives.
         """
-        signs = rademacher(self.components, self._generator)
-        return self.gradients((signs * self.component_weights.sqrt() * self.components).sum())
+        weights = component_weights(self.batch, self.labels, self.weights)
+        values = components(self.prediction, self.batch)
+        # A product with a weight of 0 would not do: stress without a volume may be infinite.
+        values = torch.where(weights > 0, values, torch.zeros_like(values))
+        signs = rademacher(values, self._generator)
+        return self.gradients((signs * weights.sqrt() * values).sum())
 
     def _observe(self, name: str, features: Tensor) -> None:
         squares = features.detach().double().square().sum(dim=(0, 2))

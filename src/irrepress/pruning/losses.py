@@ -53,3 +53,20 @@ def huber_loss(
         difference, torch.zeros_like(difference), delta=weights.huber_delta, reduction="none"
     )
     return per_structure(component_weights(batch, labels, weights) * losses, batch)
+
+
+def squared_loss(
+    prediction: Prediction, batch: Batch, labels: Labels, weights: LossWeights
+) -> Tensor:
+    """Half the squared loss of each structure, ``[structures]``.
+
+    Where a label is NaN the prediction itself stands for it: the loss is 0 there, its second
+    derivatives are not.
+    """
+    weigh = component_weights(batch, labels, weights)
+    values, target = components(prediction, batch), components(labels, batch)
+    # A weight of 0 would not do: stress without a volume may be infinite.
+    values = torch.where(weigh > 0, values, torch.zeros_like(values))
+    target = torch.where(torch.isfinite(target), target, values.detach())
+    target = torch.where(weigh > 0, target, torch.zeros_like(target))
+    return per_structure(weigh * (values - target).square() / 2, batch)

@@ -9,16 +9,15 @@ Every block is multiplied by a gate g of 1, and removing it means g = 0:
   each scaled by the square root of its loss weight. Its expectation is the diagonal of the
   Gauss-Newton matrix G of the squared loss, and half of it estimates the damage of removing
   one block at an optimum. It needs no labels.
-- ``hessian``: the change of the squared loss Q = sum of w r^2 / 2 on removal to second order,
-  -dQ/dg + (G + R) / 2, where r are the residuals (prediction minus label), w the weights of
-  `irrepress.pruning.losses` and R = sum of w r d^2y/dg^2 the curvature of the outputs y. The
-  squared loss stands for the Huber loss because that has no curvature beyond its delta. G is
-  estimated as for ``fisher``, R by Hutchinson's method (`irrepress.pruning.curvature`): G needs
-  no random vectors over blocks, whose noise would hide the blocks of little importance. The mean
-  over structures has a standard error and may come out negative; the score is the expected value
-  of a damage that cannot be negative (`irrepress.pruning.criteria.expected_positive`), so that
-  blocks with an uncertain estimate are not the first to go. Where labels are missing the model's
-  own predictions stand for them: without any label the score is half of ``fisher``.
+- ``hessian``: mean over structures of |-dQ/dg + h / 2|, the size of the change of Q on removal to
+  second order. Q is half the squared loss against the labels: the Huber loss has no curvature
+  beyond its delta. h holds the curvature of the loss (G) and that of the outputs, which the
+  residuals weigh. It is Hutchinson's estimate (H v)_i / v_i with v_j a random sign over
+  sqrt(G_jj), so that what stands beside the diagonal enters: the score is the derivative half-way
+  through the removal of block i while every other block changes at random, each by as much as
+  changes the outputs like that removal. Blocks are removed many at a time, and the signed mean of
+  -dQ/dg + h / 2 would fit the calibration structures: it ranks blocks well on these and badly on
+  others. Without labels the model's own predictions stand for them.
 - ``activation``: mean over atoms (or edges) of the squared norm of the block's features.
 - ``magnitude``: squared norm of the weights that read the block; needs no data.
 - ``random``: uniform, seeded; needs no data.
