@@ -38,5 +38,7 @@ rule teach:
         mem_mb=larger(8000),
         runtime=longer(240),
         gpu=GPUS,
+    params:
+        parts=lambda wildcards: taught_parts(wildcards.dataset),
     script:
         "../scripts/teach.py"

@@ -7,9 +7,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
 try:
-    from irrepress.config import Files, Generated, Published, parse_config
+    from irrepress.config import Files, Generated, Perturbed, Published, parse_config
     from irrepress.errors import UserError, nearest
     from irrepress.families.registry import family_names, missing_packages
+    from irrepress.report.datasets import used_datasets
     from irrepress.structures.generate import generate
     from irrepress.structures.published.registry import check_licence, get_published
 except ModuleNotFoundError as error:
@@ -32,7 +33,7 @@ def model_references(config):
     for name, model in config.models.items():
         yield f"models.{name}", model
     for name, dataset in config.datasets.items():
-        if isinstance(dataset, Generated):
+        if isinstance(dataset, Generated | Perturbed):
             yield f"datasets.{name}.labels", dataset.labels
 
 
@@ -72,7 +73,8 @@ def check_surroundings(config):
                 mistakes.append(f"datasets.{name}.{error}")
         if isinstance(dataset, Files):
             mistakes += [
-                f"datasets.{name}.{key}: there is no file {path!r}"
+                f"datasets.{name}.{key}: there is no file {path!r}; write the path of your file "
+                f"there (relative ones begin at {Path.cwd()})"
                 for key, path in paths_of(dataset)
                 if not Path(path).exists()
             ]
@@ -117,8 +119,33 @@ def data_of(name):
 
 
 def taught_by(name):
-    """The store of a dataset labelled by the parent; the wildcard ``model`` stays."""
-    return TEACHER.format(model="{model}", dataset=name)
+    """The store of a dataset labelled by the parent, as the input of a rule.
+
+    It is the dataset itself, if it has the labels of the parent already.
+    """
+
+    def store(wildcards):
+        parent, labels = CONFIG.models[wildcards.model], getattr(
+            CONFIG.datasets[name], "labels", None
+        )
+        if labels is not None and labels_key(labels) == labels_key(parent):
+            return data_of(name)
+        return TEACHER.format(model=wildcards.model, dataset=name)
+
+    return store
+
+
+def labels_key(model):
+    """What decides the labels that a model gives."""
+    return model.family, model.checkpoint, model.modal
+
+
+def taught_parts(name):
+    """The parts of a dataset that the parent labels: those that the study reads."""
+    trained = CONFIG.distillation is not None and CONFIG.distillation.dataset == name
+    tested = CONFIG.evaluation.dataset == name
+    parts = ["train", "valid"] * trained + ["test"] * tested
+    return parts or ["train", "valid", "test"]
 
 
 def one_of(names):
@@ -148,6 +175,7 @@ DOWNLOADS = {
     (entry.collection, file.name) for entry in PUBLISHED for file in (*entry.files, *entry.tables)
 }
 GENERATED = [name for name, dataset in CONFIG.datasets.items() if isinstance(dataset, Generated)]
+PERTURBED = [name for name, dataset in CONFIG.datasets.items() if isinstance(dataset, Perturbed)]
 
 RESULTS = f"results/{CONFIG.name}"
 LOGS = f"logs/{CONFIG.name}"
@@ -186,7 +214,7 @@ def model_environment(wildcards):
 
 
 def labels_environment(wildcards):
-    """The conda environment of the family that labels a generated dataset."""
+    """The conda environment of the family that labels a dataset."""
     return f"../envs/{CONFIG.datasets[wildcards.dataset].labels.family}.yaml"
 
 
@@ -212,18 +240,22 @@ def trained_metrics(*stages):
 
 
 def downstream_metrics():
-    """The metrics of every downstream task: compressed, from scratch, and the parent."""
+    """The metrics of every downstream task: compressed, and its baselines."""
     if CONFIG.downstream is None:
         return []
     common = {"model": CONFIG.models, "dataset": CONFIG.downstream.datasets}
     pattern = f"{DOWNSTREAM}/metrics.json"
-    return expand(
+    baselines = CONFIG.downstream.baselines
+    tasks = expand(
         pattern,
         plan=CONFIG.train_plans,
         stage=CONFIG.downstream.stage,
-        start=["finetuned", "scratch"],
+        start=["finetuned", "scratch"] if "scratch" in baselines else ["finetuned"],
         **common,
-    ) + expand(pattern, plan="parent", stage="original", start="finetuned", **common)
+    )
+    if "parent" in baselines:
+        tasks += expand(pattern, plan="parent", stage="original", start="finetuned", **common)
+    return tasks
 
 
 def plan_settings(name):
@@ -234,17 +266,3 @@ def plan_settings(name):
         made = {**made, "explicit": settings(made["explicit"])}
     shared = {key: sweep[key] for key in ("unit", "multiple", "floor", "normalization")}
     return {**made, **shared}
-
-
-def used_datasets():
-    """The datasets that the study uses; others of the config are only made when asked for."""
-    sections = (
-        CONFIG.scoring,
-        CONFIG.compensation,
-        CONFIG.recovery,
-        CONFIG.distillation,
-        CONFIG.evaluation,
-    )
-    used = [section.dataset for section in sections if section is not None]
-    used += CONFIG.downstream.datasets if CONFIG.downstream else []
-    return list(dict.fromkeys(used))

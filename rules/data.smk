@@ -1,4 +1,4 @@
-# Datasets: downloaded, read from the user's files, or generated and labelled by a model.
+# Datasets: downloaded, read from the user's files, or made here and labelled by a model.
 
 
 # The file itself is no output: Snakemake would remove it, and with it hours of transfer, before
@@ -30,7 +30,7 @@ rule read_dataset:
     benchmark:
         f"{LOGS}/data/{{dataset}}.benchmark.tsv"
     wildcard_constraints:
-        dataset=one_of([name for name in CONFIG.datasets if name not in GENERATED]),
+        dataset=one_of(set(CONFIG.datasets) - {*GENERATED, *PERTURBED}),
     conda:
         "../envs/workflow.yaml"
     threads: 4
@@ -64,6 +64,30 @@ rule generate_dataset:
         settings=lambda wildcards: settings(CONFIG.datasets[wildcards.dataset]),
     script:
         "../scripts/generate_dataset.py"
+
+
+rule perturb_dataset:
+    input:
+        source=lambda wildcards: data_of(CONFIG.datasets[wildcards.dataset].of),
+        checkpoint=lambda wildcards: checkpoint_file(CONFIG.datasets[wildcards.dataset].labels),
+    output:
+        store=DATA,
+    log:
+        f"{LOGS}/data/{{dataset}}.log",
+    benchmark:
+        f"{LOGS}/data/{{dataset}}.benchmark.tsv"
+    wildcard_constraints:
+        dataset=one_of(PERTURBED),
+    conda:
+        labels_environment
+    resources:
+        mem_mb=larger(8000),
+        runtime=longer(240),
+        gpu=GPUS,
+    params:
+        settings=lambda wildcards: settings(CONFIG.datasets[wildcards.dataset]),
+    script:
+        "../scripts/perturb_dataset.py"
 
 
 rule summarize_dataset:

@@ -1,4 +1,4 @@
-# Downstream tasks: fine-tuning on a small dataset, and the same shape trained from scratch.
+# Downstream tasks: fine-tuning on a small dataset, beside the baselines that are configured.
 
 
 rule fine_tune:

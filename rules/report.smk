@@ -3,7 +3,7 @@
 
 rule report:
     input:
-        datasets=expand(SUMMARY, dataset=used_datasets()),
+        datasets=expand(SUMMARY, dataset=used_datasets(CONFIG)),
         scores=expand(SCORES, model=CONFIG.models),
         plans=expand(PLAN, model=CONFIG.models, plan=PLANS),
         parents=expand(METRICS, model=CONFIG.models, plan="parent", stage="original"),

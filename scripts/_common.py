@@ -153,6 +153,16 @@ def checked_checkpoint(family: Any, reference: ModelRef) -> Path:
     return path
 
 
+def labelling_model(reference: ModelRef) -> tuple[Any, Any]:
+    """Return the family and the model that label a dataset.
+
+    Raises:
+        UserError: as `checked_checkpoint`, or the checkpoint cannot be loaded.
+    """
+    family = get_family(reference.family)
+    return family, family.load(checked_checkpoint(family, reference), modal=reference.modal)
+
+
 def labels_of(reference: ModelRef) -> str:
     """What stores, metrics and the report call the labels of a model."""
     modal = f" ({reference.modal})" if reference.modal else ""

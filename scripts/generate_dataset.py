@@ -1,8 +1,7 @@
 """Build structures, label them by a model, and write them into an HDF5 store."""
 
-from _common import Job, checked_checkpoint, labels_of, run
+from _common import Job, labelling_model, labels_of, run
 from irrepress.evaluation.predictions import label
-from irrepress.families.registry import get_family
 from irrepress.structures.generate import generate
 from irrepress.structures.layout import StoreInfo
 from irrepress.structures.writing import write_store
@@ -11,8 +10,7 @@ from irrepress.structures.writing import write_store
 def main(job: Job) -> None:
     dataset = job.config.datasets[job.wildcards.dataset]
     reference = dataset.labels
-    family = get_family(reference.family)
-    model = family.load(checked_checkpoint(family, reference), modal=reference.modal)
+    family, model = labelling_model(reference)
     info = StoreInfo(
         source=f"generated: {', '.join(dataset.systems)}",
         licence=reference.licence or "as the labelling model",

@@ -1,18 +1,38 @@
 """Label a dataset by the parent: for distillation, and for the agreement with the parent."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+
+import numpy as np
 
 from _common import Job, labels_of, run
 from irrepress.evaluation.predictions import label
+from irrepress.structures.store import StructureStore
+from irrepress.structures.structure import Structure
 from irrepress.structures.writing import write_store
 
 
 def main(job: Job) -> None:
     parent = job.load(job.inputs.model)
     store = job.open_store(job.inputs.store, parent)
-    labelled = label(job.family, parent, store.iterate(), device=job.config.device)
+    wanted = np.concatenate([store.splits[part] for part in job.snakemake.params.parts])
+    labelled = label(job.family, parent, store.iterate(np.sort(wanted)), device=job.config.device)
     info = replace(store.info, labels=labels_of(job.reference), reference_energies={})
-    write_store(job.outputs.store, labelled, info, store.splits, job.config.seed)
+    structures = among_all(store, labelled, wanted)
+    write_store(job.outputs.store, structures, info, store.splits, job.config.seed)
+
+
+def among_all(
+    store: StructureStore, labelled: Iterator[Structure], wanted: np.ndarray
+) -> Iterator[Structure]:
+    """Yield the structures of a store in their order, without labels where none are wanted.
+
+    Labels of a large parent cost more than all the rest of some studies.
+    """
+    is_wanted = np.zeros(len(store), dtype=bool)
+    is_wanted[wanted] = True
+    for structure, taken in zip(store.iterate(), is_wanted, strict=True):
+        yield next(labelled) if taken else structure.without_labels()
 
 
 run(main, snakemake)

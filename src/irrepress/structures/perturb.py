@@ -62,7 +62,8 @@ class Perturbations:
         indices, copies = self._indices[used], self._copies[used]
         structures = self.store.iterate(indices)
         for index, count, structure in zip(indices, copies, structures, strict=True):
-            structure = _without_labels(structure, f"{self.config.of}/{index}")
+            group = structure.group or f"{self.config.of}/{index}"
+            structure = replace(structure.without_labels(), group=group)
             if self.config.keep_unperturbed:
                 yield structure
             closest = _CLOSEST * closeness(structure.to_atoms())
@@ -90,16 +91,6 @@ def _shared_out(count: int, members: list[np.ndarray]) -> list[np.ndarray]:
     shares = (count - for_valid, train), (for_valid, valid)
     # Where there are fewer copies than structures, those that get one are spread evenly.
     return [np.diff(np.arange(n + 1) * total // max(n, 1)) for total, n in shares]
-
-
-def _without_labels(structure: Structure, group: str) -> Structure:
-    return replace(
-        structure,
-        energy=float("nan"),
-        forces=np.full((len(structure), 3), np.nan),
-        stress=np.full(6, np.nan),
-        group=structure.group or group,
-    )
 
 
 def _perturbed(

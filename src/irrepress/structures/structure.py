@@ -1,6 +1,6 @@
 """One labelled atomic structure, as the library passes it around."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from ase import Atoms
@@ -47,6 +47,15 @@ class Structure:
             forces=np.full((len(atoms), 3), np.nan),
             stress=np.full(6, np.nan),
             group=group,
+        )
+
+    def without_labels(self) -> "Structure":
+        """Return the same atoms; all labels are NaN."""
+        return replace(
+            self,
+            energy=float("nan"),
+            forces=np.full((len(self), 3), np.nan),
+            stress=np.full(6, np.nan),
         )
 
     def to_atoms(self) -> Atoms:

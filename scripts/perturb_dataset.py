@@ -1,0 +1,45 @@
+"""Perturb the structures of another dataset, label them by a model, and write a store."""
+
+from collections.abc import Iterable, Iterator
+
+from _common import Job, labelling_model, labels_of, run
+from irrepress.evaluation.predictions import label
+from irrepress.structures.checks import check_elements, check_structure
+from irrepress.structures.layout import StoreInfo
+from irrepress.structures.perturb import Perturbations
+from irrepress.structures.store import StructureStore
+from irrepress.structures.structure import Structure
+from irrepress.structures.writing import write_store
+
+
+def main(job: Job) -> None:
+    name = job.wildcards.dataset
+    dataset = job.config.datasets[name]
+    reference = dataset.labels
+    source = StructureStore(job.inputs.source)
+    family, model = labelling_model(reference)
+    check_elements(source.elements, model.elements, f"{source.path} and datasets.{name}.labels")
+    perturbations = Perturbations(source, dataset)
+    info = StoreInfo(
+        source=f"strained and rattled structures of {dataset.of}: {source.info.source}",
+        licence=f"{source.info.licence}, labels {reference.licence or 'as the labelling model'}",
+        citation=source.info.citation,
+        level_of_theory=reference.modal or "as the labelling model",
+        labels=labels_of(reference),
+        checksum=source.info.checksum,
+    )
+    labelled = label(family, model, perturbations, device=job.config.device)
+    write_store(
+        job.outputs.store, checked(labelled, name), info, perturbations.splits, dataset.seed
+    )
+
+
+def checked(structures: Iterable[Structure], name: str) -> Iterator[Structure]:
+    """Yield structures as long as the model's labels are sane."""
+    for index, structure in enumerate(structures):
+        where = f"datasets.{name} (lower rattle or strain): structure {index}, {structure.group}"
+        check_structure(structure, where)
+        yield structure
+
+
+run(main, snakemake)
