@@ -1,6 +1,7 @@
 # irrepress: compress SO(3)-equivariant atomistic foundation models.
 #
 #   snakemake --cores 2 --configfile config/quickstart.yaml     a whole small study
+#   snakemake --cores all --configfile config/my-system.yaml    a fast model for your own system
 #   snakemake --cores all                                       the study of config/config.yaml
 #   snakemake --cores all downloads                             only what needs a network
 #   snakemake --cores all data                                  only the datasets
