@@ -7,8 +7,11 @@ import numpy as np
 
 from irrepress.devices import resolve_device
 from irrepress.families.base import Family, Model
-from irrepress.structures.batching import in_batches
+from irrepress.structures.batching import in_limited_batches
 from irrepress.structures.structure import Structure
+
+# Large models need some 10 MB an atom, and on a CPU larger batches take no less time an atom.
+ATOMS_PER_BATCH = 256
 
 
 def label(
@@ -25,7 +28,7 @@ def label(
         family: the model's family.
         model: the model; it is moved to the device.
         structures: any iterable; only one batch of it is held at a time.
-        batch_size: structures per forward pass.
+        batch_size: structures per forward pass, fewer if they are large.
         device: as in the config.
 
     Yields:
@@ -34,7 +37,7 @@ def label(
     """
     target = resolve_device(device)
     model.to(target)
-    for chunk in in_batches(structures, batch_size):
+    for chunk in in_limited_batches(structures, batch_size, ATOMS_PER_BATCH):
         batch = family.batch(model, chunk)
         prediction = family.predict(model, batch.to(target))
         energy = prediction.energy.double().cpu().numpy()

@@ -1,14 +1,32 @@
 """Cut a stream into batches."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from itertools import islice
 from typing import TypeVar
 
 Item = TypeVar("Item")
+Weighted = TypeVar("Weighted", bound=Sized)
 
 
 def in_batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
     """Yield lists of at most ``size`` items; reads no further than the next list."""
     iterator = iter(items)
     while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+def in_limited_batches(items: Iterable[Weighted], size: int, most: int) -> Iterator[list[Weighted]]:
+    """Yield lists of at most ``size`` items whose lengths add up to at most ``most``.
+
+    An item that is longer stands alone. Reads one item beyond the list that it yields.
+    """
+    chunk: list[Weighted] = []
+    total = 0
+    for item in items:
+        if chunk and (len(chunk) == size or total + len(item) > most):
+            yield chunk
+            chunk, total = [], 0
+        chunk.append(item)
+        total += len(item)
+    if chunk:
         yield chunk
