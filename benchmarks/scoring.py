@@ -1,6 +1,6 @@
-"""What scoring costs: all criteria in one pass against plain training passes.
+"""What scoring costs: some or all criteria in one pass against plain training passes.
 
-    python benchmarks/scoring.py --checkpoint 7net-0 --structures 32
+    python benchmarks/scoring.py --checkpoint 7net-0 --structures 32 --criteria taylor fisher
 
 Both run over the same batches in turn, so that the ratio holds on a noisy machine. The
 reference is one energy-force pass with a backward pass to the weights, without an optimizer.
@@ -19,7 +19,7 @@ from irrepress.evaluation.predictions import label
 from irrepress.families import get_family
 from irrepress.families.base import Family, Model
 from irrepress.pruning.losses import huber_loss
-from irrepress.pruning.scoring import compute_scores
+from irrepress.pruning.scoring import CRITERIA, compute_scores
 from irrepress.structures.batching import in_batches
 from irrepress.structures.generate import generate
 from irrepress.structures.structure import Structure
@@ -46,6 +46,7 @@ def main() -> None:
     parser.add_argument("--structures", type=int, default=32)
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--criteria", nargs="+", choices=CRITERIA, default=CRITERIA)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", action="store_true")
@@ -74,6 +75,7 @@ def main() -> None:
             model,
             structures,
             batch_size=arguments.batch_size,
+            criteria=arguments.criteria,
             device=arguments.device,
         )
         end = time.perf_counter()
@@ -83,6 +85,7 @@ def main() -> None:
     ratios = [s / t for s, t in zip(seconds["scoring"], seconds["training pass"], strict=True)]
     result = {
         "checkpoint": arguments.checkpoint,
+        "criteria": list(arguments.criteria),
         "device": str(model.device),
         "structures": len(structures),
         "atoms": sum(map(len, structures)),
