@@ -328,6 +328,16 @@ class FamilyProtocol:
         trainable = [p for p in model.parameters() if p.requires_grad]
         assert trainable and all(p.grad is not None and p.grad.isfinite().all() for p in trainable)
 
+    def test_atomic_energies_add_up(self, family, narrowed, structures):
+        batch = family.batch(narrowed, structures)
+        atomic = family.atomic_energies(narrowed, batch)
+        assert atomic.shape == batch.structure.shape
+        assert not atomic.requires_grad
+        total = torch.zeros(len(structures), dtype=atomic.dtype)
+        total = total.index_add(0, batch.structure, atomic)
+        expected = family.predict(narrowed, batch).energy
+        torch.testing.assert_close(total, expected, rtol=1e-10, atol=1e-10)
+
     def test_isolated_atom(self, family, model):
         number = model.elements[0]
         atom = Structure.unlabelled(Atoms([number], positions=[[0, 0, 0]]))

@@ -273,6 +273,10 @@ class Family(ABC):
         """
 
     @abstractmethod
+    def atomic_energies(self, model: Model, batch: Batch) -> Tensor:
+        """What each atom adds to the energies of `predict`, in eV, ``[atoms]``, detached."""
+
+    @abstractmethod
     def groups(self, model: Model) -> list[Group]:
         """The groups of irreps blocks, in the order of the network.
 

@@ -10,8 +10,10 @@ Energies follow from features, but forces from their derivatives. So besides fea
 matches how they change when all atoms are displaced at random: a linear map takes changes of
 its inputs to changes of its outputs with the same weights. A ridge draws the weights towards
 those of the narrowed network; how strongly is chosen on held-out structures, for each map and
-irrep alone. (Least-squares reconstruction of pruned layers is common for images and language;
-differences under displacement and the treatment of irreps are this library's.)
+irrep alone. At the end, constants for the elements (`irrepress.pruning.shifts`) take up what is
+left of the energies' difference on average. (Least-squares reconstruction of pruned layers is
+common for images and language; differences under displacement and the treatment of irreps are
+this library's.)
 """
 
 import logging
@@ -25,8 +27,9 @@ import torch
 from torch import Tensor
 
 from irrepress.devices import resolve_device
-from irrepress.families.base import Family, LinearFit, Model
+from irrepress.families.base import Batch, Family, LinearFit, Model
 from irrepress.pruning.plan import Plan
+from irrepress.pruning.shifts import fit_shifts
 from irrepress.structures.batching import in_batches
 from irrepress.structures.progress import tracked
 from irrepress.structures.store import StructureStore
@@ -131,6 +134,11 @@ def compensate(
                         )
                         sums.add(*changes, derivative_weight / (2 * displacement))
             results += _solve(fit, train, test)
+    batches = ((piece.batch(family, narrowed).to(target) for piece in pieces) for pieces in parts)
+    shifts, before, after = fit_shifts(family, parent, narrowed, *batches)
+    if shifts:
+        family.shift_energies(narrowed, shifts)
+    logger.info("energies: %.3g -> %.3g meV/atom by shifts", 1e3 * before, 1e3 * after)
     parent.to("cpu")
     narrowed.to("cpu")
     return results
@@ -176,6 +184,10 @@ class _Piece:
         torch.save([each.progress.to("cpu") for each in rows], path)
         self._begun = True
         return [(each.inputs, each.outputs) for each in rows]
+
+    def batch(self, family: Family, model: Model) -> Batch:
+        """Return the structures as they are, on the CPU."""
+        return family.batch(model, [self._structures[index] for index in self._members])
 
     def _variants(self) -> list[list[Structure]]:
         chunk = [self._structures[index] for index in self._members]

@@ -87,6 +87,10 @@ class SevenNetFamily(Family):
         """Energies, forces and stress; see the base class."""
         return graph.predict(model, batch, create_graph)
 
+    def atomic_energies(self, model: Model, batch: Batch) -> Tensor:
+        """Atomic energies with shift and scale; see the base class."""
+        return graph.atomic_energies(model, batch)
+
     def groups(self, model: Model) -> list[Group]:
         """The groups that `irrepress.families.sevennet.gates` describes."""
         return gating.make_groups(read_architecture(model.network))

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from irrepress.errors import UserError
 from irrepress.families.base import Batch, Model, Prediction
+from irrepress.families.sevennet.architecture import RESCALE
 from irrepress.structures.neighbours import neighbour_list
 from irrepress.structures.structure import Structure
 
@@ -145,6 +146,13 @@ def run_until(model: Model, state: Stopped, name: str) -> Stopped:
         for each in names[names.index(state.at or names[0]) : names.index(name)]:
             data = modules[each](data)
     return Stopped(Graph(data), name)
+
+
+def atomic_energies(model: Model, batch: Batch) -> Tensor:
+    """Return atomic energies; see `irrepress.families.base.Family.atomic_energies`."""
+    names = list(model.network._modules)
+    total = names[names.index(RESCALE) + 1]
+    return run_until(model, begin(batch), total).data[KEY.ATOMIC_ENERGY].squeeze(1)
 
 
 def _fresh(batch: Batch) -> Graph:
