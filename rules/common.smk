@@ -161,6 +161,7 @@ except UserError as error:
 
 
 PLANS = list(CONFIG.plans())
+ITERATED = [name for name, made in CONFIG.plans().items() if made.get("allocation") == "iterated"]
 STAGES = CONFIG.stages()
 # The stage that training begins with.
 START = "pruned" if CONFIG.compensation is None else "compensated"
@@ -184,6 +185,7 @@ DOWNLOAD = f"{CONFIG.downloads.directory}/{{collection}}/{{file}}.json"
 DATA = f"{RESULTS}/data/{{dataset}}.h5"
 SUMMARY = f"{RESULTS}/data/{{dataset}}.summary.json"
 SCORES = f"{RESULTS}/{{model}}/scores.h5"
+SHAPES = f"{RESULTS}/{{model}}/shapes.json"
 PLAN = f"{RESULTS}/{{model}}/{{plan}}/plan.json"
 MODEL = f"{RESULTS}/{{model}}/{{plan}}/{{stage}}"
 METRICS = f"{MODEL}/metrics.json"
@@ -231,6 +233,11 @@ def longer(minutes):
 def larger(megabytes):
     """A memory limit that grows with every retry."""
     return lambda wildcards, attempt: megabytes * attempt
+
+
+def timed_shapes(wildcards):
+    """The table that times are predicted from, where budgets are counted in time."""
+    return SHAPES.format(**wildcards) if CONFIG.sweep.unit == "time" else []
 
 
 def trained_metrics(*stages):

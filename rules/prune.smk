@@ -1,13 +1,5 @@
 # From a parent to pruned models: scores once, then a plan and a narrow model per budget.
 
-SHAPES = f"{RESULTS}/{{model}}/shapes.json"
-ITERATED = [name for name, made in CONFIG.plans().items() if made.get("allocation") == "iterated"]
-
-
-def timed_shapes(wildcards):
-    """The table that times are predicted from, where budgets are counted in time."""
-    return SHAPES.format(**wildcards) if CONFIG.sweep.unit == "time" else []
-
 
 rule score:
     input:

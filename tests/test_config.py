@@ -62,6 +62,26 @@ def test_the_plans_are_criteria_by_budgets_by_axes():
     assert plans["taylor-tiny"]["explicit"].irreps == "16x0e"
 
 
+def test_allocations_have_plans_of_their_own():
+    sweep = {
+        "criteria": ["fisher"],
+        "budgets": [0.5],
+        "allocations": ["greedy", "uniform", "iterated"],
+    }
+    plans = parse_config(changed("sweep", sweep)).plans()
+    # Uniform keeps all orders, so that its plan would be the same for the other axes.
+    assert list(plans) == [
+        "fisher-0.50",
+        "fisher-0.50-uniform",
+        "fisher-0.50-iterated",
+        "fisher-0.50-channels",
+        "fisher-0.50-channels-iterated",
+    ]
+    assert plans["fisher-0.50-channels-iterated"]["allocation"] == "iterated"
+    channels = parse_config(changed("sweep", {**sweep, "axes": ["channels"]})).plans()
+    assert "fisher-0.50-channels-uniform" in channels
+
+
 @pytest.mark.parametrize(
     ("path", "value", "parts"),
     [
@@ -76,6 +96,13 @@ def test_the_plans_are_criteria_by_budgets_by_axes():
         ("sweep.budgets", [-0.5], ["sweep.budgets.0", "greater than 0", "-0.5"]),
         ("sweep.budgets", [1.5], ["sweep.budgets.0", "less than 1", "1.5"]),
         ("sweep.budgets", [0.5, 0.501], ["same to two decimals"]),
+        (
+            "sweep",
+            {"criteria": ["random"], "allocations": ["iterated"]},
+            ["sweep.allocations: 'iterated'", "'random'", "leave one of them out"],
+        ),
+        ("sweep.allocations", ["iterate"], ["'iterate'", "did you mean 'iterated'"]),
+        ("sweep.step", 1.5, ["sweep.step", "less than 1"]),
         ("scoring.dataset", "foundatoin", ["no dataset 'foundatoin'", "'foundation'"]),
         ("train_plans", ["taylor-0.51"], ["no plan 'taylor-0.51'", "taylor-0.50"]),
         ("datasets.own.split", {"train": 0.9}, ["must be 1", "1.2"]),

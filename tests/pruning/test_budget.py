@@ -104,11 +104,11 @@ def test_uniform_keeps_the_same_fraction_everywhere_and_no_less_than_needed(budg
     made = plan(scores(), budget, unit, allocation="uniform", limits=limits)
     widths = made.widths(GROUPS)
     channels = {g.width: g.channels for g in GROUPS if g.axis == "channel"}
-    # A width keeps the floor of the common fraction: the fraction lies in all of these.
-    low = max(widths[key] / full for key, full in channels.items())
-    high = min((widths[key] + 1) / full for key, full in channels.items())
+    # A width is the common fraction rounded: the fraction lies in all of these ranges.
+    low = max((widths[key] - 0.5) / full for key, full in channels.items() if widths[key] > 1)
+    high = min((widths[key] + 0.5) / full for key, full in channels.items())
     assert low < high
-    more = {key: int(high * full + 1e-9) for key, full in channels.items()}
+    more = {key: int(high * full + 0.5) for key, full in channels.items()}
     assert measure_of(unit)({**widths, **more}) > budget * measure_of(unit).whole
 
 

@@ -150,6 +150,28 @@ def test_a_target_pulls_only_what_it_needs(snakemake, tmp_path):
     assert job_counts(done) == {"generate_dataset": 1, "parent": 1, "score": 1, "plan": 1}
 
 
+def test_shapes_are_timed_only_where_budgets_are_counted_in_time(snakemake, tmp_path):
+    counts = {}
+    for unit in ("flops", "time"):
+        config = change(tmp_path, sweep={"criteria": ["taylor"], "budgets": [0.5], "unit": unit})
+        counts[unit] = job_counts(snakemake(tmp_path, "sweep", "--dry-run", config=config))
+    assert "time_shapes" not in counts["flops"]
+    assert counts["time"] == {**counts["flops"], "time_shapes": 1}
+
+
+def test_plans_of_iterated_allocation_are_made_with_the_data(snakemake, tmp_path):
+    sweep = {
+        "criteria": ["taylor"],
+        "budgets": [0.5],
+        "axes": ["both"],
+        "allocations": ["greedy", "uniform", "iterated"],
+    }
+    done = snakemake(tmp_path, "sweep", "--dry-run", config=change(tmp_path, sweep=sweep))
+    assert done.returncode == 0, done.stderr
+    counts = job_counts(done)
+    assert (counts["plan"], counts["plan_iterated"], counts["prune"]) == (2, 1, 3)
+
+
 @pytest.mark.parametrize("config", ["config.yaml", "quickstart.yaml"])
 def test_snakemake_finds_nothing_to_mend(config):
     done = subprocess.run(

@@ -1,21 +1,24 @@
 """Many shapes of a model, timed beside the unpruned model."""
 
 import logging
+import statistics
+import time
 from collections.abc import Sequence
 
+import numpy as np
 from rich.progress import track
 
-from irrepress.evaluation.timing import time_in_turn
-from irrepress.families.base import Family, Model
+from irrepress.evaluation.timing import time_call
+from irrepress.families.base import Batch, Family, Model
 from irrepress.pruning.blocks import widths_of
 from irrepress.pruning.latency import TimedShape
 from irrepress.pruning.plan import Plan
 from irrepress.structures.structure import Structure
 
-# So many shapes are timed with the unpruned model, before the next ones are.
-PARTY = 5
-# A turn of a small model lasts at least so long: short calls are easily disturbed.
-TURN_SECONDS = 0.2
+# So many shapes are timed between two turns of the unpruned model.
+PARTY = 3
+# A turn lasts at least so long: short calls are easily disturbed.
+TURN_SECONDS = 0.1
 
 
 def time_shapes(
@@ -29,16 +32,16 @@ def time_shapes(
 ) -> list[TimedShape]:
     """Time a model narrowed by each of several plans.
 
-    Machines drift and are shared. Each party of shapes is timed in turn with the unpruned model,
-    the fastest call of each is taken, which others disturbed least, and the speed of the machine
-    during the party is taken out by the unpruned model's time.
+    Machines drift and are shared. So all shapes are timed in each of several rounds, every time
+    relative to the turns of the unpruned model right before and after, and the median over
+    rounds is taken.
 
     Args:
         family: the model's family.
         model: the unpruned model.
         plans: what to narrow it by, in the family's native form.
         structure: what is predicted.
-        repeats: turns of every model.
+        repeats: number of rounds.
         device: resolved device name.
 
     Returns:
@@ -46,26 +49,46 @@ def time_shapes(
     """
     groups = family.groups(model)
     cost_model = family.cost_model(model)
-    parties = [plans[i : i + PARTY] for i in range(0, len(plans), PARTY)]
+    models = [model, *(family.narrow(model, plan) for plan in plans)]
+    batches = []
+    for each in track(models, "preparing shapes", transient=True):
+        batches.append(family.batch(each.to(device), [structure]).to(device))
+        for _ in range(2):  # the first calls compile TorchScript and warm caches
+            time_call(family, each, batches[-1])
+
+    def turn(i: int) -> float:
+        return _time_turn(family, models[i], batches[i])
+
     unpruned: list[float] = []
-    ratios: list[float] = []
-    for party in track(parties, "timing shapes", transient=True):
-        models = [model, *(family.narrow(model, plan) for plan in party)]
-        calls = time_in_turn(
-            family, models, structure, repeats=repeats, device=device, turn=TURN_SECONDS
-        )
-        whole, *parts = (min(seconds) for seconds in calls)
-        unpruned.append(whole)
-        ratios += [part / whole for part in parts]
-    best = min(unpruned)
+    ratios = np.ones((repeats, len(models)))
+    for round_ in track(ratios, "timing shapes", transient=True):
+        before = turn(0)
+        for start in range(1, len(models), PARTY):
+            party = range(start, min(start + PARTY, len(models)))
+            seconds = [turn(i) for i in party]
+            after = turn(0)
+            round_[party] = np.array(seconds) / ((before + after) / 2)
+            unpruned.append(after)
+            before = after
+    typical = statistics.median(unpruned)
     logging.getLogger("time_shapes").info(
-        "the unpruned model took %.4g s at best, and %.0f %% more at worst",
-        best,
-        100 * (max(unpruned) / best - 1),
+        "the unpruned model took %.4g s, between %.4g and %.4g",
+        typical,
+        min(unpruned),
+        max(unpruned),
     )
     shapes = []
     all_widths = [widths_of(groups), *(plan.widths(groups) for plan in plans)]
-    for widths, ratio in zip(all_widths, [1.0, *ratios], strict=True):
+    for widths, ratio in zip(all_widths, np.median(ratios, axis=0), strict=True):
         cost = cost_model(widths)
-        shapes.append(TimedShape(widths, cost.parameters, cost.flops, ratio * best))
+        shapes.append(TimedShape(widths, cost.parameters, cost.flops, float(ratio) * typical))
     return shapes
+
+
+def _time_turn(family: Family, model: Model, batch: Batch) -> float:
+    """Return the seconds of the fastest call, which others disturbed least, of a turn."""
+    begin = time.perf_counter()
+    fastest = time_call(family, model, batch)
+    while time.perf_counter() - begin < TURN_SECONDS:
+        fastest = min(fastest, time_call(family, model, batch))
+    return fastest

@@ -54,32 +54,6 @@ def time_side_by_side(
     Returns:
         Median seconds per call, one per model.
     """
-    calls = time_in_turn(family, models, structure, repeats=repeats, device=device)
-    return [statistics.median(seconds) for seconds in calls]
-
-
-def time_in_turn(
-    family: Family,
-    models: Sequence[Model],
-    structure: Structure,
-    *,
-    repeats: int,
-    device: str,
-    turn: float = 0.0,
-) -> list[list[float]]:
-    """Time every call of several models in turn, A B A B ...; see `time_side_by_side`.
-
-    Args:
-        family: the models' family.
-        models: the models to compare.
-        structure: what they predict.
-        repeats: timed turns per model, after two untimed ones.
-        device: resolved device name.
-        turn: a turn is one call, or as many as begin within this many seconds.
-
-    Returns:
-        Seconds of each call, one list per model.
-    """
     batches: list[Batch] = []
     for model in models:
         model.to(device)
@@ -87,16 +61,14 @@ def time_in_turn(
     seconds: list[list[float]] = [[] for _ in models]
     for repeat in range(repeats + 2):
         for i, (model, batch) in enumerate(zip(models, batches, strict=True)):
-            begin = time.perf_counter()
-            calls = [_time_call(family, model, batch)]
-            while repeat >= 2 and time.perf_counter() - begin < turn:
-                calls.append(_time_call(family, model, batch))
+            elapsed = time_call(family, model, batch)
             if repeat >= 2:  # the first calls compile TorchScript and warm caches
-                seconds[i] += calls
-    return seconds
+                seconds[i].append(elapsed)
+    return [statistics.median(values) for values in seconds]
 
 
-def _time_call(family: Family, model: Model, batch: Batch) -> float:
+def time_call(family: Family, model: Model, batch: Batch) -> float:
+    """Time energy, forces and stress once, in seconds; the batch is on the model's device."""
     on_gpu = model.device.type == "cuda"
     if on_gpu:
         torch.cuda.synchronize(model.device)

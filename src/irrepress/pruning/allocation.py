@@ -11,6 +11,7 @@ the widths that lose the least summed score are taken.
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -108,10 +109,10 @@ def allocate_greedily(
 def allocate_evenly(
     groups: Sequence[Group], measured: Measured, target: float, limits: Limits
 ) -> Allocated:
-    """Keep the same fraction of every width, rounded down, the largest that meets a target.
+    """Keep the same fraction of every width, the largest that meets a target.
 
-    No order is dropped, whatever the limits say. Arguments and result are those of
-    `allocate_greedily`.
+    Widths are rounded to the nearest that the limits allow. No order is dropped, whatever the
+    limits say. Arguments and result are those of `allocate_greedily`.
     """
     keeping = Limits(multiple=limits.multiple, floor=limits.floor, axes="channels")
     full = widths_of(groups)
@@ -119,15 +120,16 @@ def allocate_evenly(
     for g in groups:
         own = g.channels if g.axis == "order" else keeping.least(g)
         least[g.width] = max(least.get(g.width, 0), own)
-    # All widths that a key can have, ascending: fractions between them change nothing.
-    steps = {key: _steps(width, least[key], keeping) for key, width in full.items()}
-    fractions = sorted({step / full[key] for key in steps for step in steps[key] if full[key]})
+    allowed = {key: _allowed(width, least[key], keeping) for key, width in full.items()}
+    # Where a width is rounded up instead of down; fractions in between change nothing.
+    borders = {
+        key: [(low + high) / 2 / full[key] for low, high in pairwise(steps)]
+        for key, steps in allowed.items()
+    }
+    fractions = [0.0, *sorted({border for found in borders.values() for border in found})]
 
     def widths_at(fraction: float) -> dict[str, int]:
-        return {
-            key: allowed[max(bisect_right(allowed, fraction * full[key] + 1e-9) - 1, 0)]
-            for key, allowed in steps.items()
-        }
+        return {key: steps[bisect_right(borders[key], fraction)] for key, steps in allowed.items()}
 
     # Bisection: the fraction at `low` meets the target, or is the least; that at `high` does not.
     low, high = 0, len(fractions)
@@ -142,7 +144,7 @@ def allocate_evenly(
     return Allocated(widths=widths, measured=measured(widths), highest=highest)
 
 
-def _steps(width: int, least: int, limits: Limits) -> list[int]:
+def _allowed(width: int, least: int, limits: Limits) -> list[int]:
     """Return the allowed widths from the least to the full one."""
     steps = [width]
     while steps[-1] > least:

@@ -1,0 +1,92 @@
+import json
+
+import numpy as np
+import pytest
+
+from irrepress.errors import UserError
+from irrepress.evaluation.shapes import time_shapes
+from irrepress.evaluation.timing import reference_crystal
+from irrepress.pruning.latency import CALL, TimedShape, TimeModel, TimeTable, leave_one_out
+from irrepress.pruning.shapes import design_shapes
+
+
+@pytest.fixture(scope="module")
+def terms(sevennet, small_sevennet):
+    return sevennet.cost_terms(small_sevennet)
+
+
+def made_up(terms, widths) -> float:
+    """Seconds of a machine that takes its time for calls and for products of orders 1 and 2."""
+    values = terms(widths)
+    return 0.01 + 1e-4 * values["paths"] + 1e-5 * values["products 1x2"]
+
+
+@pytest.fixture(scope="module")
+def shapes(sevennet, small_sevennet, terms):
+    groups = sevennet.groups(small_sevennet)
+    widths = [plan.widths(groups) for plan in design_shapes(groups, 36, seed=0)]
+    return [TimedShape(w, 1, 1.0, made_up(terms, w)) for w in widths]
+
+
+def test_times_that_are_sums_of_terms_are_found_again(terms, shapes):
+    assert np.abs(leave_one_out(terms, shapes)).max() < 0.02
+    model = TimeModel.fit(terms, shapes)
+    assert model.seconds[CALL] == pytest.approx(0.01, rel=0.1)
+    assert model.seconds["paths"] == pytest.approx(1e-4, rel=0.1)
+    assert all(seconds >= 0 for seconds in model.seconds.values())
+
+
+def test_noise_is_averaged(terms, shapes):
+    rng = np.random.default_rng(0)
+    noisy = [TimedShape(s.widths, 1, 1.0, s.seconds * np.exp(0.1 * rng.normal())) for s in shapes]
+    model = TimeModel.fit(terms, noisy)
+    errors = [model(s.widths) / s.seconds - 1 for s in shapes]
+    assert np.mean(np.abs(errors)) < 0.06
+
+
+def test_a_narrower_model_is_never_slower(terms, shapes):
+    model = TimeModel.fit(terms, shapes)
+    whole = shapes[0].widths
+    for key, width in whole.items():
+        if width > 2 and not key.startswith("filter"):
+            assert model({**whole, key: width // 2}) <= model(whole)
+
+
+def test_a_table_survives_its_file(tmp_path, terms, shapes):
+    path = tmp_path / "shapes.json"
+    table = TimeTable(shapes, {"device": "cpu"})
+    error = table.save(path, terms)
+    loaded = TimeTable.load(path)
+    assert list(loaded.shapes) == list(shapes) and loaded.provenance == {"device": "cpu"}
+    fit = json.loads(path.read_text())["fit"]
+    assert fit["leave_one_out"]["mean"] == pytest.approx(error)
+    assert sum(fit["seconds_of_unpruned"].values()) == pytest.approx(shapes[0].seconds, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"schema_version": 9}', "time anew"),
+        ('{"schema_version": 1, "shapes": [{"widths": {}}]}', "every shape needs"),
+        ('{"schema_version": 1}', "every shape needs"),
+    ],
+)
+def test_another_file_is_refused(tmp_path, content, message):
+    path = tmp_path / "shapes.json"
+    path.write_text(content)
+    with pytest.raises(UserError, match=message):
+        TimeTable.load(path)
+
+
+def test_shapes_are_timed_beside_the_unpruned_model(sevennet, small_sevennet):
+    groups = sevennet.groups(small_sevennet)
+    plans = [
+        sevennet.native_plan(small_sevennet, plan)[0]
+        for plan in design_shapes(groups, 4, seed=0)[1:]
+    ]
+    crystal = reference_crystal(small_sevennet.elements, 8)
+    timed = time_shapes(sevennet, small_sevennet, plans, crystal, repeats=2, device="cpu")
+    assert [shape.widths for shape in timed[1:]] == [plan.widths(groups) for plan in plans]
+    assert timed[0].parameters == small_sevennet.parameter_count()
+    assert timed[0].flops > max(shape.flops for shape in timed[1:])
+    assert all(shape.seconds > 0 for shape in timed)
