@@ -9,9 +9,10 @@ the widths that lose the least summed score are taken.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -188,23 +189,48 @@ class _Search:
         self.measured = measured(self.widths)
 
     def run(self, target: float) -> None:
-        """Remove chunks, least loss per saving first, until the target is met or none is left."""
-        while self.measured > target:
-            moves = [move for key in self._channels if (move := self._move(key))]
-            if not moves:
-                return
-            _, key, width, loss, measured = min(moves)
-            self.widths[key], self.measured = width, measured
-            self.lost += loss
+        """Remove channels, least loss per saving first, until the target is met or none is left.
 
-    def _move(self, key: str) -> tuple[float, str, int, float, float] | None:
-        """The next removal at a width key: (loss per saving, key, width, loss, measure)."""
+        Of all removals on the way that would have met the target at once, the one with the least
+        loss in all is taken: a large last step must not go far below what was asked for.
+        """
+        finished: tuple[float, float, dict[str, int]] | None = None
+        while self.measured > target:
+            moves = [move for key in self._channels for move in self._moves(key)]
+            if not moves:
+                break
+            for move in moves:
+                total = self.lost + move.loss
+                if move.measured <= target and (finished is None or total < finished[0]):
+                    finished = (total, move.measured, {**self.widths, move.key: move.width})
+            best = min(moves)
+            self.widths[best.key], self.measured = best.width, best.measured
+            self.lost += best.loss
+        if finished is not None:
+            self.lost, self.measured, self.widths = finished
+
+    def _moves(self, key: str) -> Iterator["_Move"]:
+        """Yield removals at a width key, down to every width that is allowed.
+
+        Not only the next one: the last channels of an order at a layer take all of its paths
+        with them and may save more than those before, which a step-by-step search never sees.
+        """
         width, floor = self.widths[key], self._floor[key]
-        if width <= floor:
-            return None
-        following = self._limits.next_below(width, floor)
-        removed = self._full[key] - width
-        loss = float(self._losses[key][removed : removed + width - following].sum())
-        measured = self._measure({**self.widths, key: following})
-        saving = max(self.measured - measured, 1e-12)
-        return (loss / saving, key, following, loss, measured)
+        removed, loss = self._full[key] - width, 0.0
+        while width > floor:
+            following = self._limits.next_below(width, floor)
+            loss += float(self._losses[key][removed : removed + width - following].sum())
+            removed, width = removed + width - following, following
+            measured = self._measure({**self.widths, key: width})
+            saving = max(self.measured - measured, 1e-12)
+            yield _Move(loss / saving, key, width, loss, measured)
+
+
+class _Move(NamedTuple):
+    """A removal; the least in order is the best."""
+
+    price: float
+    key: str
+    width: int
+    loss: float
+    measured: float
