@@ -56,6 +56,17 @@ class TestPareto:
         assert traces["taylor, channels and orders, trained"].marker.symbol == "circle"
         assert traces["taylor, explicit irreps, pruned"].marker.symbol == "square-open"
 
+    def test_marks_allocations(self, tmp_path):
+        sweep = {"criteria": ["taylor"], "budgets": [0.5], "allocations": ["uniform", "iterated"]}
+        config = make_config(sweep=sweep, train_plans=[], downstream=None)
+        panel = figures.pareto_panel(read_study(write_study(tmp_path, config), config))
+        traces, _ = self.traces(panel, "time", "forces, vs labels")
+        iterated = traces["taylor, channels only, iterated, pruned"]
+        assert iterated.marker.symbol == "diamond-cross-open"
+        assert list(iterated.x) == pytest.approx([0.55])
+        uniform = traces["taylor, channels and orders, uniform, pruned"]
+        assert uniform.marker.symbol == "circle-x-open"
+
     def test_draws_the_front_from_the_smallest_to_the_parent(self, panel):
         traces, _ = self.traces(panel, "parameters", "forces, vs labels")
         front = traces["Pareto front"]

@@ -24,6 +24,7 @@ class TestSweep:
         row = row_of(tables.collect_sweep(study_dir, config), plan="taylor-0.25-channels")
         assert (row["criterion"], row["budget"], row["budget unit"]) == ("taylor", 0.25, "flops")
         assert (row["axes"], row["irreps"]) == ("channels", "8x0e | 8x0e+4x1e+2x2e (2 layers)")
+        assert row["allocation"] == "greedy"
         assert row["blocks kept [%]"] == pytest.approx(25)
         assert row["parameters"] == 200_000
         assert row["parameter ratio"] == row["FLOPs ratio"] == pytest.approx(0.25)
@@ -44,6 +45,13 @@ class TestSweep:
         row = row_of(tables.collect_sweep(study_dir, config), plan="taylor-small")
         assert row[["budget", "budget unit"]].isna().all()
         assert row["filter lmax"] == 2
+
+    def test_allocations_are_told_apart(self, tmp_path):
+        sweep = {"criteria": ["taylor"], "budgets": [0.5], "allocations": ["greedy", "iterated"]}
+        config = make_config(sweep=sweep, train_plans=[], downstream=None)
+        table = tables.collect_sweep(write_study(tmp_path, config), config)
+        assert row_of(table, plan="taylor-0.50-channels-iterated")["allocation"] == "iterated"
+        assert row_of(table, plan="taylor-0.50")["allocation"] == "greedy"
 
 
 class TestStages:

@@ -150,10 +150,10 @@ def _sweep(study: Study, model: str) -> Step:
         f"to {number(100 * fewest.metrics.cost.parameters / parent.parameters, 2)} % of the "
         f"parameters ({fewest.plan}).",
     ]
-    by_recipe: dict[tuple[float, str], list[tuple[str, Run]]] = {}
+    by_recipe: dict[tuple[float, str, str], list[tuple[str, Run]]] = {}
     for name, recipe in study.config.plans().items():
         if "budget" in recipe:
-            key = recipe["budget"], recipe["axes"]
+            key = recipe["budget"], recipe["axes"], recipe["allocation"]
             by_recipe.setdefault(key, []).append((recipe["criterion"], pruned[name]))
     contests = [c for c in by_recipe.values() if len(c) > 1]
     if contests:

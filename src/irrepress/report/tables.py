@@ -104,6 +104,7 @@ def sweep_table(study: Study) -> pd.DataFrame:
                 "budget": recipe.get("budget"),
                 "budget unit": study.config.sweep.unit if recipe.get("budget") else None,
                 "axes": recipe.get("axes"),
+                "allocation": recipe.get("allocation"),
                 "irreps": format_irreps(shape.get("irreps", [])),
                 "filter lmax": shape.get("filter_lmax"),
                 "blocks kept [%]": 100 * cost.kept_blocks / cost.total_blocks,

@@ -26,6 +26,10 @@ _COST_TITLES = {
 _SYMBOLS = {"both": "circle", "channels": "diamond", "explicit": "square"}
 
 
+# What is drawn into the symbol.
+_ALLOCATION_MARKS = {"greedy": "", "uniform": "-x", "iterated": "-cross"}
+
+
 _AXES_TEXT = {
     "both": "channels and orders",
     "channels": "channels only",
@@ -44,6 +48,7 @@ def pareto_panel(study: Study) -> Panel:
         "explicit" if "explicit" in (r := recipes.get(p, {})) else r.get("axes", "both")
         for p in points["plan"]
     ]
+    points["allocation"] = [recipes.get(p, {}).get("allocation", "greedy") for p in points["plan"]]
     quantities = {
         f"{quantity}, vs {reference}": tables.error_column(quantity, "mae", reference)
         for reference in ("labels", "parent")
@@ -99,16 +104,18 @@ def _pareto(points: pd.DataFrame, axis: str, column: str) -> go.Figure:
         )
     )
     compressed = visible[visible["plan"] != "parent"]
-    for (criterion, axes), group in compressed.groupby(["criterion", "axes"], sort=False):
+    for made, group in compressed.groupby(["criterion", "axes", "allocation"], sort=False):
+        criterion, axes, allocation = made
+        spread = "" if allocation == "greedy" else f", {allocation}"
         trained = ~group["stage"].str.startswith(("pruned", "compensated"))
         colour = theme.CRITERION_COLOURS.get(criterion, theme.GREY)
         for part, rows in ((", pruned", group[~trained]), (", trained", group[trained])):
             if rows.empty:
                 continue
-            symbol = _SYMBOLS[axes] + ("-open" if part == ", pruned" else "")
-            figure.add_trace(
-                _points(rows, x, column, f"{criterion}, {_AXES_TEXT[axes]}{part}", symbol, colour)
-            )
+            symbol = _SYMBOLS[axes] + _ALLOCATION_MARKS[allocation]
+            symbol += "-open" if part == ", pruned" else ""
+            name = f"{criterion}, {_AXES_TEXT[axes]}{spread}{part}"
+            figure.add_trace(_points(rows, x, column, name, symbol, colour))
     parent = visible[visible["plan"] == "parent"]
     if not parent.empty:
         figure.add_trace(_points(parent, x, column, "parent", "star", theme.PARENT_COLOUR, 15))
