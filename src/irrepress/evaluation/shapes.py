@@ -86,9 +86,13 @@ def time_shapes(
 
 
 def _time_turn(family: Family, model: Model, batch: Batch) -> float:
-    """Return the seconds of the fastest call, which others disturbed least, of a turn."""
+    """Return the mean seconds of a call during a turn.
+
+    Not the fastest: among many short calls there is one that nobody disturbed, among few long
+    ones there is none, so that on a shared machine small models would seem too fast.
+    """
     begin = time.perf_counter()
-    fastest = time_call(family, model, batch)
+    calls = [time_call(family, model, batch)]
     while time.perf_counter() - begin < TURN_SECONDS:
-        fastest = min(fastest, time_call(family, model, batch))
-    return fastest
+        calls.append(time_call(family, model, batch))
+    return statistics.fmean(calls)
