@@ -34,8 +34,8 @@ from irrepress.pruning.allocation import Limits
 from irrepress.pruning.budget import Measure, plan_for_fraction
 from irrepress.pruning.compensation import compensate
 from irrepress.pruning.iterated import plan_iterated
-from irrepress.pruning.losses import squared_loss
 from irrepress.pruning.normalization import normalize
+from irrepress.pruning.objectives import squared_loss
 from irrepress.pruning.plan import Plan
 from irrepress.pruning.scoring import CRITERIA, compute_scores
 from irrepress.structures.convert import store_files

@@ -18,7 +18,7 @@ from irrepress.devices import resolve_device
 from irrepress.evaluation.predictions import label
 from irrepress.families import get_family
 from irrepress.families.base import Family, Model
-from irrepress.pruning.losses import huber_loss
+from irrepress.pruning.objectives import huber_loss
 from irrepress.pruning.scoring import CRITERIA, compute_scores
 from irrepress.structures.batching import in_batches
 from irrepress.structures.generate import generate

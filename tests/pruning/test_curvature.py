@@ -5,7 +5,7 @@ from torch.autograd.functional import hessian
 
 from irrepress.config import LossWeights
 from irrepress.pruning.curvature import hessian_product, probe_diagonal
-from irrepress.pruning.losses import squared_loss
+from irrepress.pruning.objectives import squared_loss
 from irrepress.training.labels import Labels
 
 WEIGHTS = LossWeights(energy=1.0, forces=1.0, stress=1.0)

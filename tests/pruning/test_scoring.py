@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 from irrepress.config import LossWeights
 from irrepress.errors import UserError
 from irrepress.evaluation.predictions import label
-from irrepress.pruning.losses import huber_loss, squared_loss
+from irrepress.pruning.objectives import huber_loss, squared_loss
 from irrepress.pruning.scoring import CRITERIA, compute_scores
 from irrepress.training.labels import Labels
 

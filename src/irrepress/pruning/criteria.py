@@ -13,7 +13,7 @@ from irrepress.errors import UserError
 from irrepress.pruning.blocks import Group
 from irrepress.pruning.curvature import probe_diagonal
 from irrepress.pruning.gated_pass import ByGroup, GatedPass
-from irrepress.pruning.losses import huber_loss, squared_loss
+from irrepress.pruning.objectives import huber_loss, squared_loss
 
 # A loss below this is the model compared with its own predictions.
 ROUND_OFF = 1e-9

@@ -8,7 +8,7 @@ from torch import Tensor
 from irrepress.config import LossWeights
 from irrepress.families.base import Batch, Family, Model
 from irrepress.pruning.curvature import rademacher
-from irrepress.pruning.losses import component_weights, components
+from irrepress.pruning.objectives import component_weights, components
 from irrepress.training.labels import Labels
 
 # group name -> [structures, channels] of a batch, or [channels] after the sum over structures

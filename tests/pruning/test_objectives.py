@@ -6,7 +6,7 @@ import torch
 from ase import units
 
 from irrepress.config import LossWeights
-from irrepress.pruning.losses import (
+from irrepress.pruning.objectives import (
     component_weights,
     components,
     huber_loss,
