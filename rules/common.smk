@@ -237,7 +237,7 @@ def larger(megabytes):
 
 def timed_shapes(wildcards):
     """The table that times are predicted from, where budgets are counted in time."""
-    return SHAPES.format(**wildcards) if CONFIG.sweep.unit == "time" else []
+    return [SHAPES.format(**wildcards)] if CONFIG.sweep.unit == "time" else []
 
 
 def trained_metrics(*stages):

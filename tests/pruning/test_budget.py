@@ -154,8 +154,11 @@ def test_a_budget_outside_0_to_1_is_refused(budget):
 
 @pytest.mark.parametrize("allocation", ["greedy", "uniform"])
 def test_a_budget_that_cannot_be_met_says_what_can(allocation):
-    with pytest.raises(UserError, match=r"cannot be met.*the least is 0\.\d+"):
+    kept = {"greedy": "axes 'both'", "uniform": "every order kept"}[allocation]
+    with pytest.raises(UserError, match=rf"cannot be met.*{kept}; the least is 0\.\d+"):
         plan(scores(), 0.01, "parameters", allocation=allocation)
+    with pytest.raises(UserError, match="set evaluation.timing_atoms higher"):
+        plan(scores(), 0.01, "time", allocation=allocation)
 
 
 def test_the_unit_time_needs_a_time_model():

@@ -96,21 +96,32 @@ def plan_for_fraction(
         found = allocate_evenly(groups, measure, target, limits)
     else:
         found = allocate_greedily(groups, scores, measure, target, limits)
-    check_met(found, measure, budget, limits)
+    check_met(found, measure, budget, limits, keeps_orders=allocation == "uniform")
     return plan_for_widths(groups, scores, found.widths)
 
 
-def check_met(found: Allocated, measure: Measure, budget: float, limits: Limits) -> None:
+def check_met(
+    found: Allocated,
+    measure: Measure,
+    budget: float,
+    limits: Limits,
+    *,
+    keeps_orders: bool = False,
+) -> None:
     """Check that an allocation meets its budget.
 
     Raises:
         UserError: it does not; the message says what can be met.
     """
     if found.measured > measure.target(budget):
+        orders = "every order kept" if keeps_orders else f"axes {limits.axes!r}"
+        # Every call takes some time, however small the model: more so for few atoms.
+        larger = ", or set evaluation.timing_atoms higher" if measure.unit == "time" else ""
         raise UserError(
             f"budget: {budget:g} of the {measure.unit} cannot be met with multiple "
-            f"{limits.multiple}, floor {limits.floor} and axes {limits.axes!r}; the least is "
-            f"{found.measured / measure.whole:.3f}. Raise the budget or lower sweep.floor"
+            f"{limits.multiple}, floor {limits.floor} and {orders}; the least is "
+            f"{found.measured / measure.whole:.3f}. Raise the budget, lower sweep.multiple or "
+            f"sweep.floor{larger}"
         )
 
 
