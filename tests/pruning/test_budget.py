@@ -157,7 +157,7 @@ def test_a_budget_that_cannot_be_met_says_what_can(allocation):
     kept = {"greedy": "axes 'both'", "uniform": "every order kept"}[allocation]
     with pytest.raises(UserError, match=rf"cannot be met.*{kept}; the least is 0\.\d+"):
         plan(scores(), 0.01, "parameters", allocation=allocation)
-    with pytest.raises(UserError, match="set evaluation.timing_atoms higher"):
+    with pytest.raises(UserError, match=r"set evaluation\.timing_atoms higher"):
         plan(scores(), 0.01, "time", allocation=allocation)
 
 
