@@ -163,6 +163,35 @@ def test_snakemakes_own_report_holds_the_page_and_the_tables(study, snakemake):
         assert name in page
 
 
+def test_a_budget_of_measured_time_gives_a_plan(study, snakemake, tmp_path):
+    """Only the plans are new: data, parent and scores are those of the study."""
+    copy = copy_study(study, tmp_path)
+    content = yaml.safe_load(TINY.read_text())
+    # Small models on few atoms take as long as their calls: little can be saved here.
+    content["sweep"] |= {
+        "unit": "time",
+        "timed_shapes": 12,
+        "budgets": [0.8],
+        "criteria": ["taylor"],
+    }
+    content["sweep"] |= {"allocations": ["greedy", "iterated"], "explicit": {}}
+    content |= {"train_plans": [], "downstream": None}
+    config = tmp_path / "time.yaml"
+    config.write_text(yaml.safe_dump({k: v for k, v in content.items() if v is not None}))
+    plans = {
+        name: TRAINED.parent / name / "plan.json"
+        for name in ("taylor-0.80", "taylor-0.80-iterated")
+    }
+    done = snakemake(copy, *map(str, plans.values()), config=config)
+    assert done.returncode == 0, done.stderr
+    shapes = read(copy / TRAINED.parent / "shapes.json")["shapes"]
+    assert len(shapes) == 12 and all(shape["seconds"] > 0 for shape in shapes)
+    for name, path in plans.items():
+        plan = read(copy / path)
+        assert plan["summary"]["kept_blocks"] < sum(g["channels"] for g in plan["groups"].values())
+        assert plan["provenance"]["unit"] == "time", name
+
+
 def test_a_plan_edited_by_hand_is_applied(study, snakemake, tmp_path):
     copy = copy_study(study, tmp_path)
     path = copy / TRAINED / "plan.json"
