@@ -53,7 +53,7 @@ def tiny() -> dict:
     content["device"] = "cpu"
     content["models"]["large"] = content["datasets"]["perturbed"]["labels"] = small
     content["datasets"]["mine"]["paths"] = ["silicon.extxyz"]
-    content["datasets"]["perturbed"]["count"] = 12
+    content["datasets"]["perturbed"] |= {"count": 12, "keep_unperturbed": True}
     content["scoring"]["structures"] = content["compensation"]["structures"] = 6
     content["sweep"]["explicit"]["fast"] = {"irreps": "16x0e+8x1e", "filter_lmax": 1}
     short = {"steps": 4, "validate_every": 2}
