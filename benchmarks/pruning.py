@@ -21,8 +21,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from ase import Atoms
-from ase.data import chemical_symbols
 from rich.progress import track
 
 from irrepress.config import Files, LossWeights, Split
@@ -38,6 +36,7 @@ from irrepress.pruning.normalization import normalize
 from irrepress.pruning.objectives import squared_loss
 from irrepress.pruning.plan import Plan
 from irrepress.pruning.scoring import CRITERIA, compute_scores
+from irrepress.structures.batching import in_batches
 from irrepress.structures.convert import store_files
 from irrepress.structures.store import StructureStore
 from irrepress.structures.structure import Structure
@@ -86,8 +85,7 @@ class Setting:
     def losses(self, gates: Mapping[str, torch.Tensor]) -> float:
         """Return the mean squared loss on the test frames of the model with gates."""
         total = 0.0
-        for start in range(0, len(self.test), self.batch_size):
-            chunk = self.test[start : start + self.batch_size]
+        for chunk in in_batches(self.test, self.batch_size):
             batch = self.family.batch(self.model, chunk).to(self.model.device)
             labels = Labels.of(chunk, self.model.dtype).to(self.model.device)
             with self.family.gated(self.model, gates):
@@ -207,8 +205,7 @@ def read_frames(
             small = [int(i) for i in order if store.num_atoms[i] <= max_atoms][:count]
             parts.append(list(store.read(np.array(sorted(small)))))
             for index, structure in zip(sorted(small), parts[-1], strict=True):
-                symbols = [chemical_symbols[z] for z in structure.numbers]
-                formula = Atoms(symbols).get_chemical_formula()
+                formula = structure.to_atoms().get_chemical_formula()
                 part = "calibration" if name == "train" else name
                 rows.append({"frame": index, "part": part, "formula": formula})
     pd.DataFrame(rows).to_csv(out / "split.csv", index=False)

@@ -215,12 +215,10 @@ class _Search:
         Not only the next one: the last channels of an order at a layer take all of its paths
         with them and may save more than those before, which a step-by-step search never sees.
         """
-        width, floor = self.widths[key], self._floor[key]
-        removed, loss = self._full[key] - width, 0.0
-        while width > floor:
-            following = self._limits.next_below(width, floor)
-            loss += float(self._losses[key][removed : removed + width - following].sum())
-            removed, width = removed + width - following, following
+        allowed, loss = _allowed(self.widths[key], self._floor[key], self._limits), 0.0
+        for width, above in reversed(list(pairwise(allowed))):
+            full = self._full[key]
+            loss += float(self._losses[key][full - above : full - width].sum())
             measured = self._measure({**self.widths, key: width})
             saving = max(self.measured - measured, 1e-12)
             yield _Move(loss / saving, key, width, loss, measured)

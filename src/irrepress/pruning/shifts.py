@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 
 from irrepress.families.base import Batch, Family, Model
 
@@ -89,10 +88,9 @@ def fit_shifts(
         after.
     """
     fitted, test, both = Residuals(), Residuals(), Residuals()
-    with torch.no_grad():
-        for batches, sums in ((train, fitted), (held_out, test)):
-            for batch in batches:
-                sums.add(family, parent, narrowed, batch)
+    for batches, sums in ((train, fitted), (held_out, test)):
+        for batch in batches:
+            sums.add(family, parent, narrowed, batch)
     for part in (fitted, test):
         for number, total in part.sums.items():
             both.sums[number] = both.sums.get(number, np.zeros(2)) + total
