@@ -16,6 +16,7 @@ from irrepress.pruning.latency import TimeModel, TimeTable
 from irrepress.pruning.normalization import normalize
 from irrepress.pruning.plan import Plan
 from irrepress.pruning.scores import Scores
+from irrepress.pruning.scoring import compute_scores
 from irrepress.structures.store import StructureStore
 
 
@@ -37,13 +38,11 @@ class Planning:
         self.groups: list[Group] = job.family.groups(self.model)
         self.stored = Scores.load(job.inputs.scores)
 
-    def scores(
-        self, scores: Scores | None = None, groups: Sequence[Group] | None = None
-    ) -> Mapping[str, np.ndarray]:
+    def scores(self, scores: Scores | None = None) -> Mapping[str, np.ndarray]:
         """Return scores by the plan's criterion as they compete: the stored ones, or others."""
-        values = (scores or self.stored).of(self.made["criterion"])
+        scores, criterion = scores or self.stored, self.made["criterion"]
         how = self.job.config.sweep.normalization
-        return normalize(values, groups or self.groups, how, self.made["criterion"])
+        return normalize(scores.of(criterion), scores.groups, how, criterion)
 
     @cached_property
     def cost_model(self) -> Any:
@@ -98,3 +97,22 @@ def calibration(job: Job, model: Any) -> tuple[StructureStore, np.ndarray]:
     # Stores are in the order of their source: a stride takes calibration from all of it.
     train = store.require("train")
     return store, train[:: max(1, len(train) // settings.structures)][: settings.structures]
+
+
+def score(
+    job: Job, model: Any, store: StructureStore, chosen: np.ndarray, criteria: Sequence[str]
+) -> Scores:
+    """Score a model as the config says, on structures from `calibration`."""
+    settings = job.config.scoring
+    return compute_scores(
+        job.family,
+        model,
+        store.iterate(chosen),
+        total=len(chosen),
+        batch_size=settings.batch_size,
+        weights=settings.weights,
+        criteria=criteria,
+        probes=settings.probes,
+        seed=job.config.seed,
+        device=job.config.device,
+    )

@@ -6,37 +6,23 @@ from typing import Any
 import numpy as np
 
 from _common import Job, run
-from _pruning import Planning, calibration
+from _pruning import Planning, calibration, score
 from irrepress.pruning.iterated import plan_iterated
-from irrepress.pruning.scoring import compute_scores
 
 
 def main(job: Job) -> None:
     planning = Planning(job)
-    settings = job.config.scoring
     store, chosen = calibration(job, planning.model)
 
-    def score(model: Any) -> Mapping[str, np.ndarray]:
+    def competing(model: Any) -> Mapping[str, np.ndarray]:
         if model is planning.model:  # scored already
             return planning.scores()
-        scores = compute_scores(
-            job.family,
-            model,
-            store.iterate(chosen),
-            total=len(chosen),
-            batch_size=settings.batch_size,
-            weights=settings.weights,
-            criteria=[planning.made["criterion"]],
-            probes=settings.probes,
-            seed=job.config.seed,
-            device=job.config.device,
-        )
-        return planning.scores(scores, scores.groups)
+        return planning.scores(score(job, model, store, chosen, [planning.made["criterion"]]))
 
     plan = plan_iterated(
         job.family,
         planning.model,
-        score,
+        competing,
         planning.measure,
         budget=planning.made["budget"],
         step=job.config.sweep.step,

@@ -3,30 +3,17 @@
 import json
 
 from _common import Job, run
-from _pruning import calibration
+from _pruning import calibration, score
 from irrepress.cards import read_card, versions
-from irrepress.pruning.scoring import compute_scores
 
 
 def main(job: Job) -> None:
-    settings = job.config.scoring
     model = job.load(job.inputs.model)
     store, chosen = calibration(job, model)
-    scores = compute_scores(
-        job.family,
-        model,
-        store.iterate(chosen),
-        total=len(chosen),
-        batch_size=settings.batch_size,
-        weights=settings.weights,
-        criteria=job.config.sweep.scored(),
-        probes=settings.probes,
-        seed=job.config.seed,
-        device=job.config.device,
-    )
+    scores = score(job, model, store, chosen, job.config.sweep.scored())
     scores.provenance.update(
         parent_sha256=read_card(job.inputs.card)["parent_sha256"],
-        dataset=settings.dataset,
+        dataset=job.config.scoring.dataset,
         labels=store.info.labels,
         seed=job.config.seed,
         versions=json.dumps(versions()),
