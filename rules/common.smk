@@ -240,6 +240,16 @@ def timed_shapes(wildcards):
     return [SHAPES.format(**wildcards)] if CONFIG.sweep.unit == "time" else []
 
 
+def guides(wildcards):
+    """What a distillation reads beside the teacher's labels, if it follows features, too."""
+    if CONFIG.distillation.features == 0:
+        return {}
+    return {
+        "parent": f"{PARENT}/model.pt".format(**wildcards),
+        "plan": PLAN.format(**wildcards),
+    }
+
+
 def trained_metrics(*stages):
     """The metrics of the trained plans at some stages that the config asks for."""
     wanted = [stage for stage in stages if stage in STAGES]

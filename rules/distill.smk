@@ -3,6 +3,7 @@
 
 rule distill:
     input:
+        unpack(guides),
         model=f"{RESULTS}/{{model}}/{{plan}}/{START}/model.pt",
         card=f"{RESULTS}/{{model}}/{{plan}}/{START}/card.json",
         store=data_of(CONFIG.distillation.dataset),

@@ -7,6 +7,7 @@ from typing import Any
 from _common import Job
 from irrepress.config import Training
 from irrepress.structures.store import StructureStore
+from irrepress.training.features import FeatureGuide
 from irrepress.training.trainer import train
 
 
@@ -18,6 +19,7 @@ def train_and_save(
     *,
     teacher: StructureStore | None = None,
     label_fraction: float = 1.0,
+    guide: FeatureGuide | None = None,
 ) -> Any:
     """Train a model on the job's dataset; write it, its card and its training curve.
 
@@ -31,6 +33,7 @@ def train_and_save(
         stage: the beginning of the stage's record in the card.
         teacher: the dataset labelled by the parent.
         label_fraction: weight of the dataset's own labels.
+        guide: the parent's features.
 
     Returns:
         The trained model.
@@ -48,6 +51,7 @@ def train_and_save(
         metrics_csv=Path(job.outputs.training),
         teacher=teacher,
         label_fraction=label_fraction,
+        guide=guide,
     )
     record = {
         "dataset": Path(store.path).stem,

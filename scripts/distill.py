@@ -2,11 +2,17 @@
 
 from _common import Job, run
 from _training import train_and_save
+from irrepress.pruning.plan import Plan
 from irrepress.structures.store import StructureStore
+from irrepress.training.features import FeatureGuide
 
 
 def main(job: Job) -> None:
     settings = job.config.distillation
+    guide = None
+    if settings.features > 0:
+        parent, plan = job.load(job.inputs.parent), Plan.load(job.inputs.plan)
+        guide = FeatureGuide(job.family, parent, plan)
     train_and_save(
         job,
         job.load(job.inputs.model),
@@ -14,6 +20,7 @@ def main(job: Job) -> None:
         {"stage": "distilled", "label_fraction": settings.label_fraction},
         teacher=StructureStore(job.inputs.teacher),
         label_fraction=settings.label_fraction,
+        guide=guide,
     )
 
 

@@ -394,6 +394,12 @@ class Distillation(Training):
     label_fraction: float = Field(
         0.0, ge=0, le=1, description="Weight of the dataset's own labels beside the parent's."
     )
+    features: float = Field(
+        0.0,
+        ge=0,
+        description="Weight of how far the features of all layers are from the parent's, relative "
+        "to their size; the parent then runs beside the training.",
+    )
 
 
 class Quantization(_Section):

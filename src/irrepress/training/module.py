@@ -3,6 +3,7 @@
 import logging
 import math
 import time
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from irrepress.config import Training
 from irrepress.errors import UserError
 from irrepress.families.base import Family, Model, Prediction
 from irrepress.training.data import LabelledBatch
+from irrepress.training.features import FeatureGuide, observed
 from irrepress.training.losses import QUANTITIES, Comparison, compare
 from irrepress.training.schedule import WarmupCosine
 
@@ -49,6 +51,8 @@ class TrainingModule(LightningModule):
         model: the model; it is changed in place.
         settings: the training's settings.
         label_fraction: weight of the dataset's labels; the rest is the teacher's.
+        guide: the parent's features, to which those of the model are drawn in training.
+            Validation looks at energies, forces and stress alone.
 
     Attributes:
         rows: one row per validation, `COLUMNS`, the first before the first step. ``epoch`` is
@@ -64,12 +68,14 @@ class TrainingModule(LightningModule):
         settings: Training,
         *,
         label_fraction: float,
+        guide: FeatureGuide | None = None,
     ):
         super().__init__()
         self.family = family
         self.model = model
         self.settings = settings
         self.label_fraction = label_fraction
+        self.guide = guide  # no module: the parent is neither trained nor saved
         self.rows: list[Row] = []
         self.fingerprint = ""
         self._seconds_before = 0.0
@@ -111,11 +117,15 @@ class TrainingModule(LightningModule):
         Raises:
             UserError: the loss is not a number.
         """
-        prediction = self.family.predict(self.model, batch.graph, create_graph=True)
+        guided = observed(self.family, self.model) if self.guide else nullcontext({})
+        with guided as features:
+            prediction = self.family.predict(self.model, batch.graph, create_graph=True)
         comparisons = self._compare(prediction, batch)
         loss = self._loss(comparisons)
         if loss is None:  # nothing in this batch is labelled: a step without a gradient
             loss = 0 * prediction.energy.sum()
+        if self.guide:
+            loss = loss + self.settings.features * self.guide.loss(features, batch.graph)
         if not torch.isfinite(loss):
             raise UserError(
                 f"training: the loss is {loss.item()} at step {self.global_step + 1}; lower "

@@ -37,6 +37,7 @@ from irrepress.training.checkpoints import (
     load_checkpoint,
 )
 from irrepress.training.data import TrainingData
+from irrepress.training.features import FeatureGuide
 from irrepress.training.limits import make_limits
 from irrepress.training.module import COLUMNS, STATE_KEY, Row, TrainingModule, is_finished
 from irrepress.training.progress import TrainingProgress
@@ -76,6 +77,7 @@ def train(
     metrics_csv: Path,
     teacher: StructureStore | None = None,
     label_fraction: float = 1.0,
+    guide: FeatureGuide | None = None,
 ) -> TrainingResult:
     """Train a model on the train split; keep the weights that are best on the valid split.
 
@@ -99,6 +101,7 @@ def train(
         teacher: the same structures, in the same order and with the same splits, labelled by
             the parent.
         label_fraction: weight of the store's own labels in the loss; the rest is the teacher's.
+        guide: the parent's features as further targets, with the weight ``settings.features``.
 
     Raises:
         UserError: an empty split, elements that the model does not know, a teacher of other
@@ -118,7 +121,9 @@ def train(
     model = deepcopy(model).to(torch.float64 if settings.precision == "64" else dtype)
     _try_precision(family, model, store, precision, target)
     limits = make_limits(store, settings, model.cutoff, work_dir)
-    module = TrainingModule(family, model.train(), settings, label_fraction=label_fraction)
+    module = TrainingModule(
+        family, model.train(), settings, label_fraction=label_fraction, guide=guide
+    )
     module.fingerprint = fingerprint
     data = TrainingData(
         family,

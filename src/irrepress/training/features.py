@@ -1,0 +1,67 @@
+"""A parent's features as targets: what a narrowed model is to carry from layer to layer.
+
+Energies and forces tell a network once per atom what it got wrong; the features of the parent
+tell it at every layer (feature distillation; Romero et al., FitNets, arXiv 1412.6550). Blocks
+that pruning kept are compared with the parent's own blocks, component by component: both
+transform alike, so that the loss is invariant.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from irrepress.families.base import Batch, Family, Model
+from irrepress.pruning.plan import Plan
+
+# Features by the name of their group, [atoms, channels, 2 l + 1].
+Features = dict[str, Tensor]
+
+
+class FeatureGuide:
+    """Compares the features of a narrowed model with those of its parent.
+
+    Args:
+        family: of both models.
+        parent: the model before narrowing; it is not changed.
+        plan: which blocks of it the narrowed model kept.
+    """
+
+    def __init__(self, family: Family, parent: Model, plan: Plan):
+        self.family = family
+        self.parent = parent.eval()
+        self.kept = {
+            group.name: torch.tensor(plan.keep[group.name])
+            for group in family.groups(parent)
+            if group.axis == "channel" and plan.keep[group.name]
+        }
+
+    def loss(self, seen: Features, batch: Batch) -> Tensor:
+        """Return the mean over groups of the squared difference, relative to the parent's size.
+
+        Args:
+            seen: what `observed` recorded while the narrowed model predicted ``batch``.
+            batch: on the device of both models.
+
+        Returns:
+            A scalar: 0 for the parent's features, 1 for none at all.
+        """
+        self.parent.to(batch.num_atoms.device)
+        with observed(self.family, self.parent) as targets:
+            self.family.atomic_energies(self.parent, batch)  # energies alone: no derivatives
+        shares = []
+        for name, kept in self.kept.items():
+            target = targets[name][:, kept.to(batch.num_atoms.device)].detach()
+            difference = seen[name].to(target.dtype) - target
+            size = target.square().sum().clamp_min(torch.finfo(target.dtype).tiny)
+            shares.append(difference.square().sum() / size)
+        return torch.stack(shares).mean()
+
+
+@contextmanager
+def observed(family: Family, model: Model) -> Iterator[Features]:
+    """Record the features of every group while the context lasts."""
+    seen: Features = {}
+    with family.gated(model, {}, seen.__setitem__):
+        yield seen
