@@ -10,14 +10,16 @@ Energies follow from features, but forces from their derivatives. So besides fea
 matches how they change when all atoms are displaced at random: a linear map takes changes of
 its inputs to changes of its outputs with the same weights. A ridge draws the weights towards
 those of the narrowed network; how strongly is chosen on held-out structures, for each map and
-irrep alone. At the end, constants for the elements (`irrepress.pruning.shifts`) take up what is
-left of the energies' difference on average. (Least-squares reconstruction of pruned layers is
-common for images and language; differences under displacement and the treatment of irreps are
-this library's.)
+irrep alone. Features that fit better need not give better forces, so held-out structures also
+decide how far all weights together go from the old ones to the new (`irrepress.pruning.extent`).
+At the end, constants for the elements (`irrepress.pruning.shifts`) take up what is left of the
+energies' difference on average. (Least-squares reconstruction of pruned layers is common for
+images and language; differences under displacement and the treatment of irreps are this
+library's.)
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,6 +30,7 @@ from torch import Tensor
 
 from irrepress.devices import resolve_device
 from irrepress.families.base import Batch, Family, LinearFit, Model
+from irrepress.pruning.extent import choose_extent
 from irrepress.pruning.plan import Plan
 from irrepress.pruning.shifts import fit_shifts
 from irrepress.structures.batching import in_batches
@@ -92,7 +95,8 @@ def compensate(
         derivative_weight: weight of changes under displacement beside the features themselves;
             changes count for a displacement of 1 Å.
         displacement: standard deviation of the random displacements in Å.
-        held_out: share of the structures that choose the ridge; they take part in the last fit.
+        held_out: share of the structures that choose the ridges and the extent; no weight is
+            fitted to them.
         seed: of displacements and of the held-out structures.
         device: as in the config.
         work_dir: where features are kept between the fits, in a directory of their own that is
@@ -112,6 +116,7 @@ def compensate(
     parent.to(target).eval()
     narrowed.to(target).eval()
     fits = family.linear_fits(parent, narrowed, plan)
+    old = [fit.weights() for fit in fits]
     results = []
     with TemporaryDirectory(dir=work_dir) as directory:
         parts = [
@@ -134,8 +139,10 @@ def compensate(
                         )
                         sums.add(*changes, derivative_weight / (2 * displacement))
             results += _solve(fit, train, test)
-    batches = ((piece.batch(family, narrowed).to(target) for piece in pieces) for pieces in parts)
-    shifts, before, after = fit_shifts(family, parent, narrowed, *batches)
+    fitted, held = (_Batches(family, narrowed, pieces, target) for pieces in parts)
+    extent, rest = choose_extent(family, parent, narrowed, fits, old, held)
+    logger.info("forces: %.3g of their difference is left over at the extent %g", rest, extent)
+    shifts, before, after = fit_shifts(family, parent, narrowed, fitted, held)
     if shifts:
         family.shift_energies(narrowed, shifts)
     logger.info("energies: %.3g -> %.3g meV/atom by shifts", 1e3 * before, 1e3 * after)
@@ -197,6 +204,19 @@ class _Piece:
         return [chunk, *_displaced(chunk, self._displacement, rng)]
 
 
+class _Batches:
+    """The structures of several pieces as they are, batch after batch on a device."""
+
+    def __init__(
+        self, family: Family, model: Model, pieces: Sequence[_Piece], device: torch.device
+    ):
+        self._family, self._model, self._pieces, self._device = family, model, pieces, device
+
+    def __iter__(self) -> Iterator[Batch]:
+        for piece in self._pieces:
+            yield piece.batch(self._family, self._model).to(self._device)
+
+
 class _Sums:
     """Sums over rows of inputs times inputs, inputs times outputs, and outputs squared."""
 
@@ -243,9 +263,7 @@ def _solve(fit: LinearFit, train: _Sums, test: _Sums) -> list[FittedMap]:
         if errors[ridge] >= before:  # nothing is learnt here that holds elsewhere
             results.append(FittedMap(fit.name, irrep, float("inf"), before, before))
             continue
-        gram = train.gram[irrep] + test.gram[irrep]
-        cross = train.cross[irrep] + test.cross[irrep]
-        solutions[irrep] = _ridge_solution(gram, cross, old, ridge)
+        solutions[irrep] = _ridge_solution(train.gram[irrep], train.cross[irrep], old, ridge)
         results.append(FittedMap(fit.name, irrep, ridge, before, errors[ridge]))
     fit.set_weights(solutions)
     for result in results:

@@ -1,0 +1,58 @@
+"""How far compensated weights go from the old ones to the fitted ones.
+
+Every map is fitted to features. That features fit better, one map after the other, does not
+mean that forces do: errors that removed blocks left may have cancelled. So forces on structures
+that no weight was fitted to have the last word.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+from irrepress.families.base import Batch, Family, LinearFit, Model
+
+# From the fitted weights (1) back to the old ones (0).
+EXTENTS = (1.0, 0.75, 0.5, 0.25, 0.0)
+
+
+def choose_extent(
+    family: Family,
+    parent: Model,
+    narrowed: Model,
+    fits: Sequence[LinearFit],
+    old: Sequence[dict[str, Tensor]],
+    batches: Iterable[Batch],
+) -> tuple[float, float]:
+    """Set all maps to the weights between old and fitted ones whose forces are the parent's most.
+
+    Energies have no say: constants for the elements take up most of what they lack.
+
+    Args:
+        family: of both models.
+        parent: whose forces are to be met.
+        narrowed: the model, with the fitted weights.
+        fits: its fitted maps.
+        old: their weights before, as `LinearFit.weights` gave them.
+        batches: structures that the weights were not fitted to, on the models' device.
+
+    Returns:
+        The extent, one of `EXTENTS`, and the share of the old weights' mean absolute force
+        difference that is left over at it.
+    """
+    fitted = [fit.weights() for fit in fits]
+    errors = torch.zeros(len(EXTENTS), dtype=torch.float64)
+
+    def go(extent: float) -> None:
+        for fit, start, end in zip(fits, old, fitted, strict=True):
+            fit.set_weights({irrep: torch.lerp(start[irrep], end[irrep], extent) for irrep in end})
+
+    for batch in batches:
+        target = family.predict(parent, batch).forces
+        for index, extent in enumerate(EXTENTS):
+            go(extent)
+            difference = family.predict(narrowed, batch).forces - target
+            errors[index] += float(difference.abs().sum())
+    best = int(errors.argmin())
+    go(EXTENTS[best])
+    return EXTENTS[best], float(errors[best] / errors[-1]) if errors[-1] > 0 else 1.0

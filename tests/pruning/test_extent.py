@@ -1,0 +1,43 @@
+import pytest
+import torch
+from ase.build import bulk
+
+from irrepress.pruning.extent import choose_extent
+from irrepress.pruning.plan import Plan
+from irrepress.structures.structure import Structure
+
+
+@pytest.mark.parametrize(("away", "expected"), [("old", 1.0), ("fitted", 0.0), ("both", 0.5)])
+def test_the_weights_nearest_to_the_parents_forces_are_taken(
+    sevennet, small_sevennet_double, away, expected
+):
+    parent = small_sevennet_double
+    plan = Plan.identity(sevennet.groups(parent))
+    same = sevennet.narrow(parent, plan)
+    fits = sevennet.linear_fits(parent, same, plan)[:4]
+    truth = [fit.weights() for fit in fits]
+    generator = torch.Generator().manual_seed(0)
+    noise = [
+        {k: 0.1 * w.std() * torch.randn(w.shape, generator=generator) for k, w in each.items()}
+        for each in truth
+    ]
+
+    def moved(factor):
+        return [
+            {k: w + factor * n[k] for k, w in each.items()}
+            for each, n in zip(truth, noise, strict=True)
+        ]
+
+    old = moved({"old": 1, "fitted": 0, "both": 1}[away])
+    fitted = moved({"old": 0, "fitted": 1, "both": -1}[away])
+    for fit, weights in zip(fits, fitted, strict=True):
+        fit.set_weights(weights)
+
+    atoms = bulk("Si").repeat((2, 1, 1))
+    atoms.rattle(0.1, seed=1)
+    batch = sevennet.batch(parent, [Structure.unlabelled(atoms)])
+    extent, left_over = choose_extent(sevennet, parent, same, fits, old, [batch])
+    assert extent == expected
+    assert left_over == pytest.approx(1.0 if away == "fitted" else 0.0, abs=1e-9)
+    forces = sevennet.predict(same, batch).forces
+    assert torch.allclose(forces, sevennet.predict(parent, batch).forces, atol=1e-9)
