@@ -31,7 +31,9 @@ from irrepress.families.base import Family, Model
 from irrepress.pruning.allocation import Limits
 from irrepress.pruning.budget import Measure, plan_for_fraction
 from irrepress.pruning.compensation import compensate
+from irrepress.pruning.damage import Damage
 from irrepress.pruning.iterated import plan_iterated
+from irrepress.pruning.measured import plan_measured
 from irrepress.pruning.normalization import normalize
 from irrepress.pruning.objectives import squared_loss
 from irrepress.pruning.plan import Plan
@@ -120,6 +122,8 @@ def plans(
     scores: Mapping[str, Mapping[str, np.ndarray]],
     kept: Sequence[float],
     iterated: Sequence[str],
+    measured: Sequence[str],
+    trial_frames: int,
 ) -> Iterator[tuple[str, str, float, Plan]]:
     """Yield criterion, allocation, share of the operations that stays, and plan."""
     family, model = setting.family, setting.model
@@ -143,6 +147,27 @@ def plans(
                 limits=Limits(),
             )
             yield criterion, "iterated", budget, plan
+        for criterion in measured:
+            damage = Damage(
+                family,
+                model,
+                setting.calibration[:trial_frames],
+                batch_size=setting.batch_size,
+                weights=WEIGHTS,
+                device=setting.device,
+            )
+            plan = plan_measured(
+                family,
+                model,
+                scores[criterion],
+                damage,
+                measure,
+                budget=budget,
+                step=0.1,
+                limits=Limits(),
+            )
+            print(plan.provenance, flush=True)
+            yield criterion, "measured", budget, plan
 
 
 def damages(
@@ -238,10 +263,12 @@ def main() -> None:
     parser.add_argument("--kept", type=float, nargs="+", default=[0.9, 0.75, 0.5])
     parser.add_argument("--criteria", nargs="+", default=list(CRITERIA), choices=CRITERIA)
     parser.add_argument("--iterated", nargs="*", default=["fisher"])
+    parser.add_argument("--measured", nargs="*", default=["taylor"])
+    parser.add_argument("--trial-frames", type=int, default=24, help="of each measured removal")
     parser.add_argument(
         "--compensated",
         nargs="*",
-        default=["magnitude/uniform", "fisher/greedy", "fisher/iterated"],
+        default=["magnitude/uniform", "fisher/greedy", "fisher/iterated", "taylor/measured"],
         help="criterion/allocation",
     )
     parser.add_argument("--batch-size", type=int, default=4)
@@ -267,7 +294,14 @@ def main() -> None:
     ranks.to_csv(out / "ranks.csv", index=False)
     damage = damages(
         setting,
-        plans(setting, scores, arguments.kept, arguments.iterated),
+        plans(
+            setting,
+            scores,
+            arguments.kept,
+            arguments.iterated,
+            arguments.measured,
+            arguments.trial_frames,
+        ),
         arguments.compensated,
     )
     damage.to_csv(out / "damage.csv", index=False)

@@ -161,7 +161,12 @@ except UserError as error:
 
 
 PLANS = list(CONFIG.plans())
-ITERATED = [name for name, made in CONFIG.plans().items() if made.get("allocation") == "iterated"]
+# Plans that need data and the model, and not scores alone.
+IN_ROUNDS = [
+    name
+    for name, made in CONFIG.plans().items()
+    if made.get("allocation") in ("iterated", "measured")
+]
 STAGES = CONFIG.stages()
 # The stage that training begins with.
 START = "pruned" if CONFIG.compensation is None else "compensated"

@@ -62,7 +62,7 @@ rule plan:
     benchmark:
         f"{LOGS}/{{model}}/{{plan}}/plan.benchmark.tsv"
     wildcard_constraints:
-        plan=one_of(name for name in PLANS if name not in ITERATED),
+        plan=one_of(name for name in PLANS if name not in IN_ROUNDS),
     conda:
         model_environment
     resources:
@@ -75,7 +75,7 @@ rule plan:
 
 
 # Scores what is left after every step, so that it needs the calibration structures, too.
-rule plan_iterated:
+rule plan_in_rounds:
     input:
         model=f"{PARENT}/model.pt",
         scores=SCORES,
@@ -88,7 +88,7 @@ rule plan_iterated:
     benchmark:
         f"{LOGS}/{{model}}/{{plan}}/plan.benchmark.tsv"
     wildcard_constraints:
-        plan=one_of(ITERATED),
+        plan=one_of(IN_ROUNDS),
     conda:
         model_environment
     resources:
@@ -100,7 +100,7 @@ rule plan_iterated:
         step=CONFIG.sweep.step,
         seed=CONFIG.seed,
     script:
-        "../scripts/plan_iterated.py"
+        "../scripts/plan_in_rounds.py"
 
 
 rule prune:

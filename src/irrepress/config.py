@@ -20,7 +20,7 @@ Criterion = Literal["taylor", "fisher", "hessian", "magnitude", "activation", "r
 Normalization = Literal["auto", "none", "group", "layer", "order"]
 Unit = Literal["blocks", "parameters", "flops", "time"]
 Axes = Literal["both", "channels"]
-Allocation = Literal["greedy", "uniform", "iterated"]
+Allocation = Literal["greedy", "uniform", "iterated", "measured"]
 Stage = Literal["pruned", "compensated", "recovered", "distilled"]
 # What parameters do in a network: see `Family.parameter_parts`.
 Part = Literal["embedding", "linear", "radial", "readout"]
@@ -309,10 +309,13 @@ class Sweep(_Section):
         min_length=1,
         description="How a budget is spread over layers and orders. greedy: the least score lost "
         "per cost saved; uniform: the same fraction of every width, orders kept; iterated: greedy "
-        "in small steps, with new scores for what is left.",
+        "in small steps, with new scores for what is left; measured: in steps, each the best of "
+        "removals that are tried on the calibration structures, where scores choose the channels "
+        "alone.",
     )
     step: Fraction = Field(
-        0.1, description="What a step of iterated removes, as a fraction of what is left."
+        0.1,
+        description="What a step of iterated or measured removes, as a fraction of what is left.",
     )
     explicit: dict[Name, Explicit] = Field({}, description="Plans by name, with target irreps.")
     multiple: int = Field(8, gt=0, description="Keep multiples of this many channels.")

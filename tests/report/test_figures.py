@@ -57,7 +57,8 @@ class TestPareto:
         assert traces["taylor, explicit irreps, pruned"].marker.symbol == "square-open"
 
     def test_marks_allocations(self, tmp_path):
-        sweep = {"criteria": ["taylor"], "budgets": [0.5], "allocations": ["uniform", "iterated"]}
+        sweep = {"criteria": ["taylor"], "budgets": [0.5]}
+        sweep["allocations"] = ["uniform", "iterated", "measured"]
         config = make_config(sweep=sweep, train_plans=[], downstream=None)
         panel = figures.pareto_panel(read_study(write_study(tmp_path, config), config))
         traces, _ = self.traces(panel, "time", "forces, vs labels")
@@ -66,6 +67,8 @@ class TestPareto:
         assert list(iterated.x) == pytest.approx([0.55])
         uniform = traces["taylor, channels and orders, uniform, pruned"]
         assert uniform.marker.symbol == "circle-x-open"
+        measured = traces["taylor, channels only, measured, pruned"]
+        assert measured.marker.symbol == "diamond-open-dot"
 
     def test_draws_the_front_from_the_smallest_to_the_parent(self, panel):
         traces, _ = self.traces(panel, "parameters", "forces, vs labels")

@@ -159,17 +159,17 @@ def test_shapes_are_timed_only_where_budgets_are_counted_in_time(snakemake, tmp_
     assert counts["time"] == {**counts["flops"], "time_shapes": 1}
 
 
-def test_plans_of_iterated_allocation_are_made_with_the_data(snakemake, tmp_path):
+def test_plans_in_rounds_are_made_with_the_data(snakemake, tmp_path):
     sweep = {
         "criteria": ["taylor"],
         "budgets": [0.5],
         "axes": ["both"],
-        "allocations": ["greedy", "uniform", "iterated"],
+        "allocations": ["greedy", "uniform", "iterated", "measured"],
     }
     done = snakemake(tmp_path, "sweep", "--dry-run", config=change(tmp_path, sweep=sweep))
     assert done.returncode == 0, done.stderr
     counts = job_counts(done)
-    assert (counts["plan"], counts["plan_iterated"], counts["prune"]) == (2, 1, 3)
+    assert (counts["plan"], counts["plan_in_rounds"], counts["prune"]) == (2, 2, 4)
 
 
 @pytest.mark.parametrize("config", ["config.yaml", "quickstart.yaml"])

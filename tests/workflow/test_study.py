@@ -174,13 +174,13 @@ def test_a_budget_of_measured_time_gives_a_plan(study, snakemake, tmp_path):
         "budgets": [0.8],
         "criteria": ["taylor"],
     }
-    content["sweep"] |= {"allocations": ["greedy", "iterated"], "explicit": {}}
+    content["sweep"] |= {"allocations": ["greedy", "iterated", "measured"], "explicit": {}}
     content |= {"train_plans": [], "downstream": None}
     config = tmp_path / "time.yaml"
     config.write_text(yaml.safe_dump({k: v for k, v in content.items() if v is not None}))
     plans = {
         name: TRAINED.parent / name / "plan.json"
-        for name in ("taylor-0.80", "taylor-0.80-iterated")
+        for name in ("taylor-0.80", "taylor-0.80-iterated", "taylor-0.80-measured")
     }
     done = snakemake(copy, *map(str, plans.values()), config=config)
     assert done.returncode == 0, done.stderr

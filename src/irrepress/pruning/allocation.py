@@ -121,7 +121,7 @@ def allocate_evenly(
     for g in groups:
         own = g.channels if g.axis == "order" else keeping.least(g)
         least[g.width] = max(least.get(g.width, 0), own)
-    allowed = {key: _allowed(width, least[key], keeping) for key, width in full.items()}
+    allowed = {key: allowed_widths(width, least[key], keeping) for key, width in full.items()}
     # Where a width is rounded up instead of down; fractions in between change nothing.
     borders = {
         key: [(low + high) / 2 / full[key] for low, high in pairwise(steps)]
@@ -145,7 +145,7 @@ def allocate_evenly(
     return Allocated(widths=widths, measured=measured(widths), highest=highest)
 
 
-def _allowed(width: int, least: int, limits: Limits) -> list[int]:
+def allowed_widths(width: int, least: int, limits: Limits) -> list[int]:
     """Return the allowed widths from the least to the full one."""
     steps = [width]
     while steps[-1] > least:
@@ -215,7 +215,7 @@ class _Search:
         Not only the next one: the last channels of an order at a layer take all of its paths
         with them and may save more than those before, which a step-by-step search never sees.
         """
-        allowed, loss = _allowed(self.widths[key], self._floor[key], self._limits), 0.0
+        allowed, loss = allowed_widths(self.widths[key], self._floor[key], self._limits), 0.0
         for width, above in reversed(list(pairwise(allowed))):
             full = self._full[key]
             loss += float(self._losses[key][full - above : full - width].sum())

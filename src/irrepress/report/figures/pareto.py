@@ -27,7 +27,7 @@ _SYMBOLS = {"both": "circle", "channels": "diamond", "explicit": "square"}
 
 
 # What is drawn into the symbol.
-_ALLOCATION_MARKS = {"greedy": "", "uniform": "-x", "iterated": "-cross"}
+_ALLOCATION_MARKS = {"greedy": "", "uniform": "-x", "iterated": "-cross", "measured": "-dot"}
 
 
 _AXES_TEXT = {
@@ -112,8 +112,10 @@ def _pareto(points: pd.DataFrame, axis: str, column: str) -> go.Figure:
         for part, rows in ((", pruned", group[~trained]), (", trained", group[trained])):
             if rows.empty:
                 continue
-            symbol = _SYMBOLS[axes] + _ALLOCATION_MARKS[allocation]
-            symbol += "-open" if part == ", pruned" else ""
+            opened = "-open" if part == ", pruned" else ""
+            mark = _ALLOCATION_MARKS[allocation]
+            # Plotly knows circle-cross-open, but circle-open-dot.
+            symbol = _SYMBOLS[axes] + (opened + mark if mark == "-dot" else mark + opened)
             name = f"{criterion}, {_AXES_TEXT[axes]}{spread}{part}"
             figure.add_trace(_points(rows, x, column, name, symbol, colour))
     parent = visible[visible["plan"] == "parent"]

@@ -1,0 +1,61 @@
+"""Prune little by little, with the model at hand: a plan of which irreps blocks stay."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from _common import Job, run
+from _pruning import Planning, calibration, score
+from irrepress.pruning.damage import Damage
+from irrepress.pruning.iterated import plan_iterated
+from irrepress.pruning.measured import plan_measured
+from irrepress.pruning.plan import Plan
+
+
+def main(job: Job) -> None:
+    planning = Planning(job)
+    plan = {"iterated": by_new_scores, "measured": by_trials}[planning.made["allocation"]](planning)
+    planning.save(plan)
+
+
+def by_new_scores(planning: Planning) -> Plan:
+    """Score what is left before every step."""
+    job = planning.job
+    store, chosen = calibration(job, planning.model)
+
+    def competing(model: Any) -> Mapping[str, np.ndarray]:
+        if model is planning.model:  # scored already
+            return planning.scores()
+        return planning.scores(score(job, model, store, chosen, [planning.made["criterion"]]))
+
+    return plan_iterated(job.family, planning.model, competing, **shared(planning))
+
+
+def by_trials(planning: Planning) -> Plan:
+    """Try what every step could remove."""
+    job = planning.job
+    settings = job.config.scoring
+    store, chosen = calibration(job, planning.model)
+    damage = Damage(
+        job.family,
+        planning.model,
+        store.iterate(chosen),
+        batch_size=settings.batch_size,
+        weights=settings.weights,
+        device=job.config.device,
+    )
+    return plan_measured(job.family, planning.model, planning.scores(), damage, **shared(planning))
+
+
+def shared(planning: Planning) -> dict[str, Any]:
+    """What both ways are given."""
+    return {
+        "measure": planning.measure,
+        "budget": planning.made["budget"],
+        "step": planning.job.config.sweep.step,
+        "limits": planning.limits,
+    }
+
+
+run(main, snakemake)

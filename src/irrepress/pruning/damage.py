@@ -1,0 +1,93 @@
+"""How far a model that follows a plan is from the unpruned one, on structures without labels.
+
+Blocks are gated by 0 instead of cut: the outcome is the same, and no model has to be built, which
+takes longer than a few predictions on a GPU.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from ase import units
+from torch import Tensor
+
+from irrepress.config import LossWeights
+from irrepress.devices import resolve_device
+from irrepress.families.base import Batch, Family, Model
+from irrepress.pruning.plan import Plan
+from irrepress.structures.batching import in_batches
+from irrepress.structures.structure import Structure
+
+
+class Damage:
+    """The weighted mean absolute differences of energy, forces and stress.
+
+    Energies per atom count up to a constant, which costs nothing to correct; it is their median
+    difference. What the unpruned model predicts is held in memory: a few hundred bytes an atom.
+
+    Args:
+        family: of the model.
+        model: the unpruned model; it is not changed.
+        structures: calibration structures, read once; no labels are read.
+        batch_size: structures in a batch.
+        weights: of energy (eV/atom), forces (eV/Å) and stress (GPa).
+        device: as in the config.
+
+    Raises:
+        ValueError: there are no structures.
+    """
+
+    def __init__(
+        self,
+        family: Family,
+        model: Model,
+        structures: Iterable[Structure],
+        *,
+        batch_size: int,
+        weights: LossWeights,
+        device: str,
+    ):
+        self._family, self._model, self._weights = family, model, weights
+        self._device = resolve_device(device)
+        self._batches = [
+            (family.batch(model, chunk), torch.tensor([all(s.pbc) for s in chunk]))
+            for chunk in in_batches(structures, batch_size)
+        ]
+        if not self._batches:
+            raise ValueError("there are no structures to measure the damage on")
+        self._targets = self._outputs({})
+
+    def __call__(self, plan: Plan) -> float:
+        """Return the damage that a plan of the unpruned model does; 0 is none."""
+        gates = {
+            name: torch.zeros(plan.channels[name], dtype=self._model.dtype).index_fill(
+                0, torch.tensor(kept, dtype=torch.int64), 1.0
+            )
+            for name, kept in plan.keep.items()
+            if len(kept) < plan.channels[name]
+        }
+        energy, forces, stress = (
+            found - target
+            for found, target in zip(self._outputs(gates), self._targets, strict=True)
+        )
+        parts = {"energy": energy - energy.median(), "forces": forces, "stress": stress}
+        return sum(
+            getattr(self._weights, name) * float(difference.abs().mean())
+            for name, difference in parts.items()
+            if len(difference)
+        )
+
+    def _outputs(self, gates: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Return energies per atom, forces and defined stresses of all structures."""
+        self._model.to(self._device).eval()
+        gates = {name: gate.to(self._device) for name, gate in gates.items()}
+        with self._family.gated(self._model, gates):
+            parts = [self._predict(*each) for each in self._batches]
+        self._model.to("cpu")
+        energy, forces, stress = (torch.cat(part) for part in zip(*parts, strict=True))
+        return energy, forces, stress
+
+    def _predict(self, batch: Batch, periodic: Tensor) -> tuple[Tensor, ...]:
+        found = self._family.predict(self._model, batch.to(self._device))
+        energy = found.energy.double().cpu() / batch.num_atoms
+        stress = found.stress.double().cpu()[periodic] / units.GPa
+        return energy, found.forces.double().cpu(), stress

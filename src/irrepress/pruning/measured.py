@@ -1,0 +1,148 @@
+"""Allocation by measured damage: what a removal does is tried, not predicted from scores.
+
+Scores are derivatives of single blocks. They rank the channels of one group well, but what is
+lost when many blocks of different layers and orders go together is not the sum of their scores.
+So scores choose the channels, and trials choose the layers and orders: in every round each layer
+and order is narrowed as far as the round's share of the budget asks, alone, and the removal that
+does the least damage per cost saved is made (as NetAdapt does for convolutional filters; Yang et
+al., arXiv 1804.03230). No gradient is needed, only predictions.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from irrepress.errors import UserError
+from irrepress.families.base import Family, Model
+from irrepress.pruning.allocation import Limits, allocate_greedily, allowed_widths
+from irrepress.pruning.blocks import Group
+from irrepress.pruning.budget import Measure, check_met, plan_for_widths
+from irrepress.pruning.plan import Plan
+from irrepress.structures.progress import tracked
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """A plan that was tried, what it leaves and what it does."""
+
+    plan: Plan
+    left: float
+    damage: float
+
+
+def plan_measured(
+    family: Family,
+    model: Model,
+    scores: Mapping[str, np.ndarray],
+    damage: Callable[[Plan], float],
+    measure: Measure,
+    *,
+    budget: float,
+    step: float,
+    limits: Limits | None = None,
+) -> Plan:
+    """Plan for keeping a fraction, by rounds of trying removals.
+
+    Args:
+        family: the model's family.
+        model: the unpruned model; it is not changed.
+        scores: group name -> scores of the unpruned model, ``[channels]``; they say which
+            channels of a group go first.
+        damage: of a plan, such as a `irrepress.pruning.damage.Damage`.
+        measure: what the fraction is counted in, of the unpruned model.
+        budget: what may stay of the unpruned model, 0 < budget < 1.
+        step: what each round removes, as a fraction of what the round before left.
+        limits: rounding, floors and axes.
+
+    Returns:
+        A plan in the unpruned model's channels; its provenance tells what every round left and
+        the damage done.
+
+    Raises:
+        UserError: the budget cannot be met; the message says what can.
+    """
+    limits = limits or Limits()
+    groups = family.groups(model)
+    target = measure.target(budget)
+    check_met(allocate_greedily(groups, scores, measure, target, limits), measure, budget, limits)
+
+    def attempt(widths: Mapping[str, int]) -> tuple[Plan, float]:
+        plan, _ = family.native_plan(model, plan_for_widths(groups, scores, widths))
+        return plan, measure(plan.widths(groups))
+
+    now = _Trial(Plan.identity(groups), measure.whole, 0.0)
+    finished: list[_Trial] = []
+    rounds: list[dict[str, float]] = []
+    while now.left > target:
+        goal = max(target, (1 - step) * now.left)
+        tries = {}
+        for widths in _removals(groups, now.plan.widths(groups), measure, goal, limits):
+            plan, left = attempt(widths)
+            if left < now.left:
+                tries[tuple(sorted(plan.widths(groups).items()))] = plan, left
+        trials = [
+            _Trial(plan, left, damage(plan))
+            for plan, left in tracked(
+                tries.values(), f"round {len(rounds) + 1}", "removals", len(tries)
+            )
+        ]
+        finished += [trial for trial in trials if trial.left <= target]
+        if not trials:
+            raise UserError(
+                f"budget: {budget:g} of the {measure.unit} cannot be met: every removal that is "
+                "left is rounded away by what the family can hold. Raise the budget"
+            )
+        before = now
+        now = min(
+            trials, key=lambda trial: (trial.damage - before.damage) / (before.left - trial.left)
+        )
+        rounds.append({"left": now.left / measure.whole, "damage": now.damage})
+        logger.info(
+            "round %d: %.3f is left, damage %.4g, the best of %d",
+            *(len(rounds), rounds[-1]["left"], now.damage, len(trials)),
+        )
+    # A removal that was dear in an early round may have met the budget at less damage in all.
+    best = min(finished, key=lambda trial: trial.damage)
+    return Plan(
+        keep=best.plan.keep,
+        channels=best.plan.channels,
+        provenance={
+            "rounds": rounds,
+            "left": best.left / measure.whole,
+            "damage": best.damage,
+        },
+    )
+
+
+def _removals(
+    groups: Sequence[Group],
+    widths: Mapping[str, int],
+    measure: Measure,
+    goal: float,
+    limits: Limits,
+) -> Iterator[dict[str, int]]:
+    """Yield widths after each removal that is worth a trial.
+
+    Of each width key: the widest that meets the goal alone, or half of what there is if none
+    does; and the least, which is the end of an order at a layer. Of the whole network: the
+    highest order, together with its part of the filter.
+    """
+    least: dict[str, int] = {}
+    for g in groups:
+        least[g.width] = max(least.get(g.width, 0), limits.least(g))
+    for key in sorted({g.width for g in groups if g.axis == "channel"}):
+        if widths[key] <= least[key]:
+            continue
+        steps = allowed_widths(widths[key], least[key], limits)[-2::-1]
+        meeting = [w for w in steps if measure({**widths, key: w}) <= goal]
+        half = [w for w in steps if w <= widths[key] / 2] or steps[-1:]
+        for width in sorted({meeting[0] if meeting else half[0], *([0] if not least[key] else [])}):
+            yield {**widths, key: width}
+    orders = {g.l for g in groups if g.axis == "order" and widths[g.width]}
+    if limits.axes == "both" and len(orders) > 1:
+        highest = max(orders)
+        yield widths | {g.width: 0 for g in groups if g.l >= highest}

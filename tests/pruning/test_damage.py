@@ -1,0 +1,71 @@
+import pytest
+from ase import units
+from ase.build import bulk, molecule
+
+from irrepress.config import LossWeights
+from irrepress.pruning.damage import Damage
+from irrepress.pruning.plan import Plan
+from irrepress.structures.structure import Structure
+
+
+@pytest.fixture(scope="module")
+def structures():
+    made = []
+    for seed, atoms in enumerate([bulk("Si"), molecule("H2O"), bulk("Si"), bulk("Cu")]):
+        atoms.rattle(0.1, seed=seed)
+        made.append(Structure.unlabelled(atoms))
+    return made
+
+
+def damage_of(sevennet, model, structures, **weights):
+    weights = LossWeights(**{"energy": 0, "forces": 0, "stress": 0} | weights)
+    return Damage(sevennet, model, structures, batch_size=3, weights=weights, device="cpu")
+
+
+def without_order(sevennet, model, above):
+    groups = sevennet.groups(model)
+    return Plan.identity(groups).cut_order(groups, above=above)
+
+
+def test_keeping_everything_does_none(sevennet, small_sevennet_double, structures):
+    damage = damage_of(sevennet, small_sevennet_double, structures, energy=1, forces=1, stress=1)
+    plan = Plan.identity(sevennet.groups(small_sevennet_double))
+    assert damage(plan) == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("quantity", ["energy", "forces", "stress"])
+def test_it_is_the_difference_of_the_narrowed_model(
+    sevennet, small_sevennet_double, structures, quantity
+):
+    parent = small_sevennet_double
+    plan = without_order(sevennet, parent, 1)
+    batch = sevennet.batch(parent, structures)
+    before, after = (
+        sevennet.predict(model, batch) for model in (parent, sevennet.narrow(parent, plan))
+    )
+    difference = getattr(after, quantity) - getattr(before, quantity)
+    if quantity == "energy":
+        difference = difference / batch.num_atoms
+        difference = difference - difference.median()
+    elif quantity == "stress":  # it counts only where there is a volume
+        difference = difference[[0, 2, 3]] / units.GPa
+    expected = float(difference.abs().mean())
+    found = damage_of(sevennet, parent, structures, **{quantity: 2})(plan)
+    assert expected > 0 and found == pytest.approx(2 * expected, rel=1e-9)
+
+
+def test_what_constants_correct_is_no_damage(sevennet, small_sevennet_double, structures):
+    """One structure has a median energy difference, and nothing beside it."""
+    plan = without_order(sevennet, small_sevennet_double, 1)
+    damage = damage_of(sevennet, small_sevennet_double, structures[:1], energy=1)
+    assert damage(plan) == 0
+
+
+def test_molecules_have_no_stress(sevennet, small_sevennet_double, structures):
+    damage = damage_of(sevennet, small_sevennet_double, structures[1:2], stress=1)
+    assert damage(without_order(sevennet, small_sevennet_double, 1)) == 0
+
+
+def test_no_structures(sevennet, small_sevennet_double):
+    with pytest.raises(ValueError, match="no structures"):
+        damage_of(sevennet, small_sevennet_double, [])
