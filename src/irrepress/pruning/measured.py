@@ -9,7 +9,7 @@ al., arXiv 1804.03230). No gradient is needed, only predictions.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +32,10 @@ class _Trial:
     plan: Plan
     left: float
     damage: float
+
+    def price(self, before: "_Trial") -> float:
+        """Return the damage that was added per cost that was saved."""
+        return (self.damage - before.damage) / (before.left - self.left)
 
 
 def plan_measured(
@@ -70,40 +74,53 @@ def plan_measured(
     target = measure.target(budget)
     check_met(allocate_greedily(groups, scores, measure, target, limits), measure, budget, limits)
 
-    def attempt(widths: Mapping[str, int]) -> tuple[Plan, float]:
-        plan, _ = family.native_plan(model, plan_for_widths(groups, scores, widths))
-        return plan, measure(plan.widths(groups))
+    def try_all(removals: Iterable[Mapping[str, int]], left: float, name: str) -> list[_Trial]:
+        """Try the removals that leave less than ``left``, each outcome once."""
+        tries = {}
+        for widths in removals:
+            plan, _ = family.native_plan(model, plan_for_widths(groups, scores, widths))
+            widths = plan.widths(groups)
+            if (after := measure(widths)) < left:
+                tries[tuple(sorted(widths.items()))] = plan, after
+        every = tracked(tries.values(), name, "removals", len(tries))
+        return [_Trial(plan, after, damage(plan)) for plan, after in every]
 
-    now = _Trial(Plan.identity(groups), measure.whole, 0.0)
     finished: list[_Trial] = []
     rounds: list[dict[str, float]] = []
-    while now.left > target:
-        goal = max(target, (1 - step) * now.left)
-        tries = {}
-        for widths in _removals(groups, now.plan.widths(groups), measure, goal, limits):
-            plan, left = attempt(widths)
-            if left < now.left:
-                tries[tuple(sorted(plan.widths(groups).items()))] = plan, left
-        trials = [
-            _Trial(plan, left, damage(plan))
-            for plan, left in tracked(
-                tries.values(), f"round {len(rounds) + 1}", "removals", len(tries)
+    start = _Trial(Plan.identity(groups), measure.whole, 0.0)
+    orders = sorted({g.l for g in groups if g.axis == "order"}, reverse=True)
+    for highest in orders or [0]:
+        now = start
+        while now.left > target:
+            goal = max(target, (1 - step) * now.left)
+            removals = _removals(groups, now.plan.widths(groups), measure, goal, limits)
+            trials = try_all(removals, now.left, f"round {len(rounds) + 1}")
+            if not trials:  # what is left is rounded away by what the family can hold
+                break
+            finished += [trial for trial in trials if trial.left <= target]
+            before = now
+            now = min(trials, key=lambda trial: trial.price(before))
+            rounds.append(
+                {"highest": highest, "left": now.left / measure.whole, "damage": now.damage}
             )
-        ]
-        finished += [trial for trial in trials if trial.left <= target]
-        if not trials:
-            raise UserError(
-                f"budget: {budget:g} of the {measure.unit} cannot be met: every removal that is "
-                "left is rounded away by what the family can hold. Raise the budget"
+            logger.info(
+                "round %d, order %d: %.3f is left, damage %.4g, the best of %d",
+                *(len(rounds), highest, rounds[-1]["left"], now.damage, len(trials)),
             )
-        before = now
-        now = min(
-            trials, key=lambda trial: (trial.damage - before.damage) / (before.left - trial.left)
-        )
-        rounds.append({"left": now.left / measure.whole, "damage": now.damage})
-        logger.info(
-            "round %d: %.3f is left, damage %.4g, the best of %d",
-            *(len(rounds), rounds[-1]["left"], now.damage, len(trials)),
+        # A whole order is too large a removal to compete with others in a round: what can be had
+        # below it is another search, which is over at once where the cut alone meets the budget.
+        if limits.axes != "both" or start.left <= target or highest == 0:
+            break
+        widths = start.plan.widths(groups)
+        cut = [{**widths, **{g.width: 0 for g in groups if g.l >= highest}}]
+        if not (cuts := try_all(cut, start.left, f"order {highest}")):
+            break
+        (start,) = cuts
+        finished += [start] if start.left <= target else []
+    if not finished:
+        raise UserError(
+            f"budget: {budget:g} of the {measure.unit} cannot be met: every removal that is left "
+            "is rounded away by what the family can hold. Raise the budget"
         )
     # A removal that was dear in an early round may have met the budget at less damage in all.
     best = min(finished, key=lambda trial: trial.damage)
@@ -128,8 +145,7 @@ def _removals(
     """Yield widths after each removal that is worth a trial.
 
     Of each width key: the widest that meets the goal alone, or half of what there is if none
-    does; and the least, which is the end of an order at a layer. Of the whole network: the
-    highest order, together with its part of the filter.
+    does; and the least, which is the end of an order at a layer.
     """
     least: dict[str, int] = {}
     for g in groups:
@@ -142,7 +158,3 @@ def _removals(
         half = [w for w in steps if w <= widths[key] / 2] or steps[-1:]
         for width in sorted({meeting[0] if meeting else half[0], *([0] if not least[key] else [])}):
             yield {**widths, key: width}
-    orders = {g.l for g in groups if g.axis == "order" and widths[g.width]}
-    if limits.axes == "both" and len(orders) > 1:
-        highest = max(orders)
-        yield widths | {g.width: 0 for g in groups if g.l >= highest}
