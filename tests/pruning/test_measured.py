@@ -40,11 +40,11 @@ def test_the_budget_is_met_in_rounds(sevennet, small_sevennet, groups, measure, 
     plan.check(groups)
     rounds = plan.provenance["rounds"]
     searches = {entry["highest"] for entry in rounds}
-    assert (1 < len(searches) <= 3) if axes == "both" else (searches == {2})
+    assert (len(searches) > 1) if axes == "both" else (searches == {None})
     for highest in searches:
         left = [entry["left"] for entry in rounds if entry["highest"] == highest]
         assert all(after < before for before, after in pairwise([1.0, *left]))
-    assert sum(entry["highest"] == 2 for entry in rounds) > 2
+    assert sum(entry["highest"] is None for entry in rounds) > 2
     narrowed = sevennet.narrow(small_sevennet, plan)
     assert plan.provenance["left"] == pytest.approx(narrowed.parameter_count() / measure.whole)
     assert plan.provenance["left"] <= 0.6

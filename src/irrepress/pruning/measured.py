@@ -74,7 +74,7 @@ def plan_measured(
     target = measure.target(budget)
     check_met(allocate_greedily(groups, scores, measure, target, limits), measure, budget, limits)
 
-    def try_all(removals: Iterable[Mapping[str, int]], left: float, name: str) -> list[_Trial]:
+    def attempt(removals: Iterable[Mapping[str, int]], left: float, name: str) -> list[_Trial]:
         """Try the removals that leave less than ``left``, each outcome once."""
         tries = {}
         for widths in removals:
@@ -88,35 +88,35 @@ def plan_measured(
     finished: list[_Trial] = []
     rounds: list[dict[str, float]] = []
     start = _Trial(Plan.identity(groups), measure.whole, 0.0)
-    orders = sorted({g.l for g in groups if g.axis == "order"}, reverse=True)
-    for highest in orders or [0]:
+    # A whole order is too large a removal to compete with others in a round: what can be had
+    # below it is a search of its own, unless the cut alone meets the budget.
+    for highest in _highest_orders(groups, limits):
+        if highest is not None:
+            widths = start.plan.widths(groups)
+            cut = widths | {g.width: 0 for g in groups if g.l > highest}
+            trials = attempt([cut], start.left, f"order {highest + 1}")
+            if not trials:
+                break
+            (start,) = trials
         now = start
         while now.left > target:
             goal = max(target, (1 - step) * now.left)
             removals = _removals(groups, now.plan.widths(groups), measure, goal, limits)
-            trials = try_all(removals, now.left, f"round {len(rounds) + 1}")
+            trials = attempt(removals, now.left, f"round {len(rounds) + 1}")
             if not trials:  # what is left is rounded away by what the family can hold
                 break
             finished += [trial for trial in trials if trial.left <= target]
             before = now
             now = min(trials, key=lambda trial: trial.price(before))
-            rounds.append(
-                {"highest": highest, "left": now.left / measure.whole, "damage": now.damage}
-            )
+            left = now.left / measure.whole
+            rounds.append({"highest": highest, "left": left, "damage": now.damage})
             logger.info(
-                "round %d, order %d: %.3f is left, damage %.4g, the best of %d",
-                *(len(rounds), highest, rounds[-1]["left"], now.damage, len(trials)),
+                "round %d: %.3f is left, damage %.4g, the best of %d",
+                *(len(rounds), left, now.damage, len(trials)),
             )
-        # A whole order is too large a removal to compete with others in a round: what can be had
-        # below it is another search, which is over at once where the cut alone meets the budget.
-        if limits.axes != "both" or start.left <= target or highest == 0:
+        if start.left <= target:
+            finished.append(start)
             break
-        widths = start.plan.widths(groups)
-        cut = [{**widths, **{g.width: 0 for g in groups if g.l >= highest}}]
-        if not (cuts := try_all(cut, start.left, f"order {highest}")):
-            break
-        (start,) = cuts
-        finished += [start] if start.left <= target else []
     if not finished:
         raise UserError(
             f"budget: {budget:g} of the {measure.unit} cannot be met: every removal that is left "
@@ -124,15 +124,14 @@ def plan_measured(
         )
     # A removal that was dear in an early round may have met the budget at less damage in all.
     best = min(finished, key=lambda trial: trial.damage)
-    return Plan(
-        keep=best.plan.keep,
-        channels=best.plan.channels,
-        provenance={
-            "rounds": rounds,
-            "left": best.left / measure.whole,
-            "damage": best.damage,
-        },
-    )
+    found = {"rounds": rounds, "left": best.left / measure.whole, "damage": best.damage}
+    return Plan(keep=best.plan.keep, channels=best.plan.channels, provenance=found)
+
+
+def _highest_orders(groups: Sequence[Group], limits: Limits) -> list[int | None]:
+    """Return what is searched below, from the top down; None: no order is cut as a whole."""
+    orders = sorted({g.l for g in groups if g.axis == "order"}, reverse=True)
+    return [None, *orders[1:]] if limits.axes == "both" else [None]
 
 
 def _removals(
