@@ -58,3 +58,32 @@ def test_the_benchmark_of_pruning(sevennet, tmp_path):
     assert not set(parts["formula"][parts["part"] == "test"]) & set(
         parts["formula"][parts["part"] == "calibration"]
     )
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_recovery(sevennet, tmp_path):
+    parent = sevennet.load("7net-0")
+    for name, seeds in (("train", range(30)), ("test", range(30, 34))):
+        frames = [bulk("Si") for _ in seeds]
+        for atoms, seed in zip(frames, seeds, strict=True):
+            atoms.rattle(0.05, seed=seed)
+        structures = [Structure.unlabelled(atoms, group=str(i)) for i, atoms in enumerate(frames)]
+        labelled = label(sevennet, parent, structures, device="cpu")
+        ase.io.write(tmp_path / f"{name}.extxyz", [each.to_atoms() for each in labelled])
+    arguments = ["--frames", tmp_path / "train.extxyz", "--test", tmp_path / "test.extxyz"]
+    arguments += ["--checkpoint", "7net-0", "--irreps", "16x0e+8x1e+4x2e", "--perturbed", "8"]
+    arguments += ["--between", "32x0e+16x1e+8x2e", "--steps", "3", "--longer", "2"]
+    arguments += ["--recipes", "taught first, by", "gradual", "from scratch,", "--device", "cpu"]
+    done = subprocess.run(
+        [sys.executable, BENCHMARKS / "recovery.py", *arguments, "--out", tmp_path],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    table = pd.read_csv(tmp_path / "recovery.csv").set_index("recipe")
+    assert len(table) == 3
+    assert table["forces test [meV/Å]"].gt(0).all()
+    curves = {path.name: pd.read_csv(path) for path in (tmp_path / "curves").iterdir()}
+    assert curves["from-scratch,-2-times-the-steps.csv"]["step"].max() == 6
+    assert curves["gradual.between.csv"]["step"].max() == 1
+    assert curves["gradual.csv"]["step"].max() == 2

@@ -172,7 +172,7 @@ def test_plans_in_rounds_are_made_with_the_data(snakemake, tmp_path):
     assert (counts["plan"], counts["plan_in_rounds"], counts["prune"]) == (2, 2, 4)
 
 
-@pytest.mark.parametrize("config", ["config.yaml", "quickstart.yaml"])
+@pytest.mark.parametrize("config", ["config.yaml", "general.yaml", "quickstart.yaml"])
 def test_snakemake_finds_nothing_to_mend(config):
     done = subprocess.run(
         [sys.executable, "-m", "snakemake", "--lint", "--configfile", f"config/{config}"],
