@@ -1,17 +1,25 @@
-"""Write the README's result tables from a finished study.
+"""Write the README's result tables: of a finished study, and of benchmarks that were recorded.
 
-    python benchmarks/readme_tables.py results/quickstart
+    python benchmarks/readme_tables.py --study results/quickstart
+    python benchmarks/readme_tables.py
 
-The tables stand between two markers in README.md and hold what the study's CSV files hold.
+Tables stand between two markers in README.md. That of a study holds what the study's CSV files
+hold; ``<!-- recorded: pruning -->`` stands before what benchmarks/results/pruning.csv holds, which
+is a table that a benchmark wrote.
 """
 
 import argparse
+import re
 from pathlib import Path
 
 import pandas as pd
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 README = Path(__file__).resolve().parents[1] / "README.md"
+RECORDED = Path(__file__).with_name("results")
+_RECORDED = re.compile(
+    r"(?P<begin><!-- recorded: (?P<name>\w+) -->).*?(?P<end><!-- recorded: end -->)", re.DOTALL
+)
 
 
 def models_table(report: Path) -> str:
@@ -60,16 +68,29 @@ def downstream_table(report: Path) -> str:
     return "\n".join(lines)
 
 
+def with_recorded(text: str) -> str:
+    """Return the README's text with every recorded table as its file is now."""
+
+    def table(found: re.Match[str]) -> str:
+        rows = pd.read_csv(RECORDED / f"{found['name']}.csv")
+        written = rows.to_markdown(index=False, floatfmt=".3g", missingval="")
+        return f"{found['begin']}\n{written}\n{found['end']}"
+
+    return _RECORDED.sub(table, text)
+
+
 def main() -> None:
     """Replace what stands between the markers."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("study", type=Path, help="such as results/quickstart")
-    report = parser.parse_args().study / "report"
-    text = README.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    _, after = rest.split(END)
-    tables = f"{models_table(report)}\n\n{downstream_table(report)}"
-    README.write_text(f"{before}{BEGIN}\n{tables}\n{END}{after}", encoding="utf-8")
+    parser.add_argument("--study", type=Path, help="such as results/quickstart")
+    study = parser.parse_args().study
+    text = with_recorded(README.read_text(encoding="utf-8"))
+    if study is not None:
+        before, rest = text.split(BEGIN)
+        _, after = rest.split(END)
+        tables = f"{models_table(study / 'report')}\n\n{downstream_table(study / 'report')}"
+        text = f"{before}{BEGIN}\n{tables}\n{END}{after}"
+    README.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -72,7 +72,6 @@ def plan_measured(
     limits = limits or Limits()
     groups = family.groups(model)
     target = measure.target(budget)
-    check_met(allocate_greedily(groups, scores, measure, target, limits), measure, budget, limits)
 
     def attempt(removals: Iterable[Mapping[str, int]], left: float, name: str) -> list[_Trial]:
         """Try the removals that leave less than ``left``, each outcome once."""
@@ -85,7 +84,14 @@ def plan_measured(
         every = tracked(tries.values(), name, "removals", len(tries))
         return [_Trial(plan, after, damage(plan)) for plan, after in every]
 
-    finished: list[_Trial] = []
+    # The greedy plan takes part: step by step, trials may lead to where no single step leads on.
+    greedy = allocate_greedily(groups, scores, measure, target, limits)
+    check_met(greedy, measure, budget, limits)
+    finished = [
+        trial
+        for trial in attempt([greedy.widths], measure.whole, "greedy plan")
+        if trial.left <= target
+    ]
     rounds: list[dict[str, float]] = []
     start = _Trial(Plan.identity(groups), measure.whole, 0.0)
     # A whole order is too large a removal to compete with others in a round: what can be had
