@@ -65,6 +65,7 @@ def recipes(rate: float, longer: int) -> dict[str, Recipe]:
         "without compensation": Recipe(start="pruned"),
         "a quarter of the rate": replace(plain, settings={"learning_rate": rate / 4}),
         "twice the rate": replace(plain, settings={"learning_rate": 2 * rate}),
+        "four times the rate": replace(plain, settings={"learning_rate": 4 * rate}),
         "no averaging": replace(plain, settings={"ema": 0.0}),
         "radial networks fixed": replace(plain, settings={"relative_rates": {"radial": 0.0}}),
         "radial networks slower": replace(plain, settings={"relative_rates": {"radial": 0.1}}),
