@@ -121,11 +121,10 @@ def _pack_parameter(parameter: Tensor, blocks: list[WeightBlock], bits: int) -> 
     matrices = []
     for block in blocks:
         size = math.prod(block.shape)
+        rows, columns = block.shape
         part = flat[block.start : block.start + size]
-        matrix = (
-            part.reshape(block.shape[::-1]).T if block.transposed else part.reshape(block.shape)
-        )
-        quantized = quantize(matrix, bits)
+        part = part.reshape(columns, rows).T if block.transposed else part.reshape(rows, columns)
+        quantized = quantize(part, bits)
         covered[block.start : block.start + size] = True
         matrices.append(
             {

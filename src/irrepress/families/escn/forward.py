@@ -17,9 +17,8 @@ from torch import Tensor
 from irrepress.families.base import Model
 from irrepress.families.escn.architecture import read_architecture
 
-# fairchem's values where structures say nothing: no charge, and a spin that is not told; in the
-# dataset omol a spin multiplicity of 1.
-_CHARGE, _SPIN, _SPIN_OF = 0, 0, {"omol": 1}
+# Multiplicities of structures that say nothing; of other datasets it is 0, for not told.
+_SPIN_OF = {"omol": 1}
 
 
 @dataclass(frozen=True)
@@ -58,11 +57,16 @@ class State:
         return State(step=self.step, **tensors)
 
 
+def usual_spin(dataset: str) -> int:
+    """Return what fairchem takes for the spin of structures that do not say."""
+    return _SPIN_OF.get(dataset, 0)
+
+
 def system_inputs(model: Model, structures: int) -> tuple[Tensor, Tensor, list[str] | None]:
     """Return charge, spin and dataset of structures, as the backbone embeds them."""
     dataset = read_architecture(model.native).dataset
-    spin = _SPIN_OF.get(model.native["tasks_config"][0]["datasets"][0], _SPIN)
-    charges = torch.full((structures,), _CHARGE, device=model.device)
+    spin = usual_spin(model.native["tasks_config"][0]["datasets"][0])
+    charges = torch.zeros(structures, dtype=torch.long, device=model.device)
     spins = torch.full((structures,), spin, device=model.device)
     return charges, spins, None if dataset is None else [dataset] * structures
 
