@@ -104,6 +104,9 @@ def check_supported(backbone: Mapping[str, Any], source: object) -> None:
         value = backbone.get(key, absent)
         if value not in allowed:
             raise UserError(f"{source}: {key} is {value!r}: {reason}")
+    lmax, mmax = backbone.get("lmax", 2), backbone.get("mmax", 2)
+    if mmax > lmax:
+        raise UserError(f"{source}: mmax {mmax} is above lmax {lmax}; no features have it")
 
 
 def read_architecture(native: Mapping[str, Any]) -> Architecture:

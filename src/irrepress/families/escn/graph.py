@@ -17,7 +17,7 @@ from irrepress.structures.structure import Structure
 
 # The least volume that a virial is divided by, in Å^3: structures without a cell have none.
 _LEAST_VOLUME = 1e-3
-# Where neighbours beyond fairchem's greatest number are as far as the last of them, in Å.
+# Neighbours whose squared distances differ by less, in Å^2, count as equally far in fairchem.
 _DEGENERATE = 0.01
 
 
@@ -86,11 +86,11 @@ def _nearest(edges: Neighbours, atoms: int, most: int) -> tuple[np.ndarray, np.n
     counts = np.bincount(index[0], minlength=atoms)
     if most <= 0 or counts.max(initial=0) <= most:
         return index, vectors
-    distances = np.linalg.norm(vectors, axis=1)
-    kept = np.ones(len(distances), dtype=bool)
+    squares = np.square(vectors).sum(axis=1)
+    kept = np.ones(len(squares), dtype=bool)
     starts = np.cumsum(counts) - counts
     for start, count in zip(starts[counts > most], counts[counts > most], strict=True):
-        own = distances[start : start + count]
+        own = squares[start : start + count]
         kept[start : start + count] = own <= np.sort(own)[most] + _DEGENERATE
     return index[:, kept], vectors[kept]
 
