@@ -3,11 +3,7 @@
 import pytest
 import torch
 
-pytest.importorskip("fairchem.core", reason="fairchem-core is not installed in this environment")
-
-from irrepress.families import get_family
-from irrepress.families.escn import untrained
-
+REASON = "fairchem-core is not installed in this environment"
 SMALL = {
     "sphere_channels": 16,
     "hidden_channels": 12,
@@ -21,6 +17,10 @@ SMALL = {
 
 def random_model(dtype=torch.float64, dataset="omat", **sizes):
     """A model all of whose parameters are random, those too that start as 0 or 1."""
+    from irrepress.families import get_family
+    from irrepress.families.escn import untrained
+    from irrepress.families.escn.checkpoint import make_model
+
     family = get_family("escn")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -32,25 +32,25 @@ def random_model(dtype=torch.float64, dataset="omat", **sizes):
                     parameter.add_(0.3 * torch.randn(parameter.shape))
                 elif "_embedding.weight" in name:
                     parameter.copy_(torch.randn(parameter.shape))
-    model.network.to(dtype)
-    from irrepress.families.escn.checkpoint import make_model
-
-    return make_model(model.network, model.native, model.modal)
+    return make_model(model.network.to(dtype), model.native, model.modal)
 
 
 @pytest.fixture(scope="session")
 def escn():
     """The adapter of eSCN-MD."""
+    pytest.importorskip("fairchem.core", reason=REASON)
+    from irrepress.families import get_family
+
     return get_family("escn")
 
 
 @pytest.fixture(scope="session")
-def make_escn():
+def make_escn(escn):
     """`random_model`."""
     return random_model
 
 
 @pytest.fixture(scope="session")
-def small_escn():
+def small_escn(make_escn):
     """A random float64 model of order 2; tests that change it must work on a deep copy."""
-    return random_model()
+    return make_escn()

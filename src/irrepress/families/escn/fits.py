@@ -1,16 +1,12 @@
 """The linear maps of an eSCN-MD network that compensation fits anew, in the network's order.
 
-Of each layer: both convolutions along edges, the gates and both linear maps of the feed-forward
-network; last, the three linear maps of the readout. Radial networks stay as they are.
-
-A convolution is one linear map for each component m of features in the frame of the edge. For
-m > 0 it is a complex one: with the parts u and v of its weight, the features x at +m and y at -m
-become ``u x - v y`` and ``v x + u y``. That is one real map from the channels (x, y) and (-y, x)
-side by side. Rows are edges, and count by the envelope that their messages are multiplied with.
-Biases are weights of one more input, which is 1.
+Of each layer: the second convolution along edges, whose messages are summed at atoms, and the
+gates and both linear maps of the feed-forward network; last, the three linear maps of the
+readout. Radial networks and the first convolutions stay as they are: edges come and go when
+atoms are displaced, so that rows must be atoms. Biases are weights of one more input.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -22,31 +18,9 @@ from irrepress.families.base import Batch, LinearFit, Model, Progress, Rows
 from irrepress.families.escn import forward
 from irrepress.families.escn.architecture import read_architecture
 from irrepress.families.escn.forward import State
-from irrepress.families.escn.layout import Choice, Layout, make_layout
+from irrepress.families.escn.layout import FEATURES, Choice, make_layout
+from irrepress.families.escn.messages import MessageMap
 from irrepress.pruning.plan import Plan
-
-
-@dataclass(frozen=True)
-class _Map:
-    """One linear map of a fit.
-
-    Attributes:
-        key: what the fit calls it: the order of what it maps, or the component along edges.
-        parameter: name of its weight; that of its bias follows.
-        module: name of the module that sees its inputs and outputs.
-        degree: which matrix of the weight; None: the weight is one matrix.
-        read: takes inputs and outputs as ``[rows, channels, components]`` from the module's.
-        has_bias: whether there is a bias.
-        is_complex: whether the rows of the weight are real parts and then imaginary ones.
-    """
-
-    key: str
-    parameter: str
-    module: str
-    read: Callable[[Tensor, Any], tuple[Tensor, Tensor]]
-    degree: int | None = None
-    has_bias: bool = True
-    is_complex: bool = False
 
 
 def linear_fits(parent: Model, narrowed: Model, plan: Plan) -> list[LinearFit]:
@@ -54,69 +28,28 @@ def linear_fits(parent: Model, narrowed: Model, plan: Plan) -> list[LinearFit]:
     wide = read_architecture(parent.native)
     choice, layout = Choice.of(wide, plan), make_layout(wide)
     fits: list[LinearFit] = []
-
-    def add(name: str, step: int, maps: Sequence[_Map], per_edge: bool = False) -> None:
-        columns = {each.key: _columns(each, layout, choice) for each in maps}
-        fits.append(_Fit(parent, narrowed, name, step, maps, columns, per_edge))
-
     for t in range(wide.layers):
         block = f"backbone.blocks.{t}"
-        for convolution in ("so2_conv_1", "so2_conv_2"):
-            name = f"{block}.edge_wise.{convolution}"
-            add(name, 2 * t, _convolution(name, choice.mmax), per_edge=True)
-        name = f"{block}.atom_wise.scalar_mlp.0"
-        add(name, 2 * t + 1, [_Map("0e", name, name, _scalars)])
-        for linear in ("so3_linear_1", "so3_linear_2"):
-            name = f"{block}.atom_wise.{linear}"
-            add(name, 2 * t + 1, _by_order(name, choice.lmax))
+        columns = choice.kept[FEATURES]
+        fits.append(_MessageFit(parent, narrowed, f"{block}.edge_wise", 2 * t, columns))
+        for module in ("scalar_mlp.0", "so3_linear_1", "so3_linear_2"):
+            name = f"{block}.atom_wise.{module}"
+            columns = choice.indices(layout[f"{name}.weight"][-2])
+            fits.append(_AtomFit(parent, narrowed, name, 2 * t + 1, columns))
     for place in (0, 2, 4):
         name = f"output_heads.{wide.head}.energy_block.{place}"
-        add(name, 2 * wide.layers, [_Map("0e", name, name, _scalars)])
+        columns = choice.indices(layout[f"{name}.weight"][-2])
+        fits.append(_AtomFit(parent, narrowed, name, 2 * wide.layers, columns))
     return fits
 
 
-def _convolution(name: str, mmax: int) -> list[_Map]:
-    maps = [_Map("0e", f"{name}.fc_m0", f"{name}.fc_m0", _scalars)]
-    for m in range(1, mmax + 1):
-        module = f"{name}.so2_m_conv.{m - 1}"
-        parameter = f"{module}.fc"
-        maps.append(
-            _Map(f"{m}e", parameter, module, _complex_rows, has_bias=False, is_complex=True)
-        )
-    return maps
+@dataclass(frozen=True)
+class _Seen:
+    """What a module of a network got and gave, and the network's state before its step."""
 
-
-def _by_order(name: str, lmax: int) -> list[_Map]:
-    def read(degree: int) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        def rows(inputs: Tensor, outputs: Tensor) -> tuple[Tensor, Tensor]:
-            own = slice(degree**2, (degree + 1) ** 2)
-            return inputs[:, own].mT, outputs[:, own].mT
-
-        return rows
-
-    return [
-        _Map(f"{degree}e", name, name, read(degree), degree=degree, has_bias=degree == 0)
-        for degree in range(lmax + 1)
-    ]
-
-
-def _scalars(inputs: Tensor, outputs: Tensor) -> tuple[Tensor, Tensor]:
-    # Scalars of atoms come as [atoms, 1, channels] or without the 1.
-    return inputs.flatten(1)[:, :, None], outputs.flatten(1)[:, :, None]
-
-
-def _complex_rows(inputs: Tensor, outputs: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """Rows of a complex map: ``[edges, 2 inputs, 2]`` and ``[edges, outputs, 2]``."""
-    plus, minus = inputs.unbind(1)
-    first, second = torch.stack([plus, minus], 2), torch.stack([-minus, plus], 2)
-    return torch.cat([first, second], 1), torch.stack([part.flatten(1) for part in outputs], 2)
-
-
-def _columns(each: _Map, layout: Layout, choice: Choice) -> Tensor:
-    """Return which outputs of the parent's map are kept."""
-    axis = layout[f"{each.parameter}.weight"][-2]
-    # The real and the imaginary part have the same outputs.
-    return choice.indices(axis[: len(axis) // 2] if each.is_complex else axis)
+    state: State
+    inputs: Tensor
+    output: Tensor
 
 
 class _Fit(LinearFit):
@@ -127,100 +60,121 @@ class _Fit(LinearFit):
         narrowed: the narrow model.
         name: of the module.
         step: how many steps come before the one that the module is part of.
-        maps: the module's maps.
-        columns: which outputs of the parent's maps are kept, by key.
-        per_edge: rows are edges, and count by their envelope.
+        columns: which channels of the parent's outputs are kept.
     """
 
-    def __init__(
-        self,
-        parent: Model,
-        narrowed: Model,
-        name: str,
-        step: int,
-        maps: Sequence[_Map],
-        columns: Mapping[str, Tensor],
-        per_edge: bool,
-    ):
+    def __init__(self, parent: Model, narrowed: Model, name: str, step: int, columns: Tensor):
         self.name = name
         self._parent, self._narrowed = parent, narrowed
-        self._step, self._maps, self._per_edge = step, maps, per_edge
-        self._columns = columns
+        self._step, self._columns = step, columns
+
+    def _see(self, source: Batch | Progress) -> tuple[_Seen, _Seen, Progress]:
+        """Run the parent and the narrowed model through the module's step."""
+        models = self._parent, self._narrowed
+        with torch.no_grad():
+            if isinstance(source, Progress):
+                states = source.parent, source.narrowed
+            else:
+                states = tuple(forward.begin(model, source.inputs) for model in models)
+            seen = []
+            for model, state in zip(models, states, strict=True):
+                state = forward.run(model, state, self._step)
+                module = model.network.get_submodule(self.name)
+                with _recorded(self._inner(module), module) as record:
+                    _advance(model, state)
+                seen.append(_Seen(state, *record))
+        return *seen, Progress(seen[0].state, seen[1].state)
+
+    def _inner(self, module: torch.nn.Module) -> torch.nn.Module:
+        """Return the module whose inputs are recorded; outputs are those of the whole."""
+        return module
+
+
+class _AtomFit(_Fit):
+    """A map of features of atoms: of scalars, or one matrix for each order."""
 
     def weights(self) -> dict[str, Tensor]:
         """See the base class."""
         found = {}
-        for each in self._maps:
-            weight, bias = _parameters(self._narrowed, each)
-            # Real and imaginary parts of an output come from inputs side by side.
-            matrix = torch.cat(weight.chunk(2), 1) if each.is_complex else weight
-            rows = [matrix.T] if bias is None else [matrix.T, bias[None]]
-            found[each.key] = torch.cat(rows).detach().double()
+        for irrep, weight, bias in self._parts():
+            rows = [weight.T] if bias is None else [weight.T, bias[None]]
+            found[irrep] = torch.cat(rows).detach().double()
         return found
 
     def set_weights(self, weights: Mapping[str, Tensor]) -> None:
         """See the base class."""
         with torch.no_grad():
-            for each in self._maps:
-                if each.key not in weights:
-                    continue
-                weight, bias = _parameters(self._narrowed, each)
-                matrix = weights[each.key].to(weight)
-                if bias is not None:
-                    bias.copy_(matrix[-1])
-                    matrix = matrix[:-1]
-                weight.copy_(_as_weight(matrix, each))
+            for irrep, weight, bias in self._parts():
+                if irrep in weights:
+                    inputs = weight.shape[1]
+                    weight.copy_(weights[irrep][:inputs].T)
+                    if bias is not None:
+                        bias.copy_(weights[irrep][inputs])
 
     def rows(self, source: Batch | Progress) -> Rows:
         """See the base class."""
-        if isinstance(source, Progress):
-            states = source.parent, source.narrowed
-        else:
-            with torch.no_grad():
-                states = tuple(
-                    forward.begin(model, source.inputs) for model in (self._parent, self._narrowed)
-                )
-        inputs: dict[str, Tensor] = {}
-        outputs: dict[str, Tensor] = {}
-        begun = []
-        for model, state in zip((self._parent, self._narrowed), states, strict=True):
-            with torch.no_grad():
-                state = forward.run(model, state, self._step)
-                begun.append(state)
-                modules = {
-                    each.module: model.network.get_submodule(each.module) for each in self._maps
-                }
-                with _recorded(modules) as record:
-                    _advance(model, state)
-            weight = state.envelope[:, None, None] if self._per_edge else None
-            for each in self._maps:
-                read, made = each.read(*record[each.module])
-                if weight is not None:
-                    read, made = read * weight, made * weight
-                if model is self._narrowed:
-                    inputs[each.key] = _with_one(read, weight) if each.has_bias else read
-                else:
-                    outputs[each.key] = made[:, self._columns[each.key].to(made.device)]
-        return Rows(inputs, outputs, Progress(*begun))
+        wide, small, progress = self._see(source)
+        inputs = _by_order(small.inputs)
+        inputs["0e"] = torch.cat([inputs["0e"], torch.ones_like(inputs["0e"][:, :1])], dim=1)
+        outputs = _by_order(wide.output)
+        kept = self._columns.to(wide.output.device)
+        return Rows(inputs, {irrep: outputs[irrep][:, kept] for irrep in inputs}, progress)
+
+    def _parts(self) -> Iterator[tuple[str, Tensor, Tensor | None]]:
+        """Yield irrep, weight ``[outputs, inputs]`` and, of scalars, bias."""
+        module = self._narrowed.network.get_submodule(self.name)
+        if module.weight.ndim == 2:
+            yield "0e", module.weight, module.bias
+            return
+        for degree, weight in enumerate(module.weight):
+            yield f"{degree}e", weight, None if degree else module.bias
 
 
-def _as_weight(matrix: Tensor, each: _Map) -> Tensor:
-    """Return ``[outputs, inputs]``, for complex maps real parts and then imaginary ones."""
-    return torch.cat([part.T for part in matrix.chunk(2)]) if each.is_complex else matrix.T
+class _MessageFit(_Fit):
+    """The second convolution along edges, as maps of what its messages sum to at atoms."""
+
+    def __init__(self, parent: Model, narrowed: Model, name: str, step: int, columns: Tensor):
+        super().__init__(parent, narrowed, name, step, columns)
+        self._map = MessageMap(read_architecture(narrowed.native))
+
+    def weights(self) -> dict[str, Tensor]:
+        """See the base class."""
+        found = self._map.weights(self._convolution(self._narrowed))
+        return {irrep: torch.cat(views, 1).T.detach().double() for irrep, views in found.items()}
+
+    def set_weights(self, weights: Mapping[str, Tensor]) -> None:
+        """See the base class."""
+        with torch.no_grad():
+            for irrep, views in self._map.weights(self._convolution(self._narrowed)).items():
+                start = 0
+                for view in views:
+                    if irrep in weights:
+                        view.copy_(weights[irrep][start : start + view.shape[1]].T)
+                    start += view.shape[1]
+
+    def rows(self, source: Batch | Progress) -> Rows:
+        """See the base class."""
+        wide, small, progress = self._see(source)
+        state = small.state
+        atoms = len(state.features)
+        inputs = self._map.sums(small.inputs, state.inverse, state.index[1], atoms)
+        outputs = _by_order(wide.output)
+        kept = self._columns.to(wide.output.device)
+        return Rows(inputs, {irrep: outputs[irrep][:, kept] for irrep in inputs}, progress)
+
+    def _inner(self, module: torch.nn.Module) -> torch.nn.Module:
+        return module.so2_conv_2
+
+    def _convolution(self, model: Model) -> torch.nn.Module:
+        return self._inner(model.network.get_submodule(self.name))
 
 
-def _with_one(inputs: Tensor, weight: Tensor | None) -> Tensor:
-    """Add an input that is 1 in the scalars' only component."""
-    one = torch.ones_like(inputs[:, :1])
-    return torch.cat([inputs, one if weight is None else one * weight], dim=1)
-
-
-def _parameters(model: Model, each: _Map) -> tuple[Tensor, Tensor | None]:
-    weight = model.network.get_parameter(f"{each.parameter}.weight")
-    if each.degree is not None:
-        weight = weight[each.degree]
-    bias = model.network.get_parameter(f"{each.parameter}.bias") if each.has_bias else None
-    return weight, bias
+def _by_order(features: Tensor) -> dict[str, Tensor]:
+    """``[atoms, (lmax + 1)^2, channels]`` or ``[atoms, channels]`` -> irrep -> rows."""
+    if features.ndim == 2:
+        features = features[:, None]
+    orders = range(round(features.shape[1] ** 0.5))
+    return {f"{degree}e": features[:, degree**2 : (degree + 1) ** 2].mT for degree in orders}
 
 
 def _advance(model: Model, state: State) -> None:
@@ -232,14 +186,17 @@ def _advance(model: Model, state: State) -> None:
 
 
 @contextmanager
-def _recorded(modules: Mapping[str, torch.nn.Module]) -> Iterator[dict[str, tuple[Tensor, Any]]]:
-    """Record first input and output of modules while the context lasts."""
-    record: dict[str, tuple[Tensor, Any]] = {}
+def _recorded(inner: torch.nn.Module, outer: torch.nn.Module) -> Iterator[Sequence[Any]]:
+    """Record the first input of one module and the output of another: a list of both."""
+    record: list[Any] = [None, None]
+
+    def on_input(module: Any, inputs: Any) -> None:
+        record[0] = inputs[0]
+
+    def on_output(module: Any, inputs: Any, output: Any) -> None:
+        record[1] = output
+
     with ExitStack() as stack:
-        for name, module in modules.items():
-
-            def hook(module: Any, inputs: Any, output: Any, name: str = name) -> None:
-                record[name] = inputs[0], output
-
-            stack.callback(module.register_forward_hook(hook).remove)
+        stack.callback(inner.register_forward_pre_hook(on_input).remove)
+        stack.callback(outer.register_forward_hook(on_output).remove)
         yield record
