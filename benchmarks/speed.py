@@ -12,12 +12,11 @@ import json
 import torch
 from ase.neighborlist import neighbor_list
 
-from irrepress.config import Explicit
 from irrepress.devices import resolve_device
 from irrepress.evaluation.timing import reference_crystal, time_side_by_side
 from irrepress.families import get_family
 from irrepress.pruning.blocks import widths_of
-from irrepress.pruning.budget import plan_for_irreps
+from irrepress.pruning.budget import plan_for_widths
 from irrepress.pruning.scoring import compute_scores
 
 SHAPES = {
@@ -58,16 +57,12 @@ def main() -> None:
     rows = []
     for name, (share, order) in SHAPES.items():
         lmax = highest if order is None else highest - 1 if order == -1 else order
-        layers = sorted({g.layer for g in groups if g.axis == "channel"})
-        irreps = [
-            "+".join(
-                f"{max(int(g.channels * share), 2)}x{g.irrep}"
-                for g in groups
-                if g.layer == layer and g.axis == "channel" and g.l <= lmax and _first(g, groups)
-            )
-            for layer in layers
-        ]
-        plan = plan_for_irreps(groups, scores, Explicit(irreps=irreps, filter_lmax=lmax))
+        widths = {
+            g.width: g.round_up(int(g.channels * share)) if g.axis == "channel" else 1
+            for g in groups
+        }
+        widths.update({g.width: 0 for g in groups if g.l > lmax})
+        plan = plan_for_widths(groups, scores, widths)
         model = family.narrow(parent, plan)
         cost = costs(plan.widths(groups))
         parent_seconds, seconds = time_side_by_side(
@@ -93,11 +88,6 @@ def main() -> None:
             f"{row['shape']:42s} {row['parameters']:10,d} {row['flops_speedup']:6.2f}x "
             f"{row['measured_speedup']:6.2f}x {row['reached']:8.2f}"
         )
-
-
-def _first(group, groups):
-    """Whether the group is the first of its width key: tied groups share one number."""
-    return group.name == next(g.name for g in groups if g.width == group.width)
 
 
 if __name__ == "__main__":

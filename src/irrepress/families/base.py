@@ -129,7 +129,8 @@ CostModel = Callable[[Mapping[str, int]], Cost]
 # widths, as for a cost model -> named quantities that the time of a call is made of
 CostTerms = Callable[[Mapping[str, int]], dict[str, float]]
 
-# called with a group's name and its features [atoms or edges, channels, 2 l + 1] after the gate
+# called with a group's name and its features [atoms or edges, channels, dim] after the gate; where
+# a group stands for a whole order or component, the norms of its features over the channels
 Observer = Callable[[str, Tensor], None]
 
 
@@ -141,11 +142,13 @@ class WeightBlock:
         parameter: name of the parameter in ``model.network.named_parameters()``.
         start: where the matrix begins in the flattened parameter.
         shape: ``(rows, columns)``; columns are output channels.
+        transposed: the parameter holds the matrix column after column.
     """
 
     parameter: str
     start: int
     shape: tuple[int, int]
+    transposed: bool = False
 
 
 class LinearFit(ABC):

@@ -3,15 +3,17 @@
 *Greedy*: blocks are removed where the score lost per cost saved is least, first-come over the
 whole network. Removing an order as a whole also cuts the order from the spherical-harmonics
 filter, which no channel-wise step can do; the search therefore runs once per highest order, and
-the widths that lose the least summed score are taken.
+where features along edges have components that can be cut, once per highest component, too. The
+widths that lose the least summed score are taken.
 
 *Even*: every width keeps the same fraction of its channels, and no order is dropped.
 """
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from math import lcm
 from typing import NamedTuple
 
 import numpy as np
@@ -41,9 +43,9 @@ class Limits:
     def least(self, group: Group) -> int:
         """Return the least number of channels that a group may be narrowed to."""
         if group.l == 0 and group.axis == "channel":
-            return min(group.channels, max(group.floor, self.floor))
+            return min(group.channels, group.round_up(self.floor))
         if self.axes == "channels":
-            return min(group.channels, max(group.floor, self.multiple))
+            return min(group.channels, group.round_up(self.multiple))
         return group.floor
 
     def next_below(self, width: int, least: int) -> int:
@@ -95,7 +97,15 @@ def allocate_greedily(
         cuts = sorted(orders, reverse=True)
     else:
         cuts = [max(orders, default=0)]
-    searches = [_Search(groups, scores, measured, limits, cut) for cut in cuts]
+    components = sorted({g.l for g in groups if g.axis == "component"}, reverse=True)
+    if limits.axes == "both" and components:
+        components.append(0)
+    searches = [
+        _Search(groups, scores, measured, limits, cut, component)
+        for cut in cuts
+        # Components above the highest order go with it.
+        for component in [c for c in components if c <= cut] or [cut]
+    ]
     for search in searches:
         search.run(target)
     meeting = [search for search in searches if search.measured <= target]
@@ -119,9 +129,12 @@ def allocate_evenly(
     full = widths_of(groups)
     least: dict[str, int] = {}
     for g in groups:
-        own = g.channels if g.axis == "order" else keeping.least(g)
+        own = keeping.least(g) if g.axis == "channel" else g.channels
         least[g.width] = max(least.get(g.width, 0), own)
-    allowed = {key: allowed_widths(width, least[key], keeping) for key, width in full.items()}
+    own_limits = limits_by_width(groups, keeping)
+    allowed = {
+        key: allowed_widths(width, least[key], own_limits[key]) for key, width in full.items()
+    }
     # Where a width is rounded up instead of down; fractions in between change nothing.
     borders = {
         key: [(low + high) / 2 / full[key] for low, high in pairwise(steps)]
@@ -145,6 +158,11 @@ def allocate_evenly(
     return Allocated(widths=widths, measured=measured(widths), highest=highest)
 
 
+def limits_by_width(groups: Sequence[Group], limits: Limits) -> dict[str, Limits]:
+    """Return the limits of every width key: its multiple is the family's, too."""
+    return {g.width: replace(limits, multiple=lcm(limits.multiple, g.multiple)) for g in groups}
+
+
 def allowed_widths(width: int, least: int, limits: Limits) -> list[int]:
     """Return the allowed widths from the least to the full one."""
     steps = [width]
@@ -154,7 +172,7 @@ def allowed_widths(width: int, least: int, limits: Limits) -> list[int]:
 
 
 class _Search:
-    """Greedy removal of channels below a highest order.
+    """Greedy removal of channels below a highest order and component.
 
     Groups of one width key lose their channels in step: the i-th removal takes the i-th
     lowest score of each of them.
@@ -167,8 +185,10 @@ class _Search:
         measured: Measured,
         limits: Limits,
         highest: int,
+        component: int,
     ):
-        self._measure, self._limits = measured, limits
+        self._measure = measured
+        self._limits = limits_by_width(groups, limits)
         self.highest = highest
         self.widths = widths_of(groups)
         self._floor: dict[str, int] = {}
@@ -182,7 +202,8 @@ class _Search:
         self._full = dict(self.widths)
         self.lost = 0.0
         for g in groups:
-            if g.l > highest and self.widths[g.width]:
+            most = min(highest, component) if g.axis == "component" else highest
+            if g.l > most and self.widths[g.width]:
                 self.lost += float(self._losses[g.width].sum())
                 self.widths[g.width] = 0
         self._channels = sorted({g.width for g in groups if g.axis == "channel"})
@@ -215,7 +236,8 @@ class _Search:
         Not only the next one: the last channels of an order at a layer take all of its paths
         with them and may save more than those before, which a step-by-step search never sees.
         """
-        allowed, loss = allowed_widths(self.widths[key], self._floor[key], self._limits), 0.0
+        allowed = allowed_widths(self.widths[key], self._floor[key], self._limits[key])
+        loss = 0.0
         for width, above in reversed(list(pairwise(allowed))):
             full = self._full[key]
             loss += float(self._losses[key][full - above : full - width].sum())

@@ -2,7 +2,8 @@
 
 An irreps block is one channel of one irrep (l, parity) at one site. It is kept or removed
 whole, so that the narrowed model stays equivariant (arXiv 2605.08885, structural pruning
-along the channel and the order dimension).
+along the channel and the order dimension). Where an architecture has the same channels for all
+irreps of a site, a block holds one channel of each.
 """
 
 from collections.abc import Sequence
@@ -19,14 +20,19 @@ class Group:
     Attributes:
         name: unique name, such as ``features.2.1e`` (site, layer, irrep).
         layer: index of the layer the group belongs to, counted from 0.
-        irrep: the irrep in e3nn's notation, such as ``1e``.
+        irrep: the irrep in e3nn's notation, such as ``1e``; for blocks that hold a channel of
+            several irreps all of them, the lowest order first, such as ``0e+1e+2e``.
         channels: number of blocks in the unpruned model.
         width: groups with the same width key must keep the same number of channels, because
             the family's own constructor ties them. Which channels they keep is free.
         axis: ``channel`` for blocks that are removed one by one; ``order`` for a single block
-            that stands for an order of the spherical-harmonics filter, which is removed
-            together with everything of that order, from the top down.
+            that stands for an order of the spherical-harmonics filter, or of all features,
+            which is removed together with everything of that order, from the top down;
+            ``component`` for a single block that stands for the components of degrees +m and -m
+            of features along edges, in the frame of the edge, again from the top down. Its irrep
+            is the lowest that has them, l = m.
         floor: least number of channels that the architecture can keep.
+        multiple: the number of channels must be a multiple of this.
     """
 
     name: str
@@ -34,18 +40,30 @@ class Group:
     irrep: str
     channels: int
     width: str
-    axis: Literal["channel", "order"] = "channel"
+    axis: Literal["channel", "order", "component"] = "channel"
     floor: int = 0
+    multiple: int = 1
 
     @property
     def l(self) -> int:  # noqa: E743 - l is the field's name for the order
-        """The order of the irrep."""
-        return int(self.irrep[:-1])
+        """The order of the irrep, the lowest if there are several."""
+        return int(self.irreps[0][:-1])
+
+    @property
+    def irreps(self) -> tuple[str, ...]:
+        """The irreps that a block has a channel of."""
+        return tuple(self.irrep.split("+"))
 
     @property
     def dim(self) -> int:
-        """Number of components of one block, 2 l + 1."""
-        return 2 * self.l + 1
+        """Number of components of one block: the sum of 2 l + 1, or 2 for +m and -m."""
+        if self.axis == "component":
+            return 2
+        return sum(2 * int(irrep[:-1]) + 1 for irrep in self.irreps)
+
+    def round_up(self, count: int) -> int:
+        """Return the least number of channels, no smaller than ``count``, that can be built."""
+        return max(self.floor, -(-count // self.multiple) * self.multiple)
 
 
 def widths_of(groups: Sequence[Group]) -> dict[str, int]:

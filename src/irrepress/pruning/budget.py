@@ -151,8 +151,8 @@ def plan_for_irreps(
         )
     wanted = {layer: _parse_irreps(text) for layer, text in zip(layers, texts, strict=True)}
     for layer in layers:
-        known = {g.irrep for g in channels if g.layer == layer}
-        everywhere = {g.irrep for g in channels}
+        known = {irrep for g in channels if g.layer == layer for irrep in g.irreps}
+        everywhere = {irrep for g in channels for irrep in g.irreps}
         for irrep in wanted[layer]:
             if irrep not in (everywhere if single else known):
                 raise UserError(
@@ -161,11 +161,16 @@ def plan_for_irreps(
                 )
     widths: dict[str, int] = {}
     for g in channels:
-        count = wanted[g.layer].get(g.irrep, 0)
-        if not g.floor <= count <= g.channels:
+        count, *others = (wanted[g.layer].get(irrep, 0) for irrep in g.irreps)
+        if set(others) - {count, 0}:
+            raise UserError(
+                f"explicit irreps: layer {g.layer} asks for different numbers of channels, but "
+                f"this family needs {count} of every order or none"
+            )
+        if not g.floor <= count <= g.channels or count % g.multiple:
             raise UserError(
                 f"explicit irreps: {count}x{g.irrep} in layer {g.layer} is outside "
-                f"{g.floor}-{g.channels}"
+                f"{g.floor}-{g.channels} or no multiple of {g.multiple}"
             )
         if widths.setdefault(g.width, count) != count:
             raise UserError(
@@ -174,9 +179,14 @@ def plan_for_irreps(
             )
     highest = explicit.filter_lmax
     if highest is None:
-        highest = max(g.l for g in channels if widths[g.width] > 0)
+        highest = max(
+            int(irrep[:-1])
+            for g in channels
+            for irrep in g.irreps
+            if widths[g.width] > 0 and wanted[g.layer].get(irrep, 0) > 0
+        )
     for g in groups:
-        if g.axis == "order":
+        if g.axis != "channel":
             widths[g.width] = int(g.l <= highest)
     return plan_for_widths(groups, scores, widths)
 
@@ -204,12 +214,14 @@ def summarize(
     With a time model (widths -> seconds) the predicted time of a call is told, too.
     """
     widths = plan.widths(groups)
+    kept_orders = [g.l for g in groups if g.axis == "order" and plan.keep[g.name]]
     full, cost = cost_model(widths_of(groups)), cost_model(widths)
     layers: dict[int, dict[str, int]] = {}
     for g in groups:
-        if g.axis == "channel":
-            layers.setdefault(g.layer, {})[g.irrep] = widths[g.width]
-    kept_orders = [g.l for g in groups if g.axis == "order" and plan.keep[g.name]]
+        for irrep in g.irreps if g.axis == "channel" else ():
+            # Where one block holds several irreps, orders are cut for all sites at once.
+            cut = len(g.irreps) > 1 and int(irrep[:-1]) > max(kept_orders)
+            layers.setdefault(g.layer, {}).setdefault(irrep, 0 if cut else widths[g.width])
     predicted, fraction = {}, {}
     if time_model is not None:
         predicted["predicted_seconds"] = time_model(widths)

@@ -16,7 +16,12 @@ import numpy as np
 
 from irrepress.errors import UserError
 from irrepress.families.base import Family, Model
-from irrepress.pruning.allocation import Limits, allocate_greedily, allowed_widths
+from irrepress.pruning.allocation import (
+    Limits,
+    allocate_greedily,
+    allowed_widths,
+    limits_by_width,
+)
 from irrepress.pruning.blocks import Group
 from irrepress.pruning.budget import Measure, check_met, plan_for_widths
 from irrepress.pruning.plan import Plan
@@ -150,16 +155,22 @@ def _removals(
     """Yield widths after each removal that is worth a trial.
 
     Of each width key: the widest that meets the goal alone, or half of what there is if none
-    does; and the least, which is the end of an order at a layer.
+    does; and the least, which is the end of an order at a layer. Of the components along edges:
+    the highest.
     """
+    own_limits = limits_by_width(groups, limits)
     least: dict[str, int] = {}
     for g in groups:
         least[g.width] = max(least.get(g.width, 0), limits.least(g))
     for key in sorted({g.width for g in groups if g.axis == "channel"}):
         if widths[key] <= least[key]:
             continue
-        steps = allowed_widths(widths[key], least[key], limits)[-2::-1]
+        steps = allowed_widths(widths[key], least[key], own_limits[key])[-2::-1]
         meeting = [w for w in steps if measure({**widths, key: w}) <= goal]
         half = [w for w in steps if w <= widths[key] / 2] or steps[-1:]
         for width in sorted({meeting[0] if meeting else half[0], *([0] if not least[key] else [])}):
             yield {**widths, key: width}
+    components = [g for g in groups if g.axis == "component" and widths[g.width] > g.floor]
+    if limits.axes == "both" and components:
+        highest = max(components, key=lambda g: g.l)
+        yield {**widths, highest.width: 0}

@@ -43,8 +43,8 @@ class Plan:
     def random(cls, groups: Sequence[Group], rng: np.random.Generator) -> "Plan":
         """A plan with random widths between floor and full, and random channels.
 
-        Orders of the filter (axis ``order``) are kept: they are cut with everything of their
-        order, which `cut_order` does.
+        Orders of the filter and components (axes ``order`` and ``component``) are kept: they are
+        cut with everything of their order, which `cut_order` does.
         """
         width = {
             key: int(rng.integers(max(g.floor for g in groups if g.width == key), full + 1))
@@ -52,12 +52,15 @@ class Plan:
         }
         keep = {}
         for g in groups:
-            count = g.channels if g.axis == "order" else width[g.width]
+            count = g.round_up(width[g.width]) if g.axis == "channel" else g.channels
             keep[g.name] = tuple(sorted(rng.permutation(g.channels)[:count].tolist()))
         return cls(keep=keep, channels={g.name: g.channels for g in groups})
 
     def cut_order(self, groups: Sequence[Group], above: int) -> "Plan":
-        """Return the plan with every block of order l > ``above`` removed, filter included."""
+        """Return the plan with every block of order l > ``above`` removed, filter included.
+
+        Of blocks that hold several irreps, the orders above go with those of the axis ``order``.
+        """
         keep = {g.name: () if g.l > above else self.keep[g.name] for g in groups}
         return Plan(keep=keep, channels=self.channels, provenance=self.provenance)
 
@@ -109,8 +112,8 @@ class Plan:
             source: what messages call the plan, such as its path.
 
         Raises:
-            UserError: unknown or missing groups, other channel counts, too few channels kept,
-                tied groups that differ, or orders of the filter cut from the middle.
+            UserError: unknown or missing groups, other channel counts, numbers of channels that
+                cannot be built, tied groups that differ, or orders cut from the middle.
         """
         known = {g.name: g for g in groups}
         for name in self.keep:
@@ -137,13 +140,19 @@ class Plan:
                     f"{source}: group {name!r} keeps {len(kept)} channels, the architecture needs "
                     f"at least {g.floor}"
                 )
-        orders = sorted((g.l, bool(self.keep[g.name])) for g in groups if g.axis == "order")
-        for (low, low_kept), (high, high_kept) in pairwise(orders):
-            if high_kept and not low_kept:
+            if len(kept) % g.multiple:
                 raise UserError(
-                    f"{source}: the filter's order {low} is cut but order {high} is kept; cut "
-                    "orders from the top"
+                    f"{source}: group {name!r} keeps {len(kept)} channels, the architecture needs "
+                    f"a multiple of {g.multiple}"
                 )
+        for axis in ("order", "component"):
+            orders = sorted((g.l, bool(self.keep[g.name])) for g in groups if g.axis == axis)
+            for (low, low_kept), (high, high_kept) in pairwise(orders):
+                if high_kept and not low_kept:
+                    raise UserError(
+                        f"{source}: {axis} {low} of all features or of the filter is cut, but "
+                        f"{axis} {high} is kept; cut {axis}s from the top"
+                    )
         self.widths(groups)
 
     def kept_blocks(self) -> int:

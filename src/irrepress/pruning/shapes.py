@@ -76,16 +76,20 @@ def _mixture(groups: Sequence[Group], rng: np.random.Generator) -> dict[str, int
     for key in widths_of(groups):
         removed = rng.random() < _REMOVED and all(g.l for g in groups if g.width == key)
         shares[key] = 0.0 if removed else float(rng.choice(_SHARES))
-    return _cut(groups, _scaled(groups, shares), highest)
+    widths = _cut(groups, _scaled(groups, shares), highest)
+    if components := [g for g in groups if g.axis == "component"]:
+        most = int(max(rng.integers(len(components) + 1, size=2)))
+        widths.update({g.width: 0 for g in components if g.l > most})
+    return widths
 
 
 def _scaled(groups: Sequence[Group], shares: dict[str, float]) -> dict[str, int]:
-    """Widths of a share each, between floor and full; orders of the filter stay."""
+    """Widths of a share each, between floor and full; orders and components stay."""
     widths: dict[str, int] = {}
     for g in groups:
-        share = 1.0 if g.axis == "order" else shares[g.width]
-        least = max(g.floor, widths.get(g.width, 0))
-        widths[g.width] = max(least, round(share * g.channels))
+        share = shares[g.width] if g.axis == "channel" else 1.0
+        width = g.round_up(round(share * g.channels))
+        widths[g.width] = max(width, widths.get(g.width, 0))
     return widths
 
 

@@ -121,12 +121,16 @@ def _pack_parameter(parameter: Tensor, blocks: list[WeightBlock], bits: int) -> 
     matrices = []
     for block in blocks:
         size = math.prod(block.shape)
-        quantized = quantize(flat[block.start : block.start + size].reshape(block.shape), bits)
+        rows, columns = block.shape
+        part = flat[block.start : block.start + size]
+        part = part.reshape(columns, rows).T if block.transposed else part.reshape(rows, columns)
+        quantized = quantize(part, bits)
         covered[block.start : block.start + size] = True
         matrices.append(
             {
                 "start": block.start,
                 "shape": list(block.shape),
+                "transposed": block.transposed,
                 "bits": bits,
                 "values": quantized.values,
                 "scales": quantized.scales,
@@ -145,7 +149,11 @@ def _unpack_parameter(entry: dict[str, Any]) -> Tensor:
         shape = (matrix["shape"][0], matrix["shape"][1])
         quantized = QuantizedMatrix(matrix["values"], matrix["scales"], shape, matrix["bits"])
         end = matrix["start"] + math.prod(shape)
-        flat[matrix["start"] : end] = quantized.dequantize().flatten()
+        dequantized = quantized.dequantize()
+        # Files of older versions do not say so.
+        if matrix.get("transposed", False):
+            dequantized = dequantized.T
+        flat[matrix["start"] : end] = dequantized.flatten()
         covered[matrix["start"] : end] = True
     flat[~covered] = entry["rest"].float()
     return flat.reshape(entry["shape"])

@@ -59,8 +59,8 @@ class _Grid:
         layered = sorted((s for s in scores if s.axis == "channel"), key=lambda s: s.layer)
         sites = list(dict.fromkeys(s.site for s in layered))
         ranked = sorted(layered, key=lambda s: (sites.index(s.site), s.irrep))
-        ranked += sorted((s for s in scores if s.axis == "order"), key=lambda s: s.irrep)
-        columns = [*layered, *(s for s in scores if s.axis == "order")]
+        ranked += sorted((s for s in scores if s.axis != "channel"), key=lambda s: s.irrep)
+        columns = [*layered, *(s for s in scores if s.axis != "channel")]
         return cls(
             columns=list(dict.fromkeys(cls.column(s) for s in columns)),
             rows=list(dict.fromkeys(cls.row(s) for s in ranked)),
@@ -68,7 +68,7 @@ class _Grid:
 
     @staticmethod
     def column(scores: GroupScores) -> str:
-        return "all" if scores.axis == "order" else str(scores.layer)
+        return str(scores.layer) if scores.axis == "channel" else "all"
 
     @staticmethod
     def row(scores: GroupScores) -> str:

@@ -1,0 +1,281 @@
+"""Reading and writing fairchem's inference checkpoints.
+
+Checkpoints are pickles, which can run any code when they are loaded. Here they are read with
+PyTorch's restricted unpickler (``weights_only``), which knows tensors, plain containers,
+fairchem's record of a checkpoint and OmegaConf's containers; there is no fallback to the
+unrestricted one. The configs in a checkpoint name classes to be built, too: only those named in
+`irrepress.families.escn.canonical` are. fairchem itself loads the same files without either care.
+"""
+
+import collections
+import io
+import os
+import pickle
+import re
+import sys
+import typing
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import omegaconf
+import torch
+from fairchem.core.models.base import HydraModel
+from fairchem.core.units.mlip_unit.api.inference import MLIPInferenceCheckpoint
+from omegaconf import OmegaConf
+from torch import Tensor
+
+from irrepress.errors import UserError, nearest
+from irrepress.families.base import Model
+from irrepress.families.escn import untrained
+from irrepress.families.escn.canonical import backbone_of, canonical, has_experts
+from irrepress.files import atomic_path
+
+_SAFE_TYPES: list[Any] = [
+    MLIPInferenceCheckpoint,
+    omegaconf.DictConfig,
+    omegaconf.ListConfig,
+    omegaconf.AnyNode,
+    omegaconf.base.ContainerMetadata,
+    omegaconf.base.Metadata,
+    collections.defaultdict,
+    typing.Any,
+    dict,
+    list,
+    int,
+    float,
+    str,
+    bool,
+    torch.device,
+]
+# Where a saved file says which elements the model was restricted to; fairchem does not look.
+_ELEMENTS = "known_elements"
+# Buffers that follow from the sizes of the network; the constructor sets them.
+_CONSTANT = re.compile(r"\.(Jd_\d+$|wigner_data\.|mappingReduced\.|SO3_grid\.)|(offset|index)$")
+
+
+def resolve(source: str | Path) -> Path:
+    """Return the path of a checkpoint, or of the untrained model of a keyword.
+
+    Raises:
+        UserError: neither a file nor a keyword.
+    """
+    if Path(source).is_file():
+        return Path(source)
+    if str(source) not in untrained.ARCHITECTURES:
+        raise UserError(
+            f"{source}: neither a file nor a keyword of eSCN; "
+            f"{nearest(str(source), untrained.ARCHITECTURES)} (untrained). UMA's files need an "
+            "account: download them by hand and give their paths"
+        )
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "irrepress"
+    path = cache / f"{source}.pt"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            save(build(untrained.ARCHITECTURES[str(source)], None), path)
+    return path
+
+
+def read(path: Path) -> MLIPInferenceCheckpoint:
+    """Read a checkpoint without running code from it; its configs become plain data.
+
+    Raises:
+        UserError: not readable, truncated, or not an inference checkpoint of fairchem 2.
+    """
+    try:
+        with torch.serialization.safe_globals(_SAFE_TYPES):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        found = re.search(r"GLOBAL ([\w.]+)", str(error))
+        reason = f"it holds a {found[1]}" if found else "it is no PyTorch file"
+        raise _not_escn(path, reason) from error
+    # Damaged files make the unpickler fail in many ways: RuntimeError, EOFError, KeyError, ...
+    except Exception as error:
+        raise UserError(
+            f"{path}: cannot be read as a checkpoint of fairchem ({_first_line(error)}); the file "
+            "is damaged, truncated or of another kind: copy or download it again"
+        ) from error
+    if not isinstance(content, MLIPInferenceCheckpoint):
+        raise _not_escn(path, _describe(content))
+    for key in ("model_config", "tasks_config"):
+        setattr(content, key, plain(getattr(content, key, None)))
+    if not isinstance(content.tasks_config, list) or not all(
+        isinstance(task, dict) and isinstance(task.get("datasets"), list)
+        for task in content.tasks_config
+    ):
+        raise _not_escn(path, "its tasks are not a list that names datasets")
+    return content
+
+
+def weights(path: Path, content: MLIPInferenceCheckpoint) -> dict[str, Tensor]:
+    """Return the weights that fairchem predicts with, the running mean, by the network's names."""
+    state = getattr(content, "ema_state_dict", None) or getattr(content, "model_state_dict", None)
+    if not isinstance(state, Mapping) or not state:
+        raise _not_escn(path, "it has no weights")
+    named = ((re.sub(r"^(module\.)+", "", name), tensor) for name, tensor in state.items())
+    return {name: tensor for name, tensor in named if name != "n_averaged"}
+
+
+def load(source: str | Path, modal: str | None, dtype: torch.dtype) -> Model:
+    """Load a model by keyword or path; see `irrepress.families.base.Family.load`."""
+    path = resolve(source)
+    content = read(path)
+    if has_experts(backbone_of(path, content.model_config)):
+        raise UserError(
+            f"{path}: is a mixture of experts, which is one network for one composition only; "
+            f"merge it first: python -m irrepress.families.escn.merge {path} merged.pt --task TASK "
+            "--formula FORMULA"
+        )
+    return convert(path, content, weights(path, content), modal, dtype)
+
+
+def convert(
+    source: object,
+    content: MLIPInferenceCheckpoint,
+    state: Mapping[str, Tensor],
+    modal: str | None,
+    dtype: torch.dtype,
+) -> Model:
+    """Make a model of a checkpoint whose experts are merged.
+
+    Raises:
+        UserError: it is not supported, or its weights do not fit its config.
+    """
+    native, state = canonical(source, content.model_config, content.tasks_config, state, modal)
+    known = getattr(content, _ELEMENTS, None)
+    numbers = native["model_config"]["backbone"]["max_num_elements"]
+    native["elements"] = plain(known) if known else list(range(1, numbers))
+    try:
+        network = _construct(native)
+        missing, unexpected = network.load_state_dict(state, strict=False)
+    # A config or weights that are not fairchem's fail anywhere in its constructors.
+    except Exception as error:
+        raise UserError(
+            f"{source}: fairchem cannot build the network of this checkpoint "
+            f"({_first_line(error)}); the file is damaged or of another version"
+        ) from error
+    wrong = [name for name in (*missing, *unexpected) if not _CONSTANT.search(name)]
+    if wrong:
+        raise UserError(
+            f"{source}: the weights do not fit the config ({wrong[0]} is missing or superfluous); "
+            "the file is damaged or of another version"
+        )
+    return make_model(network.to(dtype), plain(native), modal)
+
+
+def build(native: Mapping[str, Any], modal: str | None) -> Model:
+    """Build a network with random float32 weights from a `Model.native`."""
+    config, tasks = plain(native["model_config"]), plain(native["tasks_config"])
+    whole, _ = canonical("config", config, tasks, {}, modal)
+    whole = plain({**whole, "elements": native["elements"]})
+    return make_model(_construct(whole), whole, modal)
+
+
+def make_model(network: HydraModel, native: dict[str, Any], modal: str | None) -> Model:
+    """Wrap a network and its config, in evaluation mode."""
+    _restore_double_constants(network)
+    backbone = native["model_config"]["backbone"]
+    return Model(
+        network,
+        family="escn",
+        native=native,
+        cutoff=float(backbone["cutoff"]),
+        elements=native["elements"],
+        modal=modal,
+    ).eval()
+
+
+def save(model: Model, path: str | Path) -> None:
+    """Write an inference checkpoint in float32; equal weights and config give equal bytes."""
+    state = {
+        sys.intern(name): tensor.detach().to(
+            device="cpu", dtype=torch.float32 if tensor.is_floating_point() else None, copy=True
+        )
+        for name, tensor in model.network.state_dict().items()
+    }
+    # The running mean and the weights are one and the same; the file holds them once.
+    averaged = {sys.intern(f"module.{name}"): tensor for name, tensor in state.items()}
+    averaged["n_averaged"] = torch.tensor(0)
+    native = plain(model.native)
+    content = MLIPInferenceCheckpoint(
+        model_config=native["model_config"],
+        model_state_dict=state,
+        ema_state_dict=averaged,
+        tasks_config=native["tasks_config"],
+    )
+    setattr(content, _ELEMENTS, native["elements"])
+    # torch.save writes a file's own name into it, but not a buffer's.
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
+
+
+def plain(value: Any) -> Any:
+    """Return configs as plain data; equal strings are one object, so that pickles are equal."""
+    if isinstance(value, omegaconf.Container):
+        value = OmegaConf.to_container(value, resolve=True)
+    if isinstance(value, Tensor):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {plain(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, bool | int | float) or value is None:
+        return value
+    return sys.intern(str(value))
+
+
+def _construct(native: Mapping[str, Any]) -> HydraModel:
+    """Build a network in float32, whatever PyTorch's default is."""
+    config = {key: value for key, value in native["model_config"].items() if key != "_target_"}
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return HydraModel(**config)
+    finally:
+        torch.set_default_dtype(before)
+
+
+def _restore_double_constants(network: HydraModel) -> None:
+    """Recompute the weights of orders in the norms of a float64 network, in place.
+
+    fairchem computes them in float32. Widened, they stay rounded, and differ between a network
+    and one with fewer orders by 1e-8.
+    """
+    for name, buffer in network.named_buffers():
+        if name.endswith("balance_degree_weight") and buffer.dtype == torch.float64:
+            lmax = round(len(buffer) ** 0.5) - 1
+            sizes = torch.tensor([2 * degree + 1 for degree in range(lmax + 1)])
+            exact = (1 / sizes.double()).repeat_interleave(sizes) / (lmax + 1)
+            buffer.copy_(exact[:, None])
+
+
+def _describe(content: Any) -> str:
+    """Say what a PyTorch file that is not ours holds."""
+    if isinstance(content, dict):
+        if "config" in content and "model_state_dict" in content:
+            return "it looks like one of SevenNet"
+        if "state_dict" in content and ("normalizers" in content or "config" in content):
+            return (
+                "it is one of fairchem 1, whose eSCN predicts forces directly; irrepress takes the "
+                "conservative eSCN-MD of fairchem 2"
+            )
+    return f"it holds a {type(content).__name__}"
+
+
+def _not_escn(path: Path, reason: str) -> UserError:
+    return UserError(
+        f"{path}: not an inference checkpoint of fairchem 2 ({reason}); give a file such as UMA's "
+        "or eSEN's, or one that irrepress saved"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

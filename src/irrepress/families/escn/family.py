@@ -1,0 +1,195 @@
+"""The adapter of eSCN-MD to the Family protocol."""
+
+import copy
+import logging
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from ase.calculators.calculator import Calculator
+from fairchem.core import FAIRChemCalculator
+from torch import Tensor
+
+from irrepress.families.base import (
+    Batch,
+    CostModel,
+    CostTerms,
+    Family,
+    LinearFit,
+    Model,
+    Observer,
+    Prediction,
+    WeightBlock,
+)
+from irrepress.families.escn import checkpoint, fits, graph, narrow, norms
+from irrepress.families.escn import elements as by_element
+from irrepress.families.escn import gates as gating
+from irrepress.families.escn import native as rounding
+from irrepress.families.escn.architecture import read_architecture
+from irrepress.families.escn.cost import make_cost_model, make_cost_terms
+from irrepress.families.escn.tasks import choose_dataset, datasets_of
+from irrepress.pruning.blocks import Group
+from irrepress.pruning.plan import Plan
+from irrepress.structures.structure import Structure
+
+
+class EscnFamily(Family):
+    """eSCN-MD of fairchem-core 2, the backbone of UMA and eSEN, if it is conservative.
+
+    A narrowed model is uniform: one number of sphere channels, hidden channels and edge channels
+    each, one highest order and one highest component, as fairchem's constructor wants them. A
+    model is loaded for one task (``modal``), which alone its saved file predicts. Mixtures of
+    experts, such as UMA, are merged for one composition before: see
+    `irrepress.families.escn.merge`. Structures have no charge and the usual spin.
+    """
+
+    name: ClassVar[str] = "escn"
+
+    def resolve(self, source: str | Path) -> Path:
+        """Return the file of a checkpoint; keywords are those of untrained models."""
+        return checkpoint.resolve(source)
+
+    def load(
+        self, source: str | Path, *, modal: str | None = None, dtype: torch.dtype = torch.float32
+    ) -> Model:
+        """Load a model for one task; see the base class.
+
+        No code of the file is run: see `irrepress.families.escn.checkpoint`.
+        """
+        return checkpoint.load(source, modal, dtype)
+
+    def build(self, native: dict[str, Any], *, modal: str | None = None) -> Model:
+        """Build a network from fairchem's configs with new float32 weights."""
+        return checkpoint.build(native, modal)
+
+    def save(self, model: Model, path: str | Path) -> None:
+        """Write an inference checkpoint in float32; equal models give equal bytes."""
+        checkpoint.save(model, path)
+
+    def batch(self, model: Model, structures: Sequence[Structure]) -> Batch:
+        """Build one graph, fairchem's own up to the order of its edges; see the base class."""
+        return graph.make_batch(model, structures)
+
+    def predict(self, model: Model, batch: Batch, *, create_graph: bool = False) -> Prediction:
+        """Energies (float64), forces and stress; see the base class."""
+        return graph.predict(model, batch, create_graph)
+
+    def atomic_energies(self, model: Model, batch: Batch) -> Tensor:
+        """Atomic energies with scale and references; see the base class."""
+        return graph.atomic_energies(model, batch)
+
+    def groups(self, model: Model) -> list[Group]:
+        """The groups that `irrepress.families.escn.gates` describes."""
+        return gating.make_groups(read_architecture(model.native))
+
+    def gated(
+        self, model: Model, gates: Mapping[str, Tensor], observer: Observer | None = None
+    ) -> AbstractContextManager[None]:
+        """Gate blocks by forward hooks; norms count what the gates keep. See the base class."""
+        return gating.gated(model, gates, observer)
+
+    def native_plan(self, model: Model, plan: Plan) -> tuple[Plan, list[str]]:
+        """Equalize groups of one kind; see `irrepress.families.escn.native`."""
+        return rounding.native_plan(read_architecture(model.native), plan)
+
+    def narrow(self, model: Model, plan: Plan) -> Model:
+        """Build the smaller network with fairchem's constructor; see the base class."""
+        return narrow.narrow(model, plan)
+
+    def linear_fits(self, parent: Model, narrowed: Model, plan: Plan) -> Sequence[LinearFit]:
+        """The maps that `irrepress.families.escn.fits` describes."""
+        return fits.linear_fits(parent, narrowed, plan)
+
+    def fresh(self, model: Model, seed: int) -> Model:
+        """A model of the same shape with new weights; scale and references of energies stay."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            built = checkpoint.build(copy.deepcopy(model.native), model.modal)
+        network = built.network.to(device=model.device, dtype=model.dtype)
+        return checkpoint.make_model(network, built.native, model.modal)
+
+    def shift_energies(self, model: Model, shifts: Mapping[int, float]) -> None:
+        """Add a constant per element to the task's reference energies."""
+        by_element.shift_energies(model, shifts)
+
+    def restrict_elements(self, model: Model, elements: Iterable[int]) -> Model:
+        """Drop rows beyond the heaviest element; see the base class."""
+        return by_element.restrict_elements(model, elements)
+
+    def cost_model(self, model: Model, neighbours: float = 40.0) -> CostModel:
+        """Return the function from widths to cost; see `irrepress.families.escn.cost`."""
+        return make_cost_model(model, neighbours)
+
+    def cost_terms(self, model: Model) -> CostTerms:
+        """Return the function from widths to terms of the time; see the base class."""
+        return make_cost_terms(model)
+
+    def block_norms(self, model: Model) -> dict[str, Tensor]:
+        """Norms of the weights that read a block."""
+        return norms.block_norms(model)
+
+    def weight_blocks(self, model: Model) -> list[WeightBlock]:
+        """Matrices of convolutions, linear maps, radial networks and readout."""
+        blocks = []
+        for name, parameter in model.network.named_parameters():
+            *path, last = name.split(".")
+            if last != "weight" or parameter.ndim < 2 or path[-1].endswith("embedding"):
+                continue
+            if "dataset_emb_dict" in path or path[-1] == "rand_emb":
+                continue
+            *many, rows, columns = parameter.shape  # outputs, inputs
+            for index in range(many[0] if many else 1):
+                shape = (columns, rows)
+                blocks.append(WeightBlock(name, index * rows * columns, shape, transposed=True))
+        return [block for block in blocks if block.shape[0] * block.shape[1]]
+
+    def parameter_parts(self, model: Model) -> dict[str, str]:
+        """Parts by the modules of the network; see the base class."""
+        parts = {}
+        for name, parameter in model.named_parameters():
+            if not parameter.requires_grad:
+                continue
+            path = name.removeprefix("network.").split(".")
+            if "rad_func" in path:
+                parts[name] = "radial"
+            elif path[0] == "output_heads" or path[1] == "norm":
+                parts[name] = "readout"
+            else:
+                embeds = path[1] == "mix_csd" or path[1].endswith("embedding")
+                parts[name] = "embedding" if embeds else "linear"
+        return parts
+
+    def shape(self, model: Model) -> dict[str, Any]:
+        """Irreps, hidden and edge channels, highest order and component, layers, cutoff in Å."""
+        a = read_architecture(model.native)
+        irreps = "+".join(f"{a.channels}x{degree}e" for degree in range(a.lmax + 1))
+        return {
+            "irreps": [irreps] * a.layers,
+            "filter_lmax": a.lmax,
+            "mmax": a.mmax,
+            "hidden_channels": a.hidden,
+            "edge_channels": a.edge_channels,
+            "layers": a.layers,
+            "cutoff": model.cutoff,
+            "elements": len(model.elements),
+        }
+
+    def calculator(
+        self, path: str | Path, *, device: str = "cpu", modal: str | None = None
+    ) -> Calculator:
+        """Return fairchem's own calculator; the file is checked first, as in `load`."""
+        path = checkpoint.resolve(path)
+        content = checkpoint.read(path)
+        modal = choose_dataset(path, datasets_of(content.tasks_config), modal)
+        level = logging.root.level
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                return FAIRChemCalculator.from_model_checkpoint(
+                    str(path), task_name=modal, inference_settings="batch", device=device
+                )
+            finally:
+                logging.root.setLevel(level)

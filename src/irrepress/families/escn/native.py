@@ -1,0 +1,71 @@
+"""Rounding a plan to what fairchem's constructor holds."""
+
+from dataclasses import replace
+
+from irrepress.families.escn.architecture import Architecture
+from irrepress.families.escn.gates import make_groups
+from irrepress.families.escn.layout import component, order
+from irrepress.pruning.blocks import Group
+from irrepress.pruning.plan import Plan
+
+Keep = dict[str, tuple[int, ...]]
+
+
+def native_plan(architecture: Architecture, plan: Plan) -> tuple[Plan, list[str]]:
+    """Change a plan to one that can be built; see `irrepress.families.base.Family.native_plan`.
+
+    fairchem has one number of sphere channels, of hidden channels and of edge channels. Where
+    groups of one kind keep different numbers, the smaller ones grow: nothing that the plan keeps
+    is lost.
+    """
+    keep = {name: tuple(kept) for name, kept in plan.keep.items()}
+    groups = make_groups(architecture)
+    messages = _fill_orders(architecture, keep)
+    by_width: dict[str, list[Group]] = {}
+    for group in groups:
+        if group.axis == "channel":
+            by_width.setdefault(group.width, []).append(group)
+    for width, tied in by_width.items():
+        messages += _equalize(width, tied, keep)
+    return replace(plan, keep=keep), messages
+
+
+def _fill_orders(architecture: Architecture, keep: Keep) -> list[str]:
+    """Keep orders and components below the highest that is kept; no component above it."""
+    changed = []
+    highest = max(
+        (degree for degree in range(architecture.lmax + 1) if keep[order(degree)]), default=0
+    )
+    components = range(1, architecture.mmax + 1)
+    most = max((m for m in components if keep[component(m)] and m <= highest), default=0)
+    for degree in range(highest + 1):
+        if not keep[order(degree)]:
+            keep[order(degree)] = (0,)
+            changed.append(
+                f"{order(degree)}: kept, because features hold all orders up to {highest}"
+            )
+    for m in components:
+        if m > highest and keep[component(m)]:
+            keep[component(m)] = ()
+            changed.append(f"{component(m)}: removed, because no order above {highest} is kept")
+        elif m < most and not keep[component(m)]:
+            keep[component(m)] = (0,)
+            changed.append(f"{component(m)}: kept, because edges hold all components up to {most}")
+    return changed
+
+
+def _equalize(width: str, groups: list[Group], keep: Keep) -> list[str]:
+    """Let all groups of a kind keep the same number of channels, one that can be built."""
+    count = max(group.round_up(len(keep[group.name])) for group in groups)
+    changed = []
+    for group in groups:
+        kept = keep[group.name]
+        if len(kept) < count:
+            removed = [i for i in range(group.channels) if i not in set(kept)]
+            keep[group.name] = tuple(sorted((*kept, *removed[: count - len(kept)])))
+            changed.append(
+                f"{group.name}: {len(kept)} -> {count} channels, because fairchem has one "
+                f"number of {width}"
+                + (f", a multiple of {group.multiple}" if group.multiple > 1 else "")
+            )
+    return changed

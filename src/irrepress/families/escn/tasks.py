@@ -1,0 +1,168 @@
+"""fairchem's tasks: what makes total energies in eV of what a network gives.
+
+A network's energies are normalized. Each task of a checkpoint holds the normalizer and, for the
+energy, a reference energy of every element. Forces and stress of a conservative model are
+derivatives of its energy and have the same normalizer.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import isclose
+from typing import Any
+
+import torch
+
+from irrepress.errors import UserError, nearest
+
+_TASK = "fairchem.core.units.mlip_unit.mlip_unit.Task"
+_OUTPUT = "fairchem.core.units.mlip_unit.mlip_unit.OutputSpec"
+_NORMALIZER = "fairchem.core.modules.normalization.normalizer.Normalizer"
+_REFERENCES = "fairchem.core.modules.normalization.element_references.ElementReferences"
+_LEVELS = {"energy": ("system", [1]), "forces": ("atom", [3]), "stress": ("system", [1, 9])}
+
+
+@dataclass(frozen=True)
+class EnergyScale:
+    """How a network's energies become total energies: ``rmsd * energy + mean + references``.
+
+    Attributes:
+        mean: eV, once for each structure.
+        rmsd: eV.
+        references: eV, by atomic number.
+    """
+
+    mean: float
+    rmsd: float
+    references: tuple[float, ...]
+
+
+def datasets_of(tasks: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the datasets that tasks give an energy for."""
+    found = (task["datasets"] for task in tasks if task.get("property") == "energy")
+    return sorted({name for names in found for name in names})
+
+
+def choose_dataset(source: object, datasets: Sequence[str], modal: str | None) -> str:
+    """Return the dataset that ``modal`` names.
+
+    Raises:
+        UserError: there is no such dataset, or there are several and none is named.
+    """
+    if not datasets:
+        raise UserError(f"{source}: none of its tasks gives an energy")
+    if modal is None:
+        if len(datasets) > 1:
+            raise UserError(
+                f"{source}: this model has several tasks; choose one of {', '.join(datasets)} as "
+                "modal"
+            )
+        return datasets[0]
+    if modal not in datasets:
+        raise UserError(f"{source}: unknown modal {modal!r}; {nearest(modal, datasets)}")
+    return modal
+
+
+def read_scale(
+    source: object, tasks: Iterable[Mapping[str, Any]], dataset: str, numbers: int
+) -> EnergyScale:
+    """Read the normalizer and references of a dataset's energy.
+
+    Args:
+        source: what messages call the checkpoint.
+        tasks: fairchem's configs of tasks, as plain data.
+        dataset: the dataset.
+        numbers: for how many atomic numbers references are wanted.
+
+    Raises:
+        UserError: they cannot be read, or forces and stress are scaled differently.
+    """
+    own = {task["property"]: task for task in tasks if dataset in task["datasets"]}
+    mean, rmsd = _normalizer(source, own["energy"])
+    for name in ("forces", "stress"):
+        if name in own:
+            own_mean, own_rmsd = _normalizer(source, own[name])
+            if own_mean != 0 or not isclose(own_rmsd, rmsd, rel_tol=1e-5):
+                raise UserError(
+                    f"{source}: its {name} are scaled by {own_rmsd} and its energies by {rmsd}, so "
+                    "that they are no derivatives; irrepress takes conservative models only"
+                )
+    references = _references(source, own["energy"].get("element_references"))
+    padded = [*references, *[0.0] * numbers][:numbers]
+    return EnergyScale(mean, rmsd, tuple(padded))
+
+
+def write_tasks(scale: EnergyScale, dataset: str) -> list[dict[str, Any]]:
+    """Return fairchem's configs of the tasks energy, forces and stress of one dataset."""
+    tasks = []
+    for name, (level, dimension) in _LEVELS.items():
+        references = {"_target_": "torch.DoubleTensor", "_args_": [list(scale.references)]}
+        is_energy = name == "energy"
+        tasks.append(
+            {
+                "_target_": _TASK,
+                "name": name,
+                "level": level,
+                "property": name,
+                "loss_fn": None,
+                "out_spec": {"_target_": _OUTPUT, "dim": dimension, "dtype": "float32"},
+                "normalizer": {
+                    "_target_": _NORMALIZER,
+                    "mean": scale.mean if is_energy else 0.0,
+                    "rmsd": scale.rmsd,
+                },
+                "element_references": (
+                    {"_target_": _REFERENCES, "element_references": references}
+                    if is_energy
+                    else None
+                ),
+                "datasets": [dataset],
+                "metrics": ["mae"],
+            }
+        )
+    return tasks
+
+
+def scale_of(native: Mapping[str, Any]) -> EnergyScale:
+    """Return what `write_tasks` wrote into a `Model.native`."""
+    tasks = native["tasks_config"]
+    numbers = native["model_config"]["backbone"]["max_num_elements"]
+    return read_scale("model", tasks, tasks[0]["datasets"][0], numbers)
+
+
+def _normalizer(source: object, task: Mapping[str, Any]) -> tuple[float, float]:
+    config = task.get("normalizer") or {}
+    values = []
+    for key, absent in (("mean", 0.0), ("rmsd", 1.0)):
+        found = _numbers(config.get(key, absent))
+        if len(found) != 1 or config.get("file") is not None:
+            raise UserError(
+                f"{source}: the normalizer of its task {task.get('name')!r} cannot be read; it "
+                "must hold mean and rmsd as numbers"
+            )
+        values.append(found[0])
+    return values[0], values[1]
+
+
+def _references(source: object, config: Any) -> list[float]:
+    if not config:
+        return []
+    values = _numbers(config.get("element_references"))
+    if not values:
+        raise UserError(
+            f"{source}: the reference energies of elements cannot be read; they must be numbers in "
+            "the config of the energy's task, not the name of a file"
+        )
+    return values
+
+
+def _numbers(value: Any) -> list[float]:
+    """Return the numbers of a number, a list, or fairchem's config of a tensor."""
+    if isinstance(value, Mapping):
+        arguments = value.get("_args_") or [value.get("data", [])]
+        if not str(value.get("_target_", "")).startswith("torch."):
+            return []
+        value = arguments[0]
+    try:
+        return torch.as_tensor(value, dtype=torch.float64).flatten().tolist()
+    except (TypeError, ValueError, RuntimeError):
+        return []

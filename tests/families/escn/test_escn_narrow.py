@@ -1,0 +1,242 @@
+"""Narrowing of eSCN-MD, rounding of plans, and what norms do to channels that are masked."""
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from protocol import assert_close, gates_of
+
+from irrepress.config import Explicit
+from irrepress.errors import UserError
+from irrepress.families.escn.architecture import read_architecture
+from irrepress.families.escn.layout import Choice, make_layout
+from irrepress.pruning.allocation import Limits
+from irrepress.pruning.budget import Measure, plan_for_fraction, plan_for_irreps, summarize
+from irrepress.pruning.compensation import compensate
+from irrepress.pruning.plan import Plan
+
+
+@pytest.fixture(scope="module")
+def wide(make_escn):
+    """As many components as orders, so that either can be cut alone."""
+    return make_escn(lmax=3, mmax=2)
+
+
+def kept(escn, model, **counts):
+    """A plan that keeps the last channels of groups by their width key, and orders below some."""
+    groups = escn.groups(model)
+    keep = {}
+    for g in groups:
+        count = counts.get(g.width, g.channels)
+        if g.axis != "channel":
+            count = int(g.l <= counts.get(g.axis, g.l))
+        keep[g.name] = tuple(range(g.channels - count, g.channels))
+    return Plan(keep, {g.name: g.channels for g in groups})
+
+
+def without_weights(model, plan):
+    """The dense model, with zeros for all weights that the plan removes; norms are fairchem's."""
+    masked = copy.deepcopy(model)
+    architecture = read_architecture(model.native)
+    layout, choice = make_layout(architecture), Choice.of(architecture, plan)
+    with torch.no_grad():
+        for name, parameter in masked.network.named_parameters():
+            for axis, parts in enumerate(layout.get(name, ())):
+                gone = torch.ones(parameter.shape[axis], dtype=torch.bool)
+                gone[choice.indices(parts)] = False
+                parameter.index_fill_(axis, gone.nonzero()[:, 0], 0.0)
+    return masked
+
+
+def both(escn, model, plan, structures):
+    groups = escn.groups(model)
+    batch = escn.batch(model, structures)
+    with escn.gated(model, gates_of(groups, plan, model.dtype)):
+        masked = escn.predict(model, batch)
+    return masked, escn.predict(escn.narrow(model, plan), batch)
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        {"hidden_channels": 5},
+        {"component": 1},
+        {"component": 0},
+        {"component": 1, "hidden_channels": 7},
+    ],
+    ids=str,
+)
+def test_hidden_channels_and_components_are_exact_with_fairchems_norms(
+    escn, wide, structures, counts
+):
+    """Nothing but weights of zero is needed here: no norm sees what is removed."""
+    plan = kept(escn, wide, **counts)
+    masked, narrowed = both(escn, wide, plan, structures)
+    assert_close(narrowed, masked, 1e-9, periodic=[0, 1])
+    batch = escn.batch(wide, structures)
+    zeros = escn.predict(without_weights(wide, plan), batch)
+    assert_close(narrowed, zeros, 1e-9, periodic=[0, 1])
+    whole = escn.predict(wide, batch)
+    assert float((narrowed.forces - whole.forces).abs().max()) > 1e-3 * float(
+        whole.forces.abs().max()
+    )
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [{"sphere_channels": 8}, {"order": 2}, {"order": 1}, {"order": 0}, {"edge_channels": 4}],
+    ids=str,
+)
+def test_channels_and_orders_are_exact_with_norms_over_what_is_kept(escn, wide, structures, counts):
+    plan, _ = escn.native_plan(wide, kept(escn, wide, **counts))
+    masked, narrowed = both(escn, wide, plan, structures)
+    assert_close(narrowed, masked, 1e-9, periodic=[0, 1])
+    # With fairchem's norms over all channels and orders, the masked model is another one.
+    zeros = escn.predict(without_weights(wide, plan), escn.batch(wide, structures))
+    scale = float(narrowed.forces.abs().max())
+    assert float((zeros.forces - narrowed.forces).abs().max()) > 1e-2 * scale
+
+
+def test_by_how_much_norms_over_removed_channels_differ(escn, wide):
+    """Features come out larger by the square root of what is removed."""
+    plan = kept(escn, wide, sphere_channels=4, order=1)
+    plan, _ = escn.native_plan(wide, plan)
+    dense = wide.network.backbone.norm
+    small = escn.narrow(wide, plan).network.backbone.norm
+    features = torch.zeros(5, 16, 16, dtype=torch.float64)
+    own = torch.randn(5, 3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    features[:, 1:4, -4:] = 100 * own  # so large that fairchem's eps does not matter
+    found = dense(features)[:, 1:4, -4:] / small(features[:, :4, -4:])[:, 1:4]
+    channels, orders = 16 / 4, 4 / 2
+    torch.testing.assert_close(found, torch.full_like(found, (channels * orders) ** 0.5))
+
+
+def test_other_charges_survive_narrowing_of_tables(escn, wide):
+    """Tables of charge and spin are narrowed without loss for every charge, not only for 0."""
+    plan = kept(escn, wide, sphere_channels=6)
+    small = escn.narrow(wide, plan).network.backbone
+    charge, spin = torch.tensor([-3, 0, 2]), torch.tensor([2, 0, 5])
+    expected = wide.network.backbone.csd_embedding(charge, spin, ["omat"] * 3)[:, -6:]
+    torch.testing.assert_close(small.csd_embedding(charge, spin, ["omat"] * 3), expected)
+
+
+def test_groups_of_one_kind_are_widened_to_the_largest(escn, wide):
+    whole = Plan.identity(escn.groups(wide))
+    keep = {
+        name: kept[:4] if name.startswith("messages") else kept for name, kept in whole.keep.items()
+    }
+    plan, messages = escn.native_plan(wide, replace(whole, keep=keep))
+    assert plan.keep == whole.keep
+    assert messages == [
+        f"messages.{t}: 4 -> 12 channels, because fairchem has one number of hidden_channels"
+        for t in range(2)
+    ]
+
+
+def test_odd_numbers_of_sphere_channels_are_rounded(escn, wide):
+    whole = Plan.identity(escn.groups(wide))
+    asked = replace(whole, keep={**whole.keep, "features": (1, 4, 5)})
+    with pytest.raises(UserError, match="multiple of 2"):
+        escn.narrow(wide, asked)
+    plan, (message,) = escn.native_plan(wide, asked)
+    assert plan.keep["features"] == (0, 1, 4, 5)
+    assert "features: 3 -> 4 channels" in message and "multiple of 2" in message
+
+
+def test_components_above_the_highest_order_go_with_it(escn, wide):
+    asked = kept(escn, wide, order=1)
+    plan, messages = escn.native_plan(wide, asked)
+    assert plan.keep["component.2e"] == () and plan.keep["component.1e"] == (0,)
+    assert len(messages) == 1 and "component.2e: removed" in messages[0]
+    assert escn.shape(escn.narrow(wide, plan))["mmax"] == 1
+
+
+@pytest.mark.parametrize(("group", "axis"), [("order.2e", "order"), ("component.1e", "component")])
+def test_a_hole_in_orders_or_components_is_mended(escn, wide, group, axis):
+    whole = Plan.identity(escn.groups(wide))
+    asked = replace(whole, keep={**whole.keep, group: ()})
+    with pytest.raises(UserError, match=f"cut {axis}s from the top"):
+        escn.narrow(wide, asked)
+    plan, (message,) = escn.native_plan(wide, asked)
+    assert plan.keep == whole.keep and f"{group}: kept" in message
+
+
+def test_narrowing_twice_is_narrowing_once(escn, wide, structures):
+    first = kept(escn, wide, sphere_channels=10, component=1)
+    half = escn.narrow(wide, first)
+    second, _ = escn.native_plan(half, kept(escn, half, sphere_channels=4, order=2))
+    twice, once = escn.narrow(half, second), escn.narrow(wide, first.then(second))
+    assert escn.shape(once) == escn.shape(twice)
+    batch = escn.batch(once, structures)
+    assert_close(escn.predict(twice, batch), escn.predict(once, batch), 1e-9, periodic=[0, 1])
+
+
+def test_float32(escn, make_escn, structures):
+    model = make_escn(dtype=torch.float32)
+    plan = kept(escn, model, sphere_channels=8, hidden_channels=4)
+    masked, narrowed = both(escn, model, plan, structures)
+    assert narrowed.forces.dtype == torch.float32
+    assert_close(narrowed, masked, 1e-4, floor=1e-4, periodic=[0, 1])
+
+
+def test_budgets_make_plans_that_can_be_built(escn, wide):
+    groups = escn.groups(wide)
+    scores = {name: norm.numpy() for name, norm in escn.block_norms(wide).items()}
+    costs = escn.cost_model(wide)
+    measure = Measure(groups, costs, "flops")
+    limits = Limits(multiple=3, floor=4)
+    for allocation in ("greedy", "uniform"):
+        plan = plan_for_fraction(
+            groups, scores, measure, budget=0.4, allocation=allocation, limits=limits
+        )
+        plan, _ = escn.native_plan(wide, plan)
+        small = escn.narrow(wide, plan)
+        assert escn.cost_model(small)({}).flops <= 0.4 * costs({}).flops
+
+
+def test_components_are_cut_where_they_cost_most_and_score_least(escn, wide):
+    """A search over highest components finds the cut that loses nothing."""
+    groups = escn.groups(wide)
+    scores = {g.name: torch.ones(g.channels).numpy() for g in groups}
+    scores["component.2e"][:] = 0
+    costs = escn.cost_model(wide)
+    measure = Measure(groups, costs, "flops")
+    share = costs({"component.2e": 0}).flops / costs({}).flops
+    plan = plan_for_fraction(groups, scores, measure, budget=share + 1e-6)
+    gone = {name for name, kept in plan.keep.items() if len(kept) < plan.channels[name]}
+    assert gone == {"component.2e"}
+
+
+def test_explicit_irreps(escn, wide):
+    groups = escn.groups(wide)
+    scores = {name: norm.numpy() for name, norm in escn.block_norms(wide).items()}
+    asked = Explicit(irreps="8x0e+8x1e+8x2e")
+    plan, _ = escn.native_plan(wide, plan_for_irreps(groups, scores, asked))
+    assert escn.shape(escn.narrow(wide, plan))["irreps"] == ["8x0e+8x1e+8x2e"] * 2
+    described = summarize(plan, groups, escn.cost_model(wide))
+    assert described["irreps"] == ["8x0e+8x1e+8x2e"] * 2 and described["filter_lmax"] == 2
+    with pytest.raises(UserError, match="8 of every order or none"):
+        plan_for_irreps(groups, scores, Explicit(irreps="8x0e+4x1e"))
+
+
+def test_compensation_brings_predictions_closer(escn, make_escn, structures):
+    """Rows of fits are atoms, which stay where edges come and go with displacements."""
+    model = make_escn(dtype=torch.float32)
+    frames = []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        frames += [
+            replace(s, positions=s.positions + rng.normal(0, 0.1, s.positions.shape))
+            for s in structures
+        ]
+    plan = Plan.random(escn.groups(model), np.random.default_rng(2))
+    plan, _ = escn.native_plan(model, plan)
+    small = escn.narrow(model, plan)
+    batch = escn.batch(model, structures)
+    expected = escn.predict(model, batch)
+    before = escn.predict(small, batch).forces - expected.forces
+    compensate(escn, model, small, plan, frames, batch_size=4)
+    after = escn.predict(small, batch).forces - expected.forces
+    assert float(after.abs().mean()) < 0.9 * float(before.abs().mean())
