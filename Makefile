@@ -29,7 +29,7 @@ $(VENV)/.installed: pyproject.toml
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
-	$(BIN)/python -m pip install -e '.[sevennet,workflow,test]'
+	$(BIN)/python -m pip install -e '.[sevennet,escn,workflow,test]'
 	@touch $@
 
 quickstart: setup
