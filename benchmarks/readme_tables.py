@@ -73,6 +73,8 @@ def with_recorded(text: str) -> str:
 
     def table(found: re.Match[str]) -> str:
         rows = pd.read_csv(RECORDED / f"{found['name']}.csv")
+        texts = rows.select_dtypes(exclude="number").columns
+        rows[texts] = rows[texts].fillna("")
         written = rows.to_markdown(index=False, floatfmt=".3g", missingval="")
         return f"{found['begin']}\n{written}\n{found['end']}"
 
