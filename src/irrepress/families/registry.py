@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # it imports torch, which the workflow's checks can do withou
 
 # family name -> (module that holds the adapter class, class, packages it needs)
 _FAMILIES = {
+    "mace": ("irrepress.families.mace.family", "MACEFamily", ("mace",)),
     "sevennet": ("irrepress.families.sevennet.family", "SevenNetFamily", ("sevenn",)),
 }
 

@@ -23,10 +23,17 @@ class Group:
         channels: number of blocks in the unpruned model.
         width: groups with the same width key must keep the same number of channels, because
             the family's own constructor ties them. Which channels they keep is free.
-        axis: ``channel`` for blocks that are removed one by one; ``order`` for a single block
-            that stands for an order of the spherical-harmonics filter, which is removed
-            together with everything of that order, from the top down.
+        axis: ``channel`` for features whose channels are removed one by one; ``width`` for hidden
+            channels of a scalar network (radial, readout), which are removed one by one, too, but
+            are no features of a layer; ``correlation`` for orders of a product of features with
+            themselves, the first block being the first order, which are removed from the last;
+            ``order`` for a single block that stands for an order of the spherical-harmonics
+            filter, which is removed together with everything of that order, from the top down.
         floor: least number of channels that the architecture can keep.
+        follows: another width key: the group keeps as many channels as are kept there, or none.
+            Empty: the group has a number of its own.
+        components: numbers in one block, if it holds one channel of several irreps at once;
+            0: the block is one irrep's.
     """
 
     name: str
@@ -34,8 +41,10 @@ class Group:
     irrep: str
     channels: int
     width: str
-    axis: Literal["channel", "order"] = "channel"
+    axis: Literal["channel", "width", "correlation", "order"] = "channel"
     floor: int = 0
+    follows: str = ""
+    components: int = 0
 
     @property
     def l(self) -> int:  # noqa: E743 - l is the field's name for the order
@@ -44,8 +53,13 @@ class Group:
 
     @property
     def dim(self) -> int:
-        """Number of components of one block, 2 l + 1."""
-        return 2 * self.l + 1
+        """Number of components of one block: 2 l + 1, if it is one irrep's."""
+        return self.components or 2 * self.l + 1
+
+    @property
+    def in_order(self) -> bool:
+        """Whether blocks can be removed from the last only, so that scores choose none."""
+        return self.axis == "correlation"
 
 
 def widths_of(groups: Sequence[Group]) -> dict[str, int]:
@@ -62,3 +76,12 @@ def widths_of(groups: Sequence[Group]) -> dict[str, int]:
                 f"{group.channels} channels; a family must tie only groups of equal size"
             )
     return widths
+
+
+def followers(groups: Sequence[Group]) -> dict[str, list[str]]:
+    """Return the width keys that follow another: key -> keys that follow it."""
+    found: dict[str, list[str]] = {}
+    for group in groups:
+        if group.follows and group.width not in found.setdefault(group.follows, []):
+            found[group.follows].append(group.width)
+    return found

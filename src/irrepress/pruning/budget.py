@@ -172,12 +172,20 @@ def plan_for_irreps(
                 f"explicit irreps: layer {g.layer} asks for {count}x{g.irrep}, but this family "
                 f"needs the {widths[g.width]} channels that are asked for elsewhere"
             )
+    for g in channels:
+        if g.follows and widths[g.width] not in (0, widths[g.follows]):
+            raise UserError(
+                f"explicit irreps: {widths[g.width]}x{g.irrep} in layer {g.layer}, but this family "
+                f"needs the {widths[g.follows]} channels that are asked for elsewhere, or none"
+            )
     highest = explicit.filter_lmax
     if highest is None:
         highest = max(g.l for g in channels if widths[g.width] > 0)
     for g in groups:
         if g.axis == "order":
-            widths[g.width] = int(g.l <= highest)
+            widths[g.width] = max(g.floor, int(g.l <= highest))
+        elif g.axis != "channel":
+            widths[g.width] = g.channels
     return plan_for_widths(groups, scores, widths)
 
 
@@ -188,7 +196,7 @@ def plan_for_widths(
     keep = {}
     for g in groups:
         # Stable sort: equal scores keep the lower channel index, on every machine.
-        ranked = np.argsort(-scores[g.name], kind="stable")
+        ranked = np.arange(g.channels) if g.in_order else np.argsort(-scores[g.name], kind="stable")
         keep[g.name] = tuple(sorted(ranked[: widths[g.width]].tolist()))
     return Plan(keep=keep, channels={g.name: g.channels for g in groups})
 
@@ -208,7 +216,8 @@ def summarize(
     layers: dict[int, dict[str, int]] = {}
     for g in groups:
         if g.axis == "channel":
-            layers.setdefault(g.layer, {})[g.irrep] = widths[g.width]
+            # Of several sites of a layer, the features that enter it come first.
+            layers.setdefault(g.layer, {}).setdefault(g.irrep, widths[g.width])
     kept_orders = [g.l for g in groups if g.axis == "order" and plan.keep[g.name]]
     predicted, fraction = {}, {}
     if time_model is not None:
