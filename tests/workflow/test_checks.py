@@ -208,6 +208,7 @@ def test_the_schema_is_current():
         # What reads data and writes the report needs neither torch nor a command line.
         ("workflow", ["workflow"], {"torch", "lightning", "typer"}),
         ("sevennet", ["sevennet"], set()),
+        ("mace", ["mace"], set()),
     ],
 )
 def test_environments_agree_with_the_project(environment_file, extras, left_out):

@@ -16,6 +16,9 @@ _FAMILIES = {
     "mace": ("irrepress.families.mace.family", "MACEFamily", ("mace",)),
     "sevennet": ("irrepress.families.sevennet.family", "SevenNetFamily", ("sevenn",)),
 }
+# family name -> module with `check_checkpoint`, which imports neither torch nor the family; of
+# families that have published checkpoints whose licence restricts their use
+_CATALOGUES = {"mace": "irrepress.families.mace.catalogue"}
 
 
 def family_names() -> list[str]:
@@ -26,7 +29,24 @@ def family_names() -> list[str]:
 def missing_packages(name: str) -> list[str]:
     """Return the packages that family ``name`` needs and that cannot be imported here."""
     _, _, packages = _entry(name)
-    return [package for package in packages if importlib.util.find_spec(package) is None]
+    found = {package: importlib.util.find_spec(package) for package in packages}
+    # A folder of the same name in the working directory is found, too, but has no file.
+    return [name for name, spec in found.items() if spec is None or spec.origin is None]
+
+
+def check_checkpoint_licence(name: str, keyword: str, accepted: str | None) -> None:
+    """Check a keyword of a family, and that a licence that restricts its use was accepted.
+
+    Args:
+        name: of the family.
+        keyword: of a checkpoint, no path.
+        accepted: name of the licence that the user gives, if any.
+
+    Raises:
+        UserError: the licence was not accepted, or the keyword is known to be none.
+    """
+    if name in _CATALOGUES:
+        importlib.import_module(_CATALOGUES[name]).check_checkpoint(keyword, accepted)
 
 
 def get_family(name: str) -> Family:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from irrepress.config import Explicit, Unit
-from irrepress.errors import UserError
+from irrepress.errors import UserError, nearest
 from irrepress.families.base import CostModel
 from irrepress.pruning.allocation import Allocated, Limits, allocate_evenly, allocate_greedily
 from irrepress.pruning.blocks import Group, widths_of
@@ -123,6 +123,28 @@ def check_met(
             f"{found.measured / measure.whole:.3f}. Raise the budget, lower sweep.multiple or "
             f"sweep.floor{larger}"
         )
+
+
+def named_target(explicit: Explicit, shapes: Mapping[str, Explicit]) -> Explicit:
+    """Return target irreps, where they are given by the name of a shape those of the shape.
+
+    Args:
+        explicit: as the config gives it; its order of the filter has precedence.
+        shapes: the family's shapes by name.
+
+    Raises:
+        UserError: a name that the family does not know.
+    """
+    name = explicit.irreps
+    if not isinstance(name, str) or "x0" in name:  # irreps such as 64x0e
+        return explicit
+    if name not in shapes:
+        known = nearest(name, shapes) if shapes else "this family names none"
+        raise UserError(f"explicit irreps: {name!r} is neither irreps nor a shape; {known}")
+    found = shapes[name]
+    if explicit.filter_lmax is None:
+        return found
+    return found.model_copy(update={"filter_lmax": explicit.filter_lmax})
 
 
 def plan_for_irreps(

@@ -1,16 +1,17 @@
 """MACE models: of random weights for every architecture, and two with real ones."""
 
 import json
-import os
+import struct
+import sys
 from pathlib import Path
 
+import ase.io
+import numpy as np
 import pytest
 import torch
 
-pytest.importorskip("mace", reason="MACE is not installed in this environment")
-
-from irrepress.families.mace.code import settle
-from irrepress.families.mace.config import build_network
+# For the web server of the tests of downloads.
+sys.path.append(str(Path(__file__).parents[2] / "structures"))
 
 ELEMENTS = [1, 6, 8, 11, 14, 17, 32]
 ENERGIES = [-0.5, -1.5, -2.0, -0.3, -0.8, -0.4, -0.9]
@@ -45,6 +46,7 @@ CONFIG = {
     "heads": ["Default"],
     "readout_cls": "NonLinearReadoutBlock",
     "keep_last_layer_irreps": False,
+    "trained": [],
     "atomic_inter_scale": 1.3,
     "atomic_inter_shift": 0.2,
 }
@@ -60,6 +62,7 @@ ARCHITECTURES = {
         "interaction_cls": "RealAgnosticDensityResidualInteractionBlock",
         "interaction_cls_first": "RealAgnosticDensityInteractionBlock",
         "distance_transform": "Agnesi",
+        "trained": ["radial_embedding.bessel_fn.bessel_weights"],
         "pair_repulsion": True,
     },
     "nonlinear": {
@@ -90,6 +93,9 @@ ARCHITECTURES = {
 
 def make_network(dtype: torch.dtype = torch.float64, **changes) -> torch.nn.Module:
     """Build a small network with random weights of size 1 in all its parts."""
+    from irrepress.families.mace.code import settle
+    from irrepress.families.mace.config import build_network
+
     config = {**CONFIG, **changes}
     if config["model"] == "MACE":
         config = {k: v for k, v in config.items() if not k.startswith("atomic_inter")}
@@ -101,6 +107,21 @@ def make_network(dtype: torch.dtype = torch.float64, **changes) -> torch.nn.Modu
                 if "embedding.weight" in name or name.endswith(("bias", "beta")):
                     parameter.normal_()  # mace begins with next to nothing
     return settle(network)
+
+
+def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
+    """Read a safetensors file: length of a JSON table, the table, the numbers."""
+    content = path.read_bytes()
+    (length,) = struct.unpack("<Q", content[:8])
+    table, numbers = json.loads(content[8 : 8 + length]), content[8 + length :]
+    kinds = {"F64": np.float64, "F32": np.float32}
+    return {
+        name: torch.from_numpy(
+            np.frombuffer(numbers[slice(*entry["data_offsets"])], kinds[entry["dtype"]]).copy()
+        ).reshape(entry["shape"])
+        for name, entry in table.items()
+        if name != "__metadata__"
+    }
 
 
 @pytest.fixture(scope="session")
@@ -136,7 +157,7 @@ def real_file(shared_data, tmp_path_factory):
 
     The weights are those of published models; constants come from MACE's constructor.
     """
-    from safetensors.torch import load_file
+    from irrepress.families.mace.config import build_network
 
     def write(name: str) -> Path:
         stem = shared_data.parent / "checkpoints" / name
@@ -148,7 +169,7 @@ def real_file(shared_data, tmp_path_factory):
         config["distance_transform"] = str(config["distance_transform"])
         config["correlation"] = [given["correlation"]] * given["num_interactions"]
         network = build_network(config, getattr(torch, found["dtype"]))
-        weights = load_file(stem.with_name(f"{name}.safetensors"))
+        weights = read_safetensors(stem.with_name(f"{name}.safetensors"))
         parameters = dict(network.named_parameters())
         assert parameters.keys() == weights.keys()
         with torch.no_grad():
@@ -167,7 +188,32 @@ def gst(mace, real_file):
     return mace.load(real_file("mace-gst-64x0e+64x1o"), dtype=torch.float64)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def no_accelerator_search():
-    """Keep subprocesses that these tests start to one thread, too."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+@pytest.fixture(scope="session")
+def gst_frames(shared_data):
+    """Real frames of Ge-Sb-Te."""
+    from irrepress.structures.structure import Structure
+
+    frames = ase.io.read(shared_data / "crystals" / "gst-valid.extxyz.xz", ":")
+    return [Structure.unlabelled(atoms) for atoms in frames]
+
+
+@pytest.fixture(scope="session")
+def mp_large(mace):
+    """A network of the shape of MACE-MP-0 large, for 89 elements, with random weights."""
+    config = {
+        **CONFIG,
+        "r_max": 6.0,
+        "num_bessel": 10,
+        "max_ell": 3,
+        "interaction_cls_first": "RealAgnosticResidualInteractionBlock",
+        "hidden_irreps": "128x0e+128x1o+128x2e",
+        "MLP_irreps": "16x0e",
+        "correlation": [3, 3],
+        "radial_MLP": [64, 64, 64],
+        "num_elements": 89,
+        "atomic_numbers": list(range(1, 90)),
+        "atomic_energies": [-1.0] * 89,
+    }
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return mace.build(config)

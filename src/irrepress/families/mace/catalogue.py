@@ -15,7 +15,7 @@ _ASL = Licence(
     "ASL",
     "https://github.com/gabor1/ASL",
     restricted=True,
-    terms="The Academic Software License allows use in non-commercial academic research only.",
+    terms="The Academic Software License allows non-commercial academic research only.",
 )
 _MP = "https://github.com/ACEsuit/mace-mp/releases/download"
 _OFF = "https://github.com/ACEsuit/mace-off/raw/main/mace_off23"
@@ -97,25 +97,27 @@ def get_checkpoint(keyword: str) -> Checkpoint:
     return CHECKPOINTS[name]
 
 
-def check_licence(keyword: str, accepted: str | None) -> None:
-    """Check that a licence that restricts the use of a checkpoint was accepted by its name.
+def check_checkpoint(keyword: str, accepted: str | None) -> Checkpoint:
+    """Return a published checkpoint if its licence is free or was accepted by its name.
 
     Args:
-        keyword: a keyword; paths of files need no licence.
+        keyword: of the checkpoint.
         accepted: name of the licence that the user gives, if any.
 
     Raises:
-        UserError: it was not; the message shows the terms.
+        UserError: no such checkpoint, or its licence restricts its use and was not accepted; the
+            message shows the terms.
     """
-    found = CHECKPOINTS.get(keyword.lower())
-    if found and found.licence.restricted and accepted != found.licence.name:
-        licence = found.licence
+    found = get_checkpoint(keyword)
+    licence = found.licence
+    if licence.restricted and accepted != licence.name:
         raise UserError(
             f"licence: {keyword} is under a licence that restricts its use. {licence.name}: "
             f"{licence.terms} Read {licence.url} and, if you accept it, set licence: "
             f"{licence.name!r} beside the checkpoint in the config"
             f"{'' if accepted is None else f' (it is {accepted!r})'}"
         )
+    return found
 
 
 def shapes() -> dict[str, Explicit]:

@@ -19,7 +19,7 @@ import torch
 
 from irrepress.errors import UserError, nearest
 from irrepress.families.base import Model
-from irrepress.families.mace.catalogue import check_licence, get_checkpoint
+from irrepress.families.mace.catalogue import check_checkpoint
 from irrepress.families.mace.code import pickled, settle
 from irrepress.families.mace.config import build_network, read_config
 from irrepress.families.mace.contraction import free_weights, transfer_weights
@@ -45,8 +45,7 @@ def resolve(source: str | Path, licence: str | None = None) -> Path:
     """
     if Path(source).is_file():
         return Path(source)
-    found = get_checkpoint(str(source))
-    check_licence(str(source), licence)
+    found = check_checkpoint(str(source), licence)
     logger.info("%s: licence %s, %s", source, found.licence.name, found.licence.url)
     target = directory() / found.file.name
     download(found.file, target, mirror=None, collection="mace", retries=3, timeout=30.0)
@@ -159,10 +158,7 @@ def adopt(
                 f"mace-torch {mace_version} builds {name} of shape {tuple(tensor.shape)} for this "
                 f"architecture, but the model has {found}; it is of another version or was changed"
             )
-        if isinstance(given[name], torch.nn.Parameter) != isinstance(tensor, torch.nn.Parameter):
-            _replace(target, name, given[name], tensor.dtype)  # a basis that was trained
-        else:
-            tensor.copy_(given[name])
+        tensor.copy_(given[name])
     for old, new in zip(source.interactions, target.interactions, strict=True):
         new.avg_num_neighbors = float(old.avg_num_neighbors)
     free_weights(target)
@@ -199,17 +195,3 @@ def first_line(error: Exception) -> str:
 
 def _tensors(module: torch.nn.Module) -> dict[str, torch.Tensor]:
     return module.state_dict(keep_vars=True)
-
-
-def _replace(network: torch.nn.Module, name: str, given: torch.Tensor, dtype: torch.dtype) -> None:
-    """Make a parameter a buffer or a buffer a parameter, as it is in the given network."""
-    parent, _, attribute = name.rpartition(".")
-    module = network.get_submodule(parent)
-    delattr(module, attribute)
-    value = given.detach().to(dtype).clone()
-    if isinstance(given, torch.nn.Parameter):
-        module.register_parameter(
-            attribute, torch.nn.Parameter(value, requires_grad=given.requires_grad)
-        )
-    else:
-        module.register_buffer(attribute, value)

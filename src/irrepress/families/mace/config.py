@@ -24,6 +24,8 @@ INTERACTIONS = (
     "RealAgnosticResidualNonLinearInteractionBlock",
 )
 READOUTS = ("NonLinearReadoutBlock", "NonLinearBiasReadoutBlock")
+# What holds functions of distances; most of their numbers are constants in most models.
+BASES = ("radial_embedding.", "pair_repulsion_fn.")
 # Activations that mace's command line knows.
 _GATES = {"silu": torch.nn.functional.silu, "tanh": torch.tanh, "abs": torch.abs, "None": None}
 _BASES = {"BesselBasis": "bessel", "GaussianBasis": "gaussian", "ChebychevBasis": "chebyshev"}
@@ -83,6 +85,7 @@ def read_config(network: torch.nn.Module) -> dict[str, Any]:
         "radial_type": _BASES[type(radial.bessel_fn).__name__],
         "heads": [str(head) for head in getattr(network, "heads", ["Default"])],
         "keep_last_layer_irreps": layers > 1 and leaving.lmax > 0,
+        "trained": [name for name, _ in network.named_parameters() if name.startswith(BASES)],
         **_read_readout(network),
     }
     if kind == "ScaleShiftMACE":
@@ -94,12 +97,15 @@ def read_config(network: torch.nn.Module) -> dict[str, Any]:
 def build_network(config: Mapping[str, Any], dtype: torch.dtype) -> torch.nn.Module:
     """Build a network with new weights by MACE's constructor.
 
+    What the constructor makes a constant but fine-tuning by MACE trains, such as the frequencies
+    of the radial basis, becomes a parameter where ``trained`` names it.
+
     Args:
         config: from `read_config`, also after a round trip through JSON.
         dtype: of weights and constants.
     """
     arguments = dict(config)
-    model = getattr(mace_modules, arguments.pop("model"))
+    model, trained = getattr(mace_modules, arguments.pop("model")), arguments.pop("trained")
     for key in ("interaction_cls", "interaction_cls_first", "readout_cls"):
         arguments[key] = getattr(blocks, arguments[key])
     for key in ("hidden_irreps", "MLP_irreps", "edge_irreps"):
@@ -109,7 +115,14 @@ def build_network(config: Mapping[str, Any], dtype: torch.dtype) -> torch.nn.Mod
         if key in arguments:
             arguments[key] = np.asarray(arguments[key], dtype=np.float64)
     with quiet_building(dtype):
-        return model(**arguments)
+        network = model(**arguments)
+    for name in trained:
+        parent, _, attribute = name.rpartition(".")
+        module = network.get_submodule(parent)
+        value = getattr(module, attribute).detach()
+        delattr(module, attribute)
+        module.register_parameter(attribute, torch.nn.Parameter(value))
+    return network
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from itertools import pairwise
 
 from irrepress.families.base import Cost, CostModel, Model
 from irrepress.families.mace.architecture import Architecture, dim, order
+from irrepress.families.mace.config import BASES
 from irrepress.families.mace.sizes import LayerSizes, SizeModel, Sizes
 
 # Exponential, addition, division and multiplication of x * sigmoid(x).
@@ -28,7 +29,7 @@ def make_cost_model(model: Model, neighbours: float) -> CostModel:
     fixed = sum(
         parameter.numel()
         for name, parameter in network.named_parameters()
-        if name.startswith(("radial_embedding.", "pair_repulsion_fn."))
+        if name.startswith(BASES)
     )
     counter = _Counter(
         architecture=sizes_of.architecture,
