@@ -71,7 +71,8 @@ ARCHITECTURES = {
         "readout_cls": "NonLinearBiasReadoutBlock",
         "edge_irreps": "4x0e+3x1o+2x2e",
         "use_edge_irreps_first": True,
-        "hidden_irreps": "6x0e+6x1o+6x2e",
+        "hidden_irreps": "10x0e+10x1o+10x2e",  # mace fixes 64 channels of a network beside it
+        "radial_MLP": [8, 8],
         "apply_cutoff": False,
         "use_agnostic_product": True,
         "heads": ["pbe", "r2scan"],

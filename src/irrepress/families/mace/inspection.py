@@ -69,14 +69,15 @@ def _read_pickle(path: Path) -> bytes:
         raise _damaged(path, str(error)) from error
 
 
-def _names(content: bytes) -> tuple[list[str], list[str]]:
-    """Return what a pickle would import, in order, and the first texts in it."""
-    names, texts = [], []
+def _names(content: bytes) -> tuple[list[str], set[str]]:
+    """Return what a pickle would import, in order, and all short texts in it."""
+    names: list[str] = []
+    texts: set[str] = set()
     for name, text in _operations(content):
         if name is not None:
             names.append(name)
-        elif text is not None and len(texts) < 50:
-            texts.append(text)
+        elif text is not None:
+            texts.add(text)
     return names, texts
 
 
@@ -93,12 +94,11 @@ def _operations(content: bytes) -> Iterator[tuple[str | None, str | None]]:
             yield None, argument if len(argument) < 100 else None
 
 
-def _kind(names: list[str], texts: list[str]) -> str:
+def _kind(names: list[str], texts: set[str]) -> str:
     """Describe what a pickle holds instead of a model, and the mend."""
-    keys = set(texts)
-    if {"model_state_dict", "config"} <= keys:
+    if {"model_state_dict", "config"} <= texts:
         return "it is a checkpoint of SevenNet; set family: sevennet"
-    if {"model", "optimizer"} <= keys:
+    if {"model", "optimizer", "lr_scheduler"} <= texts:
         return (
             "it is the checkpoint of a training run, which holds weights but no architecture; give "
             "the .model file that mace_run_train writes at the end (it makes one of its last "
