@@ -13,6 +13,7 @@ from irrepress.families.base import Cost, CostModel, Model
 from irrepress.families.mace.architecture import Architecture, dim, order
 from irrepress.families.mace.config import BASES
 from irrepress.families.mace.sizes import LayerSizes, SizeModel, Sizes
+from irrepress.families.tensor_products import pair_operations
 
 # Exponential, addition, division and multiplication of x * sigmoid(x).
 _ACTIVATION = 4
@@ -99,48 +100,13 @@ class _Counter:
             yield _network((inputs, *sizes.radial, layer.weights))
             if layer.density:
                 yield _network((inputs, 1))
-        yield self._products(layer, sizes.hidden)
+        yield coupled_products(layer, sizes.hidden, self._product_elements)
         yield _linear(dict.fromkeys(layer.leaving, sizes.hidden), layer.leaving)
 
     def _by_element(self, inputs: Mapping[str, int], outputs: Mapping[str, int]) -> _Part:
         """Cost of a map for each element, which multiplies with all elements."""
         parameters, per_atom, _ = _linear(inputs, outputs)
         return self._elements * parameters, self._elements * per_atom, 0
-
-    def _products(self, layer: LayerSizes, channels: int) -> _Part:
-        parameters = operations = 0.0
-        size = sum(map(dim, layer.basis))
-        for irrep, paths in layer.orders.items():
-            for index, count in enumerate(paths):
-                parameters += self._product_elements * count * channels
-                outputs = dim(irrep) * size**index
-                if index == len(paths) - 1:
-                    operations += self._highest(count, channels, size, outputs)
-                else:
-                    outputs *= size
-                    operations += self._lower(count, channels, outputs)
-                    operations += 3 * channels * outputs  # the sum of orders, times the basis
-        return parameters, operations, 0
-
-    def _highest(self, paths: int, channels: int, size: int, outputs: int) -> float:
-        """Operations of the highest order: weights, couplings and basis."""
-        elements = self._product_elements
-        return _cheaper(
-            2 * elements * paths * channels
-            + paths * channels * size
-            + 2 * paths * channels * size * outputs,
-            elements * channels * size * (1 + 2 * outputs),
-            2 * elements * paths * channels * size * outputs,
-        )
-
-    def _lower(self, paths: int, channels: int, outputs: int) -> float:
-        """Operations of a lower order: weights and couplings."""
-        elements = self._product_elements
-        return _cheaper(
-            2 * elements * paths * channels + 2 * paths * channels * outputs,
-            2 * elements * channels * outputs,
-            2 * elements * paths * channels * outputs,
-        )
 
     def _readouts(self, sizes: Sizes) -> Iterator[_Part]:
         heads = self._architecture.heads
@@ -158,6 +124,49 @@ class _Counter:
             yield _linear(width, {"0e": heads})
 
 
+def coupled_products(layer: LayerSizes, channels: int, elements: int) -> _Part:
+    """Cost of the products of a layer's atomic basis with itself.
+
+    Args:
+        layer: the layer.
+        channels: of the basis.
+        elements: that weights are indexed by.
+    """
+    parameters = operations = 0.0
+    size = sum(map(dim, layer.basis))
+    for irrep, paths in layer.orders.items():
+        for index, count in enumerate(paths):
+            parameters += elements * count * channels
+            outputs = dim(irrep) * size**index
+            if index == len(paths) - 1:
+                operations += _highest(elements, count, channels, size, outputs)
+            else:
+                outputs *= size
+                operations += _lower(elements, count, channels, outputs)
+                operations += 3 * channels * outputs  # the sum of orders, times the basis
+    return parameters, operations, 0
+
+
+def _highest(elements: int, paths: int, channels: int, size: int, outputs: int) -> float:
+    """Operations of the highest order: weights, couplings and basis."""
+    return _cheaper(
+        2 * elements * paths * channels
+        + paths * channels * size
+        + 2 * paths * channels * size * outputs,
+        elements * channels * size * (1 + 2 * outputs),
+        2 * elements * paths * channels * size * outputs,
+    )
+
+
+def _lower(elements: int, paths: int, channels: int, outputs: int) -> float:
+    """Operations of a lower order: weights and couplings."""
+    return _cheaper(
+        2 * elements * paths * channels + 2 * paths * channels * outputs,
+        2 * elements * channels * outputs,
+        2 * elements * paths * channels * outputs,
+    )
+
+
 def _cheaper(by_atom: float, by_element: float, once: float) -> float:
     """Return the operations per atom of the order of contractions that mace's code takes.
 
@@ -171,19 +180,13 @@ def _cheaper(by_atom: float, by_element: float, once: float) -> float:
 
 def convolution(layer: LayerSizes) -> float:
     """Operations per edge of a layer's tensor product and of the sum over neighbours."""
-    operations = 0.0
-    pairs = {(source, f) for source, f, _ in layer.paths}
-    for source, f in pairs:
-        d1, d2, channels = dim(source), dim(f), layer.edges[source]
-        if order(source) and order(f):
-            operations += channels * d1 * d2
+    targets: dict[tuple[str, str], list[int]] = {}
     for source, f, target in layer.paths:
-        d1, d2, d3, channels = dim(source), dim(f), dim(target), layer.edges[source]
-        if not order(source) or not order(f):
-            operations += channels * (1 + d1 * d2)
-        else:
-            operations += channels * (2 * d1 * d2 * d3 + d3)
-        operations += channels * d3
+        targets.setdefault((source, f), []).append(order(target))
+    operations = 0.0
+    for (source, f), orders in targets.items():
+        per_channel, fixed = pair_operations(order(source), order(f), orders)
+        operations += layer.edges[source] * per_channel + fixed
     return operations
 
 
