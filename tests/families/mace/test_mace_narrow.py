@@ -80,7 +80,7 @@ def test_models_of_scalars(mace, real_file, structures):
     for seed in range(2):
         plan, _ = mace.native_plan(model, random_plan(groups, seed, None, 2 - seed))
         masked, narrowed, _ = masked_and_narrowed(mace, model, plan, structures[2:])
-        assert_close(narrowed, masked, 1e-10, periodic=[])
+        assert_close(narrowed, masked, 1e-10)
 
 
 def test_float32(mace, real_file, gst_frames):
@@ -120,7 +120,7 @@ def test_counts_of_official_and_pruned_shapes(mace, mp_large):
 def test_counts_of_organic_models(network_maker):
     """MACE-OFF23 small, medium and large, for ten elements."""
     numbers = [1, 5, 6, 7, 8, 9, 15, 16, 17, 35]
-    shapes = {"96x0e": 694320, "128x0e+128x1o": 1428368}
+    shapes = {"96x0e": 694320, "128x0e+128x1o": 1428368, "192x0e+192x1o+192x2e": 3551952}
     for irreps, count in shapes.items():
         network = network_maker(
             dtype=torch.float32,
@@ -133,7 +133,6 @@ def test_counts_of_organic_models(network_maker):
             atomic_numbers=numbers,
             num_elements=10,
             atomic_energies=[-1.0] * 10,
-            interaction_cls_first="RealAgnosticResidualInteractionBlock",
         )
         assert sum(p.numel() for p in network.parameters()) == count
 
@@ -174,7 +173,7 @@ def test_unequal_numbers_of_channels_grow_to_the_largest(mace, gst):
     assert {len(plan.keep[g.name]) for g in mace.groups(gst) if g.width.startswith("hidden")} == {
         12
     }
-    assert "basis.1: 2 -> 12 channels, because MACE ties it to features.1.1o" in messages
+    assert any(m.startswith("basis.1: 2 -> 12 channels, because MACE ties it to") for m in messages)
     assert set((1, 5)) <= set(plan.keep["basis.1"])
     mace.narrow(gst, plan)
     with pytest.raises(UserError, match="must keep the same number"):
@@ -227,4 +226,4 @@ def test_restricting_to_one_element_is_lossless(mace, mp_large):
     found, expected = (
         mace.predict(model, mace.batch(model, [structure])) for model in (silicon, mp_large)
     )
-    assert_close(found, expected, 1e-5, floor=1e-5, periodic=[])
+    assert_close(found, expected, 1e-5, floor=1e-5)
