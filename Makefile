@@ -1,13 +1,14 @@
 # make setup        the virtual environment .venv with everything the workflow needs
 # make quickstart   a whole small study; prints where its report lies
-# make test         all tests
+# make test         all tests, those of MACE in their own environment .venv-mace
 # make lint         style of the code and of the workflow
 # make schema       config/schema.json from the library
 # make browser      Chromium for the tests of the report's page (Debian, as root)
-# make clean        remove the environment and caches, never results
+# make clean        remove the environments and caches, never results
 
 PYTHON ?= python3
 VENV ?= .venv
+MACE_VENV ?= .venv-mace
 BIN := $(VENV)/bin
 CORES ?= all
 
@@ -36,8 +37,17 @@ quickstart: setup
 	$(BIN)/snakemake --cores $(CORES) --rerun-incomplete --configfile config/quickstart.yaml
 	@echo "The report: $(CURDIR)/results/quickstart/report/index.html"
 
-test: $(VENV)/.installed-test
+# MACE needs a version of e3nn that SevenNet excludes, and so an environment of its own. The tests
+# of MACE skip themselves in the main one.
+$(MACE_VENV)/.installed-test: pyproject.toml
+	$(PYTHON) -m venv $(MACE_VENV)
+	$(MACE_VENV)/bin/python -m pip install torch==2.13.0
+	$(MACE_VENV)/bin/python -m pip install -e '.[mace,test]'
+	@touch $@
+
+test: $(VENV)/.installed-test $(MACE_VENV)/.installed-test
 	$(BIN)/python -m pytest
+	$(MACE_VENV)/bin/python -m pytest tests/families/mace
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
@@ -53,5 +63,5 @@ browser:
 	apt-get install -y --no-install-recommends chromium chromium-driver
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(MACE_VENV) build dist .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

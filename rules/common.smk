@@ -9,7 +9,11 @@ sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 try:
     from irrepress.config import Files, Generated, Perturbed, Published, parse_config
     from irrepress.errors import UserError, nearest
-    from irrepress.families.registry import family_names, missing_packages
+    from irrepress.families.registry import (
+        check_checkpoint_licence,
+        family_names,
+        missing_packages,
+    )
     from irrepress.report.datasets import used_datasets
     from irrepress.structures.generate import generate
     from irrepress.structures.published.registry import check_licence, get_published
@@ -65,6 +69,11 @@ def check_surroundings(config):
         for path in checkpoint_file(model):
             if not Path(path).is_file():
                 mistakes.append(f"{key}.checkpoint: there is no file {path!r}")
+        if not is_path(model.checkpoint):
+            try:
+                check_checkpoint_licence(model.family, model.checkpoint, model.licence)
+            except UserError as error:
+                mistakes.append(f"{key}.{error}")
     for name, dataset in config.datasets.items():
         if isinstance(dataset, Generated):
             try:

@@ -98,7 +98,7 @@ class Job:
 
     def load(self, path: str, **options: Any) -> Any:
         """Load a model of the study from its native file."""
-        return self.family.load(path, modal=self.reference.modal, **options)
+        return load_model(self.family, path, self.reference, **options)
 
     def open_store(self, path: str, model: Any) -> StructureStore:
         """Open a dataset that a model is to work on.
@@ -144,13 +144,21 @@ def checked_checkpoint(family: Any, reference: ModelRef) -> Path:
     Raises:
         UserError: no such checkpoint, or another SHA-256 than the config says.
     """
-    path = family.resolve(reference.checkpoint)
+    path = family.resolve(reference.checkpoint, licence=reference.licence)
     if reference.sha256 and (found := sha256(path)) != reference.sha256:
         raise UserError(
             f"{path}: the SHA-256 is {found}, the config says {reference.sha256}; get the file "
             "again, or correct the config if you trust this one"
         )
     return path
+
+
+def load_model(family: Any, path: str | Path, reference: ModelRef, **options: Any) -> Any:
+    """Load a model in the type that the config names."""
+    import torch  # jobs of the workflow's own environment have none
+
+    options.setdefault("dtype", getattr(torch, reference.dtype))
+    return family.load(path, modal=reference.modal, **options)
 
 
 def labelling_model(reference: ModelRef) -> tuple[Any, Any]:
@@ -160,7 +168,7 @@ def labelling_model(reference: ModelRef) -> tuple[Any, Any]:
         UserError: as `checked_checkpoint`, or the checkpoint cannot be loaded.
     """
     family = get_family(reference.family)
-    return family, family.load(checked_checkpoint(family, reference), modal=reference.modal)
+    return family, load_model(family, checked_checkpoint(family, reference), reference)
 
 
 def labels_of(reference: ModelRef) -> str:

@@ -10,7 +10,7 @@ from irrepress.files import sha256
 def main(job: Job) -> None:
     reference = job.reference
     source = checked_checkpoint(job.family, reference)
-    model = job.family.load(source, modal=reference.modal)
+    model = job.load(source)
     path = Path(job.outputs.model)
     job.family.save(model, path)
     card = parent_card(

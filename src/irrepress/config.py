@@ -47,7 +47,17 @@ class ModelRef(_Section):
         pattern=r"^[0-9a-f]{64}$",
         description="Refuse the checkpoint file if its SHA-256 is another one.",
     )
-    licence: str | None = Field(None, description="Licence of the weights, for the model card.")
+    licence: str | None = Field(
+        None,
+        description="Licence of the weights, for the model card. A checkpoint whose licence "
+        "restricts its use is downloaded only if this names the licence, to say that you accept "
+        "it; a run without it shows the licence.",
+    )
+    dtype: Literal["float32", "float64"] = Field(
+        "float32",
+        description="Type of numbers that models are made, trained and saved in, where the "
+        "family's files hold both (SevenNet's are float32).",
+    )
 
 
 class LabelKeys(_Section):
@@ -277,7 +287,8 @@ class Explicit(_Section):
     """Target irreps instead of a fraction."""
 
     irreps: list[str] | str = Field(
-        description="Irreps of the node features: one text for every layer, or one a layer."
+        description="Irreps of the node features: one text for every layer, or one a layer. Or "
+        "the name of an official shape that the family knows, such as mace-mp-0-small."
     )
     filter_lmax: int | None = Field(None, ge=0, description="Highest order of the filter.")
 

@@ -52,7 +52,8 @@ def random_plan(groups, seed: int, order: int | None, filter_order: int | None) 
         if rng.random() < 0.15:
             keep.update({g.name: () for g in groups if g.width == width})
     if filter_order is not None:
-        keep.update({g.name: () for g in groups if g.axis == "order" and g.l > filter_order})
+        cut = (g for g in groups if g.axis == "order" and g.l > filter_order and g.floor == 0)
+        keep.update({g.name: () for g in cut})
     plan = replace(plan, keep=keep)
     return plan if order is None else plan.cut_order(groups, order)
 
@@ -263,7 +264,7 @@ class FamilyProtocol:
 
     def test_observer_sees_gated_features_of_every_group(self, family, model, groups, batch):
         seen = {}
-        group = next(g for g in groups if g.axis == "channel" and g.dim > 1)
+        group = max((g for g in groups if g.axis == "channel"), key=lambda g: g.dim)
         closed = {group.name: torch.zeros(group.channels, dtype=model.dtype)}
         with family.gated(model, closed, lambda name, x: seen.setdefault(name, x.detach())):
             family.predict(model, batch)

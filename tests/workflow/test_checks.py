@@ -209,6 +209,7 @@ def test_the_schema_is_current():
         ("workflow", ["workflow"], {"torch", "lightning", "typer"}),
         ("sevennet", ["sevennet"], set()),
         ("escn", ["escn"], set()),
+        ("mace", ["mace"], set()),
     ],
 )
 def test_environments_agree_with_the_project(environment_file, extras, left_out):

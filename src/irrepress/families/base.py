@@ -11,6 +11,7 @@ import torch
 from ase.calculators.calculator import Calculator
 from torch import Tensor
 
+from irrepress.config import Explicit
 from irrepress.pruning.blocks import Group
 from irrepress.pruning.plan import Plan
 from irrepress.structures.structure import Structure
@@ -225,11 +226,17 @@ class Family(ABC):
     name: ClassVar[str]
 
     @abstractmethod
-    def resolve(self, source: str | Path) -> Path:
+    def resolve(self, source: str | Path, *, licence: str | None = None) -> Path:
         """Return the file of a checkpoint given by the family's keyword or by its path.
 
+        Args:
+            source: keyword or path.
+            licence: name of the licence that the user accepts; needed for keywords of checkpoints
+                whose licence restricts their use.
+
         Raises:
-            UserError: no such keyword or file, or its download failed.
+            UserError: no such keyword or file, a licence that has to be accepted and was not, or
+                the download failed.
         """
 
     @abstractmethod
@@ -253,8 +260,15 @@ class Family(ABC):
         """
 
     @abstractmethod
-    def save(self, model: Model, path: str | Path) -> None:
-        """Write the model in the family's own format, atomically, without optimizer state."""
+    def save(self, model: Model, path: str | Path, *, dtype: torch.dtype | None = None) -> None:
+        """Write the model in the family's own format, atomically, without optimizer state.
+
+        Args:
+            model: the model; it is not changed.
+            path: where to.
+            dtype: type of the saved numbers, where the family's files can hold more than one;
+                None: the usual one of the family's files.
+        """
 
     @abstractmethod
     def batch(self, model: Model, structures: Sequence[Structure]) -> Batch:
@@ -388,6 +402,10 @@ class Family(ABC):
     def has_reflections(self, model: Model) -> bool:
         """Whether the architecture is equivariant under inversion as well as rotation."""
         return False
+
+    def named_shapes(self) -> Mapping[str, Explicit]:
+        """Shapes that plans can name as their target, such as those of smaller official models."""
+        return {}
 
     @abstractmethod
     def shape(self, model: Model) -> dict[str, Any]:

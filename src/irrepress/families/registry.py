@@ -13,9 +13,13 @@ if TYPE_CHECKING:  # it imports torch, which the workflow's checks can do withou
 
 # family name -> (module that holds the adapter class, class, packages it needs)
 _FAMILIES = {
-    "escn": ("irrepress.families.escn.family", "EscnFamily", ("fairchem",)),
+    "escn": ("irrepress.families.escn.family", "EscnFamily", ("fairchem.core",)),
+    "mace": ("irrepress.families.mace.family", "MACEFamily", ("mace",)),
     "sevennet": ("irrepress.families.sevennet.family", "SevenNetFamily", ("sevenn",)),
 }
+# family name -> module with `check_checkpoint`, which imports neither torch nor the family; of
+# families that have published checkpoints whose licence restricts their use
+_CATALOGUES = {"mace": "irrepress.families.mace.catalogue"}
 
 
 def family_names() -> list[str]:
@@ -26,7 +30,31 @@ def family_names() -> list[str]:
 def missing_packages(name: str) -> list[str]:
     """Return the packages that family ``name`` needs and that cannot be imported here."""
     _, _, packages = _entry(name)
-    return [package for package in packages if importlib.util.find_spec(package) is None]
+    return [package for package in packages if not _is_installed(package)]
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        spec = importlib.util.find_spec(package)
+    except ModuleNotFoundError:  # of a package that it is part of
+        return False
+    # A folder of the same name in the working directory is found, too, but has no file.
+    return spec is not None and spec.origin is not None
+
+
+def check_checkpoint_licence(name: str, keyword: str, accepted: str | None) -> None:
+    """Check a keyword of a family, and that a licence that restricts its use was accepted.
+
+    Args:
+        name: of the family.
+        keyword: of a checkpoint, no path.
+        accepted: name of the licence that the user gives, if any.
+
+    Raises:
+        UserError: the licence was not accepted, or the keyword is known to be none.
+    """
+    if name in _CATALOGUES:
+        importlib.import_module(_CATALOGUES[name]).check_checkpoint(keyword, accepted)
 
 
 def get_family(name: str) -> Family:

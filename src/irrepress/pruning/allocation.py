@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from irrepress.config import Axes
-from irrepress.pruning.blocks import Group, widths_of
+from irrepress.pruning.blocks import Group, followers, widths_of
 
 # What is to fall below a target, such as FLOPs or seconds: widths of all keys -> number.
 Measured = Callable[[Mapping[str, int]], float]
@@ -42,7 +42,7 @@ class Limits:
 
     def least(self, group: Group) -> int:
         """Return the least number of channels that a group may be narrowed to."""
-        if group.l == 0 and group.axis == "channel":
+        if group.l == 0 and group.axis in ("channel", "width"):
             return min(group.channels, group.round_up(self.floor))
         if self.axes == "channels":
             return min(group.channels, group.round_up(self.multiple))
@@ -128,13 +128,14 @@ def allocate_evenly(
     keeping = Limits(multiple=limits.multiple, floor=limits.floor, axes="channels")
     full = widths_of(groups)
     least: dict[str, int] = {}
+    following = followers(groups)
+    base_of = {key: base for base, keys in following.items() for key in keys}
     for g in groups:
-        own = keeping.least(g) if g.axis == "channel" else g.channels
-        least[g.width] = max(least.get(g.width, 0), own)
+        own = keeping.least(g) if g.axis in ("channel", "width") else g.channels
+        base = base_of.get(g.width, g.width)
+        least[base] = max(least.get(base, 0), own)
     own_limits = limits_by_width(groups, keeping)
-    allowed = {
-        key: allowed_widths(width, least[key], own_limits[key]) for key, width in full.items()
-    }
+    allowed = {key: allowed_widths(full[key], least[key], own_limits[key]) for key in least}
     # Where a width is rounded up instead of down; fractions in between change nothing.
     borders = {
         key: [(low + high) / 2 / full[key] for low, high in pairwise(steps)]
@@ -143,7 +144,8 @@ def allocate_evenly(
     fractions = [0.0, *sorted({border for found in borders.values() for border in found})]
 
     def widths_at(fraction: float) -> dict[str, int]:
-        return {key: steps[bisect_right(borders[key], fraction)] for key, steps in allowed.items()}
+        found = {key: steps[bisect_right(borders[key], fraction)] for key, steps in allowed.items()}
+        return {key: found[base_of.get(key, key)] for key in full}
 
     # Bisection: the fraction at `low` meets the target, or is the least; that at `high` does not.
     low, high = 0, len(fractions)
@@ -171,11 +173,21 @@ def allowed_widths(width: int, least: int, limits: Limits) -> list[int]:
     return steps[::-1]
 
 
+def changed_widths(
+    widths: Mapping[str, int], key: str, width: int, following: Mapping[str, Sequence[str]]
+) -> dict[str, int]:
+    """Return widths with another one at a key, and at those that follow it and are not zero."""
+    changed = {other: width for other in following.get(key, ()) if widths[other]}
+    return {**widths, **changed, key: width}
+
+
 class _Search:
     """Greedy removal of channels below a highest order and component.
 
     Groups of one width key lose their channels in step: the i-th removal takes the i-th
-    lowest score of each of them.
+    lowest score of each of them. So do keys that follow another one; by themselves they can only
+    vanish. Orders of products (axis ``correlation``) stay: few blocks that change much are a
+    choice for a person.
     """
 
     def __init__(
@@ -203,10 +215,12 @@ class _Search:
         self.lost = 0.0
         for g in groups:
             most = min(highest, component) if g.axis == "component" else highest
-            if g.l > most and self.widths[g.width]:
+            if g.l > most and g.floor == 0 and self.widths[g.width]:
                 self.lost += float(self._losses[g.width].sum())
                 self.widths[g.width] = 0
-        self._channels = sorted({g.width for g in groups if g.axis == "channel"})
+        self._channels = sorted({g.width for g in groups if g.axis in ("channel", "width")})
+        self._followers = followers(groups)
+        self._following = {key for keys in self._followers.values() for key in keys}
         self.measured = measured(self.widths)
 
     def run(self, target: float) -> None:
@@ -223,9 +237,9 @@ class _Search:
             for move in moves:
                 total = self.lost + move.loss
                 if move.measured <= target and (finished is None or total < finished[0]):
-                    finished = (total, move.measured, {**self.widths, move.key: move.width})
+                    finished = (total, move.measured, self._after(move.key, move.width))
             best = min(moves)
-            self.widths[best.key], self.measured = best.width, best.measured
+            self.widths, self.measured = self._after(best.key, best.width), best.measured
             self.lost += best.loss
         if finished is not None:
             self.lost, self.measured, self.widths = finished
@@ -238,12 +252,19 @@ class _Search:
         """
         allowed = allowed_widths(self.widths[key], self._floor[key], self._limits[key])
         loss = 0.0
+        if key in self._following:
+            allowed = [0, self.widths[key]] if self._floor[key] == 0 < self.widths[key] else []
+        moving = [key, *(k for k in self._followers.get(key, ()) if self.widths[k])]
         for width, above in reversed(list(pairwise(allowed))):
-            full = self._full[key]
-            loss += float(self._losses[key][full - above : full - width].sum())
-            measured = self._measure({**self.widths, key: width})
+            for each in moving:
+                full = self._full[each]
+                loss += float(self._losses[each][full - above : full - width].sum())
+            measured = self._measure(self._after(key, width))
             saving = max(self.measured - measured, 1e-12)
             yield _Move(loss / saving, key, width, loss, measured)
+
+    def _after(self, key: str, width: int) -> dict[str, int]:
+        return changed_widths(self.widths, key, width, self._followers)
 
 
 class _Move(NamedTuple):

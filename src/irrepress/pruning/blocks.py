@@ -25,14 +25,20 @@ class Group:
         channels: number of blocks in the unpruned model.
         width: groups with the same width key must keep the same number of channels, because
             the family's own constructor ties them. Which channels they keep is free.
-        axis: ``channel`` for blocks that are removed one by one; ``order`` for a single block
-            that stands for an order of the spherical-harmonics filter, or of all features,
-            which is removed together with everything of that order, from the top down;
-            ``component`` for a single block that stands for the components of degrees +m and -m
-            of features along edges, in the frame of the edge, again from the top down. Its irrep
-            is the lowest that has them, l = m.
+        axis: ``channel`` for features whose channels are removed one by one; ``width`` for hidden
+            channels of a scalar network (radial, readout), which are removed one by one, too, but
+            are no features of a layer; ``correlation`` for orders of a product of features with
+            themselves, the first block being the first order, which are removed from the last;
+            ``order`` for a single block that stands for an order of the spherical-harmonics
+            filter, or of all features, which is removed together with everything of that order,
+            from the top down; ``component`` for a single block that stands for the components of
+            degrees +m and -m of features along edges, in the frame of the edge, again from the
+            top down. Its irrep is the lowest that has them, l = m.
         floor: least number of channels that the architecture can keep.
         multiple: the number of channels must be a multiple of this.
+        follows: another width key: the group keeps as many channels as are kept there, or none.
+            Empty: the group has a number of its own.
+        components: numbers in one block, where that is not what its irreps say; 0: it is.
     """
 
     name: str
@@ -40,9 +46,11 @@ class Group:
     irrep: str
     channels: int
     width: str
-    axis: Literal["channel", "order", "component"] = "channel"
+    axis: Literal["channel", "width", "correlation", "order", "component"] = "channel"
     floor: int = 0
     multiple: int = 1
+    follows: str = ""
+    components: int = 0
 
     @property
     def l(self) -> int:  # noqa: E743 - l is the field's name for the order
@@ -59,7 +67,12 @@ class Group:
         """Number of components of one block: the sum of 2 l + 1, or 2 for +m and -m."""
         if self.axis == "component":
             return 2
-        return sum(2 * int(irrep[:-1]) + 1 for irrep in self.irreps)
+        return self.components or sum(2 * int(irrep[:-1]) + 1 for irrep in self.irreps)
+
+    @property
+    def in_order(self) -> bool:
+        """Whether blocks can be removed from the last only, so that scores choose none."""
+        return self.axis == "correlation"
 
     def round_up(self, count: int) -> int:
         """Return the least number of channels, no smaller than ``count``, that can be built."""
@@ -80,3 +93,12 @@ def widths_of(groups: Sequence[Group]) -> dict[str, int]:
                 f"{group.channels} channels; a family must tie only groups of equal size"
             )
     return widths
+
+
+def followers(groups: Sequence[Group]) -> dict[str, list[str]]:
+    """Return the width keys that follow another: key -> keys that follow it."""
+    found: dict[str, list[str]] = {}
+    for group in groups:
+        if group.follows and group.width not in found.setdefault(group.follows, []):
+            found[group.follows].append(group.width)
+    return found

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from irrepress.config import Explicit, Unit
-from irrepress.errors import UserError
+from irrepress.errors import UserError, nearest
 from irrepress.families.base import CostModel
 from irrepress.pruning.allocation import Allocated, Limits, allocate_evenly, allocate_greedily
 from irrepress.pruning.blocks import Group, widths_of
@@ -125,6 +125,28 @@ def check_met(
         )
 
 
+def named_target(explicit: Explicit, shapes: Mapping[str, Explicit]) -> Explicit:
+    """Return target irreps, where they are given by the name of a shape those of the shape.
+
+    Args:
+        explicit: as the config gives it; its order of the filter has precedence.
+        shapes: the family's shapes by name.
+
+    Raises:
+        UserError: a name that the family does not know.
+    """
+    name = explicit.irreps
+    if not isinstance(name, str) or "x0" in name:  # irreps such as 64x0e
+        return explicit
+    if name not in shapes:
+        known = nearest(name, shapes) if shapes else "this family names none"
+        raise UserError(f"explicit irreps: {name!r} is neither irreps nor a shape; {known}")
+    found = shapes[name]
+    if explicit.filter_lmax is None:
+        return found
+    return found.model_copy(update={"filter_lmax": explicit.filter_lmax})
+
+
 def plan_for_irreps(
     groups: Sequence[Group], scores: Mapping[str, np.ndarray], explicit: Explicit
 ) -> Plan:
@@ -177,6 +199,12 @@ def plan_for_irreps(
                 f"explicit irreps: layer {g.layer} asks for {count}x{g.irrep}, but this family "
                 f"needs the {widths[g.width]} channels that are asked for elsewhere"
             )
+    for g in channels:
+        if g.follows and widths[g.width] not in (0, widths[g.follows]):
+            raise UserError(
+                f"explicit irreps: {widths[g.width]}x{g.irrep} in layer {g.layer}, but this family "
+                f"needs the {widths[g.follows]} channels that are asked for elsewhere, or none"
+            )
     highest = explicit.filter_lmax
     if highest is None:
         highest = max(
@@ -186,8 +214,10 @@ def plan_for_irreps(
             if widths[g.width] > 0 and wanted[g.layer].get(irrep, 0) > 0
         )
     for g in groups:
-        if g.axis != "channel":
-            widths[g.width] = int(g.l <= highest)
+        if g.axis in ("order", "component"):
+            widths[g.width] = max(g.floor, int(g.l <= highest))
+        elif g.axis != "channel":
+            widths[g.width] = g.channels
     return plan_for_widths(groups, scores, widths)
 
 
@@ -198,7 +228,7 @@ def plan_for_widths(
     keep = {}
     for g in groups:
         # Stable sort: equal scores keep the lower channel index, on every machine.
-        ranked = np.argsort(-scores[g.name], kind="stable")
+        ranked = np.arange(g.channels) if g.in_order else np.argsort(-scores[g.name], kind="stable")
         keep[g.name] = tuple(sorted(ranked[: widths[g.width]].tolist()))
     return Plan(keep=keep, channels={g.name: g.channels for g in groups})
 
@@ -219,7 +249,8 @@ def summarize(
     layers: dict[int, dict[str, int]] = {}
     for g in groups:
         for irrep in g.irreps if g.axis == "channel" else ():
-            # Where one block holds several irreps, orders are cut for all sites at once.
+            # Where one block holds several irreps, orders are cut for all sites at once. Of several
+            # sites of a layer, the features that enter it come first.
             cut = len(g.irreps) > 1 and int(irrep[:-1]) > max(kept_orders)
             layers.setdefault(g.layer, {}).setdefault(irrep, 0 if cut else widths[g.width])
     predicted, fraction = {}, {}

@@ -20,9 +20,10 @@ from irrepress.pruning.allocation import (
     Limits,
     allocate_greedily,
     allowed_widths,
+    changed_widths,
     limits_by_width,
 )
-from irrepress.pruning.blocks import Group
+from irrepress.pruning.blocks import Group, followers
 from irrepress.pruning.budget import Measure, check_met, plan_for_widths
 from irrepress.pruning.plan import Plan
 from irrepress.structures.progress import tracked
@@ -104,7 +105,7 @@ def plan_measured(
     for highest in _highest_orders(groups, limits):
         if highest is not None:
             widths = start.plan.widths(groups)
-            cut = widths | {g.width: 0 for g in groups if g.l > highest}
+            cut = widths | {g.width: 0 for g in groups if g.l > highest and g.floor == 0}
             trials = attempt([cut], start.left, f"order {highest + 1}")
             if not trials:
                 break
@@ -162,14 +163,21 @@ def _removals(
     least: dict[str, int] = {}
     for g in groups:
         least[g.width] = max(least.get(g.width, 0), limits.least(g))
-    for key in sorted({g.width for g in groups if g.axis == "channel"}):
+    following = followers(groups)
+    follow = {key for keys in following.values() for key in keys}
+    for key in sorted({g.width for g in groups if g.axis in ("channel", "width")}):
         if widths[key] <= least[key]:
             continue
-        steps = allowed_widths(widths[key], least[key], own_limits[key])[-2::-1]
-        meeting = [w for w in steps if measure({**widths, key: w}) <= goal]
-        half = [w for w in steps if w <= widths[key] / 2] or steps[-1:]
-        for width in sorted({meeting[0] if meeting else half[0], *([0] if not least[key] else [])}):
-            yield {**widths, key: width}
+        smaller = allowed_widths(widths[key], least[key], own_limits[key])[-2::-1]
+        if key in follow:  # as many as elsewhere, or none
+            chosen = {0} if least[key] == 0 else set()
+        else:
+            after = {w: changed_widths(widths, key, w, following) for w in smaller}
+            meeting = [w for w in smaller if measure(after[w]) <= goal]
+            half = [w for w in smaller if w <= widths[key] / 2] or smaller[-1:]
+            chosen = {meeting[0] if meeting else half[0], *([0] if least[key] == 0 else [])}
+        for width in sorted(chosen):
+            yield changed_widths(widths, key, width, following)
     components = [g for g in groups if g.axis == "component" and widths[g.width] > g.floor]
     if limits.axes == "both" and components:
         highest = max(components, key=lambda g: g.l)

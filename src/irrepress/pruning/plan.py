@@ -11,7 +11,7 @@ import numpy as np
 
 from irrepress.errors import UserError, nearest
 from irrepress.files import read_json, write_json
-from irrepress.pruning.blocks import Group, widths_of
+from irrepress.pruning.blocks import Group, followers, widths_of
 
 SCHEMA_VERSION = 1
 _RANGE = re.compile(r"^(\d+)(?:-(\d+))?$")
@@ -50,18 +50,25 @@ class Plan:
             key: int(rng.integers(max(g.floor for g in groups if g.width == key), full + 1))
             for key, full in widths_of(groups).items()
         }
+        for base, keys in followers(groups).items():
+            width.update(dict.fromkeys(keys, width[base]))
         keep = {}
         for g in groups:
-            count = g.round_up(width[g.width]) if g.axis == "channel" else g.channels
-            keep[g.name] = tuple(sorted(rng.permutation(g.channels)[:count].tolist()))
+            if g.axis == "channel":
+                count = g.round_up(width[g.width])
+            else:
+                count = g.channels if g.axis in ("order", "component") else width[g.width]
+            chosen = np.arange(g.channels) if g.in_order else rng.permutation(g.channels)
+            keep[g.name] = tuple(sorted(chosen[:count].tolist()))
         return cls(keep=keep, channels={g.name: g.channels for g in groups})
 
     def cut_order(self, groups: Sequence[Group], above: int) -> "Plan":
         """Return the plan with every block of order l > ``above`` removed, filter included.
 
         Of blocks that hold several irreps, the orders above go with those of the axis ``order``.
+        Blocks that the architecture cannot do without stay.
         """
-        keep = {g.name: () if g.l > above else self.keep[g.name] for g in groups}
+        keep = {g.name: () if g.l > above and g.floor == 0 else self.keep[g.name] for g in groups}
         return Plan(keep=keep, channels=self.channels, provenance=self.provenance)
 
     def then(self, following: "Plan") -> "Plan":
@@ -113,7 +120,8 @@ class Plan:
 
         Raises:
             UserError: unknown or missing groups, other channel counts, numbers of channels that
-                cannot be built, tied groups that differ, or orders cut from the middle.
+                cannot be built, tied groups that differ, or orders of features, of the filter or
+                of a product of features cut from the middle.
         """
         known = {g.name: g for g in groups}
         for name in self.keep:
@@ -145,6 +153,11 @@ class Plan:
                     f"{source}: group {name!r} keeps {len(kept)} channels, the architecture needs "
                     f"a multiple of {g.multiple}"
                 )
+            if g.in_order and kept != tuple(range(len(kept))):
+                raise UserError(
+                    f"{source}: group {name!r} keeps {_format_ranges(kept)}, but its blocks can be "
+                    f"removed from the last only; keep 0-{len(kept) - 1}"
+                )
         for axis in ("order", "component"):
             orders = sorted((g.l, bool(self.keep[g.name])) for g in groups if g.axis == axis)
             for (low, low_kept), (high, high_kept) in pairwise(orders):
@@ -153,7 +166,13 @@ class Plan:
                         f"{source}: {axis} {low} of all features or of the filter is cut, but "
                         f"{axis} {high} is kept; cut {axis}s from the top"
                     )
-        self.widths(groups)
+        widths = self.widths(groups)
+        for g in groups:
+            if g.follows and widths[g.width] not in (0, widths[g.follows]):
+                raise UserError(
+                    f"{source}: group {g.name!r} keeps {widths[g.width]} channels; the "
+                    f"architecture needs the {widths[g.follows]} of {g.follows!r}, or none"
+                )
 
     def kept_blocks(self) -> int:
         """Number of blocks that stay."""

@@ -12,7 +12,7 @@ from irrepress.errors import UserError, nearest
 from irrepress.files import atomic_path
 from irrepress.pruning.blocks import Group
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -99,5 +99,7 @@ _COLUMNS = {
     "width": _TEXT,
     "axis": _TEXT,
     "floor": "i8",
+    "follows": _TEXT,
+    "components": "i8",
 }
 _COLUMN_TYPE = {key: str if kind is _TEXT else int for key, kind in _COLUMNS.items()}

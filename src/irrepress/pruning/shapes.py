@@ -9,7 +9,7 @@ from itertools import chain, islice
 
 import numpy as np
 
-from irrepress.pruning.blocks import Group, widths_of
+from irrepress.pruning.blocks import Group, followers, widths_of
 from irrepress.pruning.plan import Plan
 
 # Of a random mixture: what each width key keeps of its channels.
@@ -60,7 +60,7 @@ def _cuts(groups: Sequence[Group]):
 
 def _single_widths(groups: Sequence[Group], rng: np.random.Generator):
     """One width halved or, where the architecture allows it, removed; in random order."""
-    channels = [g for g in groups if g.axis == "channel"]
+    channels = [g for g in groups if g.axis in ("channel", "width")]
     changes = sorted({(g.width, share) for g in channels for share in (0.0, 0.5)})
     for index in rng.permutation(len(changes)):
         key, share = changes[index]
@@ -87,13 +87,15 @@ def _scaled(groups: Sequence[Group], shares: dict[str, float]) -> dict[str, int]
     """Widths of a share each, between floor and full; orders and components stay."""
     widths: dict[str, int] = {}
     for g in groups:
-        share = shares[g.width] if g.axis == "channel" else 1.0
+        share = shares[g.width] if g.axis in ("channel", "width") else 1.0
         width = g.round_up(round(share * g.channels))
         widths[g.width] = max(width, widths.get(g.width, 0))
+    for base, keys in followers(groups).items():
+        widths.update({key: widths[base] if widths[key] else 0 for key in keys})
     return widths
 
 
 def _cut(groups: Sequence[Group], widths: dict[str, int], highest: int) -> dict[str, int]:
-    """Remove everything of an order above ``highest``."""
-    gone = {g.width for g in groups if g.l > highest}
+    """Remove everything of an order above ``highest`` that the architecture can do without."""
+    gone = {g.width for g in groups if g.l > highest and g.floor == 0}
     return {key: 0 if key in gone else width for key, width in widths.items()}

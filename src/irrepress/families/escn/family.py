@@ -48,8 +48,8 @@ class EscnFamily(Family):
 
     name: ClassVar[str] = "escn"
 
-    def resolve(self, source: str | Path) -> Path:
-        """Return the file of a checkpoint; keywords are those of untrained models."""
+    def resolve(self, source: str | Path, *, licence: str | None = None) -> Path:
+        """Return the file of a checkpoint; keywords are those of untrained models, without one."""
         return checkpoint.resolve(source)
 
     def load(
@@ -65,8 +65,8 @@ class EscnFamily(Family):
         """Build a network from fairchem's configs with new float32 weights."""
         return checkpoint.build(native, modal)
 
-    def save(self, model: Model, path: str | Path) -> None:
-        """Write an inference checkpoint in float32; equal models give equal bytes."""
+    def save(self, model: Model, path: str | Path, *, dtype: torch.dtype | None = None) -> None:
+        """Write an inference checkpoint in float32, its only type; equal models, equal bytes."""
         checkpoint.save(model, path)
 
     def batch(self, model: Model, structures: Sequence[Structure]) -> Batch:

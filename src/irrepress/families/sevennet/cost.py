@@ -25,6 +25,7 @@ from irrepress.families.sevennet.architecture import (
     read_architecture,
 )
 from irrepress.families.sevennet.gates import filter_group, width_key
+from irrepress.families.tensor_products import pair_operations
 
 # Exponential, addition, division and multiplication of x * sigmoid(x), or those of tanh.
 _ACTIVATION = 4
@@ -154,33 +155,16 @@ def _layer(
 
 
 def _product_cost(source: str, filter_: str, limit: int, last: bool) -> _ProductCost:
-    """Cost of the uvu paths of one pair of irreps, by the cases of e3nn's generated code."""
+    """Cost of the paths of one pair of irreps."""
     # The last layer computes messages of even parity only.
     targets = tuple(
         target
         for target in products(source, filter_)
         if order(target) <= limit and not (last and target.endswith("o"))
     )
-    l1, l2 = order(source), order(filter_)
-    d1, d2 = 2 * l1 + 1, 2 * l2 + 1
-    general = sum(order(target) > 0 for target in targets) if l1 and l2 else 0
-    per_channel = fixed = 0
-    for target in targets:
-        d3 = 2 * order(target) + 1
-        if not l1 or not l2:  # the weight with the scalar first, then with the other factor
-            per_channel += 1 + d1 * d2
-        elif d3 == 1:  # weight (x . y)
-            per_channel += 2 * d1 + 1
-        elif general == 1:  # y with the 3j symbols first, then x; the weight where it is cheapest
-            per_channel += 2 * d1 * d3 + min(d1, d3)
-            fixed += 2 * d1 * d2 * d3
-        else:  # the outer product of x and y with the 3j symbols, then the weight
-            per_channel += 2 * d1 * d2 * d3 + d3
-        per_channel += d3  # the sum over neighbours
-    # The outer product is computed once for all paths of the pair; also in vain, if no path
-    # reads it, but not if only one does, because its contraction is then ordered anew.
-    if targets and general != 1:
-        per_channel += d1 * d2
+    per_channel, fixed = pair_operations(
+        order(source), order(filter_), [order(target) for target in targets]
+    )
     return _ProductCost(targets, per_channel, fixed)
 
 

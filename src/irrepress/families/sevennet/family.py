@@ -58,8 +58,8 @@ class SevenNetFamily(Family):
 
     name: ClassVar[str] = "sevennet"
 
-    def resolve(self, source: str | Path) -> Path:
-        """Return the file of a checkpoint; see the base class."""
+    def resolve(self, source: str | Path, *, licence: str | None = None) -> Path:
+        """Return the file of a checkpoint; see the base class. No licence is restricted."""
         return checkpoint.resolve(source)
 
     def load(
@@ -75,8 +75,8 @@ class SevenNetFamily(Family):
         """Build a network from sevenn's config with new float32 weights."""
         return checkpoint.make_model(checkpoint.build(native), copy.deepcopy(native), modal)
 
-    def save(self, model: Model, path: str | Path) -> None:
-        """Write a checkpoint of sevenn in float32; equal models give equal bytes."""
+    def save(self, model: Model, path: str | Path, *, dtype: torch.dtype | None = None) -> None:
+        """Write a checkpoint of sevenn in float32, its only type; equal models give equal bytes."""
         checkpoint.save(model, path)
 
     def batch(self, model: Model, structures: Sequence[Structure]) -> Batch:

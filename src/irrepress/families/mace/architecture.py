@@ -1,0 +1,188 @@
+"""What a MACE network is made of: irreps per layer, filter orders, correlation, hidden widths."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from irrepress.families.mace.config import radial_widths
+from irrepress.families.mace.package import FullyConnectedTensorProduct, Irrep, Irreps
+
+
+@dataclass(frozen=True)
+class Path:
+    """One path of a convolution's tensor product, features ⊗ filter -> messages.
+
+    Attributes:
+        source: irrep of the features.
+        filter: irrep of the spherical harmonics.
+        target: irrep of the messages.
+        channels: number of channels, which is its number of radial weights per edge.
+        offset: its first column among the radial weights.
+        row: its first row among the inputs of the linear map that mixes messages of its target.
+    """
+
+    source: str
+    filter: str
+    target: str
+    channels: int
+    offset: int
+    row: int
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One interaction and the product that follows.
+
+    Attributes:
+        kind: ``residual`` if features reach the next layer past the messages by a map for each
+            element; ``selecting`` if the messages pass such a map; ``nonlinear`` if messages pass
+            a gate and features reach the next layer by a linear map.
+        edges: irrep -> channels that the convolution sends along edges.
+        correlation: highest order of the product.
+        paths: of the convolution, in the order of the radial weights.
+        density: whether messages are divided by a learnt density.
+    """
+
+    kind: str
+    edges: dict[str, int]
+    correlation: int
+    paths: tuple[Path, ...]
+    density: bool
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Irreps and widths of a network.
+
+    Attributes:
+        features: for each layer t = 0 ... T, irrep -> number of channels of the features that
+            enter layer t; features t > 0 enter the readouts, too.
+        layers: the T layers.
+        basis: irreps of the atomic basis, the messages of every layer, in their order; also those
+            of the spherical harmonics.
+        radial: hidden widths of the radial networks.
+        readout: hidden width of the last readout for each head; 0: it is linear.
+        readout_layers: hidden layers of the last readout.
+        heads: number of heads.
+        narrow_first: whether the first layer sends as many scalars as the others
+            (``use_edge_irreps_first``) instead of as many as there are features.
+    """
+
+    features: tuple[dict[str, int], ...]
+    layers: tuple[Layer, ...]
+    basis: tuple[str, ...]
+    radial: tuple[int, ...]
+    readout: int
+    readout_layers: int
+    heads: int
+    narrow_first: bool
+
+    @property
+    def components(self) -> int:
+        """Number of components of one channel of the atomic basis."""
+        return sum(2 * order(irrep) + 1 for irrep in self.basis)
+
+    @property
+    def channels(self) -> int:
+        """The number of channels that embedding, features and atomic basis share."""
+        return self.features[0]["0e"]
+
+
+def order(irrep: str) -> int:
+    """Return l of an irrep such as ``2e``."""
+    return int(irrep[:-1])
+
+
+def dim(irrep: str) -> int:
+    """Return the number of components of an irrep."""
+    return 2 * order(irrep) + 1
+
+
+def products(first: str, second: str) -> Iterator[str]:
+    """Yield the irreps that the product of two irreps contains."""
+    for irrep in Irrep(first) * Irrep(second):
+        yield str(irrep)
+
+
+def as_dict(irreps: Irreps) -> dict[str, int]:
+    """Return irrep -> number of channels; terms of one irrep are joined."""
+    found: dict[str, int] = {}
+    for channels, irrep in irreps:
+        found[str(irrep)] = found.get(str(irrep), 0) + channels
+    return found
+
+
+def read_architecture(network: torch.nn.Module) -> Architecture:
+    """Read the irreps and widths from a network that `config.read_config` accepts."""
+    features = [as_dict(network.node_embedding.linear.irreps_out)]
+    features += [as_dict(product.linear.irreps_out) for product in network.products]
+    readout, hidden, depth = network.readouts[-1], 0, 0
+    heads = len(network.heads)
+    if hasattr(readout, "linear_1"):
+        hidden, depth = (
+            readout.hidden_irreps.dim // heads,
+            2 if hasattr(readout, "linear_mid") else 1,
+        )
+    return Architecture(
+        features=tuple(features),
+        layers=tuple(
+            _read_layer(interaction, product)
+            for interaction, product in zip(network.interactions, network.products, strict=True)
+        ),
+        basis=tuple(as_dict(network.interactions[0].target_irreps)),
+        radial=tuple(radial_widths(network.interactions[0].conv_tp_weights)),
+        readout=hidden,
+        readout_layers=depth,
+        heads=heads,
+        narrow_first=bool(network.use_edge_irreps_first) and network.edge_irreps is not None,
+    )
+
+
+def _read_layer(interaction: torch.nn.Module, product: torch.nn.Module) -> Layer:
+    if hasattr(interaction, "linear_res"):
+        kind = "nonlinear"
+    elif product.use_sc and _keeps_features(interaction):
+        kind = "residual"
+    else:
+        kind = "selecting"
+    return Layer(
+        kind=kind,
+        edges=as_dict(interaction.linear_up.irreps_out),
+        correlation=len(product.symmetric_contractions.contractions[0].weights) + 1,
+        paths=tuple(read_paths(interaction.conv_tp)),
+        density=hasattr(interaction, "density_fn"),
+    )
+
+
+def _keeps_features(interaction: torch.nn.Module) -> bool:
+    return isinstance(interaction.skip_tp, FullyConnectedTensorProduct) and (
+        "Residual" in type(interaction).__name__
+    )
+
+
+def read_paths(convolution: torch.nn.Module) -> list[Path]:
+    """Return the paths of a convolution in the order of its radial weights.
+
+    mace sorts them by the irrep of the messages, so that columns move when an order is dropped.
+    """
+    paths, offset = [], 0
+    rows: dict[str, int] = {}
+    starts = {}
+    for index, (channels, irrep) in enumerate(convolution.irreps_out):
+        starts[index] = rows.get(str(irrep), 0)
+        rows[str(irrep)] = starts[index] + channels
+    for path in convolution.instructions:
+        source = convolution.irreps_in1[path.i_in1]
+        paths.append(
+            Path(
+                source=str(source.ir),
+                filter=str(convolution.irreps_in2[path.i_in2].ir),
+                target=str(convolution.irreps_out[path.i_out].ir),
+                channels=source.mul,
+                offset=offset,
+                row=starts[path.i_out],
+            )
+        )
+        offset += source.mul
+    return paths

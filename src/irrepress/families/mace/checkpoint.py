@@ -1,0 +1,197 @@
+"""Reading and writing MACE's native files, whole modules as pickles.
+
+Such a file runs code when it is loaded; nothing else than trusting its source helps against
+that. `inspection` refuses files of other kinds before, downloads are verified first, and a
+config can give the SHA-256 of a file.
+
+Networks are always built anew by MACE's constructor: files of older versions lack attributes
+that newer ones set, and constants that were saved in float32 would stay rounded in float64.
+"""
+
+import logging
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from irrepress.errors import UserError, nearest
+from irrepress.families.base import Model
+from irrepress.families.mace.catalogue import check_checkpoint
+from irrepress.families.mace.code import pickled, settle
+from irrepress.families.mace.config import build_network, read_config
+from irrepress.families.mace.contraction import free_weights, transfer_weights
+from irrepress.families.mace.inspection import check_file
+from irrepress.families.mace.package import e3nn_version, mace_version
+from irrepress.files import atomic_path
+from irrepress.structures.download import download
+
+logger = logging.getLogger(__name__)
+
+# Tensors that follow from the architecture: the constructor sets them.
+_CONSTANTS = ("output_mask", "U_matrix_", "_zeroed", "_w3j", "_tensor_constant", "_compiled_main")
+
+
+def resolve(source: str | Path, licence: str | None = None) -> Path:
+    """Return the file of a checkpoint given by keyword or path; keywords are downloaded once.
+
+    Files lie in the directory that ``IRREPRESS_CHECKPOINTS`` names, else in the user's cache.
+
+    Raises:
+        UserError: neither a file nor a keyword, its licence was not accepted, or its download
+            failed.
+    """
+    if Path(source).is_file():
+        return Path(source)
+    found = check_checkpoint(str(source), licence)
+    logger.info("%s: licence %s, %s", source, found.licence.name, found.licence.url)
+    target = directory() / found.file.name
+    download(found.file, target, mirror=None, collection="mace", retries=3, timeout=30.0)
+    return target
+
+
+def directory() -> Path:
+    """Return where downloaded checkpoints lie."""
+    chosen = os.environ.get("IRREPRESS_CHECKPOINTS")
+    if chosen:
+        return Path(chosen) / "mace"
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "irrepress" / "checkpoints" / "mace"
+
+
+def read(path: Path) -> torch.nn.Module:
+    """Load the network of a file as it is.
+
+    Raises:
+        UserError: damaged, of another kind, or written with another version of e3nn.
+    """
+    check_file(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=False)
+    # What a pickle of other versions runs into depends on the version.
+    except Exception as error:
+        raise UserError(
+            f"{path}: mace-torch {mace_version} with e3nn {e3nn_version} cannot load this model "
+            f"({type(error).__name__}: {first_line(error)}). It was written with another version "
+            "of e3nn, or is damaged: whole modules load only with the version they were saved "
+            f"with, MACE's own files with e3nn 0.4.4; save it there anew, or get it again"
+        ) from error
+
+
+def load(source: str | Path, modal: str | None, dtype: torch.dtype) -> Model:
+    """Load a model by keyword or path; see `irrepress.families.base.Family.load`."""
+    path = resolve(source)
+    found = read(path)
+    try:
+        config = read_config(found)
+        network = build_network(config, dtype)
+        adopt(found, network)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    check_modal(path, config, modal)
+    return make_model(network, modal)
+
+
+def check_modal(path: str | Path, config: Mapping[str, Any], modal: str | None) -> None:
+    """Check that ``modal`` names one of the model's heads, if it has several.
+
+    Raises:
+        UserError: the modal is missing, unknown or superfluous.
+    """
+    heads = config["heads"]
+    if len(heads) == 1 and modal is not None:
+        raise UserError(f"{path}: this model has one head only; remove modal {modal!r}")
+    if len(heads) > 1 and modal is None:
+        raise UserError(
+            f"{path}: this model has several heads; choose one as modal: {', '.join(heads)}"
+        )
+    if len(heads) > 1 and modal not in heads:
+        raise UserError(f"{path}: unknown modal {modal!r}; {nearest(str(modal), heads)}")
+
+
+def make_model(network: torch.nn.Module, modal: str | None) -> Model:
+    """Wrap a network, in evaluation mode."""
+    config = read_config(network)
+    return Model(
+        settle(network),
+        family="mace",
+        native=config,
+        cutoff=config["r_max"],
+        elements=config["atomic_numbers"],
+        modal=modal,
+    ).eval()
+
+
+@torch.no_grad()
+def adopt(
+    source: torch.nn.Module,
+    target: torch.nn.Module,
+    done: list[torch.nn.Module] | None = None,
+    constants: tuple[str, ...] = (),
+) -> None:
+    """Copy all parameters, buffers and mean numbers of neighbours into a network.
+
+    Args:
+        source: a network of the same architecture, of any version of mace and any type.
+        target: a network that MACE's constructor has built.
+        done: modules of ``target`` whose parameters are set already.
+        constants: names of further tensors that the constructor has set.
+
+    Raises:
+        UserError: the networks differ in a tensor.
+    """
+    finished = [*(done or []), *transfer_weights(source, target, done or [])]
+    ready = {
+        id(tensor) for module in finished for tensor in module.state_dict(keep_vars=True).values()
+    }
+    given = _tensors(source)
+    for name, tensor in _tensors(target).items():
+        if id(tensor) in ready or any(part in name for part in (*_CONSTANTS, *constants)):
+            continue
+        if name not in given or given[name].shape != tensor.shape:
+            found = tuple(given[name].shape) if name in given else "nothing"
+            raise UserError(
+                f"mace-torch {mace_version} builds {name} of shape {tuple(tensor.shape)} for this "
+                f"architecture, but the model has {found}; it is of another version or was changed"
+            )
+        tensor.copy_(given[name])
+    for old, new in zip(source.interactions, target.interactions, strict=True):
+        new.avg_num_neighbors = float(old.avg_num_neighbors)
+    free_weights(target)
+
+
+def save(model: Model, path: str | Path, dtype: torch.dtype | None) -> None:
+    """Write a native file; equal models give equal bytes."""
+    correlation = model.native["correlation"]
+    if len(set(correlation)) > 1:
+        logger.warning(
+            "%s: layers have products of orders %s; the model runs everywhere, but MACE's tools "
+            "that build a model anew (fine-tuning, accelerators) take the first for all layers",
+            *(path, correlation),
+        )
+    network = unwrapped(model, dtype or model.dtype)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(pickled(network))
+
+
+def unwrapped(model: Model, dtype: torch.dtype) -> torch.nn.Module:
+    """Return a copy of the network on the CPU, of some type, in evaluation mode."""
+    if dtype == model.dtype:
+        return settle(model.network).eval()
+    network = build_network(read_config(model.network), dtype)
+    adopt(model.network, network)
+    return settle(network).eval()
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message, or its type."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _tensors(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return module.state_dict(keep_vars=True)

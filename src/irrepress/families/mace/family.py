@@ -1,0 +1,188 @@
+"""The adapter of MACE to the Family protocol."""
+
+import copy
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from ase.calculators.calculator import Calculator
+from torch import Tensor
+
+from irrepress.config import Explicit
+from irrepress.families.base import (
+    Batch,
+    CostModel,
+    CostTerms,
+    Family,
+    LinearFit,
+    Model,
+    Observer,
+    Prediction,
+    WeightBlock,
+)
+from irrepress.families.mace import catalogue, checkpoint, fits, graph, narrow, norms, parts
+from irrepress.families.mace import elements as by_element
+from irrepress.families.mace import gates as gating
+from irrepress.families.mace import native as rounding
+from irrepress.families.mace.architecture import read_architecture
+from irrepress.families.mace.config import build_network, read_config
+from irrepress.families.mace.cost import make_cost_model
+from irrepress.families.mace.groups import make_groups
+from irrepress.families.mace.package import MACECalculator
+from irrepress.families.mace.terms import make_cost_terms
+from irrepress.pruning.blocks import Group
+from irrepress.pruning.plan import Plan
+from irrepress.structures.structure import Structure
+
+
+class MACEFamily(Family):
+    """MACE-MP-0, MPA-0, OFF23 and every other `MACE` or `ScaleShiftMACE` built on e3nn.
+
+    Embedding, features and atomic basis share one number of channels, since MACE's constructor
+    takes no more; messages, radial networks and readout have their own. A modal is the name of
+    one of the model's heads. Files are whole modules, which run code when they are loaded: see
+    `irrepress.families.mace.checkpoint`.
+    """
+
+    name: ClassVar[str] = "mace"
+
+    def resolve(self, source: str | Path, *, licence: str | None = None) -> Path:
+        """Return the file of a checkpoint; see the base class."""
+        return checkpoint.resolve(source, licence)
+
+    def load(
+        self, source: str | Path, *, modal: str | None = None, dtype: torch.dtype = torch.float32
+    ) -> Model:
+        """Load a model by keyword or from a path; see the base class."""
+        return checkpoint.load(source, modal, dtype)
+
+    def build(self, native: dict[str, Any], *, modal: str | None = None) -> Model:
+        """Build a network from the constructor's arguments with new float32 weights."""
+        return checkpoint.make_model(build_network(native, torch.float32), modal)
+
+    def save(self, model: Model, path: str | Path, *, dtype: torch.dtype | None = None) -> None:
+        """Write MACE's native file, in the model's type if no other is asked for."""
+        checkpoint.save(model, path, dtype)
+
+    def batch(self, model: Model, structures: Sequence[Structure]) -> Batch:
+        """Build one graph; see the base class."""
+        return graph.make_batch(model, structures)
+
+    def predict(self, model: Model, batch: Batch, *, create_graph: bool = False) -> Prediction:
+        """Energies, forces and stress; see the base class."""
+        return graph.predict(model, batch, create_graph)
+
+    def atomic_energies(self, model: Model, batch: Batch) -> Tensor:
+        """Atomic energies, those of isolated atoms included; see the base class."""
+        return graph.atomic_energies(model, batch)
+
+    def groups(self, model: Model) -> list[Group]:
+        """The groups that `irrepress.families.mace.groups` describes."""
+        return make_groups(read_architecture(model.network))
+
+    def gated(
+        self, model: Model, gates: Mapping[str, Tensor], observer: Observer | None = None
+    ) -> AbstractContextManager[None]:
+        """Gate blocks by forward hooks; see the base class."""
+        return gating.gated(model, gates, observer)
+
+    def native_plan(self, model: Model, plan: Plan) -> tuple[Plan, list[str]]:
+        """Equalize numbers of channels and drop blocks that compute nothing."""
+        return rounding.native_plan(read_architecture(model.network), plan)
+
+    def narrow(self, model: Model, plan: Plan) -> Model:
+        """Build the smaller network with MACE's constructor; see the base class."""
+        return narrow.narrow(model, plan)
+
+    def linear_fits(self, parent: Model, narrowed: Model, plan: Plan) -> Sequence[LinearFit]:
+        """The maps that `irrepress.families.mace.fits` describes."""
+        return fits.linear_fits(parent, narrowed, plan)
+
+    def fresh(self, model: Model, seed: int) -> Model:
+        """A model of the same shape with new weights; see the base class.
+
+        Atomic energies, scale and shift, mean number of neighbours and radial bases stay.
+        """
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = build_network(read_config(model.network), model.dtype)
+        drawn = copy.deepcopy(network.state_dict())
+        checkpoint.adopt(model.network, network)
+        kept = ("radial_embedding", "pair_repulsion_fn", "atomic_energies_fn", "scale_shift")
+        with torch.no_grad():
+            for name, parameter in network.named_parameters():
+                if not name.startswith(kept):
+                    parameter.copy_(drawn[name])
+        return checkpoint.make_model(network, model.modal).to(model.device)
+
+    def shift_energies(self, model: Model, shifts: Mapping[int, float]) -> None:
+        """Add a constant per element; a model of several heads changes for its own head only."""
+        by_element.shift_energies(model, shifts)
+
+    def restrict_elements(self, model: Model, elements: Iterable[int]) -> Model:
+        """Drop what belongs to other elements; see the base class."""
+        return by_element.restrict_elements(model, elements)
+
+    def cost_model(self, model: Model, neighbours: float = 40.0) -> CostModel:
+        """Return the function from widths to cost; see `irrepress.families.mace.cost`."""
+        return make_cost_model(model, neighbours)
+
+    def cost_terms(self, model: Model) -> CostTerms:
+        """Return the function from widths to terms of the time; see the base class."""
+        return make_cost_terms(model)
+
+    def block_norms(self, model: Model) -> dict[str, Tensor]:
+        """Norms of the maps that read a block; see `irrepress.families.mace.norms`."""
+        return norms.block_norms(model)
+
+    def has_reflections(self, model: Model) -> bool:
+        """Whether the model knows parity, which is all but those built with ``use_so3``."""
+        return not model.native["use_so3"]
+
+    def weight_blocks(self, model: Model) -> list[WeightBlock]:
+        """Matrices of equivariant maps, radial networks and products; see the base class."""
+        return parts.weight_blocks(model)
+
+    def parameter_parts(self, model: Model) -> dict[str, str]:
+        """Parts by the modules of the network; see the base class."""
+        return parts.parameter_parts(model)
+
+    def shape(self, model: Model) -> dict[str, Any]:
+        """Irreps per layer, orders, widths, cutoff in Å, number of elements."""
+        architecture = read_architecture(model.network)
+        return {
+            "irreps": [_text(features) for features in architecture.features],
+            "edge_irreps": [_text(layer.edges) for layer in architecture.layers],
+            "filter_lmax": len(architecture.basis) - 1,
+            "correlation": [layer.correlation for layer in architecture.layers],
+            "radial": list(architecture.radial),
+            "readout": architecture.readout,
+            "layers": len(architecture.layers),
+            "heads": architecture.heads,
+            "cutoff": model.cutoff,
+            "elements": len(model.elements),
+        }
+
+    def named_shapes(self) -> Mapping[str, Explicit]:
+        """The shapes of published checkpoints, by keyword."""
+        return catalogue.shapes()
+
+    def calculator(
+        self, path: str | Path, *, device: str = "cpu", modal: str | None = None
+    ) -> Calculator:
+        """Return MACE's own calculator; the file is checked first, as in `load`."""
+        path = checkpoint.resolve(path)
+        network = checkpoint.read(path)
+        config = read_config(network)
+        checkpoint.check_modal(path, config, modal)
+        dtype = str(next(network.parameters()).dtype).removeprefix("torch.")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return MACECalculator(models=[network], device=device, default_dtype=dtype, head=modal)
+
+
+def _text(channels: Mapping[str, int]) -> str:
+    return "+".join(f"{count}x{irrep}" for irrep, count in channels.items())

@@ -1,0 +1,124 @@
+"""What a file that should hold a MACE model really holds, told without running any of its code.
+
+A ``.model`` is a pickle of a whole module, and loading it runs what it says. Before that is done,
+the names that the pickle would import are read here, and files of other kinds are refused.
+"""
+
+import importlib
+import pickletools
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from irrepress.errors import UserError
+from irrepress.families.mace.config import MODELS
+from irrepress.families.mace.package import mace_version
+
+# Package of an accelerator -> mace's converter back to e3nn.
+_ACCELERATORS = {
+    "cuequivariance": "mace_cueq_to_e3nn",
+    "openequivariance": "python -m mace.cli.convert_oeq_e3nn",
+}
+_ROOTS = tuple(f"mace.modules.models {name}" for name in MODELS)
+
+
+def check_file(path: Path) -> None:
+    """Check that a file holds a native MACE model that this environment can load.
+
+    Raises:
+        UserError: it is damaged or of another kind; the message names the kind and the mend.
+    """
+    content = _read_pickle(path)
+    try:
+        names, texts = _names(content)
+    except Exception as error:  # damaged pickles fail in many ways
+        raise _damaged(path, str(error)) from error
+    for package, converter in _ACCELERATORS.items():
+        if any(name.startswith(package) for name in names):
+            raise UserError(
+                f"{path}: the model was converted for {package}, which other software cannot "
+                f"change; convert it back with mace's own {converter} and give the result"
+            )
+    if not names or names[0] not in _ROOTS:
+        raise UserError(f"{path}: not a native MACE model: {_kind(names, texts)}")
+    for name in names:
+        module, _, attribute = name.partition(" ")
+        if module.split(".")[0] == "mace" and not _exists(module, attribute):
+            raise UserError(
+                f"{path}: the model uses {attribute} of {module}, which mace-torch "
+                f"{mace_version} does not have; irrepress supports models of published "
+                "architectures, written with mace's own classes"
+            )
+
+
+def _read_pickle(path: Path) -> bytes:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            if any(name.endswith("/constants.pkl") for name in names):
+                raise UserError(
+                    f"{path}: a TorchScript archive, as mace_create_lammps_model writes for "
+                    "LAMMPS; its architecture cannot be changed any more: give the .model file "
+                    "that it was made from"
+                )
+            found = [name for name in names if name.endswith("/data.pkl")]
+            if len(found) != 1:
+                raise _damaged(path, "it has no data.pkl")
+            return archive.read(found[0])
+    except (zipfile.BadZipFile, OSError, EOFError, KeyError) as error:
+        raise _damaged(path, str(error)) from error
+
+
+def _names(content: bytes) -> tuple[list[str], set[str]]:
+    """Return what a pickle would import, in order, and all short texts in it."""
+    names: list[str] = []
+    texts: set[str] = set()
+    for name, text in _operations(content):
+        if name is not None:
+            names.append(name)
+        elif text is not None:
+            texts.add(text)
+    return names, texts
+
+
+def _operations(content: bytes) -> Iterator[tuple[str | None, str | None]]:
+    """Yield the name or the text of every operation that has one."""
+    recent: list[str] = []
+    for operation, argument, _ in pickletools.genops(content):
+        if operation.name in ("GLOBAL", "INST"):
+            yield str(argument), None
+        elif operation.name == "STACK_GLOBAL":
+            yield " ".join(recent[-2:]), None
+        elif isinstance(argument, str) and "UNICODE" in operation.name:
+            recent = [*recent[-1:], argument]
+            yield None, argument if len(argument) < 100 else None
+
+
+def _kind(names: list[str], texts: set[str]) -> str:
+    """Describe what a pickle holds instead of a model, and the mend."""
+    if {"model_state_dict", "config"} <= texts:
+        return "it is a checkpoint of SevenNet; set family: sevennet"
+    if {"model", "optimizer", "lr_scheduler"} <= texts:
+        return (
+            "it is the checkpoint of a training run, which holds weights but no architecture; give "
+            "the .model file that mace_run_train writes at the end (it makes one of its last "
+            "checkpoint when it is started again with the same arguments)"
+        )
+    if any(name.endswith("LAMMPS_MLIAP_MACE") for name in names):
+        return "it was exported for ML-IAP of LAMMPS; give the .model file it was made from"
+    holds = names[0].replace(" ", ".") if names else "plain data"
+    return f"it holds {holds}; give a .model file of MACE or ScaleShiftMACE"
+
+
+def _exists(module: str, attribute: str) -> bool:
+    try:
+        return hasattr(importlib.import_module(module), attribute)
+    except ImportError:
+        return False
+
+
+def _damaged(path: Path, reason: str) -> UserError:
+    return UserError(
+        f"{path}: cannot be read as a MACE model ({reason}); the file is damaged, truncated or of "
+        "another kind: copy or download it again"
+    )

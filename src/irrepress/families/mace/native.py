@@ -1,0 +1,127 @@
+"""Rounding a plan to what MACE's constructor holds, and dropping what computes nothing."""
+
+from dataclasses import replace
+
+from irrepress.families.mace.architecture import Architecture, order, products
+from irrepress.families.mace.groups import (
+    feature_group,
+    filter_group,
+    make_groups,
+    message_group,
+)
+from irrepress.pruning.blocks import Group
+from irrepress.pruning.plan import Plan
+
+Keep = dict[str, tuple[int, ...]]
+
+
+def native_plan(architecture: Architecture, plan: Plan) -> tuple[Plan, list[str]]:
+    """Change a plan to one that can be built; see `irrepress.families.base.Family.native_plan`.
+
+    Where groups that must keep equally many channels differ, the smaller ones grow: nothing that
+    the plan keeps is lost.
+    """
+    keep = {name: tuple(kept) for name, kept in plan.keep.items()}
+    groups = make_groups(architecture)
+    messages = _fill_filter(architecture, keep)
+    messages += _close_ranks(groups, keep)
+    messages += _drop_dead(architecture, keep)
+    messages += _whole_orders(groups, keep)
+    messages += _equalize(groups, keep)
+    return replace(plan, keep=keep), messages
+
+
+def _fill_filter(architecture: Architecture, keep: Keep) -> list[str]:
+    """Keep the filter's orders below the highest one that is kept, and orders 0 and 1."""
+    kept = [order(irrep) for irrep in architecture.basis if keep[filter_group(irrep)]]
+    highest = max(1, *kept, 0)
+    changed = []
+    for irrep in architecture.basis:
+        name = filter_group(irrep)
+        if order(irrep) <= highest and not keep[name]:
+            keep[name] = (0,)
+            changed.append(f"{name}: kept, because the filter holds all orders up to {highest}")
+    return changed
+
+
+def _close_ranks(groups: list[Group], keep: Keep) -> list[str]:
+    """Keep the orders of products below the highest one that is kept."""
+    changed = []
+    for group in (g for g in groups if g.in_order):
+        count = max(keep[group.name], default=0) + 1
+        if keep[group.name] != tuple(range(count)):
+            keep[group.name] = tuple(range(count))
+            changed.append(f"{group.name}: {count} kept, because products hold all lower orders")
+    return changed
+
+
+def _whole_orders(groups: list[Group], keep: Keep) -> list[str]:
+    """Let features of an order be there in all layers or in none."""
+    changed = []
+    for group in groups:
+        others = [g for g in groups if g.width == group.width and keep[g.name]]
+        if not keep[group.name] and others and group.axis == "channel" and group.floor == 0:
+            keep[group.name] = tuple(range(len(keep[others[0].name])))
+            changed.append(
+                f"{group.name}: 0 -> {len(keep[group.name])} channels, because MACE ties it to "
+                f"{others[0].name}"
+            )
+    return changed
+
+
+def _equalize(groups: list[Group], keep: Keep) -> list[str]:
+    """Let groups that share a number of channels keep the largest that one of them keeps."""
+    changed = []
+    for group in groups:
+        if not keep[group.name] and group.floor == 0:
+            continue
+        tied = [g for g in groups if _number(g) == _number(group) and keep[g.name]]
+        most = max(tied, key=lambda g: len(keep[g.name]), default=group)
+        count, before = max(len(keep[most.name]), group.floor), len(keep[group.name])
+        if before < count:
+            removed = [i for i in range(group.channels) if i not in set(keep[group.name])]
+            keep[group.name] = tuple(sorted((*keep[group.name], *removed[: count - before])))
+            reason = (
+                "the least that MACE builds" if most is group else f"MACE ties it to {most.name}"
+            )
+            changed.append(f"{group.name}: {before} -> {count} channels, because {reason}")
+    return changed
+
+
+def _number(group: Group) -> str:
+    """Return what all groups have in common that share a number of channels."""
+    return group.follows or group.width
+
+
+def _drop_dead(architecture: Architecture, keep: Keep) -> list[str]:
+    """Drop features and messages of l > 0 that nothing feeds or nothing reads."""
+    changed: list[str] = []
+    groups = [g for g in make_groups(architecture) if g.axis == "channel" and g.floor == 0]
+    while True:
+        found = {
+            g.name: reason
+            for g in groups
+            if keep[g.name] and (reason := _idle(architecture, keep, g))
+        }
+        if not found:
+            return changed
+        for name, reason in found.items():
+            changed.append(f"{name}: {len(keep[name])} -> 0 channels, because {reason}")
+            keep[name] = ()
+
+
+def _idle(architecture: Architecture, keep: Keep, group: Group) -> str | None:
+    """Return why a group does nothing in any layer; None if it does something."""
+    layers = range(len(architecture.layers))
+    irrep = group.irrep
+    features = any(keep.get(feature_group(t, irrep)) for t in range(len(layers) + 1))
+    messages = any(keep.get(message_group(t, irrep)) for t in layers)
+    if group.name.startswith("messages"):
+        if not features:
+            return "no features of this order are kept"
+        filters = [f for f in architecture.basis if keep[filter_group(f)]]
+        if not any(set(products(irrep, f)) & set(filters) for f in filters):
+            return "nothing that is kept takes it"
+        return None
+    # They may reach a later layer past the messages, but nothing reads them there.
+    return None if messages else "nothing that is kept takes it"

@@ -1,0 +1,45 @@
+"""Compensation of a real model on real structures."""
+
+import numpy as np
+import pytest
+
+# Not "mace" alone: that is the name of this folder, too.
+pytest.importorskip("mace.modules", reason="MACE is not installed in this environment")
+
+from irrepress.config import Explicit
+from irrepress.evaluation.symmetry import check_symmetry
+from irrepress.pruning.budget import plan_for_irreps
+from irrepress.pruning.compensation import compensate
+
+
+def force_error(mace, model, parent, frames) -> float:
+    found, expected = (mace.predict(m, mace.batch(m, frames)).forces for m in (model, parent))
+    return float((found - expected).abs().mean())
+
+
+@pytest.mark.slow
+def test_unseen_frames_profit(mace, gst, gst_frames):
+    """Half of all channels, chosen at random: what is left is fitted to what was there."""
+    groups = mace.groups(gst)
+    rng = np.random.default_rng(0)
+    scores = {g.name: rng.random(g.channels) for g in groups}
+    plan = plan_for_irreps(groups, scores, Explicit(irreps="32x0e+32x1o", filter_lmax=3))
+    before, after = mace.narrow(gst, plan), mace.narrow(gst, plan)
+    frames = sorted(gst_frames, key=len)[:12]
+    results = compensate(
+        mace, gst, after, plan, frames[:8], batch_size=2, displacement=0.02, device="cpu"
+    )
+    assert {result.name for result in results} >= {
+        "interactions.0.linear_up",
+        "interactions.1.linear",
+        "products.1.linear",
+        "readouts.0.linear",
+        "readouts.1.linear_2",
+    }
+    assert all(result.after <= result.before for result in results)
+    unseen = frames[8:]
+    left = force_error(mace, after, gst, unseen) / force_error(mace, before, gst, unseen)
+    assert left < 0.7
+    symmetry = check_symmetry(mace, after, frames[0], seed=0)
+    assert symmetry["rotation"] < 1e-8 and symmetry["inversion"] < 1e-8
+    assert symmetry["finite_difference"] < 1e-5

@@ -1,0 +1,229 @@
+"""Narrowing of real weights along every axis, parameter counts, and rounding of plans."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from protocol import assert_close, gates_of, random_plan
+
+# Not "mace" alone: that is the name of this folder, too.
+pytest.importorskip("mace.modules", reason="MACE is not installed in this environment")
+
+from irrepress.config import Explicit
+from irrepress.errors import UserError
+from irrepress.pruning.allocation import Limits
+from irrepress.pruning.budget import Measure, plan_for_fraction, plan_for_irreps
+from irrepress.pruning.plan import Plan
+from irrepress.structures.structure import Structure
+
+
+def masked_and_narrowed(family, model, plan, structures):
+    groups = family.groups(model)
+    with family.gated(model, gates_of(groups, plan, model.dtype)):
+        masked = family.predict(model, family.batch(model, structures))
+    narrowed = family.narrow(model, plan)
+    return masked, family.predict(narrowed, family.batch(narrowed, structures)), narrowed
+
+
+def keep_some(groups, prefix: str, count: int, seed: int = 0) -> dict[str, tuple[int, ...]]:
+    """Other random channels of every group whose width begins with ``prefix``."""
+    rng = np.random.default_rng(seed)
+    kept = {}
+    for g in (g for g in groups if g.width.startswith(prefix)):
+        chosen = range(count) if g.in_order else rng.permutation(g.channels)[:count].tolist()
+        kept[g.name] = tuple(sorted(chosen))
+    return kept
+
+
+@pytest.mark.parametrize(
+    ("prefix", "count"),
+    [("hidden", 40), ("edge", 24), ("radial", 20), ("readout", 7), ("correlation.0", 1)],
+)
+def test_each_axis_of_real_weights(mace, gst, gst_frames, prefix, count):
+    whole = Plan.identity(mace.groups(gst))
+    kept = keep_some(mace.groups(gst), prefix, count)
+    assert kept
+    plan = replace(whole, keep={**whole.keep, **kept})
+    assert mace.native_plan(gst, plan) == (plan, [])
+    masked, narrowed, small = masked_and_narrowed(mace, gst, plan, gst_frames[:2])
+    assert_close(narrowed, masked, 1e-10)
+    assert small.parameter_count() < gst.parameter_count()
+    unpruned = mace.predict(gst, mace.batch(gst, gst_frames[:2]))
+    assert (narrowed.forces - unpruned.forces).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("highest", [1, 2])
+@pytest.mark.parametrize("hidden", [0, 1])
+def test_orders_of_real_weights(mace, gst, gst_frames, highest, hidden):
+    groups = mace.groups(gst)
+    whole = Plan.identity(groups)
+    keep = {
+        g.name: ()
+        if g.l > (highest if g.axis == "order" else hidden) and g.floor == 0
+        else whole.keep[g.name]
+        for g in groups
+    }
+    plan, messages = mace.native_plan(gst, replace(whole, keep=keep))
+    assert not messages
+    masked, narrowed, small = masked_and_narrowed(mace, gst, plan, gst_frames[:2])
+    assert_close(narrowed, masked, 1e-10)
+    assert mace.shape(small)["filter_lmax"] == highest
+    assert mace.shape(small)["irreps"][1] == "+".join(["64x0e", "64x1o"][: hidden + 1])
+
+
+def test_models_of_scalars(mace, real_file, structures):
+    """L = 0 and products of order 3, with real weights: H, C, N, O."""
+    model = mace.load(real_file("mace-ani-cc-64x0e"), dtype=torch.float64)
+    assert model.parameter_count() == 196944
+    groups = mace.groups(model)
+    for seed in range(2):
+        plan, _ = mace.native_plan(model, random_plan(groups, seed, None, 2 - seed))
+        masked, narrowed, _ = masked_and_narrowed(mace, model, plan, structures[2:])
+        assert_close(narrowed, masked, 1e-10)
+
+
+def test_float32(mace, real_file, gst_frames):
+    model = mace.load(real_file("mace-gst-64x0e+64x1o"))
+    plan, _ = mace.native_plan(model, random_plan(mace.groups(model), 4, None, None))
+    masked, narrowed, small = masked_and_narrowed(mace, model, plan, gst_frames[:1])
+    assert small.dtype == narrowed.forces.dtype == torch.float32
+    assert_close(narrowed, masked, 1e-4, floor=1e-4)
+
+
+@pytest.mark.slow
+def test_counts_of_official_and_pruned_shapes(mace, mp_large):
+    """MACE-MP-0 large narrowed to the shape of another one has exactly its parameters."""
+    assert mp_large.parameter_count() == 5725072
+    groups = mace.groups(mp_large)
+    scores = {g.name: np.zeros(g.channels) for g in groups}
+    cost = mace.cost_model(mp_large)
+
+    def count(irreps: str) -> int:
+        explicit = Explicit(irreps=irreps, filter_lmax=3)
+        return cost(plan_for_irreps(groups, scores, explicit).widths(groups)).parameters
+
+    orders = ["{0}x0e", "{0}x0e+{0}x1o", "{0}x0e+{0}x1o+{0}x2e"]
+    assert [count(irreps.format(128)) for irreps in orders] == [3847696, 4688656, 5725072]
+    millions = {96: (2.31, 2.91, 3.66), 64: (1.15, 1.54, 2.02), 48: (0.72, 1.01, 1.36)}
+    for channels, expected in millions.items():
+        found = [round(count(irreps.format(channels)) / 1e6, 2) for irreps in orders]
+        assert tuple(found) == expected
+    for name, expected in (("mace-mp-0-small", 3847696), ("mace-mp-0-medium", 4688656)):
+        plan = plan_for_irreps(groups, scores, mace.named_shapes()[name])
+        assert mace.native_plan(mp_large, plan) == (plan, [])
+        small = mace.narrow(mp_large, plan)
+        assert small.parameter_count() == expected
+        assert mace.shape(small)["filter_lmax"] == 3
+
+
+def test_counts_of_organic_models(network_maker):
+    """MACE-OFF23 small, medium and large, for ten elements."""
+    numbers = [1, 5, 6, 7, 8, 9, 15, 16, 17, 35]
+    shapes = {"96x0e": 694320, "128x0e+128x1o": 1428368, "192x0e+192x1o+192x2e": 3551952}
+    for irreps, count in shapes.items():
+        network = network_maker(
+            dtype=torch.float32,
+            num_bessel=8,
+            max_ell=3,
+            hidden_irreps=irreps,
+            MLP_irreps="16x0e",
+            correlation=[3, 3],
+            radial_MLP=[64, 64, 64],
+            atomic_numbers=numbers,
+            num_elements=10,
+            atomic_energies=[-1.0] * 10,
+        )
+        assert sum(p.numel() for p in network.parameters()) == count
+
+
+def test_budgets_give_native_plans(mace, gst, gst_frames):
+    """What the search for a budget finds needs no rounding, and meets the budget when built."""
+    groups = mace.groups(gst)
+    rng = np.random.default_rng(0)
+    scores = {g.name: rng.random(g.channels) for g in groups}
+    measure = Measure(groups, mace.cost_model(gst), "parameters")
+    for allocation, budget in (("greedy", 0.4), ("uniform", 0.5)):
+        plan = plan_for_fraction(
+            groups, scores, measure, budget=budget, allocation=allocation, limits=Limits()
+        )
+        native, changes = mace.native_plan(gst, plan)
+        assert all("nothing that is kept" in c or "no features" in c for c in changes)
+        small = mace.narrow(gst, native)
+        assert 0 < small.parameter_count() <= budget * gst.parameter_count()
+        assert torch.isfinite(mace.predict(small, mace.batch(small, gst_frames[:1])).forces).all()
+
+
+def test_narrowing_twice_is_narrowing_once(mace, gst, gst_frames):
+    rng = np.random.default_rng(0)
+    first, _ = mace.native_plan(gst, Plan.random(mace.groups(gst), rng))
+    half = mace.narrow(gst, first)
+    second, _ = mace.native_plan(half, Plan.random(mace.groups(half), rng))
+    twice, once = mace.narrow(half, second), mace.narrow(gst, first.then(second))
+    assert mace.shape(once) == mace.shape(twice)
+    batch = mace.batch(once, gst_frames[:1])
+    assert_close(mace.predict(twice, batch), mace.predict(once, batch), 1e-10)
+
+
+def test_unequal_numbers_of_channels_grow_to_the_largest(mace, gst):
+    whole = Plan.identity(mace.groups(gst))
+    keep = {**whole.keep, **keep_some(mace.groups(gst), "hidden", 8), "basis.1": (1, 5)}
+    keep["features.1.1o"] = tuple(range(12))
+    plan, messages = mace.native_plan(gst, replace(whole, keep=keep))
+    assert {len(plan.keep[g.name]) for g in mace.groups(gst) if g.width.startswith("hidden")} == {
+        12
+    }
+    assert any(m.startswith("basis.1: 2 -> 12 channels, because MACE ties it to") for m in messages)
+    assert set((1, 5)) <= set(plan.keep["basis.1"])
+    mace.narrow(gst, plan)
+    with pytest.raises(UserError, match="must keep the same number"):
+        mace.narrow(gst, replace(whole, keep=keep))
+
+
+def test_messages_without_features_are_dropped(mace, gst):
+    whole = Plan.identity(mace.groups(gst))
+    plan, messages = mace.native_plan(gst, replace(whole, keep={**whole.keep, "features.1.1o": ()}))
+    assert plan.keep["messages.1.1o"] == ()
+    assert messages == [
+        "messages.1.1o: 64 -> 0 channels, because no features of this order are kept"
+    ]
+
+
+def test_products_lose_their_highest_order_first(mace, gst):
+    whole = Plan.identity(mace.groups(gst))
+    asked = replace(whole, keep={**whole.keep, "correlation.0": (1,)})
+    with pytest.raises(UserError, match="removed from the last only"):
+        mace.narrow(gst, asked)
+    plan, messages = mace.native_plan(gst, asked)
+    assert plan.keep["correlation.0"] == (0, 1) and "correlation.0" in messages[0]
+
+
+def test_filter_keeps_the_order_that_mace_needs(mace, gst):
+    whole = Plan.identity(mace.groups(gst))
+    asked = replace(whole, keep={**whole.keep, "filter.1o": (), "filter.3o": ()})
+    with pytest.raises(UserError, match=r"filter\.1o"):
+        mace.narrow(gst, asked)
+    plan, messages = mace.native_plan(gst, asked)
+    assert [plan.keep[f"filter.{ir}"] for ir in ("0e", "1o", "2e", "3o")] == [(0,)] * 3 + [()]
+    assert messages == ["filter.1o: kept, because the filter holds all orders up to 2"]
+
+
+def test_restricting_to_one_element_is_lossless(mace, mp_large):
+    """Most parameters of a model for many elements belong to one of them each."""
+    silicon = mace.restrict_elements(mp_large, [14])
+    assert silicon.parameter_count() == 723856
+    assert silicon.elements == (14,)
+    rng = np.random.default_rng(0)
+    structure = Structure(
+        numbers=np.full(3, 14),
+        positions=rng.normal(size=(3, 3)) * 1.5,
+        cell=np.zeros((3, 3)),
+        pbc=np.zeros(3, dtype=bool),
+        energy=np.nan,
+        forces=np.full((3, 3), np.nan),
+        stress=np.full(6, np.nan),
+    )
+    found, expected = (
+        mace.predict(model, mace.batch(model, [structure])) for model in (silicon, mp_large)
+    )
+    assert_close(found, expected, 1e-5, floor=1e-5)
