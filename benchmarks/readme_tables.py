@@ -68,14 +68,19 @@ def downstream_table(report: Path) -> str:
     return "\n".join(lines)
 
 
+def _cell(value: object) -> str:
+    """Return a value of a recorded table as it is written; nothing for what is not known."""
+    if pd.isna(value):
+        return ""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
 def with_recorded(text: str) -> str:
     """Return the README's text with every recorded table as its file is now."""
 
     def table(found: re.Match[str]) -> str:
-        rows = pd.read_csv(RECORDED / f"{found['name']}.csv")
-        texts = rows.select_dtypes(exclude="number").columns
-        rows[texts] = rows[texts].fillna("")
-        written = rows.to_markdown(index=False, floatfmt=".3g", missingval="")
+        rows = pd.read_csv(RECORDED / f"{found['name']}.csv").map(_cell)
+        written = rows.to_markdown(index=False, disable_numparse=True)
         return f"{found['begin']}\n{written}\n{found['end']}"
 
     return _RECORDED.sub(table, text)
