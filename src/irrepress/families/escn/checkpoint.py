@@ -10,7 +10,6 @@ unrestricted one. The configs in a checkpoint name classes to be built, too: onl
 import collections
 import io
 import os
-import pickle
 import re
 import sys
 import typing
@@ -26,10 +25,11 @@ from fairchem.core.units.mlip_unit.api.inference import MLIPInferenceCheckpoint
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from irrepress.errors import UserError, nearest
+from irrepress.errors import UserError, first_line, nearest
 from irrepress.families.base import Model
 from irrepress.families.escn import untrained
 from irrepress.families.escn.canonical import backbone_of, canonical, has_experts
+from irrepress.families.pickles import read_restricted
 from irrepress.files import atomic_path
 
 _SAFE_TYPES: list[Any] = [
@@ -85,19 +85,7 @@ def read(path: Path) -> MLIPInferenceCheckpoint:
     Raises:
         UserError: not readable, truncated, or not an inference checkpoint of fairchem 2.
     """
-    try:
-        with torch.serialization.safe_globals(_SAFE_TYPES):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        found = re.search(r"GLOBAL ([\w.]+)", str(error))
-        reason = f"it holds a {found[1]}" if found else "it is no PyTorch file"
-        raise _not_escn(path, reason) from error
-    # Damaged files make the unpickler fail in many ways: RuntimeError, EOFError, KeyError, ...
-    except Exception as error:
-        raise UserError(
-            f"{path}: cannot be read as a checkpoint of fairchem ({_first_line(error)}); the file "
-            "is damaged, truncated or of another kind: copy or download it again"
-        ) from error
+    content = read_restricted(path, _SAFE_TYPES, "a checkpoint of fairchem", _not_escn)
     if not isinstance(content, MLIPInferenceCheckpoint):
         raise _not_escn(path, _describe(content))
     for key in ("model_config", "tasks_config"):
@@ -155,7 +143,7 @@ def convert(
     except Exception as error:
         raise UserError(
             f"{source}: fairchem cannot build the network of this checkpoint "
-            f"({_first_line(error)}); the file is damaged or of another version"
+            f"({first_line(error)}); the file is damaged or of another version"
         ) from error
     wrong = [name for name in (*missing, *unexpected) if not _CONSTANT.search(name)]
     if wrong:
@@ -274,8 +262,3 @@ def _not_escn(path: Path, reason: str) -> UserError:
         f"{path}: not an inference checkpoint of fairchem 2 ({reason}); give a file such as UMA's "
         "or eSEN's, or one that irrepress saved"
     )
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

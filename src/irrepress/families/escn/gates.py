@@ -27,7 +27,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from irrepress.errors import UserError, nearest
 from irrepress.families.base import Model, Observer
 from irrepress.families.escn.architecture import Architecture, read_architecture
 from irrepress.families.escn.forward import energy_block
@@ -42,6 +41,7 @@ from irrepress.families.escn.layout import (
     readout,
     update,
 )
+from irrepress.families.gating import check_gates
 from irrepress.pruning.blocks import Group
 
 CHANNELS, HIDDEN, EDGES = "sphere_channels", "hidden_channels", "edge_channels"
@@ -83,14 +83,7 @@ def gated(model: Model, gates: Mapping[str, Tensor], observer: Observer | None) 
     """Gate blocks while the context lasts; see `irrepress.families.base.Family.gated`."""
     architecture = read_architecture(model.native)
     groups = {group.name: group for group in make_groups(architecture)}
-    for name, gate in gates.items():
-        if name not in groups:
-            raise UserError(f"gates: the model has no group {name!r}; {nearest(name, groups)}")
-        if gate.shape[-1] != groups[name].channels or gate.ndim not in (1, 2):
-            raise UserError(
-                f"gates: {name!r} has shape {tuple(gate.shape)}, expected "
-                f"[{groups[name].channels}] or [structures, {groups[name].channels}]"
-            )
+    check_gates(gates, groups)
     outer = getattr(model, "gating", None)
     model.gating = gating = _Gating(model, architecture, gates, observer)
     with ExitStack() as stack:

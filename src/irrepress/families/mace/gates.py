@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from irrepress.errors import UserError, nearest
 from irrepress.families.base import Model, Observer
+from irrepress.families.gating import check_gates
 from irrepress.families.mace.architecture import Architecture, dim, read_architecture
 from irrepress.families.mace.contraction import contractions
 from irrepress.families.mace.groups import (
@@ -28,14 +28,7 @@ def gated(model: Model, gates: Mapping[str, Tensor], observer: Observer | None) 
     """Gate blocks; see `irrepress.families.base.Family.gated`."""
     architecture = read_architecture(model.network)
     groups = {group.name: group for group in make_groups(architecture)}
-    for name, gate in gates.items():
-        if name not in groups:
-            raise UserError(f"gates: the model has no group {name!r}; {nearest(name, groups)}")
-        if gate.shape[-1] != groups[name].channels or gate.ndim not in (1, 2):
-            raise UserError(
-                f"gates: {name!r} has shape {tuple(gate.shape)}, expected "
-                f"[{groups[name].channels}] or [structures, {groups[name].channels}]"
-            )
+    check_gates(gates, groups)
     with ExitStack() as stack:
         _Gating(model.network, architecture, groups, gates, observer, stack).place()
         yield

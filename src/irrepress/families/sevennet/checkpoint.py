@@ -9,7 +9,6 @@ that way, and there is no fallback to the unrestricted one.
 import hashlib
 import io
 import json
-import pickle
 import re
 import sys
 import warnings
@@ -29,8 +28,9 @@ from sevenn.model_build import build_E3_equivariant_model
 from sevenn.nn.scale import get_resolved_shift_scale
 from sevenn.nn.sequential import AtomGraphSequential
 
-from irrepress.errors import UserError, nearest
+from irrepress.errors import UserError, first_line, nearest
 from irrepress.families.base import Model
+from irrepress.families.pickles import read_restricted
 from irrepress.families.sevennet.architecture import ONE_HOT, RESCALE, read_architecture
 from irrepress.files import atomic_path
 
@@ -84,7 +84,7 @@ def resolve(source: str | Path) -> Path:
     except Exception as error:
         raise UserError(
             f"{source}: this checkpoint is not part of the sevenn package and its download failed "
-            f"({_first_line(error)}); download it by hand and give the path of the file"
+            f"({first_line(error)}); download it by hand and give the path of the file"
         ) from error
 
 
@@ -94,19 +94,7 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         UserError: not readable, truncated, not a checkpoint of SevenNet.
     """
-    try:
-        with torch.serialization.safe_globals(_SAFE_TYPES):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        found = re.search(r"GLOBAL ([\w.]+)", str(error))
-        reason = f"it holds a {found[1]}" if found else "it is no PyTorch file"
-        raise _not_sevennet(path, reason) from error
-    # Damaged files make the unpickler fail in many ways: RuntimeError, EOFError, KeyError, ...
-    except Exception as error:
-        raise UserError(
-            f"{path}: cannot be read as a SevenNet checkpoint ({_first_line(error)}); the file is "
-            "damaged, truncated or of another kind: copy or download it again"
-        ) from error
+    content = read_restricted(path, _SAFE_TYPES, "a SevenNet checkpoint", _not_sevennet)
     if not isinstance(content, dict):
         raise _not_sevennet(path, f"it holds a {type(content).__name__}")
     for key in ("config", "model_state_dict"):
@@ -132,7 +120,7 @@ def load(source: str | Path, modal: str | None, dtype: torch.dtype) -> Model:
     except Exception as error:
         raise UserError(
             f"{path}: sevenn {sevenn.__version__} cannot build the network of this checkpoint "
-            f"({_first_line(error)}); the file is damaged or of another version"
+            f"({first_line(error)}); the file is damaged or of another version"
         ) from error
     check_modal(path, config, modal)
     return make_model(network.to(dtype), native_config(config), modal)
@@ -304,8 +292,3 @@ def _not_sevennet(path: Path, reason: str) -> UserError:
         f"{path}: not a SevenNet checkpoint ({reason}); give a file written by sevenn or one of "
         f"its keywords: {', '.join(sevenn.util.get_available_pretrained_models())}"
     )
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

@@ -15,8 +15,8 @@ import sevenn._keys as KEY
 import torch
 from torch import Tensor
 
-from irrepress.errors import UserError, nearest
 from irrepress.families.base import Model, Observer
+from irrepress.families.gating import check_gates
 from irrepress.families.sevennet.architecture import (
     EDGES,
     EMBEDDING,
@@ -100,14 +100,7 @@ def gated(model: Model, gates: Mapping[str, Tensor], observer: Observer | None) 
     """Gate blocks by forward hooks; see `irrepress.families.base.Family.gated`."""
     architecture = read_architecture(model.network)
     groups = {group.name: group for group in make_groups(architecture)}
-    for name, gate in gates.items():
-        if name not in groups:
-            raise UserError(f"gates: the model has no group {name!r}; {nearest(name, groups)}")
-        if gate.shape[-1] != groups[name].channels or gate.ndim not in (1, 2):
-            raise UserError(
-                f"gates: {name!r} has shape {tuple(gate.shape)}, expected "
-                f"[{groups[name].channels}] or [structures, {groups[name].channels}]"
-            )
+    check_gates(gates, groups)
     with ExitStack() as stack:
         for site in _sites(architecture, groups):
             if observer is None and not any(g.name in gates for g in site.groups):
