@@ -147,7 +147,7 @@ def plans(
                 limits=Limits(),
             )
             yield criterion, "iterated", budget, plan
-        for criterion in measured:
+        for criterion in (name for name in measured if name in scores):
             damage = Damage(
                 family,
                 model,

@@ -42,6 +42,7 @@ def test_the_benchmark_of_pruning(sevennet, tmp_path):
     labelled = label(sevennet, sevennet.load("7net-0"), frames, device="cpu")
     ase.io.write(tmp_path / "frames.extxyz", [each.to_atoms() for each in labelled])
     arguments = ["--kept", "0.5", "--criteria", "magnitude", "random", "--iterated"]
+    arguments += ["--measured", "magnitude", "--trial-frames", "2"]
     arguments += ["--compensated", "magnitude/uniform", "--blocks", "4", "--device", "cpu"]
     arguments += ["--frames", tmp_path / "frames.extxyz", "--out", tmp_path]
     done = subprocess.run(
@@ -52,7 +53,9 @@ def test_the_benchmark_of_pruning(sevennet, tmp_path):
     assert done.returncode == 0, done.stderr
     assert set(pd.read_csv(tmp_path / "ranks.csv")["criterion"]) == {"magnitude", "random"}
     damage = pd.read_csv(tmp_path / "damage.csv")
-    assert len(damage) == 5  # two criteria by two allocations, and one of them compensated
+    # Two criteria by two allocations, one of them compensated, and one tried.
+    assert len(damage) == 6
+    assert set(damage["allocation"]) == {"uniform", "greedy", "measured"}
     assert damage["energy [meV/atom]"].gt(0).all()
     parts = pd.read_csv(tmp_path / "split.csv")
     assert not set(parts["formula"][parts["part"] == "test"]) & set(
