@@ -288,10 +288,24 @@ def _load(model: str, family: str | None, modal: str | None) -> tuple[Any, Any]:
     if Path(model).is_file() and beside.is_file():
         known = read_card(beside)
         family, modal = family or known["family"], modal or known.get("modal")
-    if family is None:
-        installed = [name for name in family_names() if not missing_packages(name)]
-        if len(installed) != 1:
-            raise UserError(f"--family: name the family of {model}; known: {family_names()}")
-        family = installed[0]
-    adapter = get_family(family)
-    return adapter, adapter.load(model, modal=modal)
+    if family is not None:
+        adapter = get_family(family)
+        return adapter, adapter.load(model, modal=modal)
+    # From the last to the first: fairchem alone takes seconds to import.
+    installed = [name for name in reversed(family_names()) if not missing_packages(name)]
+    if not installed:
+        raise UserError(
+            f"no family of models is installed in this Python; known: {family_names()}. Install "
+            "one with: pip install 'irrepress[sevennet]'"
+        )
+    refusals = []
+    for name in installed:
+        adapter = get_family(name)
+        try:
+            return adapter, adapter.load(model, modal=modal)
+        except UserError as error:
+            refusals.append((name, error))
+    if len(refusals) == 1:
+        raise refusals[0][1]
+    reasons = "; ".join(f"{name}: {error}" for name, error in refusals)
+    raise UserError(f"{model}: no installed family reads it, name it by --family ({reasons})")
