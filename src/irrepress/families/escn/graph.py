@@ -1,17 +1,15 @@
 """Graphs of structures as eSCN-MD reads them, and predictions on them."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import torch
-from ase.data import chemical_symbols
 from torch import Tensor
 
-from irrepress.errors import UserError
 from irrepress.families.base import Batch, Model, Prediction
 from irrepress.families.escn import forward
 from irrepress.families.escn.tasks import scale_of
+from irrepress.families.graphs import TensorGraph, check_batch
 from irrepress.structures.neighbours import Neighbours, neighbour_list
 from irrepress.structures.structure import Structure
 
@@ -21,37 +19,17 @@ _LEAST_VOLUME = 1e-3
 _DEGENERATE = 0.01
 
 
-class Graph(dict[str, Any]):
+class Graph(TensorGraph):
     """The tensors of a batch: ``numbers``, ``structure``, ``index``, ``vectors``, ``volume``.
 
     ``index`` holds the neighbour and the atom of every edge, ``vectors`` point from the atom to
     the neighbour.
     """
 
-    def to(self, device: torch.device | str, **kwargs: Any) -> "Graph":
-        """Return the graph on another device."""
-        return self._each(lambda tensor: tensor.to(device, **kwargs))
-
-    def pin_memory(self) -> "Graph":
-        """Return the graph in memory that a GPU copies from by itself."""
-        return self._each(Tensor.pin_memory)
-
-    def _each(self, function: Callable[[Tensor], Tensor]) -> "Graph":
-        return Graph({key: function(value) for key, value in self.items()})
-
 
 def make_batch(model: Model, structures: Sequence[Structure]) -> Batch:
     """Join structures into one graph; see `irrepress.families.base.Family.batch`."""
-    if not structures:
-        raise ValueError("a batch needs at least one structure")
-    known = set(model.elements)
-    for index, structure in enumerate(structures):
-        if unknown := set(map(int, structure.numbers)) - known:
-            names = ", ".join(chemical_symbols[z] for z in sorted(unknown))
-            raise UserError(
-                f"structure {index} of the batch contains {names}, which the model does not know; "
-                f"it knows {', '.join(chemical_symbols[z] for z in model.elements)}"
-            )
+    check_batch(model, structures)
     most = model.native["model_config"]["backbone"]["max_neighbors"]
     lists = [_nearest(neighbour_list(s, model.cutoff), len(s), most) for s in structures]
     counts = torch.tensor([len(s) for s in structures])

@@ -1,16 +1,14 @@
 """Graphs of structures as MACE's networks read them, and predictions on them."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import torch
-from ase.data import chemical_symbols
 from ase.geometry import complete_cell
 from torch import Tensor
 
-from irrepress.errors import UserError
 from irrepress.families.base import Batch, Model, Prediction
+from irrepress.families.graphs import TensorGraph, check_batch
 from irrepress.structures.neighbours import neighbour_list
 from irrepress.structures.structure import Structure
 
@@ -18,26 +16,13 @@ from irrepress.structures.structure import Structure
 _VOIGT = ([0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1])
 
 
-class Graph(dict[str, Any]):
+class Graph(TensorGraph):
     """The tensors that MACE's network reads, by MACE's keys."""
-
-    def to(self, device: torch.device | str, **kwargs: Any) -> "Graph":
-        """Return the graph on another device."""
-        return self._each(lambda tensor: tensor.to(device, **kwargs))
-
-    def pin_memory(self) -> "Graph":
-        """Return the graph in memory that a GPU copies from by itself."""
-        return self._each(Tensor.pin_memory)
-
-    def _each(self, function: Callable[[Tensor], Tensor]) -> "Graph":
-        return Graph({key: function(value) for key, value in self.items()})
 
 
 def make_batch(model: Model, structures: Sequence[Structure]) -> Batch:
     """Join structures into one graph; see `irrepress.families.base.Family.batch`."""
-    if not structures:
-        raise ValueError("a batch needs at least one structure")
-    _check_known(model, structures)
+    check_batch(model, structures)
     counts = torch.tensor([len(s) for s in structures])
     batch = torch.repeat_interleave(torch.arange(len(structures)), counts)
     numbers = torch.from_numpy(np.concatenate([s.numbers for s in structures])).long()
@@ -97,14 +82,3 @@ def fresh(batch: Batch) -> Graph:
     data = Graph(batch.inputs)
     data["positions"] = data["positions"].detach().clone()
     return data
-
-
-def _check_known(model: Model, structures: Sequence[Structure]) -> None:
-    known = set(model.elements)
-    for index, structure in enumerate(structures):
-        if unknown := set(map(int, structure.numbers)) - known:
-            names = ", ".join(chemical_symbols[z] for z in sorted(unknown))
-            raise UserError(
-                f"structure {index} of the batch contains {names}, which the model does not know; "
-                f"it knows {', '.join(chemical_symbols[z] for z in model.elements)}"
-            )

@@ -1,17 +1,15 @@
 """Graphs of structures as sevenn's networks read them, and predictions on them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import sevenn._keys as KEY
 import torch
-from ase.data import chemical_symbols
 from torch import Tensor
 
-from irrepress.errors import UserError
 from irrepress.families.base import Batch, Model, Prediction
+from irrepress.families.graphs import TensorGraph, check_batch
 from irrepress.families.sevennet.architecture import RESCALE
 from irrepress.structures.neighbours import neighbour_list
 from irrepress.structures.structure import Structure
@@ -20,7 +18,7 @@ from irrepress.structures.structure import Structure
 _VOIGT = [0, 1, 2, 4, 5, 3]
 
 
-class Graph(dict[str, Any]):
+class Graph(TensorGraph):
     """The tensors that sevenn's network reads and adds to, by sevenn's keys."""
 
     @property
@@ -28,35 +26,10 @@ class Graph(dict[str, Any]):
         """Node features; sevenn reads them as an attribute once."""
         return self[KEY.NODE_FEATURE]
 
-    def to(self, device: torch.device | str, **kwargs: Any) -> "Graph":
-        """Return the graph on another device."""
-        return self._each(lambda tensor: tensor.to(device, **kwargs))
-
-    def pin_memory(self) -> "Graph":
-        """Return the graph in memory that a GPU copies from by itself."""
-        return self._each(Tensor.pin_memory)
-
-    def _each(self, function: Callable[[Tensor], Tensor]) -> "Graph":
-        return Graph(
-            {
-                key: function(value) if isinstance(value, Tensor) else value
-                for key, value in self.items()
-            }
-        )
-
 
 def make_batch(model: Model, structures: Sequence[Structure]) -> Batch:
     """Join structures into one graph; see `irrepress.families.base.Family.batch`."""
-    if not structures:
-        raise ValueError("a batch needs at least one structure")
-    known = set(model.elements)
-    for index, structure in enumerate(structures):
-        if unknown := set(map(int, structure.numbers)) - known:
-            names = ", ".join(chemical_symbols[z] for z in sorted(unknown))
-            raise UserError(
-                f"structure {index} of the batch contains {names}, which the model does not know; "
-                f"it knows {', '.join(chemical_symbols[z] for z in model.elements)}"
-            )
+    check_batch(model, structures)
     dtype = model.dtype
     counts = torch.tensor([len(s) for s in structures])
     batch = torch.repeat_interleave(torch.arange(len(structures)), counts)
