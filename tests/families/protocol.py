@@ -113,6 +113,20 @@ class FamilyProtocol:
         rng = np.random.default_rng(3)
         return family.narrow(model, family.native_plan(model, Plan.random(groups, rng))[0])
 
+    def test_faster_code_computes_what_the_familys_own_does(self, family, model, batch):
+        """Predictions, and derivatives of a loss on forces by the parameters."""
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        found = []
+        for native in (True, False):
+            prediction = family.predict(model, batch, create_graph=True, native=native)
+            loss = prediction.energy.square().sum() + prediction.forces.square().sum()
+            slopes = torch.autograd.grad(loss, parameters, allow_unused=True)
+            slopes = [slope.flatten() for slope in slopes if slope is not None]
+            found.append((tensor_of(prediction).detach(), torch.cat(slopes)))
+        # A package may hold constants such as 3j symbols in single precision.
+        for a, b in zip(*found, strict=True):
+            torch.testing.assert_close(a, b, rtol=0, atol=1e-6 * float(b.abs().max()))
+
     # --- groups, gates, narrowing ---------------------------------------------------------
 
     def test_group_names_are_unique_and_floors_sane(self, groups):

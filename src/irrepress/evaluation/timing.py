@@ -68,12 +68,15 @@ def time_side_by_side(
 
 
 def time_call(family: Family, model: Model, batch: Batch) -> float:
-    """Time energy, forces and stress once, in seconds; the batch is on the model's device."""
+    """Time energy, forces and stress once, in seconds, by the code that users of the model run.
+
+    The batch is on the model's device.
+    """
     on_gpu = model.device.type == "cuda"
     if on_gpu:
         torch.cuda.synchronize(model.device)
     start = time.perf_counter()
-    family.predict(model, batch)
+    family.predict(model, batch, native=True)
     if on_gpu:
         torch.cuda.synchronize(model.device)
     return time.perf_counter() - start

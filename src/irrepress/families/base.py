@@ -279,7 +279,9 @@ class Family(ABC):
         """
 
     @abstractmethod
-    def predict(self, model: Model, batch: Batch, *, create_graph: bool = False) -> Prediction:
+    def predict(
+        self, model: Model, batch: Batch, *, create_graph: bool = False, native: bool = False
+    ) -> Prediction:
         """Energies, forces and stress.
 
         Args:
@@ -287,6 +289,8 @@ class Family(ABC):
             batch: from `batch`, on the model's device; it is not changed.
             create_graph: keep the graph, so that losses on forces can be differentiated.
                 Without it all results are detached. Works under ``torch.no_grad()``.
+            native: run the code of the family's package and nothing else, as users of the
+                model will: for timing. Without it, faster code may compute the same.
         """
 
     @abstractmethod

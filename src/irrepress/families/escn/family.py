@@ -73,7 +73,9 @@ class EscnFamily(Family):
         """Build one graph, fairchem's own up to the order of its edges; see the base class."""
         return graph.make_batch(model, structures)
 
-    def predict(self, model: Model, batch: Batch, *, create_graph: bool = False) -> Prediction:
+    def predict(
+        self, model: Model, batch: Batch, *, create_graph: bool = False, native: bool = False
+    ) -> Prediction:
         """Energies (float64), forces and stress; see the base class."""
         return graph.predict(model, batch, create_graph)
 

@@ -71,9 +71,11 @@ class MACEFamily(Family):
         """Build one graph; see the base class."""
         return graph.make_batch(model, structures)
 
-    def predict(self, model: Model, batch: Batch, *, create_graph: bool = False) -> Prediction:
+    def predict(
+        self, model: Model, batch: Batch, *, create_graph: bool = False, native: bool = False
+    ) -> Prediction:
         """Energies, forces and stress; see the base class."""
-        return graph.predict(model, batch, create_graph)
+        return graph.predict(model, batch, create_graph, native)
 
     def atomic_energies(self, model: Model, batch: Batch) -> Tensor:
         """Atomic energies, those of isolated atoms included; see the base class."""

@@ -1,6 +1,7 @@
 """Graphs of structures as MACE's networks read them, and predictions on them."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
@@ -8,6 +9,7 @@ from ase.geometry import complete_cell
 from torch import Tensor
 
 from irrepress.families.base import Batch, Model, Prediction
+from irrepress.families.fast_products import fast_products
 from irrepress.families.graphs import TensorGraph, check_batch
 from irrepress.structures.neighbours import neighbour_list
 from irrepress.structures.structure import Structure
@@ -57,9 +59,9 @@ def make_batch(model: Model, structures: Sequence[Structure]) -> Batch:
     return Batch(inputs=inputs, num_atoms=counts, structure=batch, numbers=numbers)
 
 
-def predict(model: Model, batch: Batch, create_graph: bool) -> Prediction:
+def predict(model: Model, batch: Batch, create_graph: bool, native: bool = False) -> Prediction:
     """Run the network; see `irrepress.families.base.Family.predict`."""
-    with torch.enable_grad():
+    with torch.enable_grad(), nullcontext() if native else fast(model):
         found = model.network(fresh(batch), training=create_graph, compute_stress=True)
     rows, columns = _VOIGT
     stress = found["stress"]
@@ -72,9 +74,14 @@ def predict(model: Model, batch: Batch, create_graph: bool) -> Prediction:
 
 def atomic_energies(model: Model, batch: Batch) -> Tensor:
     """Return atomic energies; see `irrepress.families.base.Family.atomic_energies`."""
-    with torch.no_grad():
+    with torch.no_grad(), fast(model):
         found = model.network(fresh(batch), compute_force=False)
     return found["node_energy"].to(model.dtype).detach()
+
+
+def fast(model: Model) -> AbstractContextManager[None]:
+    """Compute convolutions by faster code of the same results while the context lasts."""
+    return fast_products(interaction.conv_tp for interaction in model.network.interactions)
 
 
 def fresh(batch: Batch) -> Graph:

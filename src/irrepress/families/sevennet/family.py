@@ -83,9 +83,11 @@ class SevenNetFamily(Family):
         """Build one graph, sevenn's own up to the order of its edges; see the base class."""
         return graph.make_batch(model, structures)
 
-    def predict(self, model: Model, batch: Batch, *, create_graph: bool = False) -> Prediction:
+    def predict(
+        self, model: Model, batch: Batch, *, create_graph: bool = False, native: bool = False
+    ) -> Prediction:
         """Energies, forces and stress; see the base class."""
-        return graph.predict(model, batch, create_graph)
+        return graph.predict(model, batch, create_graph, native)
 
     def atomic_energies(self, model: Model, batch: Batch) -> Tensor:
         """Atomic energies with shift and scale; see the base class."""

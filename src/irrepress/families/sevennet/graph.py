@@ -1,14 +1,17 @@
 """Graphs of structures as sevenn's networks read them, and predictions on them."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 import sevenn._keys as KEY
 import torch
+from sevenn.nn.convolution import IrrepsConvolution
 from torch import Tensor
 
 from irrepress.families.base import Batch, Model, Prediction
+from irrepress.families.fast_products import fast_products
 from irrepress.families.graphs import TensorGraph, check_batch
 from irrepress.families.sevennet.architecture import RESCALE
 from irrepress.structures.neighbours import neighbour_list
@@ -61,7 +64,7 @@ def make_batch(model: Model, structures: Sequence[Structure]) -> Batch:
     )
 
 
-def predict(model: Model, batch: Batch, create_graph: bool) -> Prediction:
+def predict(model: Model, batch: Batch, create_graph: bool, native: bool = False) -> Prediction:
     """Run the network; see `irrepress.families.base.Family.predict`."""
     data = _fresh(batch)
     forces_module = model.network._modules["force_output"]
@@ -69,7 +72,7 @@ def predict(model: Model, batch: Batch, create_graph: bool) -> Prediction:
     # sevenn keeps the graph of the forces if, and only if, this module is in training mode.
     forces_module.training = create_graph
     try:
-        with torch.enable_grad():
+        with torch.enable_grad(), nullcontext() if native else fast(model):
             data = model.network(data)
     finally:
         forces_module.training = training
@@ -113,7 +116,7 @@ def run_until(model: Model, state: Stopped, name: str) -> Stopped:
     modules = model.network._modules
     names = list(modules)
     data = Graph(state.data)
-    with torch.no_grad():
+    with torch.no_grad(), fast(model):
         if state.at is None:
             data = model.network._preprocess(data)
         for each in names[names.index(state.at or names[0]) : names.index(name)]:
@@ -126,6 +129,12 @@ def atomic_energies(model: Model, batch: Batch) -> Tensor:
     names = list(model.network._modules)
     total = names[names.index(RESCALE) + 1]
     return run_until(model, begin(batch), total).data[KEY.ATOMIC_ENERGY].squeeze(1)
+
+
+def fast(model: Model) -> AbstractContextManager[None]:
+    """Compute convolutions by faster code of the same results while the context lasts."""
+    modules = model.network._modules.values()
+    return fast_products(m.convolution for m in modules if isinstance(m, IrrepsConvolution))
 
 
 def _fresh(batch: Batch) -> Graph:
