@@ -127,6 +127,12 @@ def data_of(name):
     return DATA.format(dataset=name)
 
 
+def elements_source(wildcards):
+    """The dataset whose elements a parent keeps, if it is to keep some only."""
+    name = CONFIG.models[wildcards.model].restrict_to
+    return {} if name is None else {"store": data_of(name)}
+
+
 def taught_by(name):
     """The store of a dataset labelled by the parent, as the input of a rule.
 
@@ -216,7 +222,7 @@ wildcard_constraints:
     plan=one_of(["parent", *PLANS]),
     stage=one_of(["original", *STAGES]),
     dataset=one_of(CONFIG.datasets),
-    start="finetuned|scratch",
+    start="finetuned|scratch|restricted",
 
 
 def family_of(name):
@@ -284,8 +290,10 @@ def downstream_metrics():
         start=["finetuned", "scratch"] if "scratch" in baselines else ["finetuned"],
         **common,
     )
-    if "parent" in baselines:
-        tasks += expand(pattern, plan="parent", stage="original", start="finetuned", **common)
+    starts = [
+        s for b, s in (("parent", "finetuned"), ("restricted", "restricted")) if b in baselines
+    ]
+    tasks += expand(pattern, plan="parent", stage="original", start=starts, **common)
     return tasks
 
 

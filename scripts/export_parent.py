@@ -5,12 +5,20 @@ from pathlib import Path
 from _common import Job, checked_checkpoint, run
 from irrepress.cards import parent_card, write_card
 from irrepress.files import sha256
+from irrepress.pruning.elements import keep_elements
 
 
 def main(job: Job) -> None:
     reference = job.reference
     source = checked_checkpoint(job.family, reference)
     model = job.load(source)
+    stages = []
+    if reference.restrict_to is not None:
+        store = job.open_store(job.inputs.store, model)
+        model, record = keep_elements(
+            job.family, model, store.elements, f"dataset {reference.restrict_to}"
+        )
+        stages.append(record)
     path = Path(job.outputs.model)
     job.family.save(model, path)
     card = parent_card(
@@ -24,7 +32,7 @@ def main(job: Job) -> None:
         licence=reference.licence,
         modal=reference.modal,
         seed=job.config.seed,
-    )
+    ) | {"stages": stages}
     write_card(job.outputs.card, card)
 
 

@@ -60,6 +60,16 @@ class ModelRef(_Section):
     )
 
 
+class ParentRef(ModelRef):
+    """A checkpoint that a study compresses."""
+
+    restrict_to: Name | None = Field(
+        None,
+        description="Dataset whose elements are the only ones that the model keeps: nothing is "
+        "lost on them, and a model of many elements gets much smaller. null: it keeps all.",
+    )
+
+
 class LabelKeys(_Section):
     """Keys of the labels in files read by ASE; null means ASE's own calculator results."""
 
@@ -430,10 +440,16 @@ class Downstream(_Section):
     stage: Stage = Field(
         "recovered", description="The stage of the compressed model that is fine-tuned."
     )
-    baselines: list[Literal["scratch", "parent"]] = Field(
-        ["scratch", "parent"],
-        description="What is trained for comparison: the same shape from scratch, and the "
-        "uncompressed parent, fine-tuned.",
+    baselines: list[Literal["scratch", "parent", "restricted"]] = Field(
+        ["scratch", "parent", "restricted"],
+        description="What the compressed model is compared with: the same shape trained from "
+        "scratch, the uncompressed parent, fine-tuned, and the parent that is only restricted to "
+        "the elements of the dataset, without any training.",
+    )
+    restrict_elements: bool = Field(
+        True,
+        description="Models are restricted to the elements of the dataset before they are "
+        "trained, which loses nothing (where their family can leave elements out).",
     )
     training: Training = Training()
 
@@ -455,7 +471,7 @@ class Config(_Section):
     device: Device = "auto"
     datasets: dict[Name, Dataset] = Field(min_length=1)
     downloads: Downloads = Downloads()
-    models: dict[Name, ModelRef] = Field(min_length=1)
+    models: dict[Name, ParentRef] = Field(min_length=1)
     scoring: Scoring
     sweep: Sweep = Sweep()
     train_plans: list[str] = Field(
@@ -571,6 +587,11 @@ class Config(_Section):
         ]
         if self.compensation:
             references.append(("compensation.dataset", self.compensation.dataset))
+        references += [
+            (f"models.{name}.restrict_to", model.restrict_to)
+            for name, model in self.models.items()
+            if model.restrict_to is not None
+        ]
         for section in ("recovery", "distillation"):
             training = getattr(self, section)
             if training:

@@ -131,6 +131,13 @@ def _parent(study: Study, model: str) -> Step:
         f"One call for energy, forces and stress on {cost.timing_atoms} atoms takes "
         f"{seconds(cost.seconds)} ({cost.device}, {plural(cost.threads, 'thread')}).",
     ]
+    restricted = next((s for s in run.card.stages if s.get("stage") == "restricted"), None)
+    if restricted and restricted["left_out"]:
+        sentences.insert(
+            1,
+            f"It was restricted to {listing(restricted['elements'])} before, which loses nothing: "
+            f"with all its elements it has {restricted['parameters_before']:,} parameters.",
+        )
     if reference_of(run) == "labels":
         sentences.append(
             f"On {plural(metrics.structures, 'structure')} of {metrics.dataset} "

@@ -19,7 +19,7 @@ TRAINED_STAGES = ("recovered", "distilled")
 TRAINING_COLUMNS = ("step", "train_loss", "valid_loss", "seconds")
 
 PARENT_PLAN, PARENT_STAGE = "parent", "original"
-Start = Literal["finetuned", "scratch"]
+Start = Literal["finetuned", "scratch", "restricted"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,10 @@ class Run:
 
 @dataclass(frozen=True)
 class TaskRun:
-    """One training on a downstream dataset; ``start`` says from which weights."""
+    """One model of a downstream dataset; ``start`` says from which weights it was trained.
+
+    ``restricted`` is the parent without the elements that the dataset lacks, untrained.
+    """
 
     model: str
     plan: str
@@ -59,7 +62,7 @@ class TaskRun:
     start: Start
     metrics: TaskMetrics
     card: Card
-    training: pd.DataFrame
+    training: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -188,6 +191,8 @@ def _read_tasks(root: Path, config: Config) -> Iterator[TaskRun]:
     starts: list[tuple[str, str, Start]] = []
     if "parent" in baselines:
         starts.append((PARENT_PLAN, PARENT_STAGE, "finetuned"))
+    if "restricted" in baselines:
+        starts.append((PARENT_PLAN, PARENT_STAGE, "restricted"))
     for plan in config.train_plans:
         starts.append((plan, stage, "finetuned"))
         if "scratch" in baselines:
@@ -204,7 +209,9 @@ def _read_tasks(root: Path, config: Config) -> Iterator[TaskRun]:
                     start=start,
                     metrics=read_record(folder / "metrics.json", TaskMetrics),
                     card=read_record(folder / "card.json", Card),
-                    training=_read_training(folder / "training.csv"),
+                    training=(
+                        None if start == "restricted" else _read_training(folder / "training.csv")
+                    ),
                 )
 
 

@@ -111,10 +111,14 @@ def _task_curves(study: Study, name: str, dataset: str) -> list[_Curve]:
     def belongs(task: TaskRun) -> bool:
         return task.dataset == dataset and f"{task.model}, {task.plan}" == name
 
-    own = {labels[t.start]: t.training for t in study.tasks if belongs(t)}
+    own = {
+        labels[t.start]: t.training
+        for t in study.tasks
+        if belongs(t) and t.training is not None
+    }
     model = next(t.model for t in study.tasks if belongs(t))
     parent = study.find_task(model, "parent", "original", dataset, "finetuned")
-    if parent:
+    if parent and parent.training is not None:
         own[tables.PARENT] = parent.training
     return [
         _Curve(label, own[label], colour)
