@@ -13,6 +13,7 @@ try:
         check_checkpoint_licence,
         family_names,
         missing_packages,
+        published_checkpoint,
     )
     from irrepress.report.datasets import used_datasets
     from irrepress.structures.generate import generate
@@ -47,9 +48,23 @@ def is_path(checkpoint):
     return path.is_file() or len(path.parts) > 1 or path.suffix != ""
 
 
+def checkpoint_download(model):
+    """Collection and name of the file that a keyword stands for; None if it is not downloaded."""
+    if is_path(model.checkpoint):
+        return None
+    published = published_checkpoint(model.family, model.checkpoint)
+    return None if published is None else (model.family, published[0].name)
+
+
 def checkpoint_file(model):
-    """The file of a checkpoint as an input of a rule; nothing for a keyword."""
-    return [model.checkpoint] if is_path(model.checkpoint) else []
+    """A checkpoint as an input of a rule: its file or the record of its download.
+
+    Nothing for a keyword of a file that the family's own package holds.
+    """
+    if is_path(model.checkpoint):
+        return [model.checkpoint]
+    download = checkpoint_download(model)
+    return [] if download is None else [DOWNLOAD.format(collection=download[0], file=download[1])]
 
 
 def check_surroundings(config):
@@ -66,9 +81,8 @@ def check_surroundings(config):
                 f"Python ({sys.executable}) lacks; install it with pip install "
                 f"'irrepress[{model.family}]' or run with --sdm conda"
             )
-        for path in checkpoint_file(model):
-            if not Path(path).is_file():
-                mistakes.append(f"{key}.checkpoint: there is no file {path!r}")
+        if is_path(model.checkpoint) and not Path(model.checkpoint).is_file():
+            mistakes.append(f"{key}.checkpoint: there is no file {model.checkpoint!r}")
         if not is_path(model.checkpoint):
             try:
                 check_checkpoint_licence(model.family, model.checkpoint, model.licence)
@@ -191,10 +205,11 @@ PUBLISHED = [
     for dataset in CONFIG.datasets.values()
     if isinstance(dataset, Published)
 ]
-# Collection and name of every file that the config's datasets need.
+# Collection and name of every file that the config's datasets and checkpoints need.
 DOWNLOADS = {
     (entry.collection, file.name) for entry in PUBLISHED for file in (*entry.files, *entry.tables)
 }
+DOWNLOADS |= {checkpoint_download(model) for _, model in model_references(CONFIG)} - {None}
 GENERATED = [name for name, dataset in CONFIG.datasets.items() if isinstance(dataset, Generated)]
 PERTURBED = [name for name, dataset in CONFIG.datasets.items() if isinstance(dataset, Perturbed)]
 

@@ -32,6 +32,10 @@ FamilyOption = Annotated[
 ModalOption = Annotated[
     str | None, typer.Option("--modal", help="Level of theory of a multi-modal model.")
 ]
+LicenceOption = Annotated[
+    str | None,
+    typer.Option("--licence", help="Licence of a published checkpoint that you accept, by name."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
@@ -75,12 +79,13 @@ def inspect(
     model: ModelArgument,
     family: FamilyOption = None,
     modal: ModalOption = None,
+    licence: LicenceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show a model's family, irreps, groups of irreps blocks, parameters and cost."""
     from irrepress.pruning.blocks import widths_of
 
-    adapter, loaded = _load(model, family, modal)
+    adapter, loaded = _load(model, family, modal, licence)
     groups = adapter.groups(loaded)
     cost = adapter.cost_model(loaded)(widths_of(groups))
     content = {
@@ -125,6 +130,7 @@ def evaluate(
     ] = None,
     family: FamilyOption = None,
     modal: ModalOption = None,
+    licence: LicenceOption = None,
     energy_key: Annotated[str | None, typer.Option(help="Key of the energy in the file.")] = None,
     forces_key: Annotated[str | None, typer.Option(help="Key of the forces in the file.")] = None,
     stress_key: Annotated[str | None, typer.Option(help="Key of the stress in the file.")] = None,
@@ -138,7 +144,7 @@ def evaluate(
     from irrepress.structures.reading import read_files
     from irrepress.structures.store import StructureStore
 
-    adapter, loaded = _load(model, family, modal)
+    adapter, loaded = _load(model, family, modal, licence)
     structures: Iterable[Any]
     if data.suffix in (".h5", ".hdf5"):
         store = StructureStore(data)
@@ -278,7 +284,9 @@ def unpack(
     typer.echo(f"{output}: a native {family.name} model")
 
 
-def _load(model: str, family: str | None, modal: str | None) -> tuple[Any, Any]:
+def _load(
+    model: str, family: str | None, modal: str | None, licence: str | None
+) -> tuple[Any, Any]:
     """Return the family's adapter and the model."""
     from irrepress.cards import read_card
     from irrepress.families import family_names, get_family
@@ -290,7 +298,7 @@ def _load(model: str, family: str | None, modal: str | None) -> tuple[Any, Any]:
         family, modal = family or known["family"], modal or known.get("modal")
     if family is not None:
         adapter = get_family(family)
-        return adapter, adapter.load(model, modal=modal)
+        return adapter, adapter.load(adapter.resolve(model, licence=licence), modal=modal)
     # From the last to the first: fairchem alone takes seconds to import.
     installed = [name for name in reversed(family_names()) if not missing_packages(name)]
     if not installed:
@@ -302,7 +310,8 @@ def _load(model: str, family: str | None, modal: str | None) -> tuple[Any, Any]:
     for name in installed:
         adapter = get_family(name)
         try:
-            return adapter, adapter.load(model, modal=modal)
+            source = adapter.resolve(model, licence=licence)
+            return adapter, adapter.load(source, modal=modal)
         except UserError as error:
             refusals.append((name, error))
     if len(refusals) == 1:

@@ -254,13 +254,13 @@ Dataset = Annotated[Generated | Files | Published | Perturbed, Field(discriminat
 
 
 class Downloads(_Section):
-    """Where files of published datasets come from and go to."""
+    """Where files of published datasets and checkpoints come from and go to."""
 
     directory: str = Field("downloads", description="Shared by all studies.")
     mirror: str | None = Field(
         None,
         description="Local directory that is tried before the network: FILE or COLLECTION/FILE "
-        "in it, as the official source names them.",
+        "in it, as the official source names them (COLLECTION of a checkpoint is its family).",
     )
     retries: int = Field(5, ge=0, description="Of each address, after which the next is tried.")
     timeout: float = Field(30.0, gt=0, description="Seconds without a byte.")

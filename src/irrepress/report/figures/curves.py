@@ -112,9 +112,7 @@ def _task_curves(study: Study, name: str, dataset: str) -> list[_Curve]:
         return task.dataset == dataset and f"{task.model}, {task.plan}" == name
 
     own = {
-        labels[t.start]: t.training
-        for t in study.tasks
-        if belongs(t) and t.training is not None
+        labels[t.start]: t.training for t in study.tasks if belongs(t) and t.training is not None
     }
     model = next(t.model for t in study.tasks if belongs(t))
     parent = study.find_task(model, "parent", "original", dataset, "finetuned")
