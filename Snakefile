@@ -98,12 +98,12 @@ rule parents:
 
 rule scores:
     input:
-        expand(SCORES, model=CONFIG.models),
+        expand(SCORES, model=COMPRESSED),
 
 
 rule sweep:
     input:
-        expand(METRICS, model=CONFIG.models, plan=PLANS, stage=["pruned"]),
+        expand(METRICS, model=COMPRESSED, plan=PLANS, stage=["pruned"]),
 
 
 rule compensated:

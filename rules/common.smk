@@ -189,6 +189,7 @@ except UserError as error:
     sys.exit(str(error))  # a WorkflowError would print the place in this file, too
 
 
+COMPRESSED = CONFIG.compressed_models()
 PLANS = list(CONFIG.plans())
 # Plans that need data and the model, and not scores alone.
 IN_ROUNDS = [
@@ -288,14 +289,14 @@ def guides(wildcards):
 def trained_metrics(*stages):
     """The metrics of the trained plans at some stages that the config asks for."""
     wanted = [stage for stage in stages if stage in STAGES]
-    return expand(METRICS, model=CONFIG.models, plan=CONFIG.train_plans, stage=wanted)
+    return expand(METRICS, model=COMPRESSED, plan=CONFIG.train_plans, stage=wanted)
 
 
 def downstream_metrics():
     """The metrics of every downstream task: compressed, and its baselines."""
     if CONFIG.downstream is None:
         return []
-    common = {"model": CONFIG.models, "dataset": CONFIG.downstream.datasets}
+    common = {"model": COMPRESSED, "dataset": CONFIG.downstream.datasets}
     pattern = f"{DOWNSTREAM}/metrics.json"
     baselines = CONFIG.downstream.baselines
     tasks = expand(

@@ -68,6 +68,11 @@ class ParentRef(ModelRef):
         description="Dataset whose elements are the only ones that the model keeps: nothing is "
         "lost on them, and a model of many elements gets much smaller. null: it keeps all.",
     )
+    compress: bool = Field(
+        True,
+        description="false: the model is only evaluated, to compare others with, such as a smaller "
+        "official one.",
+    )
 
 
 class LabelKeys(_Section):
@@ -486,6 +491,10 @@ class Config(_Section):
     downstream: Downstream | None = None
     evaluation: Evaluation
 
+    def compressed_models(self) -> list[str]:
+        """Return the names of the models that are compressed; others are only evaluated."""
+        return [name for name, model in self.models.items() if model.compress]
+
     def plans(self) -> dict[str, dict[str, Any]]:
         """Return every plan of the sweep: name -> how it is made.
 
@@ -534,6 +543,8 @@ class Config(_Section):
             if name not in self.datasets:
                 raise ValueError(f"{where}: no dataset {name!r}; {nearest(name, self.datasets)}")
         self._check_perturbed()
+        if not self.compressed_models():
+            raise ValueError("models: none is compressed; leave out compress: false of one")
         plans = self.plans()
         for name in self.train_plans:
             if name not in plans:

@@ -153,12 +153,12 @@ def read_study(study_dir: str | Path, config: Config) -> Study:
         runs=tuple(_read_runs(root, config)),
         plans={
             (model, plan): read_record(root / model / plan / "plan.json", PlanRecord)
-            for model in config.models
+            for model in config.compressed_models()
             for plan in config.plans()
         },
         scores={
             (model, criterion): _read_scores(root / model / "scores.h5", criterion)
-            for model in config.models
+            for model in config.compressed_models()
             for criterion in config.sweep.criteria
         },
         tasks=tuple(_read_tasks(root, config)),
@@ -169,7 +169,8 @@ def read_study(study_dir: str | Path, config: Config) -> Study:
 def _read_runs(root: Path, config: Config) -> Iterator[Run]:
     for model in config.models:
         places = [(PARENT_PLAN, PARENT_STAGE)]
-        places += [(plan, s) for plan in config.plans() for s in stages_of(config, plan)]
+        if config.models[model].compress:
+            places += [(plan, s) for plan in config.plans() for s in stages_of(config, plan)]
         for plan, stage in places:
             folder = root / model / plan / stage
             yield Run(
@@ -197,7 +198,7 @@ def _read_tasks(root: Path, config: Config) -> Iterator[TaskRun]:
         starts.append((plan, stage, "finetuned"))
         if "scratch" in baselines:
             starts.append((plan, stage, "scratch"))
-    for model in config.models:
+    for model in config.compressed_models():
         for plan, stage, start in starts:
             for dataset in config.downstream.datasets:
                 folder = root / model / plan / stage / "downstream" / dataset / start

@@ -24,14 +24,14 @@ def training_panel(study: Study) -> Panel | None:
     if not trained:
         return None
     figures = {}
-    for model in study.config.models:
+    for model in study.config.compressed_models():
         curves = list(_training_curves(r for r in trained if r.model == model))
         for label, (column, factor, title) in TRAINING_QUANTITIES.items():
             figures[model, label] = _curves(curves, column, factor, title)
     return Panel(
         name="training",
         description="Line chart of errors on the validation split against training steps.",
-        choices={"Model": list(study.config.models), "Shown": list(TRAINING_QUANTITIES)},
+        choices={"Model": study.config.compressed_models(), "Shown": list(TRAINING_QUANTITIES)},
         figures=figures,
     )
 
