@@ -46,6 +46,11 @@ if CONFIG.quantization is not None:
     include: "rules/quantize.smk"
 
 
+if CONFIG.export is not None:
+
+    include: "rules/export.smk"
+
+
 if CONFIG.downstream is not None:
 
     include: "rules/downstream.smk"

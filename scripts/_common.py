@@ -114,15 +114,16 @@ class Job:
         check_elements(store.elements, model.elements, what)
         return store
 
-    def save(self, model: Any, stage: dict[str, Any]) -> None:
+    def save(self, model: Any, stage: dict[str, Any], **options: Any) -> None:
         """Write a model that was made from the job's input, and its card.
 
         Args:
             model: the model.
             stage: what was done to it, for the card.
+            **options: of the family's `save`.
         """
         path = Path(self.outputs.model)
-        self.family.save(model, path)
+        self.family.save(model, path, **options)
         card = derived_card(
             read_card(self.inputs.card),
             name=self.name,

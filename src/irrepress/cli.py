@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from irrepress import __version__
+from irrepress.config import NumberType
 from irrepress.errors import UserError
 
 app = typer.Typer(
@@ -284,10 +285,34 @@ def unpack(
     typer.echo(f"{output}: a native {family.name} model")
 
 
+@app.command()
+@_plain_errors
+def export(
+    model: ModelArgument,
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Where the model goes.")],
+    dtype: Annotated[NumberType, typer.Option(help="Type of its numbers.")],
+    family: FamilyOption = None,
+    modal: ModalOption = None,
+    licence: LicenceOption = None,
+) -> None:
+    """Write a model in another type of numbers, where its family's files hold both."""
+    import torch
+
+    adapter, loaded = _load(model, family, modal, licence, dtype="float64")
+    adapter.save(loaded, output, dtype=getattr(torch, dtype))
+    typer.echo(f"{output}: {dtype}, a native {adapter.name} model")
+
+
 def _load(
-    model: str, family: str | None, modal: str | None, licence: str | None
+    model: str,
+    family: str | None,
+    modal: str | None,
+    licence: str | None,
+    dtype: NumberType = "float32",
 ) -> tuple[Any, Any]:
     """Return the family's adapter and the model."""
+    import torch
+
     from irrepress.cards import read_card
     from irrepress.families import family_names, get_family
     from irrepress.families.registry import missing_packages
@@ -298,7 +323,8 @@ def _load(
         family, modal = family or known["family"], modal or known.get("modal")
     if family is not None:
         adapter = get_family(family)
-        return adapter, adapter.load(adapter.resolve(model, licence=licence), modal=modal)
+        source = adapter.resolve(model, licence=licence)
+        return adapter, adapter.load(source, modal=modal, dtype=getattr(torch, dtype))
     # From the last to the first: fairchem alone takes seconds to import.
     installed = [name for name in reversed(family_names()) if not missing_packages(name)]
     if not installed:
@@ -311,7 +337,7 @@ def _load(
         adapter = get_family(name)
         try:
             source = adapter.resolve(model, licence=licence)
-            return adapter, adapter.load(source, modal=modal)
+            return adapter, adapter.load(source, modal=modal, dtype=getattr(torch, dtype))
         except UserError as error:
             refusals.append((name, error))
     if len(refusals) == 1:

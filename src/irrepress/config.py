@@ -27,6 +27,7 @@ Part = Literal["embedding", "linear", "radial", "readout"]
 Format = Literal[
     "auto", "extxyz", "extxyz-archive", "ase", "ase-db", "mace-hdf5", "mptrj-json", "deepmd"
 ]
+NumberType = Literal["float32", "float64"]
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
 
 
@@ -53,7 +54,7 @@ class ModelRef(_Section):
         "restricts its use is downloaded only if this names the licence, to say that you accept "
         "it; a run without it shows the licence.",
     )
-    dtype: Literal["float32", "float64"] = Field(
+    dtype: NumberType = Field(
         "float32",
         description="Type of numbers that models are made, trained and saved in, where the "
         "family's files hold both (SevenNet's are float32).",
@@ -438,6 +439,13 @@ class Quantization(_Section):
     stages: list[Stage] = ["recovered"]
 
 
+class Export(_Section):
+    """Models in another type of numbers: each is a stage with its own errors, time and checks."""
+
+    dtypes: list[NumberType] = Field(["float32"], min_length=1)
+    stages: list[Stage] = ["recovered"]
+
+
 class Downstream(_Section):
     """Fine-tuning of the compressed model on each dataset, beside baselines."""
 
@@ -488,6 +496,7 @@ class Config(_Section):
     recovery: Training | None = None
     distillation: Distillation | None = None
     quantization: Quantization | None = None
+    export: Export | None = None
     downstream: Downstream | None = None
     evaluation: Evaluation
 
@@ -535,6 +544,8 @@ class Config(_Section):
             stages.append("distilled")
         if self.quantization:
             stages += [f"{stage}-int{self.quantization.bits}" for stage in self.quantization.stages]
+        if self.export:
+            stages += [f"{s}-{dtype}" for s in self.export.stages for dtype in self.export.dtypes]
         return stages
 
     @model_validator(mode="after")
@@ -557,12 +568,10 @@ class Config(_Section):
                 "nothing for the criterion 'random'; leave one of them out"
             )
         stages = self.stages()
-        if self.quantization:
-            for stage in self.quantization.stages:
+        for section in ("quantization", "export"):
+            for stage in getattr(getattr(self, section), "stages", []):
                 if stage not in stages:
-                    raise ValueError(
-                        f"quantization.stages: {stage!r} is not computed; configure it"
-                    )
+                    raise ValueError(f"{section}.stages: {stage!r} is not computed; configure it")
         if self.downstream and self.downstream.stage not in stages:
             raise ValueError(
                 f"downstream.stage: {self.downstream.stage!r} is not computed; configure it"

@@ -35,6 +35,7 @@ STAGE_FACTOR = {
     "recovered": 0.5,
     "distilled": 0.4,
     "recovered-int8": 0.55,
+    "recovered-float32": 0.5,
 }
 PARENT_FORCES = 0.03
 # energy MAE in eV/atom and forces MAE in eV/Å: scratch, fine-tuned compressed, fine-tuned parent
@@ -85,8 +86,11 @@ def write_study(root: Path, config: Config) -> Path:
     _write_stores(study / "data", config)
     for model in config.models:
         base = study / model
-        _write_scores(base / "scores.h5", config)
+        if config.models[model].compress:
+            _write_scores(base / "scores.h5", config)
         _write_run(base / "parent" / "original", model, "parent", "original", {})
+        if not config.models[model].compress:
+            continue
         for plan, recipe in config.plans().items():
             _write_plan(base / plan / "plan.json", kept_fraction(recipe))
             stages = config.stages() if plan in config.train_plans else ["pruned"]
