@@ -18,7 +18,8 @@ pytest.importorskip("snakemake", reason="Snakemake is not installed in this envi
 from irrepress.evaluation.predictions import label
 from irrepress.structures.structure import Structure
 
-pytestmark = pytest.mark.slow
+# A busy machine may need several times the minutes that they take on a free one.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
 BENCHMARKS = Path(__file__).resolve().parents[3] / "benchmarks"
 SHORT = {"steps": 2, "validate_every": 1, "batch_size": 2}
