@@ -46,6 +46,11 @@ if CONFIG.quantization is not None:
     include: "rules/quantize.smk"
 
 
+if CONFIG.export is not None:
+
+    include: "rules/export.smk"
+
+
 if CONFIG.downstream is not None:
 
     include: "rules/downstream.smk"
@@ -98,12 +103,12 @@ rule parents:
 
 rule scores:
     input:
-        expand(SCORES, model=CONFIG.models),
+        expand(SCORES, model=COMPRESSED),
 
 
 rule sweep:
     input:
-        expand(METRICS, model=CONFIG.models, plan=PLANS, stage=["pruned"]),
+        expand(METRICS, model=COMPRESSED, plan=PLANS, stage=["pruned"]),
 
 
 rule compensated:

@@ -3,6 +3,7 @@
 
 rule parent:
     input:
+        unpack(elements_source),
         checkpoint=lambda wildcards: checkpoint_file(CONFIG.models[wildcards.model]),
     output:
         model=f"{PARENT}/model.pt",

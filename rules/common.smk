@@ -13,6 +13,7 @@ try:
         check_checkpoint_licence,
         family_names,
         missing_packages,
+        published_checkpoint,
     )
     from irrepress.report.datasets import used_datasets
     from irrepress.structures.generate import generate
@@ -47,9 +48,23 @@ def is_path(checkpoint):
     return path.is_file() or len(path.parts) > 1 or path.suffix != ""
 
 
+def checkpoint_download(model):
+    """Collection and name of the file that a keyword stands for; None if it is not downloaded."""
+    if is_path(model.checkpoint):
+        return None
+    published = published_checkpoint(model.family, model.checkpoint)
+    return None if published is None else (model.family, published[0].name)
+
+
 def checkpoint_file(model):
-    """The file of a checkpoint as an input of a rule; nothing for a keyword."""
-    return [model.checkpoint] if is_path(model.checkpoint) else []
+    """A checkpoint as an input of a rule: its file or the record of its download.
+
+    Nothing for a keyword of a file that the family's own package holds.
+    """
+    if is_path(model.checkpoint):
+        return [model.checkpoint]
+    download = checkpoint_download(model)
+    return [] if download is None else [DOWNLOAD.format(collection=download[0], file=download[1])]
 
 
 def check_surroundings(config):
@@ -66,9 +81,8 @@ def check_surroundings(config):
                 f"Python ({sys.executable}) lacks; install it with pip install "
                 f"'irrepress[{model.family}]' or run with --sdm conda"
             )
-        for path in checkpoint_file(model):
-            if not Path(path).is_file():
-                mistakes.append(f"{key}.checkpoint: there is no file {path!r}")
+        if is_path(model.checkpoint) and not Path(model.checkpoint).is_file():
+            mistakes.append(f"{key}.checkpoint: there is no file {model.checkpoint!r}")
         if not is_path(model.checkpoint):
             try:
                 check_checkpoint_licence(model.family, model.checkpoint, model.licence)
@@ -127,6 +141,12 @@ def data_of(name):
     return DATA.format(dataset=name)
 
 
+def elements_source(wildcards):
+    """The dataset whose elements a parent keeps, if it is to keep some only."""
+    name = CONFIG.models[wildcards.model].restrict_to
+    return {} if name is None else {"store": data_of(name)}
+
+
 def taught_by(name):
     """The store of a dataset labelled by the parent, as the input of a rule.
 
@@ -169,6 +189,7 @@ except UserError as error:
     sys.exit(str(error))  # a WorkflowError would print the place in this file, too
 
 
+COMPRESSED = CONFIG.compressed_models()
 PLANS = list(CONFIG.plans())
 # Plans that need data and the model, and not scores alone.
 IN_ROUNDS = [
@@ -185,10 +206,11 @@ PUBLISHED = [
     for dataset in CONFIG.datasets.values()
     if isinstance(dataset, Published)
 ]
-# Collection and name of every file that the config's datasets need.
+# Collection and name of every file that the config's datasets and checkpoints need.
 DOWNLOADS = {
     (entry.collection, file.name) for entry in PUBLISHED for file in (*entry.files, *entry.tables)
 }
+DOWNLOADS |= {checkpoint_download(model) for _, model in model_references(CONFIG)} - {None}
 GENERATED = [name for name, dataset in CONFIG.datasets.items() if isinstance(dataset, Generated)]
 PERTURBED = [name for name, dataset in CONFIG.datasets.items() if isinstance(dataset, Perturbed)]
 
@@ -216,7 +238,7 @@ wildcard_constraints:
     plan=one_of(["parent", *PLANS]),
     stage=one_of(["original", *STAGES]),
     dataset=one_of(CONFIG.datasets),
-    start="finetuned|scratch",
+    start="finetuned|scratch|restricted",
 
 
 def family_of(name):
@@ -267,14 +289,14 @@ def guides(wildcards):
 def trained_metrics(*stages):
     """The metrics of the trained plans at some stages that the config asks for."""
     wanted = [stage for stage in stages if stage in STAGES]
-    return expand(METRICS, model=CONFIG.models, plan=CONFIG.train_plans, stage=wanted)
+    return expand(METRICS, model=COMPRESSED, plan=CONFIG.train_plans, stage=wanted)
 
 
 def downstream_metrics():
     """The metrics of every downstream task: compressed, and its baselines."""
     if CONFIG.downstream is None:
         return []
-    common = {"model": CONFIG.models, "dataset": CONFIG.downstream.datasets}
+    common = {"model": COMPRESSED, "dataset": CONFIG.downstream.datasets}
     pattern = f"{DOWNSTREAM}/metrics.json"
     baselines = CONFIG.downstream.baselines
     tasks = expand(
@@ -284,8 +306,10 @@ def downstream_metrics():
         start=["finetuned", "scratch"] if "scratch" in baselines else ["finetuned"],
         **common,
     )
-    if "parent" in baselines:
-        tasks += expand(pattern, plan="parent", stage="original", start="finetuned", **common)
+    starts = [
+        s for b, s in (("parent", "finetuned"), ("restricted", "restricted")) if b in baselines
+    ]
+    tasks += expand(pattern, plan="parent", stage="original", start=starts, **common)
     return tasks
 
 

@@ -1,4 +1,4 @@
-# Datasets: downloaded, read from the user's files, or made here and labelled by a model.
+# Datasets (and published checkpoints): downloaded, read from the user's files, or made here and labelled by a model.
 
 
 # The file itself is no output: Snakemake would remove it, and with it hours of transfer, before

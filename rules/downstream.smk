@@ -15,6 +15,8 @@ rule fine_tune:
         f"{LOGS}/{{model}}/{{plan}}/{{stage}}/downstream/{{dataset}}/{{start}}/model.log",
     benchmark:
         f"{LOGS}/{{model}}/{{plan}}/{{stage}}/downstream/{{dataset}}/{{start}}/model.benchmark.tsv"
+    wildcard_constraints:
+        start="finetuned|scratch",
     conda:
         model_environment
     resources:
@@ -23,6 +25,33 @@ rule fine_tune:
         gpu=GPUS,
     params:
         settings=settings(CONFIG.downstream.training),
+        restrict_elements=CONFIG.downstream.restrict_elements,
         seed=CONFIG.seed,
     script:
         "../scripts/fine_tune.py"
+
+
+# The baseline that costs nothing: the parent without the elements that the dataset lacks.
+rule restrict:
+    input:
+        model=f"{PARENT}/model.pt",
+        card=f"{PARENT}/card.json",
+        store=DATA,
+    output:
+        model=f"{PARENT}/downstream/{{dataset}}/restricted/model.pt",
+        card=f"{PARENT}/downstream/{{dataset}}/restricted/card.json",
+        metrics=f"{PARENT}/downstream/{{dataset}}/restricted/metrics.json",
+    log:
+        f"{LOGS}/{{model}}/parent/original/downstream/{{dataset}}/restricted/model.log",
+    benchmark:
+        f"{LOGS}/{{model}}/parent/original/downstream/{{dataset}}/restricted/model.benchmark.tsv"
+    conda:
+        model_environment
+    resources:
+        mem_mb=larger(8000),
+        runtime=longer(120),
+        gpu=GPUS,
+    params:
+        batch_size=CONFIG.downstream.training.batch_size,
+    script:
+        "../scripts/restrict.py"

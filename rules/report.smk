@@ -4,10 +4,10 @@
 rule report:
     input:
         datasets=expand(SUMMARY, dataset=used_datasets(CONFIG)),
-        scores=expand(SCORES, model=CONFIG.models),
-        plans=expand(PLAN, model=CONFIG.models, plan=PLANS),
+        scores=expand(SCORES, model=COMPRESSED),
+        plans=expand(PLAN, model=COMPRESSED, plan=PLANS),
         parents=expand(METRICS, model=CONFIG.models, plan="parent", stage="original"),
-        pruned=expand(METRICS, model=CONFIG.models, plan=PLANS, stage="pruned"),
+        pruned=expand(METRICS, model=COMPRESSED, plan=PLANS, stage="pruned"),
         trained=trained_metrics(*STAGES),
         downstream=downstream_metrics(),
     output:

@@ -50,13 +50,15 @@ def report_error(
 sys.excepthook = report_error  # before the imports below: a package may be missing
 
 from irrepress.cards import derived_card, read_card, write_card  # noqa: E402
-from irrepress.config import Config, ModelRef, parse_config  # noqa: E402
+from irrepress.config import Config, Downloads, ModelRef, parse_config  # noqa: E402
 from irrepress.errors import UserError  # noqa: E402
-from irrepress.families.registry import get_family  # noqa: E402
+from irrepress.families.registry import get_family, published_checkpoint  # noqa: E402
 from irrepress.files import sha256  # noqa: E402
 from irrepress.structures.checks import check_elements  # noqa: E402
 from irrepress.structures.store import StructureStore  # noqa: E402
 from irrepress.terminal import draw_on  # noqa: E402
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -112,15 +114,16 @@ class Job:
         check_elements(store.elements, model.elements, what)
         return store
 
-    def save(self, model: Any, stage: dict[str, Any]) -> None:
+    def save(self, model: Any, stage: dict[str, Any], **options: Any) -> None:
         """Write a model that was made from the job's input, and its card.
 
         Args:
             model: the model.
             stage: what was done to it, for the card.
+            **options: of the family's `save`.
         """
         path = Path(self.outputs.model)
-        self.family.save(model, path)
+        self.family.save(model, path, **options)
         card = derived_card(
             read_card(self.inputs.card),
             name=self.name,
@@ -138,13 +141,23 @@ class Job:
         return str(Path(self.outputs.model).parent.relative_to(f"results/{self.config.name}"))
 
 
-def checked_checkpoint(family: Any, reference: ModelRef) -> Path:
+def checked_checkpoint(family: Any, reference: ModelRef, downloads: Downloads) -> Path:
     """Return the file of a checkpoint of the config, after comparing its SHA-256.
+
+    The file of a published one lies where the rule ``download`` has put it.
 
     Raises:
         UserError: no such checkpoint, or another SHA-256 than the config says.
     """
-    path = family.resolve(reference.checkpoint, licence=reference.licence)
+    published = None
+    if not Path(reference.checkpoint).is_file():
+        published = published_checkpoint(reference.family, reference.checkpoint)
+    if published is None:
+        path = family.resolve(reference.checkpoint, licence=reference.licence)
+    else:
+        file, licence = published
+        path = Path(downloads.directory) / reference.family / file.name
+        _logger.info("%s: licence %s, %s", reference.checkpoint, licence.name, licence.url)
     if reference.sha256 and (found := sha256(path)) != reference.sha256:
         raise UserError(
             f"{path}: the SHA-256 is {found}, the config says {reference.sha256}; get the file "
@@ -161,14 +174,14 @@ def load_model(family: Any, path: str | Path, reference: ModelRef, **options: An
     return family.load(path, modal=reference.modal, **options)
 
 
-def labelling_model(reference: ModelRef) -> tuple[Any, Any]:
+def labelling_model(reference: ModelRef, downloads: Downloads) -> tuple[Any, Any]:
     """Return the family and the model that label a dataset.
 
     Raises:
         UserError: as `checked_checkpoint`, or the checkpoint cannot be loaded.
     """
     family = get_family(reference.family)
-    return family, load_model(family, checked_checkpoint(family, reference), reference)
+    return family, load_model(family, checked_checkpoint(family, reference, downloads), reference)
 
 
 def labels_of(reference: ModelRef) -> str:

@@ -1,8 +1,9 @@
-"""Download a file of a published dataset, and record what came."""
+"""Download a file of a published dataset or checkpoint, and record what came."""
 
 from pathlib import Path
 
 from _common import Job, run
+from irrepress.families.registry import find_checkpoint_file
 from irrepress.files import write_json
 from irrepress.structures.download import download
 from irrepress.structures.published.registry import get_file
@@ -11,7 +12,7 @@ from irrepress.structures.published.registry import get_file
 def main(job: Job) -> None:
     collection, name = job.wildcards.collection, job.wildcards.file
     settings = job.config.downloads
-    file = get_file(collection, name)
+    file = find_checkpoint_file(collection, name) or get_file(collection, name)
     record = Path(job.outputs.record)
     sha256 = download(
         file,

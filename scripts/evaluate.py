@@ -1,18 +1,28 @@
 """Measure a model: errors against labels and parent, cost, symmetry."""
 
 from pathlib import Path
+from typing import get_args
+
+import torch
 
 from _common import Job, run
+from irrepress.config import NumberType
 from irrepress.evaluation.metrics import measure_cost, measure_errors, measure_symmetry
 from irrepress.files import write_json
 from irrepress.pruning.plan import Plan
 from irrepress.structures.store import StructureStore
 
 
+def number_type(job: Job) -> dict[str, torch.dtype]:
+    """Return the type of an exported model; others have that of the study."""
+    name = job.wildcards.stage.rpartition("-")[2]
+    return {"dtype": getattr(torch, name)} if name in get_args(NumberType) else {}
+
+
 def main(job: Job) -> None:
     settings, device = job.config.evaluation, job.config.device
     path = Path(job.inputs.model)
-    model = job.load(path)
+    model = job.load(path, **number_type(job))
     store = job.open_store(job.inputs.store, model)
     is_parent = job.wildcards.plan == "parent"
     metrics = measure_errors(

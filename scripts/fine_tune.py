@@ -4,6 +4,7 @@ from _common import Job, run
 from _training import train_and_save
 from irrepress.evaluation.metrics import measure_errors
 from irrepress.files import write_json
+from irrepress.pruning.elements import keep_elements
 from irrepress.training.energies import fit_energy_shifts
 
 
@@ -12,13 +13,21 @@ def main(job: Job) -> None:
     device = job.config.device
     model = job.load(job.inputs.model)
     store = job.open_store(job.inputs.store, model)
+    record = None
+    if job.config.downstream.restrict_elements:
+        name = f"dataset {job.wildcards.dataset}"
+        model, record = keep_elements(job.family, model, store.elements, name)
     if job.wildcards.start == "scratch":
         model = job.family.fresh(model, job.config.seed)
     # The dataset may be of another level of theory, whose energies differ by a constant for
     # every element: both starts get it for nothing, so that they are compared fairly.
     shifts = fit_energy_shifts(job.family, model, store, device=device)
     job.family.shift_energies(model, shifts)
-    stage = {"stage": job.wildcards.start, "energy_shifts": {str(z): e for z, e in shifts.items()}}
+    stage = {
+        "stage": job.wildcards.start,
+        "restricted": record,
+        "energy_shifts": {str(z): e for z, e in shifts.items()},
+    }
     trained = train_and_save(job, model, settings, stage)
     metrics = measure_errors(
         job.family, trained, store, batch_size=settings.batch_size, device=device

@@ -10,7 +10,7 @@ from irrepress.structures.writing import write_store
 def main(job: Job) -> None:
     dataset = job.config.datasets[job.wildcards.dataset]
     reference = dataset.labels
-    family, model = labelling_model(reference)
+    family, model = labelling_model(reference, job.config.downloads)
     info = StoreInfo(
         source=f"generated: {', '.join(dataset.systems)}",
         licence=reference.licence or "as the labelling model",

@@ -17,7 +17,7 @@ def main(job: Job) -> None:
     dataset = job.config.datasets[name]
     reference = dataset.labels
     source = StructureStore(job.inputs.source)
-    family, model = labelling_model(reference)
+    family, model = labelling_model(reference, job.config.downloads)
     check_elements(source.elements, model.elements, f"{source.path} and datasets.{name}.labels")
     perturbations = Perturbations(source, dataset)
     info = StoreInfo(

@@ -86,6 +86,17 @@ def test_unpack_gives_a_native_model(run, sevennet, small_sevennet, tmp_path):
     assert sevennet.load(output).parameter_count() == small_sevennet.parameter_count()
 
 
+def test_export_writes_a_native_model(run, saved, sevennet, tmp_path):
+    output = tmp_path / "exported.pt"
+    result = run("export", saved, output, "--dtype", "float32")
+    assert result.exit_code == 0, result.output
+    expected = sevennet.load(saved).state_dict()
+    for name, tensor in sevennet.load(output).state_dict().items():
+        assert tensor.equal(expected[name]), name
+    wrong = run("export", saved, output, "--dtype", "float23")
+    assert wrong.exit_code == 2 and "float23" in wrong.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

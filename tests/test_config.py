@@ -122,6 +122,10 @@ def test_allocations_have_plans_of_their_own():
         ),
         ("downstream", {"stage": "recovered"}, ["'recovered' is not computed"]),
         ("quantization", {"stages": ["distilled"]}, ["'distilled' is not computed"]),
+        ("export", {"stages": ["distilled"]}, ["export.stages", "'distilled' is not computed"]),
+        ("export", {"dtypes": ["float23"]}, ["export.dtypes", "did you mean 'float32'"]),
+        ("models.sevennet-0.compress", False, ["none is compressed"]),
+        ("models.sevennet-0.restrict_to", "onw", ["no dataset 'onw'", "did you mean 'own'"]),
         ("models.sevennet-0.sha256", "abc", ["models.sevennet-0.sha256", "abc"]),
         ("device", "gpu", ["device", "gpu"]),
         (

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from irrepress import __version__
+from irrepress.config import NumberType
 from irrepress.errors import UserError
 
 app = typer.Typer(
@@ -31,6 +32,10 @@ FamilyOption = Annotated[
 ]
 ModalOption = Annotated[
     str | None, typer.Option("--modal", help="Level of theory of a multi-modal model.")
+]
+LicenceOption = Annotated[
+    str | None,
+    typer.Option("--licence", help="Licence of a published checkpoint that you accept, by name."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
@@ -75,12 +80,13 @@ def inspect(
     model: ModelArgument,
     family: FamilyOption = None,
     modal: ModalOption = None,
+    licence: LicenceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show a model's family, irreps, groups of irreps blocks, parameters and cost."""
     from irrepress.pruning.blocks import widths_of
 
-    adapter, loaded = _load(model, family, modal)
+    adapter, loaded = _load(model, family, modal, licence)
     groups = adapter.groups(loaded)
     cost = adapter.cost_model(loaded)(widths_of(groups))
     content = {
@@ -125,6 +131,7 @@ def evaluate(
     ] = None,
     family: FamilyOption = None,
     modal: ModalOption = None,
+    licence: LicenceOption = None,
     energy_key: Annotated[str | None, typer.Option(help="Key of the energy in the file.")] = None,
     forces_key: Annotated[str | None, typer.Option(help="Key of the forces in the file.")] = None,
     stress_key: Annotated[str | None, typer.Option(help="Key of the stress in the file.")] = None,
@@ -138,7 +145,7 @@ def evaluate(
     from irrepress.structures.reading import read_files
     from irrepress.structures.store import StructureStore
 
-    adapter, loaded = _load(model, family, modal)
+    adapter, loaded = _load(model, family, modal, licence)
     structures: Iterable[Any]
     if data.suffix in (".h5", ".hdf5"):
         store = StructureStore(data)
@@ -278,8 +285,34 @@ def unpack(
     typer.echo(f"{output}: a native {family.name} model")
 
 
-def _load(model: str, family: str | None, modal: str | None) -> tuple[Any, Any]:
+@app.command()
+@_plain_errors
+def export(
+    model: ModelArgument,
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Where the model goes.")],
+    dtype: Annotated[NumberType, typer.Option(help="Type of its numbers.")],
+    family: FamilyOption = None,
+    modal: ModalOption = None,
+    licence: LicenceOption = None,
+) -> None:
+    """Write a model in another type of numbers, where its family's files hold both."""
+    import torch
+
+    adapter, loaded = _load(model, family, modal, licence, dtype="float64")
+    adapter.save(loaded, output, dtype=getattr(torch, dtype))
+    typer.echo(f"{output}: {dtype}, a native {adapter.name} model")
+
+
+def _load(
+    model: str,
+    family: str | None,
+    modal: str | None,
+    licence: str | None,
+    dtype: NumberType = "float32",
+) -> tuple[Any, Any]:
     """Return the family's adapter and the model."""
+    import torch
+
     from irrepress.cards import read_card
     from irrepress.families import family_names, get_family
     from irrepress.families.registry import missing_packages
@@ -290,7 +323,8 @@ def _load(model: str, family: str | None, modal: str | None) -> tuple[Any, Any]:
         family, modal = family or known["family"], modal or known.get("modal")
     if family is not None:
         adapter = get_family(family)
-        return adapter, adapter.load(model, modal=modal)
+        source = adapter.resolve(model, licence=licence)
+        return adapter, adapter.load(source, modal=modal, dtype=getattr(torch, dtype))
     # From the last to the first: fairchem alone takes seconds to import.
     installed = [name for name in reversed(family_names()) if not missing_packages(name)]
     if not installed:
@@ -302,7 +336,8 @@ def _load(model: str, family: str | None, modal: str | None) -> tuple[Any, Any]:
     for name in installed:
         adapter = get_family(name)
         try:
-            return adapter, adapter.load(model, modal=modal)
+            source = adapter.resolve(model, licence=licence)
+            return adapter, adapter.load(source, modal=modal, dtype=getattr(torch, dtype))
         except UserError as error:
             refusals.append((name, error))
     if len(refusals) == 1:

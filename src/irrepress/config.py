@@ -27,6 +27,7 @@ Part = Literal["embedding", "linear", "radial", "readout"]
 Format = Literal[
     "auto", "extxyz", "extxyz-archive", "ase", "ase-db", "mace-hdf5", "mptrj-json", "deepmd"
 ]
+NumberType = Literal["float32", "float64"]
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
 
 
@@ -53,10 +54,25 @@ class ModelRef(_Section):
         "restricts its use is downloaded only if this names the licence, to say that you accept "
         "it; a run without it shows the licence.",
     )
-    dtype: Literal["float32", "float64"] = Field(
+    dtype: NumberType = Field(
         "float32",
         description="Type of numbers that models are made, trained and saved in, where the "
         "family's files hold both (SevenNet's are float32).",
+    )
+
+
+class ParentRef(ModelRef):
+    """A checkpoint that a study compresses."""
+
+    restrict_to: Name | None = Field(
+        None,
+        description="Dataset whose elements are the only ones that the model keeps: nothing is "
+        "lost on them, and a model of many elements gets much smaller. null: it keeps all.",
+    )
+    compress: bool = Field(
+        True,
+        description="false: the model is only evaluated, to compare others with, such as a smaller "
+        "official one.",
     )
 
 
@@ -244,13 +260,13 @@ Dataset = Annotated[Generated | Files | Published | Perturbed, Field(discriminat
 
 
 class Downloads(_Section):
-    """Where files of published datasets come from and go to."""
+    """Where files of published datasets and checkpoints come from and go to."""
 
     directory: str = Field("downloads", description="Shared by all studies.")
     mirror: str | None = Field(
         None,
         description="Local directory that is tried before the network: FILE or COLLECTION/FILE "
-        "in it, as the official source names them.",
+        "in it, as the official source names them (COLLECTION of a checkpoint is its family).",
     )
     retries: int = Field(5, ge=0, description="Of each address, after which the next is tried.")
     timeout: float = Field(30.0, gt=0, description="Seconds without a byte.")
@@ -423,6 +439,13 @@ class Quantization(_Section):
     stages: list[Stage] = ["recovered"]
 
 
+class Export(_Section):
+    """Models in another type of numbers: each is a stage with its own errors, time and checks."""
+
+    dtypes: list[NumberType] = Field(["float32"], min_length=1)
+    stages: list[Stage] = ["recovered"]
+
+
 class Downstream(_Section):
     """Fine-tuning of the compressed model on each dataset, beside baselines."""
 
@@ -430,10 +453,16 @@ class Downstream(_Section):
     stage: Stage = Field(
         "recovered", description="The stage of the compressed model that is fine-tuned."
     )
-    baselines: list[Literal["scratch", "parent"]] = Field(
-        ["scratch", "parent"],
-        description="What is trained for comparison: the same shape from scratch, and the "
-        "uncompressed parent, fine-tuned.",
+    baselines: list[Literal["scratch", "parent", "restricted"]] = Field(
+        ["scratch", "parent", "restricted"],
+        description="What the compressed model is compared with: the same shape trained from "
+        "scratch, the uncompressed parent, fine-tuned, and the parent that is only restricted to "
+        "the elements of the dataset, without any training.",
+    )
+    restrict_elements: bool = Field(
+        True,
+        description="Models are restricted to the elements of the dataset before they are "
+        "trained, which loses nothing (where their family can leave elements out).",
     )
     training: Training = Training()
 
@@ -455,7 +484,7 @@ class Config(_Section):
     device: Device = "auto"
     datasets: dict[Name, Dataset] = Field(min_length=1)
     downloads: Downloads = Downloads()
-    models: dict[Name, ModelRef] = Field(min_length=1)
+    models: dict[Name, ParentRef] = Field(min_length=1)
     scoring: Scoring
     sweep: Sweep = Sweep()
     train_plans: list[str] = Field(
@@ -467,8 +496,13 @@ class Config(_Section):
     recovery: Training | None = None
     distillation: Distillation | None = None
     quantization: Quantization | None = None
+    export: Export | None = None
     downstream: Downstream | None = None
     evaluation: Evaluation
+
+    def compressed_models(self) -> list[str]:
+        """Return the names of the models that are compressed; others are only evaluated."""
+        return [name for name, model in self.models.items() if model.compress]
 
     def plans(self) -> dict[str, dict[str, Any]]:
         """Return every plan of the sweep: name -> how it is made.
@@ -510,6 +544,8 @@ class Config(_Section):
             stages.append("distilled")
         if self.quantization:
             stages += [f"{stage}-int{self.quantization.bits}" for stage in self.quantization.stages]
+        if self.export:
+            stages += [f"{s}-{dtype}" for s in self.export.stages for dtype in self.export.dtypes]
         return stages
 
     @model_validator(mode="after")
@@ -518,6 +554,8 @@ class Config(_Section):
             if name not in self.datasets:
                 raise ValueError(f"{where}: no dataset {name!r}; {nearest(name, self.datasets)}")
         self._check_perturbed()
+        if not self.compressed_models():
+            raise ValueError("models: none is compressed; leave out compress: false of one")
         plans = self.plans()
         for name in self.train_plans:
             if name not in plans:
@@ -530,12 +568,10 @@ class Config(_Section):
                 "nothing for the criterion 'random'; leave one of them out"
             )
         stages = self.stages()
-        if self.quantization:
-            for stage in self.quantization.stages:
+        for section in ("quantization", "export"):
+            for stage in getattr(getattr(self, section), "stages", []):
                 if stage not in stages:
-                    raise ValueError(
-                        f"quantization.stages: {stage!r} is not computed; configure it"
-                    )
+                    raise ValueError(f"{section}.stages: {stage!r} is not computed; configure it")
         if self.downstream and self.downstream.stage not in stages:
             raise ValueError(
                 f"downstream.stage: {self.downstream.stage!r} is not computed; configure it"
@@ -571,6 +607,11 @@ class Config(_Section):
         ]
         if self.compensation:
             references.append(("compensation.dataset", self.compensation.dataset))
+        references += [
+            (f"models.{name}.restrict_to", model.restrict_to)
+            for name, model in self.models.items()
+            if model.restrict_to is not None
+        ]
         for section in ("recovery", "distillation"):
             training = getattr(self, section)
             if training:

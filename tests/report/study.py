@@ -35,12 +35,15 @@ STAGE_FACTOR = {
     "recovered": 0.5,
     "distilled": 0.4,
     "recovered-int8": 0.55,
+    "recovered-float32": 0.5,
 }
 PARENT_FORCES = 0.03
 # energy MAE in eV/atom and forces MAE in eV/Å: scratch, fine-tuned compressed, fine-tuned parent
 DOWNSTREAM = {
-    "silicon": {"scratch": (0.02, 0.2), "finetuned": (0.004, 0.1), "parent": (0.003, 0.08)},
-    "ethanol": {"scratch": (0.01, 0.4), "finetuned": (0.004, 0.1), "parent": (0.002, 0.05)},
+    "silicon": {"scratch": (0.02, 0.2), "finetuned": (0.004, 0.1), "parent": (0.003, 0.08)}
+    | {"restricted": (0.03, 0.3)},
+    "ethanol": {"scratch": (0.01, 0.4), "finetuned": (0.004, 0.1), "parent": (0.002, 0.05)}
+    | {"restricted": (0.02, 0.2)},
 }
 
 
@@ -83,8 +86,11 @@ def write_study(root: Path, config: Config) -> Path:
     _write_stores(study / "data", config)
     for model in config.models:
         base = study / model
-        _write_scores(base / "scores.h5", config)
+        if config.models[model].compress:
+            _write_scores(base / "scores.h5", config)
         _write_run(base / "parent" / "original", model, "parent", "original", {})
+        if not config.models[model].compress:
+            continue
         for plan, recipe in config.plans().items():
             _write_plan(base / plan / "plan.json", kept_fraction(recipe))
             stages = config.stages() if plan in config.train_plans else ["pruned"]
@@ -288,6 +294,8 @@ def _write_downstream(base: Path, model: str, config: Config) -> None:
     starts = ["finetuned", "scratch"] if "scratch" in baselines else ["finetuned"]
     for plan in config.train_plans:
         places += [(plan, stage, start, start) for start in starts]
+    if "restricted" in baselines:
+        places.append(("parent", "original", "restricted", "restricted"))
     for plan, at, start, key in places:
         for dataset in config.downstream.datasets:
             energy, forces = DOWNSTREAM[dataset][key]
@@ -301,8 +309,10 @@ def _write_downstream(base: Path, model: str, config: Config) -> None:
                 "errors": {"labels": _errors(energy, forces)},
             }
             _write_json(folder / "metrics.json", metrics)
-            _write_card(folder / "card.json", f"{model}/{plan}/{at}/{dataset}/{start}", 1.0, [])
-            _write_training(folder / "training.csv", forces)
+            kept = 0.8 if start == "restricted" else 1.0
+            _write_card(folder / "card.json", f"{model}/{plan}/{at}/{dataset}/{start}", kept, [])
+            if start != "restricted":
+                _write_training(folder / "training.csv", forces)
 
 
 def _write_training(path: Path, forces: float) -> None:

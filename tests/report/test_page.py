@@ -137,6 +137,36 @@ def test_without_baselines_nothing_is_compared_with_the_paper(tmp_path):
     assert "scratch" not in section and "paper" not in section
 
 
+def test_models_to_compare_with_and_exported_ones_are_shown(tmp_path):
+    models = {
+        "large": {"family": "sevennet", "checkpoint": "7net-l3i5"},
+        "official": {"family": "sevennet", "checkpoint": "7net-0", "compress": False},
+    }
+    config = make_config(**SMALL | {"models": models, "export": {"dtypes": ["float32"]}})
+    study_dir = write_study(tmp_path, config)
+    write_report(study_dir, config, tmp_path / "report")
+    cost = pd.read_csv(tmp_path / "report" / "cost.csv")
+    assert cost[cost["model"] == "official"]["plan"].tolist() == ["parent"]
+    assert "recovered-float32" in set(cost[cost["model"] == "large"]["stage"])
+    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert "official is the checkpoint" in page
+    assert "In float32 the errors of the recovered model go from" in page
+
+
+def test_the_parameters_of_the_restricted_parent_are_shown(small, tmp_path):
+    study_dir, config = small
+    path = study_dir / "sevennet-0" / "parent" / "original" / "card.json"
+    card = json.loads(path.read_text())
+    card["stages"] = [
+        {"stage": "restricted", "elements": ["Si"], "left_out": 88, "parameters_before": 5725072}
+    ]
+    path.write_text(json.dumps(card))
+    write_report(study_dir, config, tmp_path / "report")
+    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert "parameters, restricted parent" in page
+    assert "with all its elements it has 5,725,072 parameters" in page
+
+
 def test_a_failing_check_is_said(small, tmp_path):
     damaged, config = small
     path = damaged / "sevennet-0" / "taylor-0.50" / "pruned" / "metrics.json"

@@ -109,7 +109,7 @@ def test_parts_that_are_not_configured_are_not_looked_for(tmp_path, changes):
     study = read_study(write_study(tmp_path, config), config)
     assert {run.stage for run in study.runs} <= {"original", *config.stages()}
     assert len(study.tasks) == (
-        0 if config.downstream is None else (1 + 2 * len(config.train_plans)) * 2
+        0 if config.downstream is None else (2 + 2 * len(config.train_plans)) * 2
     )
 
 
@@ -118,6 +118,7 @@ def test_parts_that_are_not_configured_are_not_looked_for(tmp_path, changes):
     [
         ([], ["taylor-0.50 finetuned"]),
         (["parent"], ["parent finetuned", "taylor-0.50 finetuned"]),
+        (["restricted"], ["parent restricted", "taylor-0.50 finetuned"]),
         (["scratch"], ["taylor-0.50 finetuned", "taylor-0.50 scratch"]),
     ],
 )

@@ -95,6 +95,14 @@ class TestDownstream:
         assert row["forces RMSE from scratch [meV/Å]"] == pytest.approx(400)
         assert row["labels"] == "PBE"
 
+    def test_tells_what_leaving_out_elements_alone_brings(self, study_dir, config):
+        table = tables.collect_downstream(study_dir, config)
+        row = row_of(table, plan="taylor-0.50", dataset="silicon")
+        assert row["forces MAE restricted parent [meV/Å]"] == pytest.approx(300)
+        whole, restricted = row["parameters parent"], row["parameters restricted parent"]
+        assert restricted == int(0.8 * whole)
+        assert table["parameters parent"].isna().sum() == 3  # two means and the paper's row
+
     def test_reductions_against_scratch_and_their_mean(self, study_dir, config):
         table = tables.collect_downstream(study_dir, config)
         energy, forces = (tables.reduction_column(q) for q in ("energy", "forces"))

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from irrepress.config import load_config, schema
+from irrepress.families.registry import missing_packages
 
 from .runs import ROOT, TINY, command, environment
 
@@ -103,6 +104,7 @@ def test_a_missing_package_of_a_family_is_told_before_any_job(tmp_path):
 
 
 def test_the_default_config_is_used_where_none_is_given():
+    """It is a study of MACE: where MACE is not installed, that is what is told."""
     done = subprocess.run(
         [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "rules"],
         env=environment(),
@@ -111,10 +113,27 @@ def test_the_default_config_is_used_where_none_is_given():
         text=True,
         timeout=120,
     )
-    assert done.returncode == 0, done.stderr
     config = load_config(ROOT / "config" / "config.yaml")
+    if missing_packages("mace"):
+        assert done.returncode != 0
+        lines = done.stderr.strip().splitlines()
+        assert len(lines) == len(config.models)
+        assert all("config.yaml: models.mace-mp-0" in line for line in lines)
+        assert all("needs the package 'mace'" in line for line in lines)
+        return
+    assert done.returncode == 0, done.stderr
+    downstream = (2 * len(config.train_plans) + 1) * len(config.downstream.datasets)
+    assert job_counts(done)["fine_tune"] == downstream
+
+
+def test_the_study_of_sevennet_can_be_planned(snakemake, tmp_path):
+    path = ROOT / "config" / "sevennet.yaml"
+    done = snakemake(tmp_path, "--dry-run", "--quiet", "rules", config=path)
+    assert done.returncode == 0, done.stderr
+    config = load_config(path)
     downstream = (2 * len(config.train_plans) + 1) * len(config.downstream.datasets)
     assert job_counts(done)["fine_tune"] == downstream * len(config.models)
+    assert job_counts(done)["restrict"] == len(config.downstream.datasets) * len(config.models)
 
 
 def test_a_config_on_the_command_line_replaces_the_default_and_keys_override_it(
@@ -172,7 +191,7 @@ def test_plans_in_rounds_are_made_with_the_data(snakemake, tmp_path):
     assert (counts["plan"], counts["plan_in_rounds"], counts["prune"]) == (2, 2, 4)
 
 
-@pytest.mark.parametrize("config", ["config.yaml", "general.yaml", "quickstart.yaml"])
+@pytest.mark.parametrize("config", ["sevennet.yaml", "general.yaml", "quickstart.yaml"])
 def test_snakemake_finds_nothing_to_mend(config):
     done = subprocess.run(
         [sys.executable, "-m", "snakemake", "--lint", "--configfile", f"config/{config}"],

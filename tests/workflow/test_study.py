@@ -90,6 +90,22 @@ def test_compensation_changes_weights_and_nothing_else(study):
     assert read(study / TRAINED / "compensated/metrics.json")["checks"]["rotation"] < 1e-9
 
 
+def test_downstream_models_keep_the_elements_of_their_dataset(study):
+    parent = read_card(study / RESULTS / "sevennet-0/parent/original/card.json")
+    downstream = study / RESULTS / "sevennet-0/parent/original/downstream/ethanol"
+    restricted = read_card(downstream / "restricted/card.json")
+    assert restricted["parameters"] < parent["parameters"]
+    (record,) = restricted["stages"]
+    assert record["elements"] == ["H", "C", "O"] and record["left_out"] == 86
+    errors = read(downstream / "restricted/metrics.json")["errors"]
+    assert errors["parent"]["forces_mae"] < 1e-5 < errors["labels"]["forces_mae"]
+    tuned = read_card(downstream / "finetuned/card.json")
+    assert tuned["parameters"] == restricted["parameters"]
+    assert tuned["stages"][-1]["restricted"] == record
+    table = pd.read_csv(study / RESULTS / "report/downstream.csv").set_index("dataset")
+    assert table.loc["ethanol", "parameters restricted parent"] == restricted["parameters"]
+
+
 def test_cards_tell_the_whole_history(study):
     names = ["pruned", "compensated", "recovered", "int8"]
     card = read_card(study / TRAINED / "recovered-int8/card.json")

@@ -12,6 +12,7 @@ from ase.calculators.calculator import Calculator
 from torch import Tensor
 
 from irrepress.config import Explicit
+from irrepress.errors import UserError
 from irrepress.pruning.blocks import Group
 from irrepress.pruning.plan import Plan
 from irrepress.structures.structure import Structure
@@ -224,6 +225,8 @@ class Family(ABC):
     """
 
     name: ClassVar[str]
+    # Whether `restrict_elements` can leave elements out; a family without it sets False.
+    restricts_elements: ClassVar[bool] = True
 
     @abstractmethod
     def resolve(self, source: str | Path, *, licence: str | None = None) -> Path:
@@ -356,9 +359,14 @@ class Family(ABC):
     def shift_energies(self, model: Model, shifts: Mapping[int, float]) -> None:
         """Add a constant per element (atomic number -> eV) to the atomic energies, in place."""
 
-    @abstractmethod
     def restrict_elements(self, model: Model, elements: Iterable[int]) -> Model:
-        """Return a model that knows only ``elements`` (atomic numbers), otherwise unchanged."""
+        """Return a model that knows only ``elements`` (atomic numbers), otherwise unchanged.
+
+        Raises:
+            UserError: no elements, one that the model does not know, or a family whose models
+                cannot leave any out (`restricts_elements` says so).
+        """
+        raise UserError(f"models of the family {self.name} cannot leave out elements")
 
     @abstractmethod
     def cost_model(self, model: Model, neighbours: float = 40.0) -> CostModel:

@@ -10,6 +10,7 @@ from irrepress.errors import UserError, nearest
 
 if TYPE_CHECKING:  # it imports torch, which the workflow's checks can do without
     from irrepress.families.base import Family
+    from irrepress.structures.published.entry import Licence, RemoteFile
 
 # family name -> (module that holds the adapter class, class, packages it needs)
 _FAMILIES = {
@@ -17,8 +18,9 @@ _FAMILIES = {
     "mace": ("irrepress.families.mace.family", "MACEFamily", ("mace",)),
     "sevennet": ("irrepress.families.sevennet.family", "SevenNetFamily", ("sevenn",)),
 }
-# family name -> module with `check_checkpoint`, which imports neither torch nor the family; of
-# families that have published checkpoints whose licence restricts their use
+# family name -> module with `CHECKPOINTS` (keyword -> what has a `file` and a `licence`) and
+# `check_checkpoint`, which imports neither torch nor the family; of families whose published
+# checkpoints are downloaded
 _CATALOGUES = {"mace": "irrepress.families.mace.catalogue"}
 
 
@@ -55,6 +57,27 @@ def check_checkpoint_licence(name: str, keyword: str, accepted: str | None) -> N
     """
     if name in _CATALOGUES:
         importlib.import_module(_CATALOGUES[name]).check_checkpoint(keyword, accepted)
+
+
+def published_checkpoint(name: str, keyword: str) -> tuple[RemoteFile, Licence] | None:
+    """Return the file and the licence of a keyword that is downloaded; None if none is.
+
+    Args:
+        name: of the family.
+        keyword: of a checkpoint, no path.
+    """
+    if name not in _CATALOGUES:
+        return None
+    found = importlib.import_module(_CATALOGUES[name]).CHECKPOINTS.get(keyword.lower())
+    return None if found is None else (found.file, found.licence)
+
+
+def find_checkpoint_file(name: str, file: str) -> RemoteFile | None:
+    """Return the published checkpoint of a family whose file has this name, if there is one."""
+    if name not in _CATALOGUES:
+        return None
+    checkpoints = importlib.import_module(_CATALOGUES[name]).CHECKPOINTS.values()
+    return next((each.file for each in checkpoints if each.file.name == file), None)
 
 
 def get_family(name: str) -> Family:

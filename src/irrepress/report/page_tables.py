@@ -116,18 +116,33 @@ def _downstream_table(frame: pd.DataFrame, trainings: list[str]) -> Table:
         unit, _ = tables.UNITS[quantity]
         reduction = tables.reduction_column(quantity)
         names = (tables.SCRATCH, "from scratch"), (tables.FINETUNED, "compressed")
-        for name, short in (*names, (tables.PARENT, "parent")):
+        names = (*names, (tables.PARENT, "parent"), (tables.RESTRICTED, "restricted parent"))
+        for name, short in names:
             column = tables.task_column(quantity, "mae", name)
             columns.append(column)
             titles[column] = f"{quantity}, {short} [{unit}]"
         columns.append(reduction)
         titles[reduction] = f"{quantity} reduced by [%]"
+    for name, short in (
+        (tables.WHOLE, "parent"),
+        (tables.RESTRICTED, "restricted parent"),
+        (tables.FINETUNED, "compressed"),
+    ):
+        column = tables.parameters_column(name)
+        columns.append(column)
+        titles[column] = f"parameters, {short}"
     is_paper = frame["source"] == tables.PAPER_SOURCE
     shown = frame.assign(
         plan=frame["plan"].where(~is_paper, "the paper's"),
         dataset=frame["dataset"].where(~is_paper, "mean of 8"),
     )
     caption = f"Mean absolute errors on the test splits of {listing(trainings)}."
+    if frame[tables.parameters_column(tables.RESTRICTED)].notna().any():
+        caption += (
+            " The restricted parent is the uncompressed one without the elements that the dataset "
+            "lacks: it predicts the same and is not trained, only its energies are shifted by a "
+            "constant per element."
+        )
     if is_paper.any():
         caption += (
             " Reductions are those of the compressed model against the network from scratch. The "

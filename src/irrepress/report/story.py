@@ -62,9 +62,10 @@ def smallest_run(study: Study, model: str) -> Run | None:
     """Return the smallest model by parameters, at its most accurate stage.
 
     If plans were trained, the others do not count: without recovery they are of no use.
-    Quantized stages have as many parameters and do not count either. None without plans.
+    Quantized and exported stages have as many parameters and do not count either. None without
+    plans.
     """
-    runs = [r for r in study.compressed(model) if "-int" not in r.stage]
+    runs = [r for r in study.compressed(model) if "-" not in r.stage]
     if trained := [r for r in runs if r.plan in study.config.train_plans]:
         runs = trained
     if not runs:
@@ -131,6 +132,13 @@ def _parent(study: Study, model: str) -> Step:
         f"One call for energy, forces and stress on {cost.timing_atoms} atoms takes "
         f"{seconds(cost.seconds)} ({cost.device}, {plural(cost.threads, 'thread')}).",
     ]
+    restricted = next((s for s in run.card.stages if s.get("stage") == "restricted"), None)
+    if restricted and restricted["left_out"]:
+        sentences.insert(
+            1,
+            f"It was restricted to {listing(restricted['elements'])} before, which loses nothing: "
+            f"with all its elements it has {restricted['parameters_before']:,} parameters.",
+        )
     if reference_of(run) == "labels":
         sentences.append(
             f"On {plural(metrics.structures, 'structure')} of {metrics.dataset} "
@@ -190,6 +198,8 @@ def _stages(study: Study, smallest: Run) -> list[Step]:
             steps.append(_pruned(run, parent))
         elif "-int" in run.stage:
             steps.append(_quantized(run, by_stage[run.stage.rsplit("-int", 1)[0]]))
+        elif "-float" in run.stage:
+            steps.append(_exported(run, by_stage[run.stage.split("-")[0]]))
         elif run.stage == "compensated":
             steps.append(_compensated(run, by_stage["pruned"]))
         else:
@@ -257,6 +267,18 @@ def _quantized(run: Run, before: Run) -> Step:
         [
             f"{packed}With the path and radial weights of the {stage} model in {bits} bits, the "
             f"errors go from {_errors_text(before)} to {_errors_text(run)}.",
+        ],
+    )
+
+
+def _exported(run: Run, before: Run) -> Step:
+    stage, dtype = run.stage.split("-")
+    faster = before.metrics.cost.time_ratio / run.metrics.cost.time_ratio
+    return Step(
+        f"Exported in {dtype}",
+        [
+            f"In {dtype} the errors of the {stage} model go from {_errors_text(before)} to "
+            f"{_errors_text(run)}, and a call takes {number(100 / faster, 2)} % of its time.",
         ],
     )
 

@@ -19,7 +19,7 @@ TRAINED_STAGES = ("recovered", "distilled")
 TRAINING_COLUMNS = ("step", "train_loss", "valid_loss", "seconds")
 
 PARENT_PLAN, PARENT_STAGE = "parent", "original"
-Start = Literal["finetuned", "scratch"]
+Start = Literal["finetuned", "scratch", "restricted"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,10 @@ class Run:
 
 @dataclass(frozen=True)
 class TaskRun:
-    """One training on a downstream dataset; ``start`` says from which weights."""
+    """One model of a downstream dataset; ``start`` says from which weights it was trained.
+
+    ``restricted`` is the parent without the elements that the dataset lacks, untrained.
+    """
 
     model: str
     plan: str
@@ -59,7 +62,7 @@ class TaskRun:
     start: Start
     metrics: TaskMetrics
     card: Card
-    training: pd.DataFrame
+    training: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -150,12 +153,12 @@ def read_study(study_dir: str | Path, config: Config) -> Study:
         runs=tuple(_read_runs(root, config)),
         plans={
             (model, plan): read_record(root / model / plan / "plan.json", PlanRecord)
-            for model in config.models
+            for model in config.compressed_models()
             for plan in config.plans()
         },
         scores={
             (model, criterion): _read_scores(root / model / "scores.h5", criterion)
-            for model in config.models
+            for model in config.compressed_models()
             for criterion in config.sweep.criteria
         },
         tasks=tuple(_read_tasks(root, config)),
@@ -166,7 +169,8 @@ def read_study(study_dir: str | Path, config: Config) -> Study:
 def _read_runs(root: Path, config: Config) -> Iterator[Run]:
     for model in config.models:
         places = [(PARENT_PLAN, PARENT_STAGE)]
-        places += [(plan, s) for plan in config.plans() for s in stages_of(config, plan)]
+        if config.models[model].compress:
+            places += [(plan, s) for plan in config.plans() for s in stages_of(config, plan)]
         for plan, stage in places:
             folder = root / model / plan / stage
             yield Run(
@@ -188,11 +192,13 @@ def _read_tasks(root: Path, config: Config) -> Iterator[TaskRun]:
     starts: list[tuple[str, str, Start]] = []
     if "parent" in baselines:
         starts.append((PARENT_PLAN, PARENT_STAGE, "finetuned"))
+    if "restricted" in baselines:
+        starts.append((PARENT_PLAN, PARENT_STAGE, "restricted"))
     for plan in config.train_plans:
         starts.append((plan, stage, "finetuned"))
         if "scratch" in baselines:
             starts.append((plan, stage, "scratch"))
-    for model in config.models:
+    for model in config.compressed_models():
         for plan, stage, start in starts:
             for dataset in config.downstream.datasets:
                 folder = root / model / plan / stage / "downstream" / dataset / start
@@ -204,7 +210,9 @@ def _read_tasks(root: Path, config: Config) -> Iterator[TaskRun]:
                     start=start,
                     metrics=read_record(folder / "metrics.json", TaskMetrics),
                     card=read_record(folder / "card.json", Card),
-                    training=_read_training(folder / "training.csv"),
+                    training=(
+                        None if start == "restricted" else _read_training(folder / "training.csv")
+                    ),
                 )
 
 

@@ -31,6 +31,8 @@ OWN_SOURCE = "this study"
 
 MEAN = "mean"
 FINETUNED, SCRATCH, PARENT = "fine-tuned compressed", "from scratch", "fine-tuned parent"
+# The parent that only lost the elements that the dataset lacks; it is not trained.
+RESTRICTED = "restricted parent"
 # What is trained on a downstream dataset, in words.
 TRAININGS = {
     SCRATCH: "the network trained from scratch",
@@ -38,6 +40,9 @@ TRAININGS = {
     PARENT: "the uncompressed parent fine-tuned",
 }
 _BASELINES = {"scratch": SCRATCH, "parent": PARENT}
+_COMPARED = (FINETUNED, SCRATCH, PARENT, RESTRICTED)
+# The parent with all its elements, as it is in the other tables.
+WHOLE = "parent"
 
 
 def error_column(quantity: str, statistic: str, reference: str) -> str:
@@ -50,6 +55,11 @@ def task_column(quantity: str, statistic: str, trained: str) -> str:
     return f"{quantity} {STATISTICS[statistic]} {trained} [{UNITS[quantity][0]}]"
 
 
+def parameters_column(trained: str) -> str:
+    """Name of a column with the number of parameters on a downstream dataset."""
+    return f"parameters {trained}"
+
+
 def reduction_column(quantity: str) -> str:
     """Name of the column with the reduction of the MAE against training from scratch."""
     return f"{quantity} MAE reduction against scratch [%]"
@@ -58,7 +68,7 @@ def reduction_column(quantity: str) -> str:
 def trainings_of(config: Config) -> list[str]:
     """Return what is trained on the downstream datasets, in words."""
     baselines = config.downstream.baselines if config.downstream else []
-    chosen = {FINETUNED, *(_BASELINES[name] for name in baselines)}
+    chosen = {FINETUNED, *(_BASELINES[name] for name in baselines if name in _BASELINES)}
     return [words for name, words in TRAININGS.items() if name in chosen]
 
 
@@ -205,17 +215,18 @@ def downstream_table(study: Study) -> pd.DataFrame:
         paper = {reduction_column(q): value for q, value in PAPER_REDUCTIONS.items()}
         rows.append({"dataset": "mean of 8", "source": PAPER_SOURCE, **paper})
     table = pd.DataFrame(rows, columns=_downstream_columns())
-    return table.astype({"test structures": "Int64"})  # whole numbers, though mean rows have none
+    # Whole numbers, though mean rows have none.
+    whole = ["test structures", *(parameters_column(name) for name in (*_COMPARED, WHOLE))]
+    return table.astype(dict.fromkeys(whole, "Int64"))
 
 
 def _downstream_columns() -> list[str]:
     columns = ["model", "plan", "stage", "dataset", "labels", "test structures"]
     for quantity in PAPER_REDUCTIONS:
         columns += [
-            task_column(quantity, statistic, name)
-            for statistic in STATISTICS
-            for name in (FINETUNED, SCRATCH, PARENT)
+            task_column(quantity, statistic, name) for statistic in STATISTICS for name in _COMPARED
         ]
+    columns += [parameters_column(name) for name in (*_COMPARED, WHOLE)]
     columns += [reduction_column(quantity) for quantity in PAPER_REDUCTIONS]
     return [*columns, "source"]
 
@@ -262,10 +273,12 @@ def convert(errors: Errors | None, quantity: str, statistic: str) -> float:
 def _task_row(study: Study, task: TaskRun) -> dict[str, Any]:
     """Errors of the trainings on one dataset, and the reduction against scratch."""
     where = (task.model, task.plan, task.stage, task.dataset)
+    parent = (PARENT_PLAN, PARENT_STAGE)
     trainings = {
         FINETUNED: task,
         SCRATCH: study.find_task(*where, "scratch"),
-        PARENT: study.find_task(task.model, PARENT_PLAN, PARENT_STAGE, task.dataset, "finetuned"),
+        PARENT: study.find_task(task.model, *parent, task.dataset, "finetuned"),
+        RESTRICTED: study.find_task(task.model, *parent, task.dataset, "restricted"),
     }
     row: dict[str, Any] = {
         "dataset": task.dataset,
@@ -283,6 +296,9 @@ def _task_row(study: Study, task: TaskRun) -> dict[str, Any]:
         row[reduction_column(quantity)] = (
             100 * (1 - finetuned / scratch) if scratch > 0 else float("nan")
         )
+    for name, training in trainings.items():
+        row[parameters_column(name)] = training.card.parameters if training else None
+    row[parameters_column(WHOLE)] = study.parents[task.model].card.parameters
     return {**row, "source": OWN_SOURCE}
 
 

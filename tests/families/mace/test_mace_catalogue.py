@@ -1,17 +1,24 @@
 """Named checkpoints: keywords, downloads, licences, shapes."""
 
 import hashlib
+import json
 from dataclasses import replace
 
 import pytest
 from file_server import FileServer
+from typer.testing import CliRunner
 
 # Not "mace" alone: that is the name of this folder, too.
 pytest.importorskip("mace.modules", reason="MACE is not installed in this environment")
 
+from irrepress.cli import app
 from irrepress.errors import UserError
 from irrepress.families.mace import catalogue
-from irrepress.families.registry import check_checkpoint_licence
+from irrepress.families.registry import (
+    check_checkpoint_licence,
+    find_checkpoint_file,
+    published_checkpoint,
+)
 
 
 @pytest.fixture
@@ -68,6 +75,26 @@ def test_licence_is_checked_before_any_job():
     check_checkpoint_licence("sevennet", "7net-0", None)
     with pytest.raises(UserError, match="a size alone is no checkpoint"):
         check_checkpoint_licence("mace", "large", None)
+
+
+def test_files_are_found_for_the_workflow():
+    file, licence = published_checkpoint("mace", "MACE-OFF23-large")
+    assert file.name == "MACE-OFF23_large.model" and licence.name == "ASL"
+    assert find_checkpoint_file("mace", file.name) is file
+    assert find_checkpoint_file("mace", "MACE_MPtrj_2022.9.model") is None
+    for family, keyword in (("sevennet", "7net-0"), ("mace", "my.model")):
+        assert published_checkpoint(family, keyword) is None
+
+
+def test_licence_is_accepted_on_the_command_line(served):
+    server = served("mace-off23-small", None)
+    arguments = ["inspect", "mace-off23-small", "--family", "mace", "--json"]
+    refused = CliRunner().invoke(app, arguments)
+    assert refused.exit_code == 2 and not server.requests
+    assert "non-commercial" in refused.output and "--licence ASL" in refused.output
+    shown = CliRunner().invoke(app, [*arguments, "--licence", "ASL"])
+    assert shown.exit_code == 0, shown.output
+    assert json.loads(shown.stdout)["family"] == "mace" and len(server.requests) == 1
 
 
 @pytest.mark.parametrize("size", ["small", "medium", "large", "Large"])

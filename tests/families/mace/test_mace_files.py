@@ -292,6 +292,56 @@ def test_model_of_another_version_of_e3nn(mace, network_maker, tmp_path, monkeyp
         mace.load(tmp_path / "new.model")
 
 
+def test_model_with_classes_that_older_e3nn_lacks(mace, network_maker, tmp_path, monkeypatch):
+    """e3nn 0.6 saves a `LinearSlices` in every linear map, which e3nn 0.4.4 does not have."""
+    network = network_maker()
+    module = sys.modules["e3nn.o3._linear"]
+    slices = type("LinearSlices", (), {"__module__": module.__name__})
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "LinearSlices", slices, raising=False)
+        network.node_embedding.linear.slices = slices()
+        torch.save(network, tmp_path / "new.model")
+    with pytest.raises(
+        UserError, match=r"new\.model: .*LinearSlices.*another version.*e3nn 0\.4\.4"
+    ):
+        mace.load(tmp_path / "new.model")
+
+
+@pytest.mark.slow
+def test_pruned_model_is_converted_for_cuequivariance(saved, frames_file, mace, tmp_path):
+    """mace's own converter takes the model there; what it writes is refused with the way back."""
+    package = pytest.importorskip(
+        "cuequivariance_torch", reason="cuequivariance-torch is not installed"
+    )
+    code = """
+        sys.path.append(sys.argv.pop())
+        import ase.io, torch
+        from mace.calculators import MACECalculator
+        from mace.cli.convert_cueq_e3nn import run as to_e3nn
+        from mace.cli.convert_e3nn_cueq import run as to_cueq
+        model, frames = sys.argv[1:]
+        network = to_cueq(model, device="cpu", return_model=True)
+        torch.save(network, "fast.model")
+        back = to_e3nn("fast.model", device="cpu", return_model=True)
+        torch.save(back, "back.model")
+        atoms = ase.io.read(frames, "0")
+        for name in (model, "fast.model", "back.model"):
+            atoms.calc = MACECalculator(
+                model_paths=name, device="cpu", default_dtype="float64"
+            )
+            print("found", atoms.get_potential_energy(), abs(atoms.get_forces()).max())
+    """
+    place = Path(package.__file__).parents[1]
+    printed = run(code, saved, frames_file, place, cwd=tmp_path).splitlines()
+    found = np.array([line.split()[1:] for line in printed if line.startswith("found")], float)
+    assert found.shape == (3, 2)
+    assert np.allclose(found, found[0], rtol=1e-6)
+    with pytest.raises(UserError, match=r"fast\.model: .*cuequivariance.*mace_cueq_to_e3nn"):
+        mace.load(tmp_path / "fast.model")
+    back = mace.load(tmp_path / "back.model", dtype=torch.float64)
+    assert mace.shape(back) == mace.shape(mace.load(saved))
+
+
 def test_model_converted_for_an_accelerator(mace, network_maker, tmp_path, monkeypatch):
     """Only the name that the pickle would import is needed to know it."""
     import types

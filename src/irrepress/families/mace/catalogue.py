@@ -114,7 +114,8 @@ def check_checkpoint(keyword: str, accepted: str | None) -> Checkpoint:
         raise UserError(
             f"licence: {keyword} is under a licence that restricts its use. {licence.name}: "
             f"{licence.terms} Read {licence.url} and, if you accept it, set licence: "
-            f"{licence.name!r} beside the checkpoint in the config"
+            f"{licence.name!r} beside the checkpoint in the config, or --licence "
+            f"{licence.name} on the command line"
             f"{'' if accepted is None else f' (it is {accepted!r})'}"
         )
     return found

@@ -24,14 +24,14 @@ def training_panel(study: Study) -> Panel | None:
     if not trained:
         return None
     figures = {}
-    for model in study.config.models:
+    for model in study.config.compressed_models():
         curves = list(_training_curves(r for r in trained if r.model == model))
         for label, (column, factor, title) in TRAINING_QUANTITIES.items():
             figures[model, label] = _curves(curves, column, factor, title)
     return Panel(
         name="training",
         description="Line chart of errors on the validation split against training steps.",
-        choices={"Model": list(study.config.models), "Shown": list(TRAINING_QUANTITIES)},
+        choices={"Model": study.config.compressed_models(), "Shown": list(TRAINING_QUANTITIES)},
         figures=figures,
     )
 
@@ -111,10 +111,12 @@ def _task_curves(study: Study, name: str, dataset: str) -> list[_Curve]:
     def belongs(task: TaskRun) -> bool:
         return task.dataset == dataset and f"{task.model}, {task.plan}" == name
 
-    own = {labels[t.start]: t.training for t in study.tasks if belongs(t)}
+    own = {
+        labels[t.start]: t.training for t in study.tasks if belongs(t) and t.training is not None
+    }
     model = next(t.model for t in study.tasks if belongs(t))
     parent = study.find_task(model, "parent", "original", dataset, "finetuned")
-    if parent:
+    if parent and parent.training is not None:
         own[tables.PARENT] = parent.training
     return [
         _Curve(label, own[label], colour)

@@ -20,7 +20,7 @@ def importance_panel(study: Study) -> Panel:
         description="Heat map of the mean importance score of the blocks at every site and "
         "order (rows) and layer (columns).",
         choices={
-            "Model": list(study.config.models),
+            "Model": study.config.compressed_models(),
             "Criterion": list(study.config.sweep.criteria),
         },
         figures={key: _importance(scores) for key, scores in study.scores.items()},
@@ -36,7 +36,7 @@ def kept_panel(study: Study) -> Panel | None:
         name="kept",
         description="Heat map of the fraction of channels kept at every site and order (rows) "
         "and layer (columns).",
-        choices={"Model": list(study.config.models), "Plan": list(study.config.plans())},
+        choices={"Model": study.config.compressed_models(), "Plan": list(study.config.plans())},
         figures={
             (model, plan): _kept(study.scores[model, criterion], study.plans[model, plan].groups)
             for model, plan in study.plans

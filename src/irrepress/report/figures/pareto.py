@@ -64,13 +64,13 @@ def pareto_panel(study: Study) -> Panel:
         description="Scatter plot of the mean absolute error of every model against its cost; "
         "models on the Pareto front are joined by a line.",
         choices={
-            "Model": list(study.config.models),
+            "Model": study.config.compressed_models(),
             "Cost": list(COST_AXES),
             "Error": list(shown),
         },
         figures={
             (model, axis, label): _pareto(points[points["model"] == model], axis, column)
-            for model in study.config.models
+            for model in study.config.compressed_models()
             for axis in COST_AXES
             for label, column in shown.items()
         },

@@ -1,0 +1,41 @@
+"""Restrict a parent to the elements of a downstream dataset, and evaluate it as it is."""
+
+import copy
+from itertools import islice
+
+from _common import Job, run
+from irrepress.evaluation.errors import compute_errors
+from irrepress.evaluation.metrics import measure_errors
+from irrepress.evaluation.predictions import label
+from irrepress.files import write_json
+from irrepress.pruning.elements import keep_elements
+from irrepress.training.energies import fit_energy_shifts
+
+# Test structures on which it is compared with the whole parent, to show that nothing is lost.
+COMPARED = 16
+
+
+def main(job: Job) -> None:
+    device, batch_size = job.config.device, job.snakemake.params.batch_size
+    options = {"batch_size": batch_size, "device": device}
+    parent = job.load(job.inputs.model)
+    store = job.open_store(job.inputs.store, parent)
+    name = job.wildcards.dataset
+    model, record = keep_elements(job.family, parent, store.elements, f"dataset {name}")
+    job.save(model, record)
+
+    tested = list(islice(store.iterate(store.require("test")), COMPARED))
+    _, agreement = compute_errors(
+        job.family, model, tested, label(job.family, parent, tested, **options), **options
+    )
+    # The dataset may be of another level of theory; see fine_tune.py.
+    shifted = copy.deepcopy(model)
+    shifts = fit_energy_shifts(job.family, shifted, store, device=device)
+    job.family.shift_energies(shifted, shifts)
+    metrics = measure_errors(job.family, shifted, store, **options)
+    metrics["errors"]["parent"] = agreement
+    metrics["energy_shifts"] = {str(z): energy for z, energy in shifts.items()}
+    write_json(job.outputs.metrics, metrics)
+
+
+run(main, snakemake)
