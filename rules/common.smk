@@ -33,7 +33,7 @@ def config_source():
 
 
 def model_references(config):
-    """Yield the key and the content of every reference to a checkpoint in the config."""
+    """Yield the key and the content of every model that the config names."""
     for name, model in config.models.items():
         yield f"models.{name}", model
     for name, dataset in config.datasets.items():
@@ -49,7 +49,7 @@ def is_path(checkpoint):
 
 def checkpoint_file(model):
     """The file of a checkpoint as an input of a rule; nothing for a keyword."""
-    return [model.checkpoint] if is_path(model.checkpoint) else []
+    return [model.checkpoint] if model.checkpoint and is_path(model.checkpoint) else []
 
 
 def check_surroundings(config):
@@ -69,7 +69,7 @@ def check_surroundings(config):
         for path in checkpoint_file(model):
             if not Path(path).is_file():
                 mistakes.append(f"{key}.checkpoint: there is no file {path!r}")
-        if not is_path(model.checkpoint):
+        if model.checkpoint and not is_path(model.checkpoint):
             try:
                 check_checkpoint_licence(model.family, model.checkpoint, model.licence)
             except UserError as error:
@@ -177,6 +177,8 @@ IN_ROUNDS = [
     if made.get("allocation") in ("iterated", "measured")
 ]
 STAGES = CONFIG.stages()
+# Models that the study trains from scratch.
+UNTRAINED = [name for name, model in CONFIG.models.items() if model.untrained is not None]
 # The stage that training begins with.
 START = "pruned" if CONFIG.compensation is None else "compensated"
 QUANTIZED_STAGES = [stage for stage in STAGES if "-int" in stage]
@@ -205,6 +207,7 @@ MODEL = f"{RESULTS}/{{model}}/{{plan}}/{{stage}}"
 METRICS = f"{MODEL}/metrics.json"
 DOWNSTREAM = f"{MODEL}/downstream/{{dataset}}/{{start}}"
 PARENT = f"{RESULTS}/{{model}}/parent/original"
+START_OF_PARENT = f"{RESULTS}/{{model}}/parent/untrained"
 TEACHER = f"{PARENT}/teacher/{{dataset}}.h5"
 
 # Jobs ask a cluster for a GPU unless the config says that they run on the CPU.

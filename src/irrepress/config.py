@@ -438,6 +438,34 @@ class Downstream(_Section):
     training: Training = Training()
 
 
+class StudyModel(ModelRef):
+    """A model of the study: a checkpoint, or an architecture to be trained from scratch."""
+
+    checkpoint: str | None = Field(
+        None, description="Keyword of the family (7net-0) or path of a file."
+    )
+    untrained: dict[str, Any] | None = Field(
+        None,
+        description="In place of a checkpoint: settings of an architecture by the family's own "
+        "names, such as {sphere_channels: 64, lmax: 3}; {} is a small model of the family. It gets "
+        "random weights and is trained by the section training; elements, reference energies and "
+        "scale are those of the data.",
+    )
+    training: Training | None = Field(
+        None, description="How the untrained model becomes the parent; dataset must be named."
+    )
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> "StudyModel":
+        if (self.checkpoint is None) == (self.untrained is None):
+            raise ValueError("name either a checkpoint or, to train from scratch, untrained: {...}")
+        if (self.untrained is None) != (self.training is None):
+            raise ValueError("untrained and training belong together; give both or neither")
+        if self.untrained is not None and self.sha256 is not None:
+            raise ValueError("sha256 is that of a checkpoint; leave it out with untrained")
+        return self
+
+
 class Evaluation(_Section):
     """What is measured on every model."""
 
@@ -455,7 +483,7 @@ class Config(_Section):
     device: Device = "auto"
     datasets: dict[Name, Dataset] = Field(min_length=1)
     downloads: Downloads = Downloads()
-    models: dict[Name, ModelRef] = Field(min_length=1)
+    models: dict[Name, StudyModel] = Field(min_length=1)
     scoring: Scoring
     sweep: Sweep = Sweep()
     train_plans: list[str] = Field(
@@ -569,6 +597,12 @@ class Config(_Section):
             ("scoring.dataset", self.scoring.dataset),
             ("evaluation.dataset", self.evaluation.dataset),
         ]
+        for name, model in self.models.items():
+            if model.training:
+                where = f"models.{name}.training.dataset"
+                if model.training.dataset is None:
+                    raise ValueError(f"{where}: name the dataset to train on")
+                references.append((where, model.training.dataset))
         if self.compensation:
             references.append(("compensation.dataset", self.compensation.dataset))
         for section in ("recovery", "distillation"):
