@@ -64,7 +64,7 @@ class TestUntrained(UntrainedProtocol):
 
     @pytest.fixture(scope="class")
     def wrong(self):
-        return {"cutoff_function": {"cutoff_function_name": "square"}}
+        return {"self_connection_type": "square"}
 
     @pytest.fixture(scope="class")
     def family(self, sevennet):
