@@ -1,4 +1,5 @@
-# The uncompressed parents in their family's native format, and datasets labelled by them.
+# The uncompressed parents in their family's native format, loaded or trained from scratch, and
+# datasets labelled by them.
 
 
 rule parent:
@@ -12,6 +13,8 @@ rule parent:
         f"{LOGS}/{{model}}/parent/original/model.log",
     benchmark:
         f"{LOGS}/{{model}}/parent/original/model.benchmark.tsv"
+    wildcard_constraints:
+        model=one_of(name for name in CONFIG.models if name not in UNTRAINED),
     conda:
         model_environment
     resources:
@@ -21,6 +24,60 @@ rule parent:
         settings=lambda wildcards: settings(CONFIG.models[wildcards.model]),
     script:
         "../scripts/export_parent.py"
+
+
+rule untrained:
+    input:
+        store=lambda wildcards: data_of(CONFIG.models[wildcards.model].training.dataset),
+    output:
+        model=f"{START_OF_PARENT}/model.pt",
+        card=f"{START_OF_PARENT}/card.json",
+    log:
+        f"{LOGS}/{{model}}/parent/untrained/model.log",
+    benchmark:
+        f"{LOGS}/{{model}}/parent/untrained/model.benchmark.tsv"
+    wildcard_constraints:
+        model=one_of(UNTRAINED),
+    conda:
+        model_environment
+    resources:
+        mem_mb=larger(4000),
+        runtime=longer(15),
+    params:
+        settings=lambda wildcards: CONFIG.models[wildcards.model].model_dump(
+            mode="json", exclude={"training"}
+        ),
+        seed=CONFIG.seed,
+    script:
+        "../scripts/untrained.py"
+
+
+rule train_from_scratch:
+    input:
+        model=f"{START_OF_PARENT}/model.pt",
+        card=f"{START_OF_PARENT}/card.json",
+        store=lambda wildcards: data_of(CONFIG.models[wildcards.model].training.dataset),
+    output:
+        model=f"{PARENT}/model.pt",
+        card=f"{PARENT}/card.json",
+        training=f"{PARENT}/training.csv",
+    log:
+        f"{LOGS}/{{model}}/parent/original/model.log",
+    benchmark:
+        f"{LOGS}/{{model}}/parent/original/model.benchmark.tsv"
+    wildcard_constraints:
+        model=one_of(UNTRAINED),
+    conda:
+        model_environment
+    resources:
+        mem_mb=larger(16000),
+        runtime=longer(1440),
+        gpu=GPUS,
+    params:
+        settings=lambda wildcards: settings(CONFIG.models[wildcards.model].training),
+        seed=CONFIG.seed,
+    script:
+        "../scripts/train_from_scratch.py"
 
 
 rule teach:

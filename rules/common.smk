@@ -34,7 +34,7 @@ def config_source():
 
 
 def model_references(config):
-    """Yield the key and the content of every reference to a checkpoint in the config."""
+    """Yield the key and the content of every model that the config names."""
     for name, model in config.models.items():
         yield f"models.{name}", model
     for name, dataset in config.datasets.items():
@@ -50,7 +50,7 @@ def is_path(checkpoint):
 
 def checkpoint_download(model):
     """Collection and name of the file that a keyword stands for; None if it is not downloaded."""
-    if is_path(model.checkpoint):
+    if model.checkpoint is None or is_path(model.checkpoint):
         return None
     published = published_checkpoint(model.family, model.checkpoint)
     return None if published is None else (model.family, published[0].name)
@@ -59,8 +59,11 @@ def checkpoint_download(model):
 def checkpoint_file(model):
     """A checkpoint as an input of a rule: its file or the record of its download.
 
-    Nothing for a keyword of a file that the family's own package holds.
+    Nothing for a keyword of a file that the family's own package holds, and for a model that the
+    study trains from scratch.
     """
+    if model.checkpoint is None:
+        return []
     if is_path(model.checkpoint):
         return [model.checkpoint]
     download = checkpoint_download(model)
@@ -81,6 +84,8 @@ def check_surroundings(config):
                 f"Python ({sys.executable}) lacks; install it with pip install "
                 f"'irrepress[{model.family}]' or run with --sdm conda"
             )
+        if model.checkpoint is None:
+            continue
         if is_path(model.checkpoint) and not Path(model.checkpoint).is_file():
             mistakes.append(f"{key}.checkpoint: there is no file {model.checkpoint!r}")
         if not is_path(model.checkpoint):
@@ -198,6 +203,8 @@ IN_ROUNDS = [
     if made.get("allocation") in ("iterated", "measured")
 ]
 STAGES = CONFIG.stages()
+# Models that the study trains from scratch.
+UNTRAINED = [name for name, model in CONFIG.models.items() if model.untrained is not None]
 # The stage that training begins with.
 START = "pruned" if CONFIG.compensation is None else "compensated"
 QUANTIZED_STAGES = [stage for stage in STAGES if "-int" in stage]
@@ -227,6 +234,7 @@ MODEL = f"{RESULTS}/{{model}}/{{plan}}/{{stage}}"
 METRICS = f"{MODEL}/metrics.json"
 DOWNSTREAM = f"{MODEL}/downstream/{{dataset}}/{{start}}"
 PARENT = f"{RESULTS}/{{model}}/parent/original"
+START_OF_PARENT = f"{RESULTS}/{{model}}/parent/untrained"
 TEACHER = f"{PARENT}/teacher/{{dataset}}.h5"
 
 # Jobs ask a cluster for a GPU unless the config says that they run on the CPU.

@@ -60,6 +60,9 @@ from irrepress.terminal import draw_on  # noqa: E402
 
 _logger = logging.getLogger(__name__)
 
+# What stands for the checkpoint of a model that the study trains itself.
+FROM_SCRATCH = "trained from scratch"
+
 
 @dataclass(frozen=True)
 class Job:
@@ -187,7 +190,7 @@ def labelling_model(reference: ModelRef, downloads: Downloads) -> tuple[Any, Any
 def labels_of(reference: ModelRef) -> str:
     """What stores, metrics and the report call the labels of a model."""
     modal = f" ({reference.modal})" if reference.modal else ""
-    return f"{reference.family} {reference.checkpoint}{modal}"
+    return f"{reference.family} {reference.checkpoint or FROM_SCRATCH}{modal}"
 
 
 def run(main: Callable[[Job], None], snakemake: Any) -> None:

@@ -9,6 +9,8 @@ import ase.io
 import pandas as pd
 import pytest
 from ase.build import bulk
+from ase.calculators.emt import EMT
+from ase.calculators.singlepoint import SinglePointCalculator
 
 from irrepress.evaluation.predictions import label
 from irrepress.structures.structure import Structure
@@ -90,3 +92,33 @@ def test_the_benchmark_of_recovery(sevennet, tmp_path):
     assert curves["from-scratch,-2-times-the-steps.csv"]["step"].max() == 6
     assert curves["gradual.between.csv"]["step"].max() == 1
     assert curves["gradual.csv"]["step"].max() == 2
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_training_large_and_pruning(tmp_path):
+    pytest.importorskip("fairchem.core", reason="fairchem-core is not installed")
+    for name, seeds in (("train", range(20)), ("test", range(20, 23))):
+        frames = [bulk("Cu", cubic=True) for _ in seeds]
+        for atoms, seed in zip(frames, seeds, strict=True):
+            atoms.rattle(0.05, seed=seed)
+            atoms.calc = EMT()
+            found = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
+            atoms.calc = SinglePointCalculator(atoms, **found)
+        ase.io.write(tmp_path / f"{name}.extxyz", frames)
+    settings = {"sphere_channels": 16, "hidden_channels": 16, "edge_channels": 16, "cutoff": 3.0}
+    arguments = ["--frames", tmp_path / "train.extxyz", "--test", tmp_path / "test.extxyz"]
+    arguments += ["--settings", json.dumps(settings), "--steps", "2", "--recovery", "3"]
+    arguments += ["--calibration", "5", "--device", "cpu", "--out", tmp_path]
+    done = subprocess.run(
+        [sys.executable, BENCHMARKS / "train_then_prune.py", *arguments],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    table = pd.read_csv(tmp_path / "train_then_prune.csv").set_index("model")
+    assert list(table.index[:4]) == ["large", "pruned", "compensated", "recovered"]
+    assert table.loc["recovered", "compute"] == 1
+    equal = table.loc["small, equal compute"]
+    assert 0.8 < equal["compute"] <= 1 and equal["steps"] > table.loc["recovered", "steps"]
+    assert equal["parameters"] == table.loc["pruned", "parameters"]
+    assert "| recovered" in done.stdout

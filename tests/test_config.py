@@ -201,3 +201,34 @@ def test_a_config_survives_yaml(tmp_path):
     path = tmp_path / "study.yaml"
     path.write_text(yaml.safe_dump(MINIMAL))
     assert load_config(path) == parse_config(MINIMAL)
+
+
+SCRATCH = {"family": "escn", "untrained": {"lmax": 1}, "training": {"dataset": "foundation"}}
+
+
+def test_a_model_may_be_trained_from_scratch():
+    model = parse_config(changed("models", {"small": SCRATCH})).models["small"]
+    assert model.untrained == {"lmax": 1} and model.training.steps == 2000
+    assert model.checkpoint is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"checkpoint": "7net-0"}, "models.small: name either a checkpoint or, to train"),
+        ({"untrained": None}, "models.small: name either a checkpoint or, to train"),
+        ({"training": None}, "models.small: untrained and training belong together"),
+        ({"training": {}}, "models.small.training.dataset: name the dataset to train on"),
+        ({"training": {"dataset": "fundation"}}, "no dataset 'fundation'; did you mean"),
+        ({"sha256": "0" * 64}, "sha256 is that of a checkpoint"),
+    ],
+)
+def test_mistakes_about_training_from_scratch(changes, message):
+    with pytest.raises(UserError, match=message):
+        parse_config(changed("models", {"small": SCRATCH | changes}))
+
+
+def test_labels_come_from_a_checkpoint():
+    content = changed("datasets.foundation.labels", {"family": "escn", "untrained": {}})
+    with pytest.raises(UserError, match=r"foundation\.labels\.(checkpoint|untrained)"):
+        parse_config(content)

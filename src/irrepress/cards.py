@@ -11,7 +11,17 @@ from irrepress.errors import UserError
 from irrepress.files import read_json, sha256, write_json
 
 SCHEMA_VERSION = 1
-_PACKAGES = ("torch", "e3nn", "sevenn", "lightning", "ase", "numpy", "h5py")
+_PACKAGES = (
+    "torch",
+    "e3nn",
+    "sevenn",
+    "mace-torch",
+    "fairchem-core",
+    "lightning",
+    "ase",
+    "numpy",
+    "h5py",
+)
 
 
 def versions() -> dict[str, str]:

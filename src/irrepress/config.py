@@ -61,21 +61,6 @@ class ModelRef(_Section):
     )
 
 
-class ParentRef(ModelRef):
-    """A checkpoint that a study compresses."""
-
-    restrict_to: Name | None = Field(
-        None,
-        description="Dataset whose elements are the only ones that the model keeps: nothing is "
-        "lost on them, and a model of many elements gets much smaller. null: it keeps all.",
-    )
-    compress: bool = Field(
-        True,
-        description="false: the model is only evaluated, to compare others with, such as a smaller "
-        "official one.",
-    )
-
-
 class LabelKeys(_Section):
     """Keys of the labels in files read by ASE; null means ASE's own calculator results."""
 
@@ -467,6 +452,49 @@ class Downstream(_Section):
     training: Training = Training()
 
 
+class StudyModel(ModelRef):
+    """A model of the study: a checkpoint, or an architecture to be trained from scratch."""
+
+    checkpoint: str | None = Field(
+        None, description="Keyword of the family (7net-0) or path of a file."
+    )
+    untrained: dict[str, Any] | None = Field(
+        None,
+        description="In place of a checkpoint: settings of an architecture by the family's own "
+        "names, such as {sphere_channels: 64, lmax: 3}; {} is a small model of the family. It gets "
+        "random weights and is trained by the section training; elements, reference energies and "
+        "scale are those of the data.",
+    )
+    training: Training | None = Field(
+        None, description="How the untrained model becomes the parent; dataset must be named."
+    )
+    restrict_to: Name | None = Field(
+        None,
+        description="Dataset whose elements are the only ones that the model keeps: nothing is "
+        "lost on them, and a model of many elements gets much smaller. null: it keeps all.",
+    )
+    compress: bool = Field(
+        True,
+        description="false: the model is only evaluated, to compare others with, such as a smaller "
+        "official one.",
+    )
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> "StudyModel":
+        if (self.checkpoint is None) == (self.untrained is None):
+            raise ValueError("name either a checkpoint or, to train from scratch, untrained: {...}")
+        if (self.untrained is None) != (self.training is None):
+            raise ValueError("untrained and training belong together; give both or neither")
+        if self.untrained is not None and self.sha256 is not None:
+            raise ValueError("sha256 is that of a checkpoint; leave it out with untrained")
+        if self.untrained is not None and self.restrict_to is not None:
+            raise ValueError(
+                "restrict_to: an untrained model has the elements of the data it is trained on; "
+                "leave it out"
+            )
+        return self
+
+
 class Evaluation(_Section):
     """What is measured on every model."""
 
@@ -484,7 +512,7 @@ class Config(_Section):
     device: Device = "auto"
     datasets: dict[Name, Dataset] = Field(min_length=1)
     downloads: Downloads = Downloads()
-    models: dict[Name, ParentRef] = Field(min_length=1)
+    models: dict[Name, StudyModel] = Field(min_length=1)
     scoring: Scoring
     sweep: Sweep = Sweep()
     train_plans: list[str] = Field(
@@ -605,6 +633,12 @@ class Config(_Section):
             ("scoring.dataset", self.scoring.dataset),
             ("evaluation.dataset", self.evaluation.dataset),
         ]
+        for name, model in self.models.items():
+            if model.training:
+                where = f"models.{name}.training.dataset"
+                if model.training.dataset is None:
+                    raise ValueError(f"{where}: name the dataset to train on")
+                references.append((where, model.training.dataset))
         if self.compensation:
             references.append(("compensation.dataset", self.compensation.dataset))
         references += [

@@ -20,6 +20,7 @@ from irrepress.config import Part
 from irrepress.errors import UserError
 from irrepress.evaluation.predictions import label
 from irrepress.families.base import Family, Model, Prediction
+from irrepress.families.statistics import DataStatistics, measure_statistics
 from irrepress.pruning.plan import Plan
 from irrepress.structures.structure import Structure
 
@@ -607,3 +608,67 @@ def voigt_to_matrix(stress: np.ndarray) -> np.ndarray:
     """Return the symmetric matrix of xx, yy, zz, yz, xz, xy."""
     xx, yy, zz, yz, xz, xy = stress
     return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+
+
+class UntrainedProtocol:
+    """Tests of `Family.untrained`; a subclass gives `family`, and settings `larger` and `wrong`."""
+
+    @pytest.fixture(scope="class")
+    def data(self, structures) -> DataStatistics:
+        return measure_statistics(
+            {1: -1.0, 6: -7.0, 8: -5.0, 11: -2.0, 14: -5.4, 17: -3.0}, structures
+        )
+
+    def test_small_model_of_the_datas_elements(self, family, data, structures):
+        model = family.untrained({}, data, seed=1)
+        assert model.dtype == torch.float32
+        assert list(model.elements) == data.elements
+        assert model.parameter_count() < 500_000
+        prediction = family.predict(model, family.batch(model, structures))
+        for structure, energy in zip(structures, prediction.energy.tolist(), strict=True):
+            constant = sum(data.references[int(z)] + data.shift for z in structure.numbers)
+            assert abs(energy - constant) < 3 * data.scale * len(structure)
+        assert 0 < float(prediction.forces.std()) < 10 * data.scale
+
+    def test_references_and_scale_are_the_datas(self, family, data, structures):
+        moved = replace(data, references={z: e + z for z, e in data.references.items()})
+        scaled = replace(data, scale=2 * data.scale)
+        found = []
+        for statistics in (data, moved, scaled):
+            model = family.untrained({}, statistics, seed=1)
+            found.append(family.predict(model, family.batch(model, structures)))
+        base, up, large = found
+        added = torch.tensor([float(s.numbers.sum()) for s in structures])
+        torch.testing.assert_close((up.energy - base.energy).float(), added, rtol=1e-5, atol=1e-3)
+        torch.testing.assert_close(up.forces, base.forces)
+        torch.testing.assert_close(large.forces, 2 * base.forces, rtol=1e-4, atol=1e-6)
+
+    def test_weights_follow_from_the_seed(self, family, data):
+        state = torch.random.get_rng_state()
+        first, again, other = (
+            torch.cat(
+                [p.detach().flatten() for p in family.untrained({}, data, seed=s).parameters()]
+            )
+            for s in (1, 1, 2)
+        )
+        assert torch.equal(first, again) and not torch.equal(first, other)
+        assert torch.equal(torch.random.get_rng_state(), state)
+
+    def test_settings_change_the_shape_and_files_keep_it(
+        self, family, larger, data, structures, tmp_path
+    ):
+        model = family.untrained(larger, data, seed=1)
+        small = family.untrained({}, data, seed=1)
+        assert family.shape(model) != family.shape(small)
+        assert model.parameter_count() > small.parameter_count()
+        family.save(model, tmp_path / "model.pt")
+        loaded = family.load(tmp_path / "model.pt")
+        assert family.shape(loaded) == family.shape(model)
+        expected = family.predict(model, family.batch(model, structures))
+        assert_close(family.predict(loaded, family.batch(loaded, structures)), expected, 1e-5, 1e-5)
+
+    def test_unknown_and_impossible_settings_are_refused(self, family, wrong, data):
+        with pytest.raises(UserError, match=r"untrained\.colour: no setting of .* Known: "):
+            family.untrained({"colour": "red"}, data, seed=1)
+        with pytest.raises(UserError, match="untrained"):
+            family.untrained(wrong, data, seed=1)

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 from ase.build import bulk, molecule
 
-from irrepress.config import Config, Split, parse_config
+from irrepress.config import Config, Split, StudyModel, parse_config
 from irrepress.files import write_json
 from irrepress.structures.layout import StoreInfo
 from irrepress.structures.store import StructureStore
@@ -27,6 +27,17 @@ PARENT_SECONDS = 0.2
 PARENT_FLOPS = 4e6
 LAYERS = {0: {"0e": 32}, 1: {"0e": 32, "1e": 16, "2e": 8}, 2: {"0e": 32, "1e": 16, "2e": 8}}
 FILTER = ("0e", "1e", "2e")
+# What families have beside features and messages: name, layer, irrep, channels, axis.
+OTHER_GROUPS = {
+    "sevennet": [],
+    "mace": [
+        ("radial.0.0", 0, "0e", 64, "width"),
+        ("radial.0.1", 0, "0e", 32, "width"),
+        ("radial.1.0", 1, "0e", 64, "width"),
+        ("correlation.0", 0, "0e", 3, "correlation"),
+    ],
+    "escn": [("component.1e", 0, "1e", 1, "component"), ("update.1", 1, "0e+1e+2e", 32, "channel")],
+}
 # forces MAE in eV/Å right after pruning: the criteria's quality
 PRUNED_FORCES = {"taylor": 0.1, "fisher": 0.09, "magnitude": 0.3, "activation": 0.2, "random": 0.4}
 STAGE_FACTOR = {
@@ -84,18 +95,18 @@ def write_study(root: Path, config: Config) -> Path:
     """Write every record that the workflow leaves for ``config``; return the study's directory."""
     study = root / config.name
     _write_stores(study / "data", config)
-    for model in config.models:
-        base = study / model
-        if config.models[model].compress:
-            _write_scores(base / "scores.h5", config)
-        _write_run(base / "parent" / "original", model, "parent", "original", {})
-        if not config.models[model].compress:
+    for model, reference in config.models.items():
+        base, family = study / model, reference.family
+        if reference.compress:
+            _write_scores(base / "scores.h5", config, family)
+        _write_run(base / "parent" / "original", model, "parent", "original", {}, reference)
+        if not reference.compress:
             continue
         for plan, recipe in config.plans().items():
-            _write_plan(base / plan / "plan.json", kept_fraction(recipe))
+            _write_plan(base / plan / "plan.json", kept_fraction(recipe), family)
             stages = config.stages() if plan in config.train_plans else ["pruned"]
             for stage in stages:
-                _write_run(base / plan / stage, model, plan, stage, recipe)
+                _write_run(base / plan / stage, model, plan, stage, recipe, reference)
         if config.downstream:
             _write_downstream(base, model, config)
     return study
@@ -170,25 +181,25 @@ def _labelled(structure: Structure, rng: np.random.Generator) -> Structure:
     )
 
 
-def _groups() -> list[tuple[str, int, str, int, str]]:
+def _groups(family: str) -> list[tuple[str, int, str, int, str]]:
     groups = [(f"filter.{irrep}", 0, irrep, 1, "order") for irrep in FILTER]
     for layer, irreps in LAYERS.items():
         for irrep, channels in irreps.items():
             groups.append((f"features.{layer}.{irrep}", layer, irrep, channels, "channel"))
             if layer < max(LAYERS):
                 groups.append((f"messages.{layer}.{irrep}", layer, irrep, channels, "channel"))
-    return groups
+    return groups + OTHER_GROUPS[family]
 
 
-def _write_scores(path: Path, config: Config) -> None:
+def _write_scores(path: Path, config: Config, family: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(1)
-    names, layers, irreps, channels, axes = zip(*_groups(), strict=True)
+    names, layers, irreps, channels, axes = zip(*_groups(family), strict=True)
     text = h5py.string_dtype()
     with h5py.File(path, "w") as file:
         file.attrs["schema_version"] = 1
         for criterion in config.sweep.criteria:
-            for name, layer, irrep, count, _ in _groups():
+            for name, layer, irrep, count, _ in _groups(family):
                 level = 10.0 ** -(int(irrep[0]) + 0.3 * layer)
                 file[f"{criterion}/{name}"] = level * rng.uniform(0.5, 1.5, count)
         table = file.create_group("groups")
@@ -201,9 +212,9 @@ def _write_scores(path: Path, config: Config) -> None:
         table["floor"] = np.zeros(len(names), dtype=int)
 
 
-def _write_plan(path: Path, fraction: float) -> None:
+def _write_plan(path: Path, fraction: float, family: str) -> None:
     groups = {}
-    for name, _, irrep, channels, _ in _groups():
+    for name, _, irrep, channels, _ in _groups(family):
         kept = 0 if irrep == "2e" else max(int(fraction * channels), 1)
         groups[name] = {"channels": channels, "keep": f"0-{kept - 1}" if kept else ""}
     _write_json(path, {"schema_version": 1, "provenance": {}, "summary": {}, "groups": groups})
@@ -218,7 +229,9 @@ def _errors(energy: float, forces: float, stress: float | None = None) -> dict:
     return errors | doubled
 
 
-def _write_run(folder: Path, model: str, plan: str, stage: str, recipe: dict) -> None:
+def _write_run(
+    folder: Path, model: str, plan: str, stage: str, recipe: dict, reference: StudyModel
+) -> None:
     kept = kept_fraction(recipe) if recipe else 1.0
     forces = forces_mae(recipe, stage)
     quantized = "-int" in stage
@@ -257,21 +270,26 @@ def _write_run(folder: Path, model: str, plan: str, stage: str, recipe: dict) ->
     }
     _write_json(folder / "metrics.json", metrics)
     done = [{"stage": "pruned", "plan": plan}] if recipe else []
+    if reference.training is not None:
+        training = reference.training
+        done.insert(0, {"stage": "trained", "dataset": training.dataset, "steps": training.steps})
     if stage not in ("original", "pruned"):
         size = {"structures": 16} if stage == "compensated" else {"steps": 300}
         done.append({"stage": stage, "dataset": "foundation", "seed": 7, **size})
-    _write_card(folder / "card.json", f"{model}/{plan}/{stage}", kept, done)
+    _write_card(folder / "card.json", f"{model}/{plan}/{stage}", kept, done, reference)
     if stage in ("recovered", "distilled"):
         _write_training(folder / "training.csv", forces)
 
 
-def _write_card(path: Path, name: str, kept: float, stages: list[dict]) -> None:
+def _write_card(
+    path: Path, name: str, kept: float, stages: list[dict], reference: StudyModel
+) -> None:
     widths = [{k: int(n * kept) for k, n in irreps.items()} for irreps in LAYERS.values()]
     card = {
         "schema_version": 1,
         "name": name,
-        "family": "sevennet",
-        "checkpoint": "7net-0",
+        "family": reference.family,
+        "checkpoint": reference.checkpoint or "trained from scratch",
         "parent_sha256": "a" * 64,
         "sha256": "b" * 64,
         "licence": "GPL-3.0",
@@ -309,8 +327,9 @@ def _write_downstream(base: Path, model: str, config: Config) -> None:
                 "errors": {"labels": _errors(energy, forces)},
             }
             _write_json(folder / "metrics.json", metrics)
+            name = f"{model}/{plan}/{at}/{dataset}/{start}"
             kept = 0.8 if start == "restricted" else 1.0
-            _write_card(folder / "card.json", f"{model}/{plan}/{at}/{dataset}/{start}", kept, [])
+            _write_card(folder / "card.json", name, kept, [], config.models[model])
             if start != "restricted":
                 _write_training(folder / "training.csv", forces)
 

@@ -102,6 +102,29 @@ def test_kept_channels_by_site_and_layer(study):
     assert math.isnan(value) and text == ""
 
 
+def test_groups_of_every_family_have_a_cell_of_their_own(tmp_path):
+    models = {name: {"family": name, "checkpoint": "some.pt"} for name in ("mace", "escn")}
+    config = make_config(
+        models=models,
+        sweep={"criteria": ["taylor"], "budgets": [0.5]},
+        train_plans=[],
+        downstream=None,
+    )
+    found = read_study(write_study(tmp_path, config), config)
+    kept = figures.kept_panel(found).figures
+    for model in models:
+        figure = kept[model, "taylor-0.50"]
+        filled = sum(text != "" for row in figure.data[0].text for text in row)
+        assert filled == len(found.scores[model, "taylor"])
+    mace, escn = kept["mace", "taylor-0.50"], kept["escn", "taylor-0.50"]
+    assert cell(mace, "radial.0 0e", "0") == (50, "32/64")
+    assert cell(mace, "radial.1 0e", "0") == (50, "16/32")
+    assert cell(mace, "radial.0 0e", "1") == (50, "32/64")
+    assert cell(mace, "correlation 0e", "0")[1] == "1/3"
+    assert cell(escn, "component 1e", "all") == (100, "1/1")
+    assert cell(escn, "update 0e+1e+2e", "1") == (50, "16/32")
+
+
 def test_importance_is_the_mean_score_on_a_logarithmic_scale(study):
     figure = figures.importance_panel(study).figures["sevennet-0", "magnitude"]
     group = next(s for s in study.scores["sevennet-0", "magnitude"] if s.group == "features.1.1e")

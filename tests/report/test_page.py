@@ -8,6 +8,7 @@ import pytest
 from study import make_config, write_study
 
 from irrepress.errors import UserError
+from irrepress.report.datasets import used_datasets
 from irrepress.report.page import write_report
 
 # The least that still has every part: quick to write again.
@@ -210,3 +211,48 @@ def test_several_models_each_have_their_story(tmp_path):
     assert "<option>large, taylor-0.50</option>" in page
     downstream = pd.read_csv(tmp_path / "report" / "downstream.csv")
     assert downstream["model"].dropna().tolist() == ["small", "small", "large", "large"]
+
+
+FAMILIES = {
+    "seven": {"family": "sevennet", "checkpoint": "7net-0"},
+    "mace": {"family": "mace", "checkpoint": "mace-mp-0-small"},
+    "own": {
+        "family": "escn",
+        "untrained": {"lmax": 2},
+        "training": {"dataset": "foundation", "steps": 400},
+    },
+}
+
+
+def test_families_stand_side_by_side(tmp_path):
+    config = make_config(**SMALL | {"models": FAMILIES})
+    write_report(write_study(tmp_path, config), config, tmp_path / "report")
+    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    sweep = pd.read_csv(tmp_path / "report" / "sweep.csv")
+    families = {name: model["family"] for name, model in FAMILIES.items()}
+    plans = len(config.plans()) + 1
+    assert sweep["model"].tolist() == [name for name in FAMILIES for _ in range(plans)]
+    assert sweep["family"].tolist() == [families[name] for name in sweep["model"]]
+    # Ratios are to each model's own parent.
+    assert sweep.loc[sweep["plan"] == "parent", "FLOPs ratio"].tolist() == [1, 1, 1]
+    text = re.sub(r"\s+", " ", page)
+    assert '<th scope="col">family</th>' in text or ">family<" in text
+    assert "operations are counted by rules of its own" in text
+    for model in FAMILIES:
+        assert f"<option>{model}, taylor-0.50</option>" in page
+    assert "own is a model of the family escn, trained from scratch on foundation in" in text
+    assert "seven is the checkpoint 7net-0 of the family sevennet" in text
+    for name in ("MACE: Higher Order", "(eSCN)", "UMA: A Family"):
+        assert name in text
+    cited = set(re.findall(r'href="#(ref-[^"]+)"', page))
+    assert cited == set(re.findall(r'id="(ref-[^"]+)"', page))
+
+
+def test_a_report_of_one_family_has_no_column_for_it(page):
+    assert ">family<" not in page
+    assert "by rules of its own" not in page
+
+
+def test_data_that_trained_a_parent_are_told():
+    config = make_config(**SMALL | {"models": FAMILIES})
+    assert "training of own" in used_datasets(config)["foundation"]

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from irrepress.config import Explicit
 from irrepress.errors import UserError
+from irrepress.families.statistics import DataStatistics
 from irrepress.pruning.blocks import Group
 from irrepress.pruning.plan import Plan
 from irrepress.structures.structure import Structure
@@ -261,6 +262,32 @@ class Family(ABC):
             native: a `Model.native`, also after a round trip through plain Python types.
             modal: the level of theory that the model is to use.
         """
+
+    def untrained(
+        self,
+        settings: Mapping[str, Any],
+        data: DataStatistics,
+        *,
+        seed: int,
+        modal: str | None = None,
+    ) -> Model:
+        """A model with random float32 weights, to be trained from scratch.
+
+        Args:
+            settings: of the architecture, by the names that they have in the family's own
+                configuration; those that are absent are those of a small model of the family.
+            data: what it will be trained on. The model knows its elements; reference energies,
+                scale and the mean number of neighbours are set where the family has them.
+            seed: of the weights.
+            modal: name of the level of theory, where the family's files name even a single one.
+
+        Raises:
+            UserError: an unknown or impossible setting, or the family offers no such models.
+        """
+        raise UserError(
+            f"untrained: the family {self.name!r} makes no models from settings; name a "
+            "checkpoint instead"
+        )
 
     @abstractmethod
     def save(self, model: Model, path: str | Path, *, dtype: torch.dtype | None = None) -> None:

@@ -39,6 +39,9 @@ def used_datasets(config: Config) -> dict[str, list[str]]:
     for use, section in sections.items():
         if section is not None and section.dataset is not None:
             uses[section.dataset].append(use)
+    for model, reference in config.models.items():
+        if reference.training is not None and reference.training.dataset is not None:
+            uses[reference.training.dataset].append(f"training of {model}")
     if config.downstream:
         for name in config.downstream.datasets:
             uses[name].append("downstream")

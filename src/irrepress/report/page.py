@@ -4,6 +4,7 @@ import datetime
 import json
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,9 @@ def render(study: Study) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["cite"] = _cite
+    families = {model.family for model in config.models.values()}
+    listed = references.of_families(families)
+    environment.globals["cite"] = partial(_cite, [reference.key for reference in listed])
     environment.globals["symbols"] = chemical_symbols
     environment.globals["systems"] = SYSTEMS
     environment.filters["number"] = text.number
@@ -107,7 +110,7 @@ def render(study: Study) -> str:
         config=config,
         stories=[story.tell(study, model) for model in config.models],
         labels=label_notes(study),
-        families={model.family for model in config.models.values()},
+        families=families,
         treatments=[
             name for name in ("recovery", "distillation", "quantization") if getattr(config, name)
         ],
@@ -120,7 +123,7 @@ def render(study: Study) -> str:
         finite_difference_tolerance=FINITE_DIFFERENCE_TOLERANCE,
         versions=_versions(study),
         licences=_licences(study),
-        references=references.REFERENCES,
+        references=listed,
         config_yaml=yaml.safe_dump(
             config.model_dump(mode="json"), sort_keys=False, allow_unicode=True
         ),
@@ -174,11 +177,11 @@ def _licences(study: Study) -> list[tuple[str, str, str]]:
     ]
 
 
-def _cite(*keys: str) -> Markup:
-    """Links to references by number: ``[1, 3]``."""
+def _cite(listed: list[str], *keys: str) -> Markup:
+    """Links to references by their numbers in the list: ``[1, 3]``."""
     links = ", ".join(
-        f'<a href="#ref-{key}">{references.NUMBERS[key]}</a>'
-        for key in sorted(keys, key=references.NUMBERS.__getitem__)
+        f'<a href="#ref-{key}">{listed.index(key) + 1}</a>'
+        for key in sorted(keys, key=listed.index)
     )
     return Markup(f'<span class="cite">[{links}]</span>')
 

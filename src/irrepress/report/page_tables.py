@@ -32,7 +32,9 @@ def page_tables(study: Study) -> dict[str, Table]:
             "parent; errors are mean absolute errors against the labels and against the parent.",
             sweep,
             [
-                *("model", "plan", "blocks kept [%]", "parameters", "parameter ratio"),
+                "model",
+                *(["family"] if sweep["family"].nunique() > 1 else []),
+                *("plan", "blocks kept [%]", "parameters", "parameter ratio"),
                 *("FLOPs ratio", "time ratio", *mae["labels"][:2], *mae["parent"][:2]),
                 *("filter lmax", "irreps"),
             ],

@@ -1,5 +1,6 @@
 """The works that the method and the data stand on, as cited in the report."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 
@@ -53,6 +54,29 @@ REFERENCES = (
         "accurate interatomic potentials (NequIP), Nat. Commun. 13, 2453 (2022).",
         "10.1038/s41467-022-29939-5",
     ),
+    _arxiv(
+        "mace",
+        "I. Batatia, D. P. Kovács, G. N. C. Simm, C. Ortner and G. Csányi, MACE: Higher Order "
+        "Equivariant Message Passing Neural Networks for Fast and Accurate Force Fields, 2022.",
+        "2206.07697",
+    ),
+    _arxiv(
+        "escn",
+        "S. Passaro and C. L. Zitnick, Reducing SO(3) Convolutions to SO(2) for Efficient "
+        "Equivariant GNNs (eSCN), 2023.",
+        "2302.03655",
+    ),
+    _arxiv(
+        "esen",
+        "X. Fu et al., Learning Smooth and Expressive Interatomic Potentials for Physical "
+        "Property Prediction (eSEN), 2025.",
+        "2502.12147",
+    ),
+    _arxiv(
+        "uma",
+        "B. M. Wood et al., UMA: A Family of Universal Models for Atoms, 2025.",
+        "2506.23971",
+    ),
     _arxiv("e3nn", "M. Geiger and T. Smidt, e3nn: Euclidean Neural Networks, 2022.", "2207.09453"),
     _doi(
         "mptrj",
@@ -73,4 +97,24 @@ REFERENCES = (
     ),
 )
 
-NUMBERS = {reference.key: i for i, reference in enumerate(REFERENCES, start=1)}
+# Works that are cited in studies of some families only.
+_OF_FAMILIES = {
+    "sevennet": {"sevennet"},
+    "sevennet-mf": {"sevennet"},
+    "nequip": {"sevennet"},
+    "mptrj": {"sevennet"},
+    "mace": {"mace"},
+    "e3nn": {"sevennet", "mace"},
+    "escn": {"escn"},
+    "esen": {"escn"},
+    "uma": {"escn"},
+}
+
+
+def of_families(families: Collection[str]) -> list[Reference]:
+    """Return what a study of some families cites, in order."""
+    return [
+        reference
+        for reference in REFERENCES
+        if _OF_FAMILIES.get(reference.key, set(families)) & set(families)
+    ]

@@ -126,9 +126,16 @@ def _tiles(study: Study, run: Run) -> list[Tile]:
 def _parent(study: Study, model: str) -> Step:
     run = study.parents[model]
     cost, metrics = run.metrics.cost, run.metrics
+    origin = f"the checkpoint {run.card.checkpoint} of the family {run.card.family}"
+    if run.card.stages:  # a checkpoint is taken as it is
+        training = run.card.stages[0]
+        origin = (
+            f"a model of the family {run.card.family}, trained from scratch on "
+            f"{training['dataset']} in {plural(training['steps'], 'step')}"
+        )
     sentences = [
-        f"{model} is the checkpoint {run.card.checkpoint} of the family {run.card.family}, with "
-        f"{cost.parameters:,} parameters in {cost.total_blocks:,} irreps blocks.",
+        f"{model} is {origin}, with {cost.parameters:,} parameters in "
+        f"{cost.total_blocks:,} irreps blocks.",
         f"One call for energy, forces and stress on {cost.timing_atoms} atoms takes "
         f"{seconds(cost.seconds)} ({cost.device}, {plural(cost.threads, 'thread')}).",
     ]

@@ -73,7 +73,7 @@ class GroupScores:
         group: name of the group.
         layer: index of its layer; meaningless for an order of the filter.
         irrep: in e3nn's notation.
-        axis: ``channel``, or ``order`` for an order of the filter, which all layers share.
+        axis: as in `irrepress.pruning.blocks.Group`.
         scores: ``[channels]``.
     """
 
@@ -85,8 +85,21 @@ class GroupScores:
 
     @property
     def site(self) -> str:
-        """The site without layer and irrep: ``features`` of ``features.2.1e``."""
-        return self.group.split(".")[0]
+        """The site without layer and irrep: ``features`` of ``features.2.1e``.
+
+        What else tells groups of a layer apart stays: ``radial.1`` of the second hidden layer of
+        a radial network.
+        """
+        site, *rest = self.group.split(".")
+        for part in (str(self.layer), self.irrep):
+            if part in rest:
+                rest.remove(part)
+        return ".".join([site, *rest])
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether all layers share the group: an order, or a component of messages."""
+        return self.axis in ("order", "component")
 
 
 @dataclass(frozen=True)

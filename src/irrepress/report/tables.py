@@ -109,6 +109,7 @@ def sweep_table(study: Study) -> pd.DataFrame:
         rows.append(
             {
                 "model": run.model,
+                "family": run.card.family,
                 "plan": run.plan,
                 "criterion": recipe.get("criterion"),
                 "budget": recipe.get("budget"),

@@ -1,7 +1,7 @@
 """The Family protocol on small random eSCN-MD models."""
 
 import pytest
-from protocol import FamilyProtocol
+from protocol import FamilyProtocol, UntrainedProtocol
 
 
 class EscnProtocol(FamilyProtocol):
@@ -36,3 +36,19 @@ class TestSines(EscnProtocol):
             use_dataset_embedding=False,
             dataset_mapping=None,
         )
+
+
+class TestUntrained(UntrainedProtocol):
+    """Models with random weights from settings."""
+
+    @pytest.fixture(scope="class")
+    def larger(self):
+        return {"sphere_channels": 48, "lmax": 3}
+
+    @pytest.fixture(scope="class")
+    def wrong(self):
+        return {"lmax": 1, "mmax": 2}
+
+    @pytest.fixture(scope="class")
+    def family(self, escn):
+        return escn

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from protocol import FamilyProtocol
+from protocol import FamilyProtocol, UntrainedProtocol
 
 # Not "mace" alone: that is the name of this folder, too.
 pytest.importorskip("mace.modules", reason="MACE is not installed in this environment")
@@ -50,3 +50,19 @@ class TestDeep(MACEProtocol):
     """Three layers, several heads, no scale and shift, another order of products in each layer."""
 
     architecture = "deep"
+
+
+class TestUntrained(UntrainedProtocol):
+    """Models with random weights from settings."""
+
+    @pytest.fixture(scope="class")
+    def larger(self):
+        return {"hidden_irreps": "48x0e+48x1o+48x2e", "correlation": 3}
+
+    @pytest.fixture(scope="class")
+    def wrong(self):
+        return {"hidden_irreps": "32y0e"}
+
+    @pytest.fixture(scope="class")
+    def family(self, mace):
+        return mace

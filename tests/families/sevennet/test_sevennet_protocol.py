@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from protocol import FamilyProtocol
+from protocol import FamilyProtocol, UntrainedProtocol
 
 
 class SevenNetProtocol(FamilyProtocol):
@@ -53,3 +53,19 @@ class TestMlpReadout(SevenNetProtocol):
             shift=[-1.0, -2.0, -3.0, -4.0, -5.0, -6.0, -7.0],
         )
         return family.load(path, dtype=torch.float64)
+
+
+class TestUntrained(UntrainedProtocol):
+    """Models with random weights from settings."""
+
+    @pytest.fixture(scope="class")
+    def larger(self):
+        return {"channel": 48, "num_convolution_layer": 4}
+
+    @pytest.fixture(scope="class")
+    def wrong(self):
+        return {"self_connection_type": "square"}
+
+    @pytest.fixture(scope="class")
+    def family(self, sevennet):
+        return sevennet

@@ -24,13 +24,14 @@ from irrepress.families.base import (
     Prediction,
     WeightBlock,
 )
-from irrepress.families.escn import checkpoint, fits, graph, narrow, norms
+from irrepress.families.escn import checkpoint, fits, graph, narrow, norms, scratch
 from irrepress.families.escn import elements as by_element
 from irrepress.families.escn import gates as gating
 from irrepress.families.escn import native as rounding
 from irrepress.families.escn.architecture import read_architecture
 from irrepress.families.escn.cost import make_cost_model, make_cost_terms
 from irrepress.families.escn.tasks import choose_dataset, datasets_of
+from irrepress.families.statistics import DataStatistics
 from irrepress.pruning.blocks import Group
 from irrepress.pruning.plan import Plan
 from irrepress.structures.structure import Structure
@@ -64,6 +65,17 @@ class EscnFamily(Family):
     def build(self, native: dict[str, Any], *, modal: str | None = None) -> Model:
         """Build a network from fairchem's configs with new float32 weights."""
         return checkpoint.build(native, modal)
+
+    def untrained(
+        self,
+        settings: Mapping[str, Any],
+        data: DataStatistics,
+        *,
+        seed: int,
+        modal: str | None = None,
+    ) -> Model:
+        """A model with random weights; settings are those of fairchem's backbone."""
+        return scratch.make_untrained(settings, data, seed, modal)
 
     def save(self, model: Model, path: str | Path, *, dtype: torch.dtype | None = None) -> None:
         """Write an inference checkpoint in float32, its only type; equal models, equal bytes."""

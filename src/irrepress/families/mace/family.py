@@ -23,7 +23,16 @@ from irrepress.families.base import (
     Prediction,
     WeightBlock,
 )
-from irrepress.families.mace import catalogue, checkpoint, fits, graph, narrow, norms, parts
+from irrepress.families.mace import (
+    catalogue,
+    checkpoint,
+    fits,
+    graph,
+    narrow,
+    norms,
+    parts,
+    scratch,
+)
 from irrepress.families.mace import elements as by_element
 from irrepress.families.mace import gates as gating
 from irrepress.families.mace import native as rounding
@@ -33,6 +42,7 @@ from irrepress.families.mace.cost import make_cost_model
 from irrepress.families.mace.groups import make_groups
 from irrepress.families.mace.package import MACECalculator
 from irrepress.families.mace.terms import make_cost_terms
+from irrepress.families.statistics import DataStatistics
 from irrepress.pruning.blocks import Group
 from irrepress.pruning.plan import Plan
 from irrepress.structures.structure import Structure
@@ -62,6 +72,17 @@ class MACEFamily(Family):
     def build(self, native: dict[str, Any], *, modal: str | None = None) -> Model:
         """Build a network from the constructor's arguments with new float32 weights."""
         return checkpoint.make_model(build_network(native, torch.float32), modal)
+
+    def untrained(
+        self,
+        settings: Mapping[str, Any],
+        data: DataStatistics,
+        *,
+        seed: int,
+        modal: str | None = None,
+    ) -> Model:
+        """A model with random weights; settings are those of MACE's constructor."""
+        return scratch.make_untrained(settings, data, seed, modal)
 
     def save(self, model: Model, path: str | Path, *, dtype: torch.dtype | None = None) -> None:
         """Write MACE's native file, in the model's type if no other is asked for."""

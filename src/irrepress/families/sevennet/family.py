@@ -27,7 +27,7 @@ from irrepress.families.base import (
     Prediction,
     WeightBlock,
 )
-from irrepress.families.sevennet import checkpoint, fits, graph, narrow, norms
+from irrepress.families.sevennet import checkpoint, fits, graph, narrow, norms, scratch
 from irrepress.families.sevennet import elements as by_element
 from irrepress.families.sevennet import gates as gating
 from irrepress.families.sevennet import native as rounding
@@ -42,6 +42,7 @@ from irrepress.families.sevennet.architecture import (
 )
 from irrepress.families.sevennet.cost import make_cost_model
 from irrepress.families.sevennet.terms import make_cost_terms
+from irrepress.families.statistics import DataStatistics
 from irrepress.pruning.blocks import Group
 from irrepress.pruning.plan import Plan
 from irrepress.structures.structure import Structure
@@ -74,6 +75,17 @@ class SevenNetFamily(Family):
     def build(self, native: dict[str, Any], *, modal: str | None = None) -> Model:
         """Build a network from sevenn's config with new float32 weights."""
         return checkpoint.make_model(checkpoint.build(native), copy.deepcopy(native), modal)
+
+    def untrained(
+        self,
+        settings: Mapping[str, Any],
+        data: DataStatistics,
+        *,
+        seed: int,
+        modal: str | None = None,
+    ) -> Model:
+        """A model with random weights; settings are those of sevenn's config."""
+        return scratch.make_untrained(settings, data, seed, modal)
 
     def save(self, model: Model, path: str | Path, *, dtype: torch.dtype | None = None) -> None:
         """Write a checkpoint of sevenn in float32, its only type; equal models give equal bytes."""

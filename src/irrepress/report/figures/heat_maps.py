@@ -48,7 +48,7 @@ def kept_panel(study: Study) -> Panel | None:
 class _Grid:
     """Columns and rows of a heat map: layers, and sites by irrep.
 
-    Orders of the filter, which all layers share, have a column of their own and come last.
+    Orders and components, which all layers share, have a column of their own and come last.
     """
 
     columns: list[str]
@@ -56,11 +56,12 @@ class _Grid:
 
     @classmethod
     def of(cls, scores: Sequence[GroupScores]) -> "_Grid":
-        layered = sorted((s for s in scores if s.axis == "channel"), key=lambda s: s.layer)
+        layered = sorted((s for s in scores if not s.is_shared), key=lambda s: s.layer)
         sites = list(dict.fromkeys(s.site for s in layered))
         ranked = sorted(layered, key=lambda s: (sites.index(s.site), s.irrep))
-        ranked += sorted((s for s in scores if s.axis != "channel"), key=lambda s: s.irrep)
-        columns = [*layered, *(s for s in scores if s.axis != "channel")]
+        shared = [s for s in scores if s.is_shared]
+        ranked += sorted(shared, key=lambda s: (s.axis, s.irrep))
+        columns = [*layered, *shared]
         return cls(
             columns=list(dict.fromkeys(cls.column(s) for s in columns)),
             rows=list(dict.fromkeys(cls.row(s) for s in ranked)),
@@ -68,7 +69,7 @@ class _Grid:
 
     @staticmethod
     def column(scores: GroupScores) -> str:
-        return str(scores.layer) if scores.axis == "channel" else "all"
+        return "all" if scores.is_shared else str(scores.layer)
 
     @staticmethod
     def row(scores: GroupScores) -> str:

@@ -1,0 +1,17 @@
+"""Train a model from random weights: the parent of a study that loads no checkpoint."""
+
+from _common import Job, run
+from _training import train_and_save
+from irrepress.cards import read_card, write_card
+
+
+def main(job: Job) -> None:
+    model = job.load(job.inputs.model)
+    stage = {"stage": "trained", "settings_of_architecture": job.reference.untrained}
+    train_and_save(job, model, job.reference.training, stage)
+    # Compressed models come from the trained weights, not from the random ones.
+    card = read_card(job.outputs.card)
+    write_card(job.outputs.card, card | {"parent_sha256": card["sha256"]})
+
+
+run(main, snakemake)

@@ -1,0 +1,42 @@
+"""Build a model with random weights from the config's settings, with a card beside it."""
+
+from pathlib import Path
+
+import numpy as np
+
+from _common import FROM_SCRATCH, Job, run
+from irrepress.cards import parent_card, write_card
+from irrepress.families.statistics import measure_statistics
+from irrepress.files import sha256
+from irrepress.structures.store import StructureStore
+
+# Structures that scale and neighbours are measured on.
+SAMPLE = 512
+
+
+def main(job: Job) -> None:
+    reference, seed = job.reference, job.config.seed
+    store = StructureStore(job.inputs.store)
+    train = store.require("train")
+    chosen = np.random.default_rng(seed).permutation(train)[:SAMPLE]
+    references = {number: store.info.reference_energies[number] for number in store.elements}
+    data = measure_statistics(references, store.read(np.sort(chosen)))
+    model = job.family.untrained(reference.untrained, data, seed=seed, modal=reference.modal)
+    path = Path(job.outputs.model)
+    job.family.save(model, path)
+    card = parent_card(
+        name=job.name,
+        model_path=path,
+        family=reference.family,
+        checkpoint=FROM_SCRATCH,
+        checkpoint_sha256=sha256(path),
+        shape=job.family.shape(model),
+        parameters=model.parameter_count(),
+        licence=reference.licence or "that of the data it is trained on",
+        modal=reference.modal,
+        seed=seed,
+    )
+    write_card(job.outputs.card, card)
+
+
+run(main, snakemake)

@@ -1,0 +1,82 @@
+"""Models with random weights from settings of the config, to be trained from scratch."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from irrepress.errors import UserError, first_line
+from irrepress.families.base import Model
+from irrepress.families.mace.checkpoint import make_model
+from irrepress.families.mace.config import build_network
+from irrepress.families.statistics import DataStatistics, check_settings
+
+# A small model; settings have the names of the constructor's arguments.
+DEFAULTS: dict[str, Any] = {
+    "r_max": 5.0,
+    "num_bessel": 8,
+    "num_polynomial_cutoff": 5,
+    "max_ell": 2,
+    "interaction_cls": "RealAgnosticResidualInteractionBlock",
+    "interaction_cls_first": "RealAgnosticInteractionBlock",
+    "num_interactions": 2,
+    "hidden_irreps": "32x0e+32x1o",
+    "MLP_irreps": "16x0e",
+    "correlation": 2,
+    "gate": "silu",
+    "radial_MLP": [64, 64, 64],
+    "radial_type": "bessel",
+    "distance_transform": "None",
+    "pair_repulsion": False,
+    "readout_cls": "NonLinearReadoutBlock",
+}
+# Arguments that do not size a network and have one value here.
+_FIXED: dict[str, Any] = {
+    "model": "ScaleShiftMACE",
+    "apply_cutoff": True,
+    "use_reduced_cg": False,
+    "use_so3": False,
+    "use_agnostic_product": False,
+    "use_last_readout_only": False,
+    "edge_irreps": None,
+    "use_edge_irreps_first": False,
+    "heads": ["Default"],
+    "keep_last_layer_irreps": False,
+    "trained": [],
+}
+
+
+def make_untrained(
+    settings: Mapping[str, Any], data: DataStatistics, seed: int, modal: str | None
+) -> Model:
+    """Build a network with random weights; see `families.base.Family.untrained`.
+
+    Raises:
+        UserError: an unknown setting, one that mace refuses, or a modal.
+    """
+    check_settings(settings, DEFAULTS, "MACE")
+    if modal is not None:
+        raise UserError(f"modal: {modal!r} names a head of several; leave it out")
+    config = {**_FIXED, **copy.deepcopy(DEFAULTS), **copy.deepcopy(dict(settings))}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        # What a wrong value runs into depends on mace's constructor.
+        try:
+            if isinstance(config["correlation"], int):
+                config["correlation"] = [config["correlation"]] * config["num_interactions"]
+            config |= {
+                "num_elements": len(data.elements),
+                "atomic_numbers": data.elements,
+                "atomic_energies": [data.references[number] for number in data.elements],
+                "atomic_inter_scale": data.scale,
+                "atomic_inter_shift": data.shift,
+                "avg_num_neighbors": data.neighbours(float(config["r_max"])),
+            }
+            network = build_network(config, torch.float32)
+        except Exception as error:
+            raise UserError(
+                f"untrained: mace cannot build a network of these settings ({first_line(error)}); "
+                "correct them"
+            ) from error
+    return make_model(network, None)
