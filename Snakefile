@@ -6,7 +6,7 @@
 #   snakemake --cores all downloads                             only what needs a network
 #   snakemake --cores all data                                  only the datasets
 #   snakemake --cores all sweep                                 only the sweep of plans
-#   snakemake --profile slurm                                   on a SLURM cluster
+#   snakemake --profile slurm all                               on a SLURM cluster
 #
 # The config is checked before the graph of jobs is built: a mistake in it ends the run with
 # one message. Results go to results/{name of the study}/, logs to logs/ under the same path.
@@ -20,6 +20,7 @@ if not workflow.overwrite_configfiles:
 
 
 include: "rules/common.smk"
+include: "rules/resources.smk"
 include: "rules/data.smk"
 include: "rules/checkpoints.smk"
 include: "rules/prune.smk"
@@ -70,6 +71,16 @@ localrules:
     distilled,
     quantized,
     downstream,
+
+
+onstart:
+    if slurm_is_used():
+        refuse_what_the_cluster_would()
+
+
+onerror:
+    if failures := failed_jobs(Path(log).read_text(encoding="utf-8")):
+        print(summary(failures), file=sys.stderr)
 
 
 rule all:

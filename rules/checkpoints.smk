@@ -14,8 +14,8 @@ rule parent:
     conda:
         model_environment
     resources:
-        mem_mb=larger(4000),
-        runtime=longer(15),
+        mem_mb=memory(4000),
+        runtime=minutes(15),
     params:
         settings=lambda wildcards: settings(CONFIG.models[wildcards.model]),
     script:
@@ -35,9 +35,9 @@ rule teach:
     conda:
         model_environment
     resources:
-        mem_mb=larger(8000),
-        runtime=longer(240),
-        gpu=GPUS,
+        **gpus(),
+        mem_mb=memory(8000),
+        runtime=minutes(240),
     params:
         parts=lambda wildcards: taught_parts(wildcards.dataset),
     script:

@@ -1,4 +1,5 @@
 # What all rules share: the checked config, the paths, and what a wildcard may be.
+import os
 import re
 import sys
 from pathlib import Path
@@ -7,8 +8,18 @@ from pathlib import Path
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
 try:
-    from irrepress.config import Files, Generated, Perturbed, Published, parse_config
+    from irrepress.cluster import check_cluster
+    from irrepress.config import (
+        OF_THE_MACHINE,
+        Files,
+        Generated,
+        Perturbed,
+        Published,
+        Training,
+        parse_config,
+    )
     from irrepress.errors import UserError, nearest
+    from irrepress.failures import failed_jobs, summary
     from irrepress.families.registry import (
         check_checkpoint_licence,
         family_names,
@@ -97,10 +108,33 @@ def check_surroundings(config):
         raise UserError("\n".join(f"{source}: {mistake}" for mistake in mistakes))
 
 
+def slurm_is_used():
+    """Whether this process sends jobs to SLURM; jobs themselves do not."""
+    return workflow.executor_plugin is not None and workflow.executor_plugin.name == "slurm"
+
+
+def refuse_what_the_cluster_would():
+    """End the run with one message if the cluster cannot run it."""
+    asked = [rule.resources.get("slurm_partition") for rule in workflow.rules]
+    partitions = {each.value for each in asked if each is not None and not callable(each.value)}
+    kind = CONFIG.cluster.gpu_type if gpus() else None
+    try:
+        check_cluster({str(p) for p in partitions if p}, kind, Path.cwd())
+    except UserError as error:
+        sys.exit(str(error))
+
+
 def conda_is_used():
     """Whether jobs run in the conda environments of their rules."""
     methods = workflow.deployment_settings.deployment_method
     return any(str(method) == "conda" for method in methods)
+
+
+# Jobs of conda environments compare their Python with this one (scripts/_environment.py).
+if conda_is_used():
+    os.environ["IRREPRESS_WORKFLOW_PREFIX"] = sys.prefix
+else:
+    os.environ.pop("IRREPRESS_WORKFLOW_PREFIX", None)
 
 
 def paths_of(dataset):
@@ -207,9 +241,6 @@ DOWNSTREAM = f"{MODEL}/downstream/{{dataset}}/{{start}}"
 PARENT = f"{RESULTS}/{{model}}/parent/original"
 TEACHER = f"{PARENT}/teacher/{{dataset}}.h5"
 
-# Jobs ask a cluster for a GPU unless the config says that they run on the CPU.
-GPUS = 0 if CONFIG.device == "cpu" else 1
-
 
 wildcard_constraints:
     model=one_of(CONFIG.models),
@@ -236,17 +267,10 @@ def labels_environment(wildcards):
 
 def settings(section):
     """A section of the config as a parameter of a rule: when it changes, the rule runs again."""
-    return None if section is None else section.model_dump(mode="json")
-
-
-def longer(minutes):
-    """A time limit in minutes that grows with every retry."""
-    return lambda wildcards, attempt: minutes * attempt
-
-
-def larger(megabytes):
-    """A memory limit that grows with every retry."""
-    return lambda wildcards, attempt: megabytes * attempt
+    if section is None:
+        return None
+    leave_out = OF_THE_MACHINE if isinstance(section, Training) else set()
+    return section.model_dump(mode="json", exclude=leave_out)
 
 
 def timed_shapes(wildcards):

@@ -18,9 +18,9 @@ rule fine_tune:
     conda:
         model_environment
     resources:
-        mem_mb=larger(16000),
-        runtime=longer(480),
-        gpu=GPUS,
+        **training(CONFIG.downstream.training),
+        mem_mb=memory(16000),
+        runtime=minutes(480),
     params:
         settings=settings(CONFIG.downstream.training),
         seed=CONFIG.seed,

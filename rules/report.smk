@@ -39,8 +39,8 @@ rule report:
     conda:
         "../envs/workflow.yaml"
     resources:
-        mem_mb=larger(4000),
-        runtime=longer(15),
+        mem_mb=memory(4000),
+        runtime=minutes(15),
     params:
         settings=settings(CONFIG),
     script:

@@ -5,11 +5,13 @@ from _training import train_and_save
 from irrepress.evaluation.metrics import measure_errors
 from irrepress.files import write_json
 from irrepress.training.energies import fit_energy_shifts
+from irrepress.training.ranks import start_by_srun
 
 
 def main(job: Job) -> None:
     settings = job.config.downstream.training
     device = job.config.device
+    start_by_srun(settings)
     model = job.load(job.inputs.model)
     store = job.open_store(job.inputs.store, model)
     if job.wildcards.start == "scratch":
