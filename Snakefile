@@ -6,6 +6,7 @@
 #   snakemake --cores all downloads                             only what needs a network
 #   snakemake --cores all data                                  only the datasets
 #   snakemake --cores all sweep                                 only the sweep of plans
+#   snakemake --cores all archives                              trained models, one file each
 #   snakemake --profile slurm all                               on a SLURM cluster
 #
 # The config is checked before the graph of jobs is built: a mistake in it ends the run with
@@ -53,6 +54,7 @@ if CONFIG.downstream is not None:
 
 
 include: "rules/evaluate.smk"
+include: "rules/archive.smk"
 include: "rules/report.smk"
 
 
@@ -71,6 +73,7 @@ localrules:
     distilled,
     quantized,
     downstream,
+    archives,
 
 
 onstart:
@@ -79,8 +82,9 @@ onstart:
 
 
 onerror:
-    if failures := failed_jobs(Path(log).read_text(encoding="utf-8")):
-        print(summary(failures), file=sys.stderr)
+    for failures in map(failed_jobs, texts_of(log)):
+        if failures:
+            print(summary(failures), file=sys.stderr)
 
 
 rule all:
@@ -140,3 +144,8 @@ rule quantized:
 rule downstream:
     input:
         downstream_metrics(),
+
+
+rule archives:
+    input:
+        archives_of_trained_models(),

@@ -1,6 +1,7 @@
 # What all rules share: the checked config, the paths, and what a wildcard may be.
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -20,6 +21,7 @@ try:
     )
     from irrepress.errors import UserError, nearest
     from irrepress.failures import failed_jobs, summary
+    from irrepress.files import check_directory
     from irrepress.families.registry import (
         check_checkpoint_licence,
         family_names,
@@ -65,6 +67,12 @@ def checkpoint_file(model):
 
 def check_surroundings(config):
     """Check what the config names but does not hold: files, families, packages, systems."""
+    check_directory(Path.cwd())
+    if conda_is_used() and shutil.which("conda") is None:
+        raise UserError(
+            "--sdm conda: there is no conda on PATH; install it (conda-forge.org/download) and "
+            "activate it, or leave --sdm out and install the packages with pip ('make setup')"
+        )
     mistakes = []
     for key, model in model_references(config):
         if model.family not in family_names():
@@ -122,6 +130,12 @@ def refuse_what_the_cluster_would():
         check_cluster({str(p) for p in partitions if p}, kind, Path.cwd())
     except UserError as error:
         sys.exit(str(error))
+
+
+def texts_of(logs):
+    """Return the content of Snakemake's log, which it names in a list."""
+    names = [logs] if isinstance(logs, str) else logs
+    return [Path(name).read_text(encoding="utf-8") for name in names if Path(name).exists()]
 
 
 def conda_is_used():
@@ -238,6 +252,7 @@ PLAN = f"{RESULTS}/{{model}}/{{plan}}/plan.json"
 MODEL = f"{RESULTS}/{{model}}/{{plan}}/{{stage}}"
 METRICS = f"{MODEL}/metrics.json"
 DOWNSTREAM = f"{MODEL}/downstream/{{dataset}}/{{start}}"
+ARCHIVE = f"{RESULTS}/archives/{{model}}_{{plan}}_{{stage}}.tar.gz"
 PARENT = f"{RESULTS}/{{model}}/parent/original"
 TEACHER = f"{PARENT}/teacher/{{dataset}}.h5"
 
@@ -292,6 +307,13 @@ def trained_metrics(*stages):
     """The metrics of the trained plans at some stages that the config asks for."""
     wanted = [stage for stage in stages if stage in STAGES]
     return expand(METRICS, model=CONFIG.models, plan=CONFIG.train_plans, stage=wanted)
+
+
+def archives_of_trained_models():
+    """The archives of the trained plans at their last stages, or of all plans if none is trained."""
+    plans = CONFIG.train_plans or PLANS
+    stages = [stage for stage in STAGES if stage not in ("pruned", "compensated")] or ["pruned"]
+    return expand(ARCHIVE, model=CONFIG.models, plan=plans, stage=stages)
 
 
 def downstream_metrics():

@@ -32,6 +32,9 @@ rule report:
         suspects=report(
             f"{RESULTS}/report/suspects.csv", caption="../report/suspects.rst", category="Tables"
         ),
+        usage=report(
+            f"{RESULTS}/report/usage.csv", caption="../report/usage.rst", category="Tables"
+        ),
     log:
         f"{LOGS}/report/index.log",
     benchmark:

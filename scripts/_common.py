@@ -208,7 +208,7 @@ def run(main: Callable[[Job], None], snakemake: Any) -> None:
 
 def _environment(snakemake: Any, config: Config) -> str:
     """Return the name of the environment that a job's rule asks for."""
-    if hasattr(snakemake.wildcards, "model"):
+    if snakemake.rule != "archive" and hasattr(snakemake.wildcards, "model"):
         return config.models[snakemake.wildcards.model].family
     if snakemake.rule in ("generate_dataset", "perturb_dataset"):
         return config.datasets[snakemake.wildcards.dataset].labels.family
