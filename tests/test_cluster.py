@@ -35,7 +35,7 @@ def test_what_the_cluster_has_is_accepted(slurm):
 
 
 def test_no_sbatch(slurm):
-    with pytest.raises(UserError, match="no sbatch on PATH.*--profile profiles/local"):
+    with pytest.raises(UserError, match=r"no sbatch on PATH.*--profile profiles/local"):
         check_cluster([], None, Path("/work"))
 
 
@@ -56,7 +56,7 @@ def test_an_unknown_gpu_type(slurm):
 
 def test_jobs_of_another_run_in_the_same_directory(slurm):
     slurm("12|rule_plan_wildcards_x|/work\n9|rule_score|/work\n8|rule_score|/other\n7||/work\n")
-    with pytest.raises(UserError, match="scancel 9 12$"):
+    with pytest.raises(UserError, match=r"scancel 9 12$"):
         check_cluster([], None, Path("/work"))
     check_cluster([], None, Path("/else"))
 
