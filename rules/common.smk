@@ -124,12 +124,18 @@ def slurm_is_used():
 def refuse_what_the_cluster_would():
     """End the run with one message if the cluster cannot run it."""
     asked = [rule.resources.get("slurm_partition") for rule in workflow.rules]
-    partitions = {each.value for each in asked if each is not None and not callable(each.value)}
+    partitions = {each.raw for each in asked if each is not None}
     kind = CONFIG.cluster.gpu_type if gpus() else None
     try:
-        check_cluster({str(p) for p in partitions if p}, kind, Path.cwd())
+        # Those that are computed job by job are left to the executor.
+        check_cluster({p for p in partitions if is_plain_name(p)}, kind, Path.cwd())
     except UserError as error:
         sys.exit(str(error))
+
+
+def is_plain_name(text):
+    """Whether a resource is a name, and no expression."""
+    return isinstance(text, str) and re.fullmatch(r"[\w.-]+", text) is not None
 
 
 def texts_of(logs):

@@ -224,6 +224,8 @@ class TrainingData(LightningDataModule):
         valid, ranks = self.splits["valid"], self.trainer.world_size
         cuts = cut(valid, max(1, self.settings.batch_size // ranks), self.limits)
         batches = [valid[start:stop].tolist() for start, stop in pairwise(cuts)]
+        if len(batches) < ranks:  # each must have one, or those that have none do not wait
+            batches = [part.tolist() for part in np.array_split(valid, ranks)]
         return self._loader(batches[self.trainer.global_rank :: ranks])
 
     def passes(self, step: int) -> float:

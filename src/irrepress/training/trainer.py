@@ -120,7 +120,7 @@ def train(
     work_dir = Path(work_dir)
     target = resolve_device(device)
     precision = _precision(settings.precision, target)
-    _check(model, store, teacher, label_fraction)
+    _check(model, store, teacher, label_fraction, settings.ranks)
     if label_fraction == 1:
         teacher = None  # it would be read for nothing
 
@@ -201,7 +201,11 @@ def train(
 
 
 def _check(
-    model: Model, store: StructureStore, teacher: StructureStore | None, label_fraction: float
+    model: Model,
+    store: StructureStore,
+    teacher: StructureStore | None,
+    label_fraction: float,
+    ranks: int,
 ) -> None:
     """Refuse what cannot work before any time is spent."""
     for name in ("train", "valid"):
@@ -209,6 +213,11 @@ def _check(
             raise UserError(
                 f"{store.path}: the {name} split is empty; give it a share in the dataset's split "
                 "or add structures"
+            )
+        if len(store.splits[name]) < ranks:
+            raise UserError(
+                f"{store.path}: the {name} split has {len(store.splits[name])} structures, fewer "
+                f"than the {ranks} devices that share them; lower devices or nodes"
             )
     check_elements(store.elements, model.elements, str(store.path))
     if teacher is None:
