@@ -6,7 +6,8 @@
 #   snakemake --cores all downloads                             only what needs a network
 #   snakemake --cores all data                                  only the datasets
 #   snakemake --cores all sweep                                 only the sweep of plans
-#   snakemake --profile slurm                                   on a SLURM cluster
+#   snakemake --cores all archives                              trained models, one file each
+#   snakemake --profile slurm all                               on a SLURM cluster
 #
 # The config is checked before the graph of jobs is built: a mistake in it ends the run with
 # one message. Results go to results/{name of the study}/, logs to logs/ under the same path.
@@ -20,6 +21,7 @@ if not workflow.overwrite_configfiles:
 
 
 include: "rules/common.smk"
+include: "rules/resources.smk"
 include: "rules/data.smk"
 include: "rules/checkpoints.smk"
 include: "rules/prune.smk"
@@ -57,6 +59,7 @@ if CONFIG.downstream is not None:
 
 
 include: "rules/evaluate.smk"
+include: "rules/archive.smk"
 include: "rules/report.smk"
 
 
@@ -75,6 +78,18 @@ localrules:
     distilled,
     quantized,
     downstream,
+    archives,
+
+
+onstart:
+    if slurm_is_used():
+        refuse_what_the_cluster_would()
+
+
+onerror:
+    for failures in map(failed_jobs, texts_of(log)):
+        if failures:
+            print(summary(failures), file=sys.stderr)
 
 
 rule all:
@@ -134,3 +149,8 @@ rule quantized:
 rule downstream:
     input:
         downstream_metrics(),
+
+
+rule archives:
+    input:
+        archives_of_trained_models(),

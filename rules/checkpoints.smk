@@ -18,8 +18,8 @@ rule parent:
     conda:
         model_environment
     resources:
-        mem_mb=larger(4000),
-        runtime=longer(15),
+        mem_mb=memory(4000),
+        runtime=minutes(15),
     params:
         settings=lambda wildcards: settings(CONFIG.models[wildcards.model]),
     script:
@@ -41,8 +41,8 @@ rule untrained:
     conda:
         model_environment
     resources:
-        mem_mb=larger(4000),
-        runtime=longer(15),
+        mem_mb=memory(4000),
+        runtime=minutes(15),
     params:
         settings=lambda wildcards: CONFIG.models[wildcards.model].model_dump(
             mode="json", exclude={"training"}
@@ -52,32 +52,37 @@ rule untrained:
         "../scripts/untrained.py"
 
 
-rule train_from_scratch:
-    input:
-        model=f"{START_OF_PARENT}/model.pt",
-        card=f"{START_OF_PARENT}/card.json",
-        store=lambda wildcards: data_of(CONFIG.models[wildcards.model].training.dataset),
-    output:
-        model=f"{PARENT}/model.pt",
-        card=f"{PARENT}/card.json",
-        training=f"{PARENT}/training.csv",
-    log:
-        f"{LOGS}/{{model}}/parent/original/model.log",
-    benchmark:
-        f"{LOGS}/{{model}}/parent/original/model.benchmark.tsv"
-    wildcard_constraints:
-        model=one_of(UNTRAINED),
-    conda:
-        model_environment
-    resources:
-        mem_mb=larger(16000),
-        runtime=longer(1440),
-        gpu=GPUS,
-    params:
-        settings=lambda wildcards: settings(CONFIG.models[wildcards.model].training),
-        seed=CONFIG.seed,
-    script:
-        "../scripts/train_from_scratch.py"
+# One rule a model: what a job asks for depends on how many GPUs its training runs on.
+for UNTRAINED_MODEL in UNTRAINED:
+
+    rule:
+        name:
+            f"train_from_scratch_{UNTRAINED_MODEL}"
+        input:
+            model=f"{START_OF_PARENT}/model.pt",
+            card=f"{START_OF_PARENT}/card.json",
+            store=data_of(CONFIG.models[UNTRAINED_MODEL].training.dataset),
+        output:
+            model=f"{PARENT}/model.pt",
+            card=f"{PARENT}/card.json",
+            training=f"{PARENT}/training.csv",
+        log:
+            f"{LOGS}/{{model}}/parent/original/model.log",
+        benchmark:
+            f"{LOGS}/{{model}}/parent/original/model.benchmark.tsv"
+        wildcard_constraints:
+            model=one_of([UNTRAINED_MODEL]),
+        conda:
+            model_environment
+        resources:
+            **training(CONFIG.models[UNTRAINED_MODEL].training),
+            mem_mb=memory(16000),
+            runtime=minutes(1440),
+        params:
+            settings=settings(CONFIG.models[UNTRAINED_MODEL].training),
+            seed=CONFIG.seed,
+        script:
+            "../scripts/train_from_scratch.py"
 
 
 rule teach:
@@ -93,9 +98,9 @@ rule teach:
     conda:
         model_environment
     resources:
-        mem_mb=larger(8000),
-        runtime=longer(240),
-        gpu=GPUS,
+        **gpus(),
+        mem_mb=memory(8000),
+        runtime=minutes(240),
     params:
         parts=lambda wildcards: taught_parts(wildcards.dataset),
     script:

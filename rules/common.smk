@@ -1,5 +1,7 @@
 # What all rules share: the checked config, the paths, and what a wildcard may be.
+import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -7,8 +9,19 @@ from pathlib import Path
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
 try:
-    from irrepress.config import Files, Generated, Perturbed, Published, parse_config
+    from irrepress.cluster import check_cluster
+    from irrepress.config import (
+        OF_THE_MACHINE,
+        Files,
+        Generated,
+        Perturbed,
+        Published,
+        Training,
+        parse_config,
+    )
     from irrepress.errors import UserError, nearest
+    from irrepress.failures import failed_jobs, summary
+    from irrepress.files import check_directory
     from irrepress.families.registry import (
         check_checkpoint_licence,
         family_names,
@@ -72,6 +85,12 @@ def checkpoint_file(model):
 
 def check_surroundings(config):
     """Check what the config names but does not hold: files, families, packages, systems."""
+    check_directory(Path.cwd())
+    if conda_is_used() and shutil.which("conda") is None:
+        raise UserError(
+            "--sdm conda: there is no conda on PATH; install it (conda-forge.org/download) and "
+            "activate it, or leave --sdm out and install the packages with pip ('make setup')"
+        )
     mistakes = []
     for key, model in model_references(config):
         if model.family not in family_names():
@@ -116,10 +135,45 @@ def check_surroundings(config):
         raise UserError("\n".join(f"{source}: {mistake}" for mistake in mistakes))
 
 
+def slurm_is_used():
+    """Whether this process sends jobs to SLURM; jobs themselves do not."""
+    return workflow.executor_plugin is not None and workflow.executor_plugin.name == "slurm"
+
+
+def refuse_what_the_cluster_would():
+    """End the run with one message if the cluster cannot run it."""
+    asked = [rule.resources.get("slurm_partition") for rule in workflow.rules]
+    partitions = {each.raw for each in asked if each is not None}
+    kind = CONFIG.cluster.gpu_type if gpus() else None
+    try:
+        # Those that are computed job by job are left to the executor.
+        check_cluster({p for p in partitions if is_plain_name(p)}, kind, Path.cwd())
+    except UserError as error:
+        sys.exit(str(error))
+
+
+def is_plain_name(text):
+    """Whether a resource is a name, and no expression."""
+    return isinstance(text, str) and re.fullmatch(r"[\w.-]+", text) is not None
+
+
+def texts_of(logs):
+    """Return the content of Snakemake's log, which it names in a list."""
+    names = [logs] if isinstance(logs, str) else logs
+    return [Path(name).read_text(encoding="utf-8") for name in names if Path(name).exists()]
+
+
 def conda_is_used():
     """Whether jobs run in the conda environments of their rules."""
     methods = workflow.deployment_settings.deployment_method
     return any(str(method) == "conda" for method in methods)
+
+
+# Jobs of conda environments compare their Python with this one (scripts/_environment.py).
+if conda_is_used():
+    os.environ["IRREPRESS_WORKFLOW_PREFIX"] = sys.prefix
+else:
+    os.environ.pop("IRREPRESS_WORKFLOW_PREFIX", None)
 
 
 def paths_of(dataset):
@@ -233,12 +287,10 @@ PLAN = f"{RESULTS}/{{model}}/{{plan}}/plan.json"
 MODEL = f"{RESULTS}/{{model}}/{{plan}}/{{stage}}"
 METRICS = f"{MODEL}/metrics.json"
 DOWNSTREAM = f"{MODEL}/downstream/{{dataset}}/{{start}}"
+ARCHIVE = f"{RESULTS}/archives/{{model}}_{{plan}}_{{stage}}.tar.gz"
 PARENT = f"{RESULTS}/{{model}}/parent/original"
 START_OF_PARENT = f"{RESULTS}/{{model}}/parent/untrained"
 TEACHER = f"{PARENT}/teacher/{{dataset}}.h5"
-
-# Jobs ask a cluster for a GPU unless the config says that they run on the CPU.
-GPUS = 0 if CONFIG.device == "cpu" else 1
 
 
 wildcard_constraints:
@@ -266,17 +318,10 @@ def labels_environment(wildcards):
 
 def settings(section):
     """A section of the config as a parameter of a rule: when it changes, the rule runs again."""
-    return None if section is None else section.model_dump(mode="json")
-
-
-def longer(minutes):
-    """A time limit in minutes that grows with every retry."""
-    return lambda wildcards, attempt: minutes * attempt
-
-
-def larger(megabytes):
-    """A memory limit that grows with every retry."""
-    return lambda wildcards, attempt: megabytes * attempt
+    if section is None:
+        return None
+    leave_out = OF_THE_MACHINE if isinstance(section, Training) else set()
+    return section.model_dump(mode="json", exclude=leave_out)
 
 
 def timed_shapes(wildcards):
@@ -298,6 +343,13 @@ def trained_metrics(*stages):
     """The metrics of the trained plans at some stages that the config asks for."""
     wanted = [stage for stage in stages if stage in STAGES]
     return expand(METRICS, model=COMPRESSED, plan=CONFIG.train_plans, stage=wanted)
+
+
+def archives_of_trained_models():
+    """The archives of the trained plans at their last stages, or of all plans if none is trained."""
+    plans = CONFIG.train_plans or PLANS
+    stages = [stage for stage in STAGES if stage not in ("pruned", "compensated")] or ["pruned"]
+    return expand(ARCHIVE, model=CONFIG.models, plan=plans, stage=stages)
 
 
 def downstream_metrics():

@@ -19,9 +19,9 @@ rule compensate:
     conda:
         model_environment
     resources:
-        mem_mb=larger(8000),
-        runtime=longer(240),
-        gpu=GPUS,
+        **gpus(),
+        mem_mb=memory(8000),
+        runtime=minutes(240),
     params:
         settings=settings(CONFIG.compensation),
         seed=CONFIG.seed,

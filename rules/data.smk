@@ -35,8 +35,8 @@ rule read_dataset:
         "../envs/workflow.yaml"
     threads: 4
     resources:
-        mem_mb=larger(4000),
-        runtime=longer(240),
+        mem_mb=memory(4000),
+        runtime=minutes(240),
     params:
         settings=lambda wildcards: settings(CONFIG.datasets[wildcards.dataset]),
     script:
@@ -57,9 +57,9 @@ rule generate_dataset:
     conda:
         labels_environment
     resources:
-        mem_mb=larger(8000),
-        runtime=longer(120),
-        gpu=GPUS,
+        **gpus(),
+        mem_mb=memory(8000),
+        runtime=minutes(120),
     params:
         settings=lambda wildcards: settings(CONFIG.datasets[wildcards.dataset]),
     script:
@@ -81,9 +81,9 @@ rule perturb_dataset:
     conda:
         labels_environment
     resources:
-        mem_mb=larger(8000),
-        runtime=longer(240),
-        gpu=GPUS,
+        **gpus(),
+        mem_mb=memory(8000),
+        runtime=minutes(240),
     params:
         settings=lambda wildcards: settings(CONFIG.datasets[wildcards.dataset]),
     script:
@@ -103,7 +103,7 @@ rule summarize_dataset:
         "../envs/workflow.yaml"
     threads: 2
     resources:
-        mem_mb=larger(2000),
-        runtime=longer(60),
+        mem_mb=memory(2000),
+        runtime=minutes(60),
     script:
         "../scripts/summarize_dataset.py"

@@ -19,9 +19,9 @@ rule distill:
     conda:
         model_environment
     resources:
-        mem_mb=larger(16000),
-        runtime=longer(1440),
-        gpu=GPUS,
+        **training(CONFIG.distillation),
+        mem_mb=memory(16000),
+        runtime=minutes(1440),
     params:
         settings=settings(CONFIG.distillation),
         seed=CONFIG.seed,

@@ -20,9 +20,9 @@ rule fine_tune:
     conda:
         model_environment
     resources:
-        mem_mb=larger(16000),
-        runtime=longer(480),
-        gpu=GPUS,
+        **training(CONFIG.downstream.training),
+        mem_mb=memory(16000),
+        runtime=minutes(480),
     params:
         settings=settings(CONFIG.downstream.training),
         restrict_elements=CONFIG.downstream.restrict_elements,
@@ -48,9 +48,9 @@ rule restrict:
     conda:
         model_environment
     resources:
-        mem_mb=larger(8000),
-        runtime=longer(120),
-        gpu=GPUS,
+        **gpus(),
+        mem_mb=memory(8000),
+        runtime=minutes(120),
     params:
         batch_size=CONFIG.downstream.training.batch_size,
     script:

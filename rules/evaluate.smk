@@ -23,9 +23,9 @@ rule evaluate:
     conda:
         model_environment
     resources:
-        mem_mb=larger(8000),
-        runtime=longer(60),
-        gpu=GPUS,
+        **gpus(),
+        mem_mb=memory(8000),
+        runtime=minutes(60),
     params:
         settings=settings(CONFIG.evaluation),
     script:

@@ -18,7 +18,7 @@ rule export:
     conda:
         model_environment
     resources:
-        mem_mb=larger(4000),
-        runtime=longer(15),
+        mem_mb=memory(4000),
+        runtime=minutes(15),
     script:
         "../scripts/export.py"

@@ -15,9 +15,9 @@ rule score:
     conda:
         model_environment
     resources:
-        mem_mb=larger(8000),
-        runtime=longer(120),
-        gpu=GPUS,
+        **gpus(),
+        mem_mb=memory(8000),
+        runtime=minutes(120),
     params:
         settings=settings(CONFIG.scoring),
         criteria=CONFIG.sweep.scored(),
@@ -38,9 +38,9 @@ rule time_shapes:
     conda:
         model_environment
     resources:
-        mem_mb=larger(8000),
-        runtime=longer(60),
-        gpu=GPUS,
+        **gpus(),
+        mem_mb=memory(8000),
+        runtime=minutes(60),
     params:
         shapes=CONFIG.sweep.timed_shapes,
         atoms=CONFIG.evaluation.timing_atoms,
@@ -66,8 +66,8 @@ rule plan:
     conda:
         model_environment
     resources:
-        mem_mb=larger(4000),
-        runtime=longer(15),
+        mem_mb=memory(4000),
+        runtime=minutes(15),
     params:
         settings=lambda wildcards: plan_settings(wildcards.plan),
     script:
@@ -92,9 +92,9 @@ rule plan_in_rounds:
     conda:
         model_environment
     resources:
-        mem_mb=larger(8000),
-        runtime=longer(480),
-        gpu=GPUS,
+        **gpus(),
+        mem_mb=memory(8000),
+        runtime=minutes(480),
     params:
         settings=lambda wildcards: plan_settings(wildcards.plan),
         step=CONFIG.sweep.step,
@@ -118,7 +118,7 @@ rule prune:
     conda:
         model_environment
     resources:
-        mem_mb=larger(4000),
-        runtime=longer(15),
+        mem_mb=memory(4000),
+        runtime=minutes(15),
     script:
         "../scripts/prune.py"

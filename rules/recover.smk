@@ -17,9 +17,9 @@ rule recover:
     conda:
         model_environment
     resources:
-        mem_mb=larger(16000),
-        runtime=longer(1440),
-        gpu=GPUS,
+        **training(CONFIG.recovery),
+        mem_mb=memory(16000),
+        runtime=minutes(1440),
     params:
         settings=settings(CONFIG.recovery),
         seed=CONFIG.seed,

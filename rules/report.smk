@@ -32,6 +32,9 @@ rule report:
         suspects=report(
             f"{RESULTS}/report/suspects.csv", caption="../report/suspects.rst", category="Tables"
         ),
+        usage=report(
+            f"{RESULTS}/report/usage.csv", caption="../report/usage.rst", category="Tables"
+        ),
     log:
         f"{LOGS}/report/index.log",
     benchmark:
@@ -39,8 +42,8 @@ rule report:
     conda:
         "../envs/workflow.yaml"
     resources:
-        mem_mb=larger(4000),
-        runtime=longer(15),
+        mem_mb=memory(4000),
+        runtime=minutes(15),
     params:
         settings=settings(CONFIG),
     script:

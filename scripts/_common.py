@@ -19,6 +19,8 @@ from typing import Any
 # The library of this source tree runs, so that environments hold only what it depends on.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
+from irrepress.processes import is_first
+
 _terminal = os.dup(2)  # stays the terminal when run() turns stderr to the log
 
 
@@ -29,7 +31,8 @@ def report_error(
     snakemake = getattr(sys.modules["__main__"], "snakemake", None)
     log = str(snakemake.log[0]) if snakemake and snakemake.log else ""
     step = f"rule {snakemake.rule}" if snakemake else "irrepress"
-    if kind.__name__ == "UserError":  # not imported: importing may be what fails
+    # Known by their names: importing them may be what fails.
+    if kind.__name__ in ("UserError", "EnvironmentMistake"):
         message = f"{step}: {error}"
     elif issubclass(kind, ModuleNotFoundError):
         message = (
@@ -38,7 +41,8 @@ def report_error(
         )
     else:
         message = f"{step}: unexpected {kind.__name__}: {error}; the traceback is in {log}"
-    os.write(_terminal, f"{message}\n".encode())
+    if is_first():  # ranks end together, most often for the same reason
+        os.write(_terminal, f"{message}\n".encode())
     if log:
         Path(log).parent.mkdir(parents=True, exist_ok=True)
         with open(log, "a", encoding="utf-8") as stream:
@@ -48,6 +52,16 @@ def report_error(
 
 
 sys.excepthook = report_error  # before the imports below: a package may be missing
+
+from _environment import leave_the_workflows_python, misfit  # noqa: E402
+
+
+class EnvironmentMistake(Exception):
+    """A job runs in a Python that was not meant for it."""
+
+
+if (mistake := leave_the_workflows_python()) is not None:
+    raise EnvironmentMistake(mistake)
 
 from irrepress.cards import derived_card, read_card, write_card  # noqa: E402
 from irrepress.config import Config, Downloads, ModelRef, parse_config  # noqa: E402
@@ -198,15 +212,31 @@ def run(main: Callable[[Job], None], snakemake: Any) -> None:
     _turn_output_to(Path(snakemake.log[0]))
     draw_on(_terminal)
     logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
+        level=logging.INFO if is_first() else logging.ERROR,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        force=True,
     )
-    main(Job(snakemake, parse_config(snakemake.config)))
+    config = parse_config(snakemake.config)
+    if (mistake := misfit(_environment(snakemake, config))) is not None:
+        raise EnvironmentMistake(mistake)
+    main(Job(snakemake, config))
+
+
+def _environment(snakemake: Any, config: Config) -> str:
+    """Return the name of the environment that a job's rule asks for."""
+    if snakemake.rule != "archive" and hasattr(snakemake.wildcards, "model"):
+        return config.models[snakemake.wildcards.model].family
+    if snakemake.rule in ("generate_dataset", "perturb_dataset"):
+        return config.datasets[snakemake.wildcards.dataset].labels.family
+    return "workflow"
 
 
 def _turn_output_to(log: Path) -> None:
     """Write stdout and stderr to the log, what compiled code prints included."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    stream = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    # Ranks append to what the first one began.
+    flags = os.O_TRUNC if is_first() else 0
+    stream = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | flags, 0o666)
     os.dup2(stream, 1)
     os.dup2(stream, 2)
     os.close(stream)

@@ -1,11 +1,13 @@
 """What the scripts that train share."""
 
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
 from _common import Job
-from irrepress.config import Training
+from irrepress.config import OF_THE_MACHINE, Training
+from irrepress.processes import is_first
 from irrepress.structures.store import StructureStore
 from irrepress.training.features import FeatureGuide
 from irrepress.training.trainer import train
@@ -36,7 +38,7 @@ def train_and_save(
         guide: the parent's features.
 
     Returns:
-        The trained model.
+        The trained model, on the first rank; the others end here.
     """
     store = StructureStore(job.inputs.store)
     checkpoints = Path(job.outputs.model).parent / ".checkpoints"
@@ -53,10 +55,12 @@ def train_and_save(
         label_fraction=label_fraction,
         guide=guide,
     )
+    if not is_first():
+        sys.exit()
     record = {
         "dataset": Path(store.path).stem,
         "labels": store.info.labels,
-        "settings": settings.model_dump(mode="json", exclude={"dataset"}),
+        "settings": settings.model_dump(mode="json", exclude={"dataset", *OF_THE_MACHINE}),
         "steps": result.steps,
         "best_valid_loss": result.best_valid_loss,
         "seconds": result.seconds,

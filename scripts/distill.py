@@ -5,10 +5,12 @@ from _training import train_and_save
 from irrepress.pruning.plan import Plan
 from irrepress.structures.store import StructureStore
 from irrepress.training.features import FeatureGuide
+from irrepress.training.ranks import start_by_srun
 
 
 def main(job: Job) -> None:
     settings = job.config.distillation
+    start_by_srun(settings)
     guide = None
     if settings.features > 0:
         parent, plan = job.load(job.inputs.parent), Plan.load(job.inputs.plan)

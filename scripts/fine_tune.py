@@ -6,11 +6,13 @@ from irrepress.evaluation.metrics import measure_errors
 from irrepress.files import write_json
 from irrepress.pruning.elements import keep_elements
 from irrepress.training.energies import fit_energy_shifts
+from irrepress.training.ranks import start_by_srun
 
 
 def main(job: Job) -> None:
     settings = job.config.downstream.training
     device = job.config.device
+    start_by_srun(settings)
     model = job.load(job.inputs.model)
     store = job.open_store(job.inputs.store, model)
     record = None

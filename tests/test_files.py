@@ -5,7 +5,7 @@ import stat
 import pytest
 
 from irrepress.errors import UserError
-from irrepress.files import atomic_path, read_json, sha256, write_json
+from irrepress.files import atomic_path, check_directory, read_json, sha256, write_json
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -50,3 +50,10 @@ def test_bad_json_names_the_file(tmp_path):
 def test_sha256_of_a_known_content(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
     assert sha256(tmp_path / "a").startswith("ba7816bf8f01cfea414140de5dae2223")
+
+
+def test_a_directory_that_cannot_be_written_to_is_refused(tmp_path):
+    check_directory(tmp_path)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(UserError, match=r"absent: results cannot be written here \(No such file"):
+        check_directory(tmp_path / "absent")

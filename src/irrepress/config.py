@@ -28,6 +28,8 @@ Format = Literal[
     "auto", "extxyz", "extxyz-archive", "ase", "ase-db", "mace-hdf5", "mptrj-json", "deepmd"
 ]
 NumberType = Literal["float32", "float64"]
+# Settings of a training that change where and how fast it runs, not what comes out.
+OF_THE_MACHINE = frozenset({"workers", "devices", "nodes", "checkpoint_minutes"})
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
 
 
@@ -393,7 +395,32 @@ class Training(_Section):
     )
     precision: Literal["32", "64", "16-mixed", "bf16-mixed"] = "32"
     workers: int = Field(0, ge=0, description="Processes that build graphs.")
+    devices: int = Field(
+        1,
+        ge=1,
+        description="GPUs of a node (or processes, on the CPU) that share each batch. The result "
+        "does not depend on their number, but for round-off, unless max_atoms or max_edges are "
+        "set, which are limits for each device.",
+    )
+    nodes: int = Field(1, ge=1, description="Nodes with so many devices each, under SLURM.")
+    checkpoint_minutes: float = Field(
+        10.0, gt=0, description="Time between checkpoints; every validation writes one, too."
+    )
     weights: LossWeights = LossWeights()
+
+    @property
+    def ranks(self) -> int:
+        """Processes that train together."""
+        return self.devices * self.nodes
+
+    @model_validator(mode="after")
+    def _shared_evenly(self) -> "Training":
+        if self.batch_size % self.ranks:
+            raise ValueError(
+                f"batch_size {self.batch_size} cannot be shared evenly by {self.ranks} devices "
+                "(devices × nodes); take a multiple"
+            )
+        return self
 
     @field_validator("relative_rates")
     @classmethod
@@ -504,6 +531,23 @@ class Evaluation(_Section):
     timing_repeats: int = Field(5, gt=0)
 
 
+class Cluster(_Section):
+    """What jobs ask of a cluster; accounts and partitions stand in ``profiles/slurm``."""
+
+    gpu_type: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_.]+$",
+        description="Type of the GPUs as the cluster calls it (sinfo -o %G), such as a100; null: "
+        "any.",
+    )
+    max_minutes: int = Field(
+        1440,
+        gt=0,
+        description="Longest time limit that a job asks for. A training that needs more saves "
+        "itself and goes on in its next attempt.",
+    )
+
+
 class Config(_Section):
     """A study: results go to ``results/{name}/``."""
 
@@ -512,6 +556,7 @@ class Config(_Section):
     device: Device = "auto"
     datasets: dict[Name, Dataset] = Field(min_length=1)
     downloads: Downloads = Downloads()
+    cluster: Cluster = Cluster()
     models: dict[Name, StudyModel] = Field(min_length=1)
     scoring: Scoring
     sweep: Sweep = Sweep()

@@ -11,6 +11,9 @@ from typing import Any
 
 from irrepress.errors import UserError
 
+# A run that finds less space than this would end within its first job.
+_LEAST_SPACE = 1_000_000
+
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
@@ -51,6 +54,24 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         raise UserError(f"{path}: writing failed ({error}); nothing was left behind") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_directory(directory: str | Path) -> None:
+    """Refuse to work in a directory that nothing can be written to.
+
+    Raises:
+        UserError: it is read-only or belongs to someone else, or its disk is full.
+    """
+    directory = Path(directory)
+    try:
+        with tempfile.TemporaryFile(dir=directory) as file:
+            file.write(bytes(_LEAST_SPACE))
+            file.flush()
+    except OSError as error:
+        raise UserError(
+            f"{directory}: results cannot be written here ({error.strerror}); free space or "
+            "choose another directory (snakemake --directory)"
+        ) from error
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -46,6 +46,7 @@ def test_writes_a_page_and_its_tables(report_dir, config):
         "index.html",
         "suspects.csv",
         "sweep.csv",
+        "usage.csv",
     ]
     sweep = pd.read_csv(report_dir / "sweep.csv")
     assert sweep["plan"].tolist() == ["parent", *config.plans()]

@@ -148,7 +148,7 @@ def test_ranks_with_workers_read_one_store(
 ):
     """Two ranks with two workers each, all at random in the same open store."""
     settings = settings.model_copy(
-        update={"workers": 2, "batch_size": 2, "validate_every": 12, "precision": "32"}
+        update={"workers": 2, "batch_size": 4, "validate_every": 12, "precision": "32"}
     )
     limits = limits if limited else []
     context = multiprocessing.get_context("fork")
@@ -201,7 +201,9 @@ class Recorder(Callback):
 @pytest.mark.skipif(torch.cuda.is_initialized(), reason="this process can no longer be forked")
 def test_data_parallel_training(sevennet, small_sevennet, store, settings, limits, tmp_path):
     """Lightning's own two ranks draw different parts and end with the same model."""
-    settings = settings.model_copy(update={"workers": 1, "validate_every": 3, "precision": "32"})
+    settings = settings.model_copy(
+        update={"workers": 1, "batch_size": 6, "validate_every": 3, "precision": "32"}
+    )
     module = TrainingModule(sevennet, deepcopy(small_sevennet), settings, label_fraction=1.0)
     trainer = Trainer(
         accelerator="cpu",

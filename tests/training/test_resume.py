@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from irrepress.training.checkpoints import BEST, LAST, checkpoint_path, load_checkpoint
+from irrepress.errors import UserError
+from irrepress.training.checkpoints import BEST, LAST, RECENT, checkpoint_path, load_checkpoint
 
 # What a killed process was asked to do; it is slowed down so that it can be hit in between.
 CHILD = """
@@ -92,6 +93,51 @@ def test_resumed_is_uninterrupted(
     assert same_weights(resumed.model, whole.model)
     assert resumed.best_valid_loss == whole.best_valid_loss
     assert read_rows(tmp_path / "training.csv") == read_rows(tmp_path / "whole.csv")
+
+
+@pytest.mark.parametrize("died_at", [1, 3, 5])
+def test_checkpoints_by_time_save_what_lies_between_two_validations(
+    run, settings, interrupt, tmp_path, died_at, same_weights
+):
+    settings = settings.model_copy(update={"validate_every": 3, "checkpoint_minutes": 1e-9})
+    whole = run(settings=settings, work_dir=tmp_path / "whole", metrics_csv=tmp_path / "whole.csv")
+    interrupt(died_at)
+    with pytest.raises(Killed):
+        run(settings=settings)
+    interrupt(None)
+    # How often checkpoints are written does not make it another run.
+    resumed = run(settings=settings.model_copy(update={"checkpoint_minutes": 60}))
+    assert resumed.resumed_from == died_at
+    assert same_weights(resumed.model, whole.model)
+    assert read_rows(tmp_path / "training.csv") == read_rows(tmp_path / "whole.csv")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_saves_and_ends_in_one_message(
+    run, settings, tmp_path, monkeypatch, number, same_weights
+):
+    from irrepress.training.module import TrainingModule
+
+    settings = settings.model_copy(update={"validate_every": 4})
+    whole = run(settings=settings, work_dir=tmp_path / "whole")
+    before = signal.getsignal(number)
+    step = TrainingModule.training_step
+
+    def signalled(self, batch, batch_idx):
+        if self.global_step == 1:
+            os.kill(os.getpid(), number)
+        return step(self, batch, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingModule, "training_step", signalled)
+        with pytest.raises(UserError, match=f"told to stop .{number.name}. at step 2"):
+            run(settings=settings)
+    assert signal.getsignal(number) == before
+    saved = load_checkpoint(checkpoint_path(tmp_path / "work", RECENT))
+    assert saved["global_step"] == 2
+    resumed = run(settings=settings)
+    assert resumed.resumed_from == 2
+    assert same_weights(resumed.model, whole.model)
 
 
 def test_a_finished_run_is_not_trained_again(run, interrupt, same_weights):

@@ -243,6 +243,17 @@ def test_environments_agree_with_the_project(environment_file, extras, left_out)
     assert set(pip["pip"]) == wanted
 
 
+def test_every_rule_has_an_environment_a_log_and_a_benchmark():
+    rules = {}
+    for path in (ROOT / "rules").glob("*.smk"):
+        for block in re.split(r"^(?=rule )", path.read_text(), flags=re.MULTILINE)[1:]:
+            rules[re.match(r"rule (\w+):", block)[1]] = block
+    assert {"recover", "download", "report", "archive"} <= rules.keys()
+    for name, block in rules.items():
+        for key in ("conda", "log", "benchmark"):
+            assert f"\n    {key}:\n" in block, (name, key)
+
+
 def test_jobs_of_the_workflow_environment_need_no_torch():
     hidden = ["torch", "lightning", "typer", "sevenn", "e3nn"]
     code = (

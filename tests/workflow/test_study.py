@@ -28,7 +28,9 @@ pytestmark = [pytest.mark.workflow, pytest.mark.slow, pytest.mark.timeout(2400)]
 
 RESULTS = Path("results/tiny")
 TRAINED = RESULTS / "sevennet-0" / "taylor-0.50"
-TABLES = {f"{name}.csv" for name in ("sweep", "downstream", "cost", "errors", "data", "suspects")}
+TABLES = {
+    f"{name}.csv" for name in ("sweep", "downstream", "cost", "errors", "data", "suspects", "usage")
+}
 
 
 def read(path: Path) -> dict:

@@ -18,8 +18,9 @@ from plotly.offline import get_plotlyjs
 from irrepress import __version__
 from irrepress.config import Config
 from irrepress.files import atomic_path, write_text
-from irrepress.report import data_tables, figures, references, story, tables, text, theme
+from irrepress.report import data_tables, figures, references, story, tables, text, theme, usage
 from irrepress.report.figures import Panel
+from irrepress.report.markup import Table
 from irrepress.report.page_tables import page_tables
 from irrepress.report.study import Study, read_study
 from irrepress.report.suspects import suspect_notes
@@ -40,23 +41,30 @@ class LabelNote:
     by_model: bool
 
 
-def write_report(study_dir: str | Path, config: Config, out_dir: str | Path) -> None:
-    """Write ``index.html`` and its tables: sweep, errors, cost, downstream, data, suspects.
+def write_report(
+    study_dir: str | Path,
+    config: Config,
+    out_dir: str | Path,
+    benchmarks: str | Path | None = None,
+) -> None:
+    """Write ``index.html`` and its tables: sweep, errors, cost, downstream, data, suspects, usage.
 
     Everything is computed before the first file is written, and each file is replaced as a
     whole. Without downstream datasets ``downstream.csv`` has column names only, and so has
-    ``suspects.csv`` without suspicious structures.
+    ``suspects.csv`` without suspicious structures and ``usage.csv`` without benchmark files.
 
     Args:
         study_dir: ``results/{study}``.
         config: the study's configuration.
         out_dir: where the report goes; made if missing.
+        benchmarks: ``logs/{study}``, where Snakemake wrote what every job took.
 
     Raises:
         UserError: a record of the study is missing or malformed, or ``out_dir`` cannot be
             written to.
     """
     study = read_study(study_dir, config)
+    used = usage.usage_table(Path(benchmarks or out_dir), config)
     frames = {
         "sweep": tables.sweep_table(study),
         "downstream": tables.downstream_table(study),
@@ -64,8 +72,9 @@ def write_report(study_dir: str | Path, config: Config, out_dir: str | Path) -> 
         "errors": tables.errors_table(study),
         "data": data_tables.data_table(study),
         "suspects": data_tables.suspects_table(study),
+        "usage": used,
     }
-    page = render(study)
+    page = render(study, usage.shown_usage(used))
     out = Path(out_dir)
     for name, frame in frames.items():
         with atomic_path(out / f"{name}.csv") as temporary:
@@ -73,8 +82,13 @@ def write_report(study_dir: str | Path, config: Config, out_dir: str | Path) -> 
     write_text(out / "index.html", page)
 
 
-def render(study: Study) -> str:
-    """Return the page as HTML."""
+def render(study: Study, used: Table | None = None) -> str:
+    """Return the page as HTML.
+
+    Args:
+        study: the study.
+        used: what its jobs took, if that is known.
+    """
     panels = {
         panel.name: panel
         for panel in (
@@ -116,6 +130,7 @@ def render(study: Study) -> str:
         ],
         panels=panels,
         tables=page_tables(study),
+        used=used,
         trainings=tables.trainings_of(config),
         suspects=suspect_notes(study),
         checks_ok=checks_hold(study),

@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
@@ -12,8 +12,10 @@ from irrepress.training.module import STATE_KEY, Row
 
 logger = logging.getLogger(__name__)
 
+# Of the validation with the lowest loss; of the last validation; between two validations.
 BEST = "best"
 LAST = "last"
+RECENT = "recent"
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -31,40 +33,60 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             torch.save(checkpoint, temporary)
 
 
-def find_checkpoint(directory: Path, fingerprint: str) -> tuple[Path, list[Row]] | None:
+class Found(NamedTuple):
+    """A checkpoint to go on from.
+
+    Attributes:
+        step: optimizer steps taken.
+        rows: the validations so far.
+        path: the file.
+    """
+
+    step: int
+    rows: list[Row]
+    path: Path
+
+
+def find_checkpoint(directory: Path, fingerprint: str) -> Found | None:
     """Find the newest checkpoint of a run that can be resumed from.
 
-    The best checkpoint must be there and whole, since the result is taken from it; if the
-    last one is damaged, the run goes on from the best one.
+    The best checkpoint must be there and whole, since the result is taken from it; if a newer
+    one is damaged, the run goes on from the next.
 
     Args:
         directory: where the checkpoints lie.
         fingerprint: identifies the run; checkpoints of other runs are not used.
 
     Returns:
-        The path and the validations so far; None if the run must start anew.
+        None if the run must start anew.
     """
-    found: dict[str, tuple[Path, list[Row]]] = {}
-    for name in (BEST, LAST):
+    found: dict[str, Found] = {}
+    for name in (RECENT, BEST, LAST):
         path = checkpoint_path(directory, name)
         if not path.exists():
             continue
         try:
-            state = load_checkpoint(path)[STATE_KEY]
+            checkpoint = load_checkpoint(path)
+            state, step = checkpoint[STATE_KEY], checkpoint["global_step"]
             belongs, rows = state["fingerprint"] == fingerprint, state["rows"]
         # A damaged file fails in as many ways as there are bytes in it.
         except Exception as error:
             logger.warning("%s: damaged checkpoint is not used (%s)", path, error)
             continue
         if belongs:
-            found[name] = (path, rows)
+            found[name] = Found(step, rows, path)
         else:
             logger.warning("%s: checkpoint of another data set or of other settings", path)
     if BEST not in found:
-        if found:
+        # Until the first validation of a trained model there is none to be the best.
+        usable = {n: f for n, f in found.items() if n == RECENT and len(f.rows) <= 1}
+        if found and not usable:
             logger.warning("%s: no best checkpoint; training starts anew", directory)
+        found = usable
+    if not found:
         return None
-    return max(found.values(), key=lambda item: item[1][-1]["step"])
+    # Of the same step, the one after its validation.
+    return max(found.values(), key=lambda each: (each.step, len(each.rows)))
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -73,5 +95,5 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def checkpoint_path(directory: Path, name: str) -> Path:
-    """Return the path of the checkpoint `BEST` or `LAST`."""
+    """Return the path of the checkpoint `BEST`, `LAST` or `RECENT`."""
     return directory / f"{name}.ckpt"

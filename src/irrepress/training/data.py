@@ -167,9 +167,9 @@ class GraphLoader(DataLoader[LabelledBatch]):
 class TrainingData(LightningDataModule):
     """The train and valid splits of a store, as batches.
 
-    Under data-parallel training every rank draws its own part of each step's batch, but the
-    whole valid split, so that all ranks find the same validation loss. Lightning must not wrap
-    the samplers (``Trainer(use_distributed_sampler=False)``).
+    Under data-parallel training every rank draws its own part of each step's batch, and every
+    so many-th batch of the valid split. Lightning must not wrap the samplers
+    (``Trainer(use_distributed_sampler=False)``).
 
     Args:
         family: the model's family.
@@ -208,8 +208,8 @@ class TrainingData(LightningDataModule):
         train = self.splits["train"]
         self._stream = BatchStream(
             train,
-            # A larger batch would only hold structures twice.
-            min(self.settings.batch_size, len(train)),
+            # Ranks share a batch; a larger one would only hold structures twice.
+            max(1, min(self.settings.batch_size, len(train)) // trainer.world_size),
             self.settings.validate_every,
             self.seed,
             first_step=lambda: trainer.global_step,
@@ -220,10 +220,13 @@ class TrainingData(LightningDataModule):
         return self._loader(self._stream)
 
     def val_dataloader(self) -> GraphLoader:
-        """Return the batches of the valid split, in the store's order."""
-        valid = self.splits["valid"]
-        cuts = cut(valid, self.settings.batch_size, self.limits)
-        return self._loader([valid[start:stop].tolist() for start, stop in pairwise(cuts)])
+        """Return this rank's batches of the valid split, in the store's order."""
+        valid, ranks = self.splits["valid"], self.trainer.world_size
+        cuts = cut(valid, max(1, self.settings.batch_size // ranks), self.limits)
+        batches = [valid[start:stop].tolist() for start, stop in pairwise(cuts)]
+        if len(batches) < ranks:  # each must have one, or those that have none do not wait
+            batches = [part.tolist() for part in np.array_split(valid, ranks)]
+        return self._loader(batches[self.trainer.global_rank :: ranks])
 
     def passes(self, step: int) -> float:
         """Return how many passes over the train split all ranks together have made at a step."""

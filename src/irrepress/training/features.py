@@ -14,6 +14,7 @@ from torch import Tensor
 
 from irrepress.families.base import Batch, Family, Model
 from irrepress.pruning.plan import Plan
+from irrepress.training.ranks import summed
 
 # Features by the name of their group, [atoms, channels, 2 l + 1].
 Features = dict[str, Tensor]
@@ -45,7 +46,8 @@ class FeatureGuide:
             batch: on the device of both models.
 
         Returns:
-            A scalar: 0 for the parent's features, 1 for none at all.
+            A scalar: 0 for the parent's features, 1 for none at all. With several ranks it is
+            this rank's part: those of all ranks add up.
         """
         self.parent.to(batch.num_atoms.device)
         with observed(self.family, self.parent) as targets:
@@ -54,7 +56,7 @@ class FeatureGuide:
         for name, kept in self.kept.items():
             target = targets[name][:, kept.to(batch.num_atoms.device)].detach()
             difference = seen[name].to(target.dtype) - target
-            size = target.square().sum().clamp_min(torch.finfo(target.dtype).tiny)
+            size = summed(target.square().sum()).clamp_min(torch.finfo(target.dtype).tiny)
             shares.append(difference.square().sum() / size)
         return torch.stack(shares).mean()
 

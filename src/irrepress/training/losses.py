@@ -10,6 +10,7 @@ from torch import Tensor
 from irrepress.config import LossWeights
 from irrepress.families.base import Prediction
 from irrepress.training.labels import QUANTITIES, Labels
+from irrepress.training.ranks import communication_device, summed, world_size
 
 # One Huber delta serves all quantities, so stress is brought to their order of magnitude.
 GPA_PER_EV_A3 = 1 / units.GPa
@@ -47,10 +48,37 @@ class Comparison:
         huber = {name: value.detach() for name, value in self.huber.items()}
         return Comparison(huber, self.absolute, self.counts)
 
-    def loss(self, weights: LossWeights) -> Tensor | None:
-        """Weighted sum of the mean Huber losses; None if nothing with a weight is labelled."""
+    def over_ranks(self) -> "Comparison":
+        """Return the sums over all ranks, without their graph; all ranks must call this."""
+        if world_size() == 1:
+            return self
+        sums = torch.zeros(3, len(QUANTITIES), dtype=torch.float64, device=self._device())
+        for i, name in enumerate(QUANTITIES):
+            if name in self.huber:
+                sums[0, i], sums[1, i] = self.huber[name].detach(), self.absolute[name]
+            sums[2, i] = self.counts[name]
+        huber, absolute, counts = summed(sums)
+        names = [(i, name) for i, name in enumerate(QUANTITIES) if counts[i] > 0]
+        return Comparison(
+            {name: huber[i] for i, name in names},
+            {name: absolute[i] for i, name in names},
+            {name: int(counts[i]) for i, name in enumerate(QUANTITIES)},
+        )
+
+    def _device(self) -> torch.device:
+        return next((value.device for value in self.huber.values()), communication_device())
+
+    def loss(self, weights: LossWeights, counts: dict[str, int] | None = None) -> Tensor | None:
+        """Weighted sum of the mean Huber losses; None if nothing with a weight is labelled.
+
+        Args:
+            weights: of the quantities.
+            counts: what the sums are divided by; by default the components of this comparison.
+                With those of all ranks, the losses of the ranks add up to that of the batch.
+        """
+        counts = counts or self.counts
         terms = [
-            getattr(weights, name) * value / self.counts[name]
+            getattr(weights, name) * value / counts[name]
             for name, value in self.huber.items()
             if getattr(weights, name) > 0
         ]

@@ -13,10 +13,13 @@ from torch import Tensor
 from irrepress.config import Training
 from irrepress.errors import UserError
 from irrepress.families.base import Family, Model, Prediction
+from irrepress.processes import is_first
 from irrepress.training.data import LabelledBatch
 from irrepress.training.features import FeatureGuide, observed
 from irrepress.training.losses import QUANTITIES, Comparison, compare
+from irrepress.training.ranks import world_size
 from irrepress.training.schedule import WarmupCosine
+from irrepress.training.tally import Tally
 
 logger = logging.getLogger(__name__)
 
@@ -81,8 +84,8 @@ class TrainingModule(LightningModule):
         self._seconds_before = 0.0
         self._started = time.monotonic()
         self._learning_rate = float("nan")
-        self._train = _Tally()
-        self._valid = _Tally()
+        self._train = Tally()
+        self._valid = Tally()
 
     def configure_optimizers(self) -> dict[str, Any]:
         """AdamW with linear warm-up and cosine decay, one scheduler step per optimizer step.
@@ -112,7 +115,10 @@ class TrainingModule(LightningModule):
         }
 
     def training_step(self, batch: LabelledBatch, batch_idx: int) -> Tensor:
-        """Return the loss of a batch.
+        """Return the loss of a batch, times the number of ranks, whose mean DDP then takes.
+
+        Each rank's part is divided by what the whole batch holds, so that the gradient is that
+        of one rank with all of it.
 
         Raises:
             UserError: the loss is not a number.
@@ -121,7 +127,7 @@ class TrainingModule(LightningModule):
         with guided as features:
             prediction = self.family.predict(self.model, batch.graph, create_graph=True)
         comparisons = self._compare(prediction, batch)
-        loss = self._loss(comparisons)
+        loss = self._loss(comparisons, [part.over_ranks().counts for part in comparisons])
         if loss is None:  # nothing in this batch is labelled: a step without a gradient
             loss = 0 * prediction.energy.sum()
         if self.guide:
@@ -134,8 +140,9 @@ class TrainingModule(LightningModule):
         self._train.add(comparisons, loss)
         first = self.optimizers().param_groups[0]  # parts differ by a constant factor
         self._learning_rate = self.settings.learning_rate * first["lr"] / first["initial_lr"]
-        self.log("train_loss", loss.detach(), prog_bar=True, batch_size=len(batch.graph))
-        return loss
+        scaled = loss * world_size()
+        self.log("train_loss", scaled.detach(), prog_bar=True, batch_size=len(batch.graph))
+        return scaled
 
     def on_train_batch_end(self, *_: Any) -> None:
         """End the run at its last step; Lightning then validates, whatever the step."""
@@ -144,7 +151,7 @@ class TrainingModule(LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Begin with empty sums."""
-        self._valid = _Tally()
+        self._valid = Tally()
 
     def validation_step(self, batch: LabelledBatch, batch_idx: int) -> None:
         """Add a batch of the valid split to the sums."""
@@ -158,6 +165,7 @@ class TrainingModule(LightningModule):
             UserError: a split has no labels, or the loss is not a number.
         """
         begun = self.global_step > 0  # the first validation judges the weights begun with
+        self._train, self._valid = self._train.over_ranks(), self._valid.over_ranks()
         for name, tally in (("train", self._train), ("valid", self._valid)):
             if self._loss(tally.comparisons) is None and (begun or name == "valid"):
                 weights = self.settings.weights
@@ -175,7 +183,7 @@ class TrainingModule(LightningModule):
             )
         row = self._row(valid_loss)
         self.rows.append(row)
-        self._train = _Tally()
+        self._train = Tally()
         self.log("valid_loss", valid_loss, prog_bar=True, batch_size=1)
         logger.info(
             "step %d of %d: train loss %.4g, valid loss %.4g (%.4g eV/atom, %.4g eV/Å)",
@@ -195,6 +203,8 @@ class TrainingModule(LightningModule):
             "rows": self.rows,
             "seconds": self._seconds(),
             "fingerprint": self.fingerprint,
+            # Steps since the last validation; all ranks save together.
+            "train": self._train.over_ranks().state(),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -202,6 +212,8 @@ class TrainingModule(LightningModule):
         self.rows = list(checkpoint[STATE_KEY]["rows"])
         self._seconds_before = checkpoint[STATE_KEY]["seconds"]
         self._started = time.monotonic()
+        if is_first():  # the sums are those of all ranks
+            self._train = Tally.of(checkpoint[STATE_KEY]["train"])
 
     def _compare(self, prediction: Prediction, batch: LabelledBatch) -> list[Comparison]:
         """Compare with the labels and, if there is one, with the teacher, in this order."""
@@ -209,12 +221,15 @@ class TrainingModule(LightningModule):
         delta = self.settings.weights.huber_delta
         return [compare(prediction, target, batch.graph.num_atoms, delta) for target in targets]
 
-    def _loss(self, comparisons: list[Comparison]) -> Tensor | None:
+    def _loss(
+        self, comparisons: list[Comparison], counts: list[dict[str, int]] | None = None
+    ) -> Tensor | None:
         """Mix the losses; None if nothing that has a weight is labelled."""
         fractions = [self.label_fraction, 1 - self.label_fraction]
         terms = []
-        for fraction, comparison in zip(fractions, comparisons, strict=False):
-            loss = comparison.loss(self.settings.weights) if fraction > 0 else None
+        for i, (fraction, comparison) in enumerate(zip(fractions, comparisons, strict=False)):
+            divisors = counts[i] if counts else None
+            loss = comparison.loss(self.settings.weights, divisors) if fraction > 0 else None
             if loss is not None:
                 terms.append(fraction * loss)
         return torch.stack(terms).sum() if terms else None
@@ -237,33 +252,6 @@ class TrainingModule(LightningModule):
 
     def _seconds(self) -> float:
         return self._seconds_before + time.monotonic() - self._started
-
-
-class _Tally:
-    """Sums over several batches: one comparison for the labels and one for the teacher."""
-
-    def __init__(self) -> None:
-        self.comparisons: list[Comparison] = []
-        self._losses: list[Tensor] = []
-
-    def add(self, comparisons: list[Comparison], loss: Tensor | None = None) -> None:
-        """Add a batch, and the loss of its step if it was one of training."""
-        comparisons = [comparison.detach() for comparison in comparisons]
-        if self.comparisons:
-            pairs = zip(self.comparisons, comparisons, strict=True)
-            comparisons = [total + comparison for total, comparison in pairs]
-        self.comparisons = comparisons
-        if loss is not None:
-            self._losses.append(loss.detach())
-
-    def mean_absolute(self) -> dict[str, float]:
-        """Mean absolute errors against the last target; NaN before the first step."""
-        last = self.comparisons[-1] if self.comparisons else Comparison.empty()
-        return last.mean_absolute()
-
-    def mean_loss(self) -> float:
-        """Mean loss of the steps; NaN before the first one."""
-        return float(torch.stack(self._losses).mean()) if self._losses else float("nan")
 
 
 def is_finished(rows: list[Row], settings: Training) -> bool:

@@ -10,20 +10,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.plugins.environments import LightningEnvironment
 from rich.console import Console
 
-from irrepress.config import Training
+from irrepress.config import OF_THE_MACHINE, Training
 from irrepress.devices import resolve_device
 from irrepress.errors import UserError
 from irrepress.families.base import Family, Model
 from irrepress.files import atomic_path
+from irrepress.processes import is_first
 from irrepress.structures.checks import check_elements
 from irrepress.structures.store import StructureStore
 from irrepress.terminal import claimed
@@ -31,6 +33,7 @@ from irrepress.training.averaging import WarmedUpEMA
 from irrepress.training.checkpoints import (
     BEST,
     LAST,
+    RECENT,
     AtomicCheckpointIO,
     checkpoint_path,
     find_checkpoint,
@@ -38,9 +41,11 @@ from irrepress.training.checkpoints import (
 )
 from irrepress.training.data import TrainingData
 from irrepress.training.features import FeatureGuide
+from irrepress.training.interruption import Interruption
 from irrepress.training.limits import make_limits
 from irrepress.training.module import COLUMNS, STATE_KEY, Row, TrainingModule, is_finished
 from irrepress.training.progress import TrainingProgress
+from irrepress.training.ranks import cluster_environment, strategy
 
 logger = logging.getLogger(__name__)
 
@@ -84,9 +89,12 @@ def train(
     The weights that training begins with take part in the comparison: the result is never
     worse than the start.
 
-    A call that was killed goes on from its last validation when it is made again with the same
+    A call that was killed goes on from its last checkpoint when it is made again with the same
     arguments; the batches, the averaged weights and the learning rate are then those of an
-    uninterrupted run.
+    uninterrupted run. Told to stop by a signal, it writes a checkpoint first.
+
+    With several ranks, all of them make this call and get the same result; the first one
+    writes the files.
 
     Args:
         family: the model's family.
@@ -106,12 +114,13 @@ def train(
     Raises:
         UserError: an empty split, elements that the model does not know, a teacher of other
             structures, a precision that the device lacks, a structure larger than a batch may
-            be, missing labels, a loss that is not a number, or a worker that was killed.
+            be, missing labels, a loss that is not a number, a worker that was killed, or the
+            training was told to stop.
     """
     work_dir = Path(work_dir)
     target = resolve_device(device)
     precision = _precision(settings.precision, target)
-    _check(model, store, teacher, label_fraction)
+    _check(model, store, teacher, label_fraction, settings.ranks)
     if label_fraction == 1:
         teacher = None  # it would be read for nothing
 
@@ -137,22 +146,25 @@ def train(
     )
 
     found = find_checkpoint(work_dir, fingerprint)
-    checkpoint, rows = found if found else (None, [])
-    resumed_from = int(rows[-1]["step"]) if rows else 0
+    checkpoint, rows = (found.path, found.rows) if found else (None, [])
+    resumed_from = found.step if found else 0
     if resumed_from:
         logger.info("%s: training goes on from step %d", work_dir, resumed_from)
+    if settings.ranks > 1:
+        logger.info("training is shared by %d ranks", settings.ranks)
     if not is_finished(rows, settings):
         with _quiet(), _workers_watched(), claimed() as console:
             trainer = Trainer(
                 accelerator="gpu" if target.type == "cuda" else "cpu",
-                devices=[target.index or 0] if target.type == "cuda" else 1,
+                devices=_devices(settings, target),
+                num_nodes=settings.nodes,
+                strategy=strategy(settings, target),
                 precision=precision,
                 max_steps=settings.steps,
                 max_epochs=-1,  # an epoch is what lies between two validations
                 gradient_clip_val=settings.clip,
                 callbacks=_callbacks(settings, work_dir, console),
-                # Lightning would take a SLURM job's own task count for its world size.
-                plugins=[AtomicCheckpointIO(), LightningEnvironment()],
+                plugins=[AtomicCheckpointIO(), cluster_environment()],
                 use_distributed_sampler=False,
                 inference_mode=False,  # forces are gradients, in validation too
                 num_sanity_val_steps=0,
@@ -177,7 +189,8 @@ def train(
         model = deepcopy(initial)
     else:
         module.load_state_dict(best["state_dict"])
-    _write_csv(metrics_csv, rows)
+    if is_first():
+        _write_csv(metrics_csv, rows)
     return TrainingResult(
         model=model.to("cpu", dtype).eval(),
         steps=int(rows[-1]["step"]),
@@ -188,7 +201,11 @@ def train(
 
 
 def _check(
-    model: Model, store: StructureStore, teacher: StructureStore | None, label_fraction: float
+    model: Model,
+    store: StructureStore,
+    teacher: StructureStore | None,
+    label_fraction: float,
+    ranks: int,
 ) -> None:
     """Refuse what cannot work before any time is spent."""
     for name in ("train", "valid"):
@@ -196,6 +213,11 @@ def _check(
             raise UserError(
                 f"{store.path}: the {name} split is empty; give it a share in the dataset's split "
                 "or add structures"
+            )
+        if len(store.splits[name]) < ranks:
+            raise UserError(
+                f"{store.path}: the {name} split has {len(store.splits[name])} structures, fewer "
+                f"than the {ranks} devices that share them; lower devices or nodes"
             )
     check_elements(store.elements, model.elements, str(store.path))
     if teacher is None:
@@ -212,6 +234,21 @@ def _check(
             f"{teacher.path}: not the same structures and splits as {store.path}; label the "
             "dataset by the parent anew"
         )
+
+
+def _devices(settings: Training, device: torch.device) -> int | list[int]:
+    """Return Lightning's devices: their number, or the one that the config names.
+
+    Raises:
+        UserError: fewer GPUs than the settings ask for.
+    """
+    if device.type == "cuda" and settings.ranks == 1:
+        return [device.index or 0]
+    if device.type == "cuda" and torch.cuda.device_count() < settings.devices:
+        raise UserError(
+            f"devices: {settings.devices} GPUs are asked for, {torch.cuda.device_count()} are here"
+        )
+    return settings.devices
 
 
 def _precision(name: str, device: torch.device) -> str:
@@ -253,7 +290,7 @@ def _try_precision(
 
 
 def _callbacks(settings: Training, work_dir: Path, console: Console | None) -> list[Callback]:
-    """Checkpoints (`BEST` is written before `LAST`, which relies on it), EMA, progress bar."""
+    """Checkpoints (`BEST` is written before the others, which rely on it), EMA, progress bar."""
     # One callback with save_last=True would write last.ckpt only when there is a new best.
     common = {
         "dirpath": work_dir,
@@ -264,12 +301,26 @@ def _callbacks(settings: Training, work_dir: Path, console: Console | None) -> l
     callbacks: list[Callback] = [
         ModelCheckpoint(filename=BEST, monitor="valid_loss", mode="min", **common),
         ModelCheckpoint(filename=LAST, **common),
+        _Timed(
+            filename=RECENT,
+            train_time_interval=timedelta(minutes=settings.checkpoint_minutes),
+            **common,
+        ),
     ]
     if settings.ema > 0:
         callbacks.append(WarmedUpEMA(settings.ema))
+    callbacks.append(Interruption(checkpoint_path(work_dir, RECENT)))  # after the average
     if console is not None:
         callbacks.append(TrainingProgress(settings.steps, console))
     return callbacks
+
+
+class _Timed(ModelCheckpoint):
+    """Writes checkpoints by time, but not just before those that validation writes."""
+
+    def on_train_batch_end(self, trainer: Trainer, *arguments: Any) -> None:
+        if not trainer.is_last_batch:
+            super().on_train_batch_end(trainer, *arguments)
 
 
 def _fit(
@@ -294,7 +345,7 @@ def _fingerprint(
 ) -> str:
     """Identify a run, so that checkpoints of another one are not taken for its own."""
     description = {
-        "settings": settings.model_dump(mode="json", exclude={"workers"}),
+        "settings": settings.model_dump(mode="json", exclude=OF_THE_MACHINE),
         "seed": seed,
         "label_fraction": label_fraction,
         "labels": [dataclasses.asdict(s.info) for s in (store, teacher) if s is not None],

@@ -1,0 +1,94 @@
+"""How long Snakemake takes to plan a whole study: jobs and seconds of a dry run.
+
+    python benchmarks/dry_run.py --models 4
+
+The study has every stage, ten pairs of criterion and budget, eight downstream sets and three
+seeds (three studies: a study has one). No file is read or written but the config.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+PARENTS = ("7net-l3i5", "7net-0", "7net-mf-0", "7net-0_22may2024")
+SYSTEMS = ("silicon", "copper", "titanium", "nacl", "mgo", "tio2", "ethanol", "benzene")
+
+
+def study(models: int, seed: int) -> dict:
+    """Return the config of a study with so many models."""
+    labels = {"family": "sevennet", "checkpoint": "7net-l3i5"}
+    datasets = {
+        name: {"source": "generated", "systems": [name], "labels": labels} for name in SYSTEMS
+    }
+    datasets["foundation"] = {"source": "generated", "systems": ["crystals"], "labels": labels}
+    training = {"dataset": "foundation", "steps": 1000}
+    return {
+        "name": f"full-{seed}",
+        "seed": seed,
+        "models": {
+            f"model-{i}": {"family": "sevennet", "checkpoint": PARENTS[i % len(PARENTS)]}
+            for i in range(models)
+        },
+        "datasets": datasets,
+        "scoring": {"dataset": "foundation"},
+        "sweep": {
+            "criteria": ["taylor", "fisher", "hessian", "magnitude", "random"],
+            "budgets": [0.5, 0.25],
+        },
+        "train_plans": [
+            f"{criterion}-{budget}"
+            for criterion in ("taylor", "fisher", "hessian", "magnitude", "random")
+            for budget in ("0.50", "0.25")
+        ],
+        "compensation": {"dataset": "foundation"},
+        "recovery": training,
+        "distillation": training,
+        "quantization": {"bits": 8, "stages": ["recovered", "distilled"]},
+        "downstream": {"datasets": list(SYSTEMS)},
+        "evaluation": {"dataset": "foundation"},
+    }
+
+
+def dry_run(config: Path, directory: Path) -> tuple[int, float]:
+    """Return the number of jobs and the seconds of a dry run."""
+    begun = time.monotonic()
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "snakemake", "all", "--dry-run", "--quiet", "rules"),
+            *("--snakefile", str(ROOT / "Snakefile"), "--directory", str(directory)),
+            *("--profile", str(ROOT / "profiles/local"), "--configfile", str(config)),
+        ],
+        capture_output=True,
+        text=True,
+    )
+    seconds = time.monotonic() - begun
+    if done.returncode:
+        sys.exit(done.stderr)
+    return int(re.search(r"^total +(\d+)", done.stdout + done.stderr, re.MULTILINE)[1]), seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--models", type=int, default=4)
+    parser.add_argument("--seeds", type=int, default=3)
+    arguments = parser.parse_args()
+    jobs, seconds = 0, 0.0
+    with tempfile.TemporaryDirectory() as directory:
+        for seed in range(1, arguments.seeds + 1):
+            config = Path(directory) / f"{seed}.yaml"
+            config.write_text(yaml.safe_dump(study(arguments.models, seed)))
+            found, took = dry_run(config, Path(directory))
+            print(f"seed {seed}: {found} jobs in {took:.1f} s", flush=True)
+            jobs, seconds = jobs + found, seconds + took
+    print(f"in all: {jobs} jobs in {seconds:.1f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,21 @@
+# Models to hand on: each in one file, with its card, metrics, licence and methods text.
+
+
+rule archive:
+    input:
+        model=f"{MODEL}/model.pt",
+        card=f"{MODEL}/card.json",
+        metrics=METRICS,
+    output:
+        archive=ARCHIVE,
+    log:
+        f"{LOGS}/archives/{{model}}_{{plan}}_{{stage}}.log",
+    benchmark:
+        f"{LOGS}/archives/{{model}}_{{plan}}_{{stage}}.benchmark.tsv"
+    conda:
+        "../envs/workflow.yaml"
+    resources:
+        mem_mb=memory(2000),
+        runtime=minutes(15),
+    script:
+        "../scripts/archive.py"

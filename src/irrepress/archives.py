@@ -1,0 +1,125 @@
+"""A model to hand on: one file with all that belongs to it, the same to the last bit every time."""
+
+import gzip
+import io
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+from irrepress.cards import read_card
+from irrepress.errors import UserError
+from irrepress.files import atomic_path, sha256
+from irrepress.report.references import REFERENCES
+
+_CITED = {
+    "pruned": ["paper", "taylor"],
+    "recovered": ["paper"],
+    "distilled": ["paper"],
+}
+
+
+def write_archive(path: str | Path, files: dict[str, str | Path], card: str | Path) -> None:
+    """Write a ``.tar.gz`` with a model, its card, its licence and how it was made.
+
+    Names are sorted, times and owners are left out: equal contents give equal archives.
+
+    Args:
+        path: the archive; its name without suffixes is that of its only folder.
+        files: name in the archive -> file; ``model.pt`` is the model of the card.
+        card: path of the model's card.
+
+    Raises:
+        UserError: the card is of another model, or a file cannot be read or written.
+    """
+    content = read_card(card)
+    if content["sha256"] != sha256(files["model.pt"]):
+        raise UserError(f"{card}: the card of another model than {files['model.pt']}; make it anew")
+    folder = Path(path).name.removesuffix(".tar.gz")
+    members = {name: Path(file).read_bytes() for name, file in files.items()}
+    members["card.json"] = Path(card).read_bytes()
+    members["LICENCE.txt"] = licence_text(content).encode()
+    members["METHODS.md"] = methods_text(content).encode()
+    with (
+        atomic_path(path) as temporary,
+        temporary.open("wb") as raw,
+        gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive,
+    ):
+        for name in sorted(members):
+            entry = tarfile.TarInfo(f"{folder}/{name}")
+            entry.size, entry.mode = len(members[name]), 0o644
+            archive.addfile(entry, io.BytesIO(members[name]))
+
+
+def licence_text(card: dict[str, Any]) -> str:
+    """Say under what licence the weights are: that of the checkpoint they come from."""
+    return (
+        f"The weights of this model were derived from the checkpoint {card['checkpoint']} of the "
+        f"family {card['family']}\n(SHA-256 {card['parent_sha256']}).\n\n"
+        f"Licence of that checkpoint, as recorded when the model was made: {card['licence']}\n\n"
+        "What is derived from a checkpoint is under its licence. Data that the model was trained\n"
+        "on, which METHODS.md names, have licences of their own.\n"
+    )
+
+
+def methods_text(card: dict[str, Any]) -> str:
+    """Return a text for the methods section of a paper, and all settings below it."""
+    modal = f" ({card['modal']})" if card["modal"] else ""
+    sentences = [
+        f"The model was derived from the checkpoint {card['checkpoint']}{modal} of the family "
+        f"{card['family']} with irrepress {card['versions']['irrepress']}.",
+        *map(_sentence, card["stages"]),
+        f"It has {card['parameters']:,} parameters.",
+    ]
+    names = [stage["stage"] for stage in card["stages"]]
+    cited = {"paper"} | {key for name in names for key in _CITED.get(name, [])}
+    works = [f"- {work.text} {work.url}" for work in REFERENCES if work.key in cited]
+    return "\n".join(
+        [
+            f"# {card['name']}\n",
+            " ".join(sentences),
+            "\n## References\n",
+            *works,
+            "\n## Settings of every stage\n",
+            "```json",
+            json.dumps(card["stages"], indent=2, ensure_ascii=False),
+            "```",
+            "\n## Versions\n",
+            *(f"- {package} {version}" for package, version in sorted(card["versions"].items())),
+            "",
+        ]
+    )
+
+
+def _sentence(stage: dict[str, Any]) -> str:
+    """Tell one stage; stages of the future are told by their names."""
+    name = stage["stage"]
+    if name == "pruned":
+        made = stage["provenance"]
+        how = f"{made['budget']} of its {made['unit']}" if made.get("budget") else "target irreps"
+        return (
+            f"Whole irreps blocks were removed by the criterion {made['criterion']} "
+            f"(plan {stage['plan']}: {how})."
+        )
+    if name == "compensated":
+        return (
+            f"Its kept weights were fitted in closed form to the features of the original on "
+            f"{stage['structures']} structures of the dataset {stage['dataset']}."
+        )
+    if "settings" in stage:
+        settings = stage["settings"]
+        verb = {
+            "recovered": "trained",
+            "distilled": "trained on the original",
+            "finetuned": "fine-tuned",
+            "scratch": "trained from scratch",
+        }.get(name, f"treated ({name})")
+        return (
+            f"It was {verb} with the dataset {stage['dataset']} (labels: {stage['labels']}) for "
+            f"{stage['steps']} steps of up to {settings['batch_size']} structures at a peak "
+            f"learning rate of {settings['learning_rate']:g} (AdamW, seed {stage['seed']})."
+        )
+    if "bits" in stage:
+        return f"Path and radial weights were rounded to {stage['bits']} bits."
+    return f"Further stage: {name}."

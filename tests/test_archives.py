@@ -1,0 +1,84 @@
+import copy
+import json
+import os
+import tarfile
+
+import pytest
+
+from irrepress.archives import licence_text, methods_text, write_archive
+from irrepress.cards import parent_card, write_card
+from irrepress.errors import UserError
+
+STAGES = [
+    {
+        "stage": "pruned",
+        "plan": "taylor-0.50",
+        "provenance": {"criterion": "taylor", "budget": 0.5, "unit": "flops"},
+    },
+    {"stage": "compensated", "dataset": "foundation", "structures": 6},
+    {
+        "stage": "recovered",
+        "dataset": "foundation",
+        "labels": "PBE",
+        "settings": {"batch_size": 8, "learning_rate": 1e-3},
+        "steps": 40,
+        "seed": 1,
+    },
+    {"stage": "int8", "bits": 8, "of": "recovered"},
+]
+
+
+@pytest.fixture
+def made(tmp_path):
+    model = tmp_path / "model.pt"
+    model.write_bytes(b"weights")
+    card = parent_card(
+        name="m/taylor-0.50/recovered",
+        model_path=model,
+        family="sevennet",
+        checkpoint="7net-0",
+        checkpoint_sha256="0" * 64,
+        shape={},
+        parameters=12345,
+        licence="GPL-3.0",
+        modal=None,
+        seed=1,
+    )
+    card["stages"] = copy.deepcopy(STAGES)
+    write_card(tmp_path / "card.json", card)
+    return tmp_path, card
+
+
+def test_an_archive_holds_all_that_belongs_to_a_model_and_is_always_the_same(made):
+    directory, card = made
+    files = {"model.pt": directory / "model.pt"}
+    for name in ("first", "second"):
+        write_archive(directory / name / "m.tar.gz", files, directory / "card.json")
+        os.utime(directory / "model.pt", (1, 1))
+    first, second = (directory / name / "m.tar.gz" for name in ("first", "second"))
+    assert first.read_bytes() == second.read_bytes()
+    with tarfile.open(first) as archive:
+        assert archive.getnames() == [
+            f"m/{name}" for name in ("LICENCE.txt", "METHODS.md", "card.json", "model.pt")
+        ]
+        assert archive.extractfile("m/model.pt").read() == b"weights"
+        assert json.load(archive.extractfile("m/card.json")) == card
+
+
+def test_methods_tell_every_stage_in_order(made):
+    _, card = made
+    text = methods_text(card)
+    told = ["7net-0", "criterion taylor", "0.5 of its flops", "6 structures", "for 40 steps"]
+    places = [text.index(each) for each in [*told, "8 bits", "12,345 parameters"]]
+    assert places == sorted(places)
+    assert "2605.08885" in text and "GPL-3.0" in licence_text(card)
+
+
+def test_a_card_of_another_model_is_refused(made):
+    directory, _ = made
+    (directory / "model.pt").write_bytes(b"other weights")
+    with pytest.raises(UserError, match="the card of another model"):
+        write_archive(
+            directory / "m.tar.gz", {"model.pt": directory / "model.pt"}, directory / "card.json"
+        )
+    assert not (directory / "m.tar.gz").exists()

@@ -1,0 +1,115 @@
+"""Training shared by several processes gives what one process gives."""
+
+import os
+import pickle
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+import torch
+
+from irrepress.config import Distillation, Training
+from irrepress.processes import is_first
+from irrepress.training import ranks
+
+# Lightning starts the second rank by running the same file again.
+SCRIPT = """
+import pickle, sys
+from pathlib import Path
+
+import torch
+
+from irrepress.families import get_family
+from irrepress.pruning.plan import Plan
+from irrepress.structures.store import StructureStore
+from irrepress.training.features import FeatureGuide
+from irrepress.processes import is_first
+from irrepress.training.trainer import train
+
+torch.set_num_threads(1)
+model, store, teacher, settings, out = pickle.loads(Path(sys.argv[1]).read_bytes())
+family = get_family("sevennet")
+load = lambda: family.load(model, dtype=torch.float64)
+guide = FeatureGuide(family, load(), Plan.identity(family.groups(load())))
+result = train(
+    family, load(), StructureStore(store), settings, seed=0, device="cpu", work_dir=Path(out),
+    metrics_csv=Path(out) / "training.csv", teacher=StructureStore(teacher), label_fraction=0.5,
+    guide=guide,
+)
+if is_first():
+    torch.save(result.model.state_dict(), Path(out) / "weights.pt")
+"""
+
+
+@pytest.mark.slow
+def test_two_ranks_give_the_result_of_one(
+    sevennet, small_sevennet_double, store, teacher, tmp_path
+):
+    """Same batches, same losses, same weights: molecules and crystals differ in what they weigh."""
+    model = tmp_path / "model.pt"
+    sevennet.save(small_sevennet_double, model)
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    found = []
+    for devices in (1, 2):
+        out = tmp_path / str(devices)
+        settings = Distillation(
+            steps=4,
+            batch_size=4,
+            validate_every=2,
+            ema=0.9,
+            precision="64",
+            devices=devices,
+            features=0.1,
+            learning_rate=2e-3,
+        )
+        task = tmp_path / "task.pickle"
+        task.write_bytes(
+            pickle.dumps((str(model), str(store.path), str(teacher.path), settings, str(out)))
+        )
+        done = subprocess.run(
+            [sys.executable, str(script), str(task)],
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+        assert done.returncode == 0, done.stderr
+        weights = torch.load(out / "weights.pt", weights_only=True)
+        found.append((weights, pd.read_csv(out / "training.csv").drop(columns="seconds")))
+    (alone, rows), (shared, shared_rows) = found
+    pd.testing.assert_frame_equal(rows, shared_rows, rtol=1e-9)
+    start = small_sevennet_double.state_dict()
+    names = [name for name, weights in alone.items() if name in start and weights.numel()]
+    moved = max(float((alone[name] - start[name]).abs().max()) for name in names)
+    apart = max(float((alone[name] - shared[name]).abs().max()) for name in names)
+    # AdamW divides gradients by their size: round-off in those near 0 is not small in a step.
+    assert moved > 1e-3 and apart < 1e-6 * moved
+
+
+def test_batches_that_cannot_be_shared_evenly_are_refused():
+    with pytest.raises(ValueError, match="batch_size 8 cannot be shared evenly by 3 devices"):
+        Training(batch_size=8, devices=3)
+    assert Training(batch_size=8, devices=2, nodes=2).ranks == 4
+
+
+def test_only_jobs_of_several_devices_are_started_by_srun(monkeypatch):
+    called = []
+    monkeypatch.setattr(os, "execvpe", lambda *call: called.append(call))
+    several = Training(devices=2, nodes=2)
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    ranks.start_by_srun(several)
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    ranks.start_by_srun(Training())
+    assert not called
+    ranks.start_by_srun(several)
+    ((name, command, environment),) = called
+    assert name == "srun"
+    assert {"--nodes=2", "--ntasks-per-node=2", "--ntasks=4"} <= set(command)
+    for key, value in environment.items():
+        monkeypatch.setenv(key, value)
+    ranks.start_by_srun(several)
+    assert len(called) == 1, "a rank must not start ranks"
+    monkeypatch.setenv("SLURM_PROCID", "1")
+    assert not is_first()
