@@ -127,8 +127,8 @@ def _parent(study: Study, model: str) -> Step:
     run = study.parents[model]
     cost, metrics = run.metrics.cost, run.metrics
     origin = f"the checkpoint {run.card.checkpoint} of the family {run.card.family}"
-    if run.card.stages:  # a checkpoint is taken as it is
-        training = run.card.stages[0]
+    stages = {stage["stage"]: stage for stage in run.card.stages}
+    if training := stages.get("trained"):
         origin = (
             f"a model of the family {run.card.family}, trained from scratch on "
             f"{training['dataset']} in {plural(training['steps'], 'step')}"
@@ -139,7 +139,7 @@ def _parent(study: Study, model: str) -> Step:
         f"One call for energy, forces and stress on {cost.timing_atoms} atoms takes "
         f"{seconds(cost.seconds)} ({cost.device}, {plural(cost.threads, 'thread')}).",
     ]
-    restricted = next((s for s in run.card.stages if s.get("stage") == "restricted"), None)
+    restricted = stages.get("restricted")
     if restricted and restricted["left_out"]:
         sentences.insert(
             1,
