@@ -220,13 +220,18 @@ class TrainingData(LightningDataModule):
         return self._loader(self._stream)
 
     def val_dataloader(self) -> GraphLoader:
-        """Return this rank's batches of the valid split, in the store's order."""
-        valid, ranks = self.splits["valid"], self.trainer.world_size
+        """Return this rank's batches of the valid split, in the store's order.
+
+        Without a trainer, all batches.
+        """
+        trainer = self.trainer
+        ranks, rank = (trainer.world_size, trainer.global_rank) if trainer else (1, 0)
+        valid = self.splits["valid"]
         cuts = cut(valid, max(1, self.settings.batch_size // ranks), self.limits)
         batches = [valid[start:stop].tolist() for start, stop in pairwise(cuts)]
         if len(batches) < ranks:  # each must have one, or those that have none do not wait
             batches = [part.tolist() for part in np.array_split(valid, ranks)]
-        return self._loader(batches[self.trainer.global_rank :: ranks])
+        return self._loader(batches[rank::ranks])
 
     def passes(self, step: int) -> float:
         """Return how many passes over the train split all ranks together have made at a step."""
