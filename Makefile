@@ -1,6 +1,6 @@
 # make setup        the virtual environment .venv with everything the workflow needs
 # make quickstart   a whole small study; prints where its report lies
-# make test         all tests, those of MACE in their own environment .venv-mace
+# make test         all tests in WORKERS processes, those of MACE in their own environment .venv-mace
 # make lint         style of the code and of the workflow
 # make schema       config/schema.json from the library
 # make browser      Chromium for the tests of the report's page (Debian, as root)
@@ -11,6 +11,7 @@ VENV ?= .venv
 MACE_VENV ?= .venv-mace
 BIN := $(VENV)/bin
 CORES ?= all
+WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup quickstart test lint schema browser clean
@@ -46,8 +47,8 @@ $(MACE_VENV)/.installed-test: pyproject.toml
 	@touch $@
 
 test: $(VENV)/.installed-test $(MACE_VENV)/.installed-test
-	$(BIN)/python -m pytest
-	$(MACE_VENV)/bin/python -m pytest tests/families/mace
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	$(MACE_VENV)/bin/python -m pytest -n $(WORKERS) --dist loadgroup tests/families/mace
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
