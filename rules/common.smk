@@ -171,7 +171,7 @@ def conda_is_used():
 
 # Jobs of conda environments compare their Python with this one (scripts/_environment.py).
 if conda_is_used():
-    os.environ["IRREPRESS_WORKFLOW_PREFIX"] = sys.prefix
+    os.environ.update(IRREPRESS_WORKFLOW_PREFIX=sys.prefix)
 else:
     os.environ.pop("IRREPRESS_WORKFLOW_PREFIX", None)
 
