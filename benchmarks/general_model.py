@@ -11,8 +11,6 @@ frames seen is OUT/learning_curve.csv. Test frames are used for nothing else.
 
 import argparse
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +19,8 @@ import numpy as np
 import pandas as pd
 import yaml
 from ase import Atoms, units
+from workflow_run import ROOT, run_workflow
 
-ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / "config" / "general.yaml"
 
 
@@ -121,10 +119,7 @@ def main() -> None:
         },
     }
     targets = [str(directory / "metrics.json") for directory in stages.values()]
-    command = [sys.executable, "-m", "snakemake", *targets, "--rerun-incomplete"]
-    command += ["--snakefile", ROOT / "Snakefile", "--directory", out]
-    command += ["--cores", arguments.cores, "--configfile", path]
-    subprocess.run(list(map(str, command)), check=True)
+    run_workflow([path], out, arguments.cores, targets)
 
     # Times are relative to each model's own parent, which SevenNet-0 is itself.
     table = pd.DataFrame(

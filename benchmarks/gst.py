@@ -11,8 +11,6 @@ OUT/gst.csv. Needs the environment of MACE.
 
 import argparse
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +20,12 @@ import pandas as pd
 import torch
 import yaml
 from scipy.sparse.csgraph import connected_components
+from workflow_run import ROOT, run_workflow
 
 from irrepress.evaluation.timing import time_side_by_side
 from irrepress.families import get_family
 from irrepress.structures.store import StructureStore
 
-ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / "config" / "gst.yaml"
 
 
@@ -85,7 +83,7 @@ def main() -> None:
         reference["checkpoint"] = checkpoint
     config = out / "gst.yaml"
     config.write_text(yaml.safe_dump(content), encoding="utf-8")
-    overrides = [str(arguments.config.resolve())] if arguments.config else []
+    overrides = [arguments.config.resolve()] if arguments.config else []
 
     results = Path("results") / content["name"]
     plan = results / "large" / "taylor-small"
@@ -96,10 +94,7 @@ def main() -> None:
         "fine-tuned": tuned,
     }
     targets = [str(place / "metrics.json") for place in places.values()]
-    command = [sys.executable, "-m", "snakemake", *targets, "--rerun-incomplete"]
-    command += ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(out)]
-    command += ["--cores", arguments.cores, "--configfile", str(config), *overrides]
-    subprocess.run(command, check=True)
+    run_workflow([config, *overrides], out, arguments.cores, targets)
 
     store = StructureStore(out / results / "data" / "frames.h5")
     parts = {int(i): part for part, indices in store.splits.items() for i in indices}

@@ -10,16 +10,13 @@ out. The table of all systems so far is printed, and kept in OUT/own_systems.csv
 
 import argparse
 import json
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import yaml
+from workflow_run import ROOT, run_workflow
 
-ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / "config" / "my-system.yaml"
 PLAN = "fisher-fast"
 
@@ -28,11 +25,7 @@ def run(overrides: dict[str, Any], targets: list[str], cores: str, directory: Pa
     """Run targets of the workflow with the user's config; return the seconds it took."""
     path = directory / f"{overrides['name']}.yaml"
     path.write_text(yaml.safe_dump(overrides), encoding="utf-8")
-    begin = time.perf_counter()
-    options = ["--snakefile", ROOT / "Snakefile", "--directory", directory, "--cores", cores]
-    command = [sys.executable, "-m", "snakemake", *options, "--rerun-incomplete", *targets]
-    subprocess.run([*map(str, command), "--configfile", str(CONFIG), str(path)], check=True)
-    return time.perf_counter() - begin
+    return run_workflow([CONFIG, path], directory, cores, targets)
 
 
 def errors(path: Path) -> tuple[float, float]:

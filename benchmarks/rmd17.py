@@ -11,14 +11,13 @@ environment of MACE.
 """
 
 import argparse
-import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import yaml
+from workflow_run import ROOT, run_workflow
 
 from irrepress.config import load_config
 from irrepress.report.tables import (
@@ -33,7 +32,6 @@ from irrepress.report.tables import (
     task_column,
 )
 
-ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / "config" / "rmd17.yaml"
 
 
@@ -85,12 +83,7 @@ def main() -> None:
     config = out / "rmd17.yaml"
     config.write_text(yaml.safe_dump(content), encoding="utf-8")
 
-    begin = time.perf_counter()
-    command = [sys.executable, "-m", "snakemake", "--rerun-incomplete"]
-    command += ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(out)]
-    command += ["--cores", arguments.cores, "--configfile", str(config)]
-    subprocess.run(command, check=True)
-    minutes = (time.perf_counter() - begin) / 60
+    minutes = run_workflow([config], out, arguments.cores) / 60
 
     table = collect_downstream(out / "results" / content["name"], load_config(config))
     table = table[table["source"] == "this study"]
