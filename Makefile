@@ -39,7 +39,7 @@ quickstart: setup
 	@echo "The report: $(CURDIR)/results/quickstart/report/index.html"
 
 # MACE needs a version of e3nn that SevenNet excludes, and so an environment of its own. The tests
-# of MACE skip themselves in the main one.
+# of MACE skip themselves in the main one. There is one SLURM a machine, and so one process for it.
 $(MACE_VENV)/.installed-test: pyproject.toml
 	$(PYTHON) -m venv $(MACE_VENV)
 	$(MACE_VENV)/bin/python -m pip install torch==2.13.0
@@ -47,8 +47,9 @@ $(MACE_VENV)/.installed-test: pyproject.toml
 	@touch $@
 
 test: $(VENV)/.installed-test $(MACE_VENV)/.installed-test
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
-	$(MACE_VENV)/bin/python -m pytest -n $(WORKERS) --dist loadgroup tests/families/mace
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --ignore tests/slurm
+	$(BIN)/python -m pytest tests/slurm
+	$(MACE_VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile tests/families/mace
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -9,15 +9,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run files without slow tests first; a file stays in one piece for its fixtures' sake.
-
-    With several processes (``-n``) it stays in one of them, and so do all that share the cluster.
-    """
+    """Run files without slow tests first; a file stays in one piece for its fixtures' sake."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path in slow)
-    for item in items:
-        together = item.path.parent if item.path.parent.name == "slurm" else item.path
-        item.add_marker(pytest.mark.xdist_group(str(together.relative_to(ROOT))))
 
 
 @pytest.fixture(scope="session", autouse=True)
