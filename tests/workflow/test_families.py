@@ -23,7 +23,7 @@ FAMILIES = ROOT / "config" / "families.yaml"
 CONDA = """#!/bin/sh
 case "$*" in
     *--version*) echo "conda 25.1.0" ;;
-    *info*--json*) echo '{"conda_prefix": "/conda", "root_prefix": "/conda"}' ;;
+    *info*--json*) echo '{"conda_prefix": "/conda", "root_prefix": "/conda", "platform": "linux-64"}' ;;
     *channel_priority*) echo '{"get": {"channel_priority": "strict"}}' ;;
     *) echo "$0 $*: not answered" >&2; exit 1 ;;
 esac
