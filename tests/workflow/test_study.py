@@ -70,7 +70,8 @@ def test_every_job_leaves_a_log_and_a_benchmark(study):
 
 def test_pruned_models_are_smaller_and_untouched_ones_agree_with_the_parent(study):
     parent = read(study / RESULTS / "sevennet-0/parent/original/metrics.json")
-    assert set(parent["errors"]["parent"].values()) == {0.0}
+    # Batches of other structures round otherwise, in the last digit of float32.
+    assert max(parent["errors"]["parent"].values()) < 1e-6
     assert parent["cost"]["parameters"] == 842623
     pruned = read(study / TRAINED / "pruned/metrics.json")
     assert pruned["cost"]["kept_blocks"] < pruned["cost"]["total_blocks"]
@@ -119,7 +120,8 @@ def test_cards_tell_the_whole_history(study):
     stages = read_card(tuned / "finetuned/card.json")["stages"]
     assert stages[-1]["labels"] == "sevennet 7net-mf-0 (R2SCAN)"
     assert set(stages[-1]["energy_shifts"]) == {"1", "6", "8"}
-    assert read_card(tuned / "scratch/card.json")["shape"] == card["shape"]
+    # Of all elements the downstream model keeps those of its dataset.
+    assert read_card(tuned / "scratch/card.json")["shape"] == card["shape"] | {"elements": 3}
 
 
 def test_the_packed_file_is_small_and_gives_the_same_errors(study):
