@@ -4,6 +4,7 @@ Its GPUs are stand-ins: files that SLURM counts and hands out like devices. Jobs
 limited, killed and accounted as on a cluster; what runs in them runs on the CPU.
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -217,7 +218,8 @@ def _stop(pid_file: Path) -> None:
         if not Path(f"/proc/{pid}").exists():
             return
         time.sleep(0.1)
-    os.kill(pid, 9)
+    with contextlib.suppress(ProcessLookupError):  # it ended just now
+        os.kill(pid, 9)
 
 
 def _kill_with_children(process: psutil.Process) -> None:
