@@ -4,7 +4,6 @@ Its GPUs are stand-ins: files that SLURM counts and hands out like devices. Jobs
 limited, killed and accounted as on a cluster; what runs in them runs on the CPU.
 """
 
-import contextlib
 import os
 import re
 import shutil
@@ -218,7 +217,7 @@ def _stop(pid_file: Path) -> None:
         if not Path(f"/proc/{pid}").exists():
             return
         time.sleep(0.1)
-    with contextlib.suppress(ProcessLookupError):  # it ended just now
+    with suppress(ProcessLookupError):  # it ended just now
         os.kill(pid, 9)
 
 
