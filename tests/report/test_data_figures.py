@@ -1,6 +1,7 @@
 """The figures of the datasets show what the summaries hold."""
 
 import doctest
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -67,7 +68,7 @@ def test_values_beside_the_axis_are_counted(study):
             summary.model_copy(update={"forces": forces}), card.labelled_by_model, card.uses
         )
     }
-    panel = figures.data_panel(type(study)(**(vars(study) | {"data": changed})))
+    panel = figures.data_panel(replace(study, data=changed))
     title = panel.figures["ethanol", "forces"].layout.xaxis.title.text
     assert "not shown: 3 further left, 12 further right" in title
 

@@ -4,14 +4,17 @@ import os
 import pickle
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 import torch
 
 from irrepress.config import Distillation, Training
+from irrepress.errors import UserError
 from irrepress.processes import is_first
 from irrepress.training import ranks
+from irrepress.training.data import TrainingData
 
 # Lightning starts the second rank by running the same file again.
 SCRIPT = """
@@ -92,6 +95,33 @@ def test_batches_that_cannot_be_shared_evenly_are_refused():
     with pytest.raises(ValueError, match="batch_size 8 cannot be shared evenly by 3 devices"):
         Training(batch_size=8, devices=3)
     assert Training(batch_size=8, devices=2, nodes=2).ranks == 4
+
+
+def test_more_devices_than_structures_are_refused(run, settings, store):
+    devices = len(store.splits["valid"]) + 1
+    settings = settings.model_copy(update={"batch_size": 2 * devices, "devices": devices})
+    with pytest.raises(UserError, match=f"fewer than the {devices} devices"):
+        run(settings=settings)
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_every_rank_has_a_part_of_a_small_valid_split(
+    sevennet, small_sevennet, store, settings, count
+):
+    """Batches of four would leave the second of two ranks without any."""
+    valid = store.splits["valid"][:count]
+    assert len(valid) == count
+    settings = settings.model_copy(update={"batch_size": 8})
+    parts = []
+    for rank in range(2):
+        data = TrainingData(sevennet, small_sevennet, store, settings, seed=0)
+        data.splits["valid"] = valid
+        data.trainer = SimpleNamespace(global_rank=rank, world_size=2)
+        parts.append([batch.labels.energy.tolist() for batch in data.val_dataloader()])
+    assert all(parts)
+    seen = sorted(e for part in parts for batch in part for e in batch)
+    expected = sorted(s.energy for s in store.read(valid))
+    assert seen == pytest.approx(expected)
 
 
 def test_only_jobs_of_several_devices_are_started_by_srun(monkeypatch):
