@@ -13,10 +13,11 @@ def minutes(base, per_gigabyte=0):
 
 
 def memory(base, per_gigabyte=0):
-    """A memory limit in MB: more for large inputs and with every attempt."""
+    """A memory limit in MB: more for large inputs and with every attempt, up to the config's."""
 
     def mem_mb(wildcards, input, attempt):
-        return int((base + per_gigabyte * gigabytes(input)) * attempt)
+        wanted = (base + per_gigabyte * gigabytes(input)) * attempt
+        return int(min(wanted, CONFIG.cluster.max_memory or wanted))
 
     return mem_mb
 

@@ -546,6 +546,12 @@ class Cluster(_Section):
         description="Longest time limit that a job asks for. A training that needs more saves "
         "itself and goes on in its next attempt.",
     )
+    max_memory: int | None = Field(
+        None,
+        gt=0,
+        description="Most memory that a job asks for, in MB: that of the nodes. What jobs ask for "
+        "grows with every attempt, and SLURM refuses what no node has.",
+    )
 
 
 class Config(_Section):

@@ -68,6 +68,20 @@ def test_every_job_leaves_a_log_and_a_benchmark(study):
         assert list(logs.glob("*.log")) and list(logs.glob("*.benchmark.tsv")), directory
 
 
+def test_a_second_run_gives_the_same_plan_weights_and_errors(study, snakemake, tmp_path):
+    recovered = TRAINED / "recovered/metrics.json"
+    done = snakemake(tmp_path, str(recovered))
+    assert done.returncode == 0, done.stderr[-4000:]
+    plan = TRAINED / "plan.json"
+    assert (tmp_path / plan).read_bytes() == (study / plan).read_bytes()
+    cards, metrics = (
+        [read(place / recovered.with_name(name)) for place in (study, tmp_path)]
+        for name in ("card.json", "metrics.json")
+    )
+    assert cards[0]["sha256"] == cards[1]["sha256"]
+    assert metrics[0]["errors"] == metrics[1]["errors"]
+
+
 def test_pruned_models_are_smaller_and_untouched_ones_agree_with_the_parent(study):
     parent = read(study / RESULTS / "sevennet-0/parent/original/metrics.json")
     # Batches of other structures round otherwise, in the last digit of float32.
