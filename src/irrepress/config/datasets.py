@@ -1,0 +1,210 @@
+"""The datasets of a study, and where they come from."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from irrepress.config.models import ModelRef
+from irrepress.config.section import Name, Section
+from irrepress.errors import nearest
+from irrepress.structures.published.registry import PUBLISHED
+
+Format = Literal[
+    "auto", "extxyz", "extxyz-archive", "ase", "ase-db", "mace-hdf5", "mptrj-json", "deepmd"
+]
+
+
+class LabelKeys(Section):
+    """Keys of the labels in files read by ASE; null means ASE's own calculator results."""
+
+    energy: str | None = None
+    forces: str | None = None
+    stress: str | None = None
+    group: str | None = Field(
+        None,
+        description="Key of what siblings share: a trajectory, a material; null: the key 'group'.",
+    )
+
+
+class Units(Section):
+    """Units of a source; they are converted once, when it is read."""
+
+    energy: Literal["eV", "meV", "Hartree", "kcal/mol", "kJ/mol"] = "eV"
+    length: Literal["Å", "Bohr", "nm"] = Field("Å", description="Of positions and cells.")
+    stress: Literal["eV/Å^3", "GPa", "kbar", "virial"] = Field(
+        "eV/Å^3",
+        description="virial: not the stress but the virial, -stress × volume, in units of energy.",
+    )
+    stress_sign: Literal["ase", "vasp"] = Field(
+        "ase", description="ase: positive under tension; vasp: positive under compression."
+    )
+
+
+class Split(Section):
+    """How a dataset is divided. Siblings (same group) never fall into different parts."""
+
+    train: float = Field(0.7, ge=0, le=1)
+    valid: float = Field(0.15, ge=0, le=1)
+    test: float = Field(0.15, ge=0, le=1)
+    by: Literal["group", "composition", "structure"] = Field(
+        "group",
+        description="What stays together: the recorded group (parent crystal, info key 'group' "
+        "of a file), the reduced composition, or nothing (each structure on its own).",
+    )
+
+    @model_validator(mode="after")
+    def _sum(self) -> "Split":
+        total = self.train + self.valid + self.test
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"train + valid + test must be 1, they are {total:g}")
+        return self
+
+
+class Counts(Section):
+    """Structures of each part, in place of fractions; null: all that there are."""
+
+    train: int | None = Field(None, gt=0)
+    valid: int | None = Field(None, gt=0)
+    test: int | None = Field(None, gt=0)
+
+
+class Generated(Section):
+    """Structures built with ASE, strained and rattled, labelled by a model."""
+
+    source: Literal["generated"]
+    systems: list[str] = Field(
+        min_length=1,
+        description="Names of prototypes from irrepress.structures.prototypes, or groups of "
+        "them: crystals, alloys, surfaces, molecules.",
+    )
+    count: int = Field(64, gt=0, description="Structures in all, spread over the systems.")
+    strain: float = Field(0.04, ge=0, le=0.3, description="Largest strain component.")
+    rattle: float = Field(0.08, ge=0, le=1, description="Standard deviation in Å.")
+    max_atoms: int = Field(24, gt=0, description="Prototypes are repeated up to this size.")
+    labels: ModelRef = Field(description="The model whose energies and forces are the labels.")
+    split: Split = Split()
+    seed: int = 0
+
+
+class _Read(Section):
+    """What all datasets have in common that are read and not generated."""
+
+    counts: Counts | None = Field(
+        None, description="Sizes of the parts, where they are to be smaller than the split says."
+    )
+    bad_frames: Literal["stop", "skip"] = Field(
+        "stop",
+        description="What a frame with absent or absurd labels does: it ends the reading with one "
+        "message, or it is left out and counted.",
+    )
+    seed: int = 0
+
+
+class Files(_Read):
+    """Structures in files of the user: extxyz (also .xz, .gz), databases, whatever ASE reads."""
+
+    source: Literal["files"]
+    paths: list[str] = Field(min_length=1)
+    valid_paths: list[str] = Field(
+        default=[], description="Files that are the valid split as a whole."
+    )
+    test_paths: list[str] = Field(
+        default=[], description="Files that are the test split as a whole."
+    )
+    format: Format = Field(
+        "auto", description="How the files are read; auto: by their names and first bytes."
+    )
+    keys: LabelKeys = LabelKeys()
+    units: Units = Units()
+    isolated_atoms: str | None = Field(
+        None,
+        description="File of single atoms, whose energies are the reference energies of the "
+        "elements; null: frames with config_type=IsolatedAtom, else a least-squares fit.",
+    )
+    level_of_theory: str = Field("unknown", description="Such as PBE or wB97M-D3.")
+    licence: str = "unknown"
+    citation: str = ""
+    limit: int | None = Field(None, gt=0, description="Read at most this many structures a file.")
+    split: Split = Split()
+
+
+class Published(_Read):
+    """A published dataset by its name: downloaded from its official source and verified."""
+
+    source: Literal["published"]
+    name: str = Field(description="Such as mptrj, rmd17-aspirin or 3bpa.")
+    accept_licence: str | None = Field(
+        None,
+        description="Name of a licence that restricts use, to say that you accept it. A run "
+        "without it shows the licence.",
+    )
+    fold: int = Field(1, ge=1, le=5, description="Which of several official splits (rMD17).")
+    unassigned: Literal["test", "none"] = Field(
+        "test",
+        description="Where structures go that the official split leaves out (rMD17: 98,000).",
+    )
+    limit: int | None = Field(None, gt=0, description="Read at most this many structures.")
+    split: Split | None = Field(
+        None,
+        description="Fractions of the parts that the source does not give; null: 0.7, 0.15 and "
+        "0.15, siblings together.",
+    )
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in PUBLISHED:
+            raise ValueError(f"no published dataset {name!r}; {nearest(name, PUBLISHED)}")
+        return name
+
+
+class Perturbed(Section):
+    """Structures of another dataset, strained and rattled, labelled by a model.
+
+    Those of its train and valid parts stay in these parts. Nothing is made of its test part, and
+    the test part of this dataset is empty.
+    """
+
+    source: Literal["perturbed"]
+    of: Name = Field(description="The dataset whose structures are perturbed.")
+    count: int = Field(
+        500, ge=2, description="Perturbed structures in all, spread evenly over the dataset's."
+    )
+    rattle: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="Largest standard deviation of displacements in Å; each structure draws its "
+        "own between 0 and this.",
+    )
+    strain: float = Field(
+        0.03,
+        ge=0,
+        le=0.3,
+        description="Largest component of the strain along periodic directions; each structure "
+        "draws its own bound between 0 and this.",
+    )
+    max_atoms: int | None = Field(
+        None, gt=0, description="Leave out structures that are larger, to label faster."
+    )
+    keep_unperturbed: bool = Field(
+        True, description="The dataset's own structures come, too, labelled by the model."
+    )
+    labels: ModelRef = Field(description="The model whose energies and forces are the labels.")
+    seed: int = 0
+
+
+Dataset = Annotated[Generated | Files | Published | Perturbed, Field(discriminator="source")]
+
+
+class Downloads(Section):
+    """Where files of published datasets and checkpoints come from and go to."""
+
+    directory: str = Field("downloads", description="Shared by all studies.")
+    mirror: str | None = Field(
+        None,
+        description="Local directory that is tried before the network: FILE or COLLECTION/FILE "
+        "in it, as the official source names them (COLLECTION of a checkpoint is its family).",
+    )
+    retries: int = Field(5, ge=0, description="Of each address, after which the next is tried.")
+    timeout: float = Field(30.0, gt=0, description="Seconds without a byte.")

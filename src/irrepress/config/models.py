@@ -1,0 +1,77 @@
+"""The models of a study: checkpoints, or architectures that it trains itself."""
+
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from irrepress.config.section import Name, NumberType, Section
+from irrepress.config.training import Training
+
+
+class ModelRef(Section):
+    """A checkpoint of a family."""
+
+    family: str = Field(description="Family of the checkpoint, such as sevennet.")
+    checkpoint: str = Field(description="Keyword of the family (7net-0) or path of a file.")
+    modal: str | None = Field(
+        None, description="Level of theory of a multi-modal checkpoint, such as PBE."
+    )
+    sha256: str | None = Field(
+        None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="Refuse the checkpoint file if its SHA-256 is another one.",
+    )
+    licence: str | None = Field(
+        None,
+        description="Licence of the weights, for the model card. A checkpoint whose licence "
+        "restricts its use is downloaded only if this names the licence, to say that you accept "
+        "it; a run without it shows the licence.",
+    )
+    dtype: NumberType = Field(
+        "float32",
+        description="Type of numbers that models are made, trained and saved in, where the "
+        "family's files hold both (SevenNet's are float32).",
+    )
+
+
+class StudyModel(ModelRef):
+    """A model of the study: a checkpoint, or an architecture to be trained from scratch."""
+
+    checkpoint: str | None = Field(
+        None, description="Keyword of the family (7net-0) or path of a file."
+    )
+    untrained: dict[str, Any] | None = Field(
+        None,
+        description="In place of a checkpoint: settings of an architecture by the family's own "
+        "names, such as {sphere_channels: 64, lmax: 3}; {} is a small model of the family. It gets "
+        "random weights and is trained by the section training; elements, reference energies and "
+        "scale are those of the data.",
+    )
+    training: Training | None = Field(
+        None, description="How the untrained model becomes the parent; dataset must be named."
+    )
+    restrict_to: Name | None = Field(
+        None,
+        description="Dataset whose elements are the only ones that the model keeps: nothing is "
+        "lost on them, and a model of many elements gets much smaller. null: it keeps all.",
+    )
+    compress: bool = Field(
+        True,
+        description="false: the model is only evaluated, to compare others with, such as a smaller "
+        "official one.",
+    )
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> "StudyModel":
+        if (self.checkpoint is None) == (self.untrained is None):
+            raise ValueError("name either a checkpoint or, to train from scratch, untrained: {...}")
+        if (self.untrained is None) != (self.training is None):
+            raise ValueError("untrained and training belong together; give both or neither")
+        if self.untrained is not None and self.sha256 is not None:
+            raise ValueError("sha256 is that of a checkpoint; leave it out with untrained")
+        if self.untrained is not None and self.restrict_to is not None:
+            raise ValueError(
+                "restrict_to: an untrained model has the elements of the data it is trained on; "
+                "leave it out"
+            )
+        return self

@@ -1,0 +1,101 @@
+"""Scores, the sweep of plans, and compensation."""
+
+from typing import Literal, get_args
+
+from pydantic import Field
+
+from irrepress.config.section import Fraction, Name, Section
+from irrepress.config.training import LossWeights
+
+Criterion = Literal["taylor", "fisher", "hessian", "magnitude", "activation", "random"]
+Normalization = Literal["auto", "none", "group", "layer", "order"]
+Unit = Literal["blocks", "parameters", "flops", "time"]
+Axes = Literal["both", "channels"]
+Allocation = Literal["greedy", "uniform", "iterated", "measured"]
+
+
+class Scoring(Section):
+    """How importance scores are computed: one pass serves all criteria and budgets."""
+
+    dataset: str
+    structures: int = Field(64, gt=0, description="Calibration structures from the train split.")
+    batch_size: int = Field(8, gt=0)
+    probes: int = Field(
+        1, gt=0, description="Random vectors per batch for the curvature in the criterion hessian."
+    )
+    weights: LossWeights = LossWeights()
+
+
+class Explicit(Section):
+    """Target irreps instead of a fraction."""
+
+    irreps: list[str] | str = Field(
+        description="Irreps of the node features: one text for every layer, or one a layer. Or "
+        "the name of an official shape that the family knows, such as mace-mp-0-small."
+    )
+    filter_lmax: int | None = Field(None, ge=0, description="Highest order of the filter.")
+
+
+class Sweep(Section):
+    """Which plans are made: criteria × budgets × axes × allocations, and explicit ones."""
+
+    criteria: list[Criterion] = Field(["taylor", "magnitude"], min_length=1)
+    normalization: Normalization = Field(
+        "auto",
+        description="Scores are divided by their mean over the group (site and irrep), the layer "
+        "or the order before blocks compete; auto: group for magnitude and activation, which "
+        "have no scale that sites share, and none for the others.",
+    )
+    budgets: list[Fraction] = Field([0.75, 0.5, 0.25], description="What may stay, as a fraction.")
+    unit: Unit = Field(
+        "flops",
+        description="What the fraction is counted in; time: of energy, forces and stress on this "
+        "machine, predicted from shapes of the model that are timed on it.",
+    )
+    timed_shapes: int = Field(
+        36, ge=12, description="Shapes that are timed for the unit time, the parent included."
+    )
+    axes: list[Axes] = Field(
+        ["both", "channels"], min_length=1, description="With and without pruning of orders."
+    )
+    allocations: list[Allocation] = Field(
+        ["greedy"],
+        min_length=1,
+        description="How a budget is spread over layers and orders. greedy: the least score lost "
+        "per cost saved; uniform: the same fraction of every width, orders kept; iterated: greedy "
+        "in small steps, with new scores for what is left; measured: in steps, each the best of "
+        "removals that are tried on the calibration structures, where scores choose the channels "
+        "alone.",
+    )
+    step: Fraction = Field(
+        0.1,
+        description="What a step of iterated or measured removes, as a fraction of what is left.",
+    )
+    explicit: dict[Name, Explicit] = Field({}, description="Plans by name, with target irreps.")
+    multiple: int = Field(8, gt=0, description="Keep multiples of this many channels.")
+    floor: int = Field(8, ge=1, description="Keep at least this many channels of scalars.")
+
+    def scored(self) -> list[Criterion]:
+        """Return the criteria that are scored: those of the sweep, and those without a price.
+
+        The latter need no data, so that adding them to the sweep makes nothing anew.
+        """
+        free = {"magnitude", "random"}
+        return [name for name in get_args(Criterion) if name in free or name in self.criteria]
+
+
+class Compensation(Section):
+    """Closed-form fit of the kept weights to the parent's features, before any training."""
+
+    dataset: str
+    structures: int = Field(
+        512, ge=5, description="Calibration structures from the train split; no labels are read."
+    )
+    batch_size: int = Field(8, gt=0)
+    derivative_weight: float = Field(
+        0.5,
+        ge=0,
+        description="Weight of how features change when atoms are displaced, which forces depend "
+        "on, beside the features themselves.",
+    )
+    displacement: float = Field(0.02, gt=0, le=0.2, description="Standard deviation in Å.")

@@ -1,0 +1,54 @@
+"""The stages after training, and how all of them are judged."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from irrepress.config.section import NumberType, Section
+from irrepress.config.training import Training
+
+Stage = Literal["pruned", "compensated", "recovered", "distilled"]
+
+
+class Quantization(Section):
+    """Weight-only quantization of path and radial weights."""
+
+    bits: Literal[4, 8] = 8
+    stages: list[Stage] = Field(["recovered"])
+
+
+class Export(Section):
+    """Models in another type of numbers: each is a stage with its own errors, time and checks."""
+
+    dtypes: list[NumberType] = Field(["float32"], min_length=1)
+    stages: list[Stage] = Field(["recovered"])
+
+
+class Downstream(Section):
+    """Fine-tuning of the compressed model on each dataset, beside baselines."""
+
+    datasets: list[str] = Field([])
+    stage: Stage = Field(
+        "recovered", description="The stage of the compressed model that is fine-tuned."
+    )
+    baselines: list[Literal["scratch", "parent", "restricted"]] = Field(
+        ["scratch", "parent", "restricted"],
+        description="What the compressed model is compared with: the same shape trained from "
+        "scratch, the uncompressed parent, fine-tuned, and the parent that is only restricted to "
+        "the elements of the dataset, without any training.",
+    )
+    restrict_elements: bool = Field(
+        True,
+        description="Models are restricted to the elements of the dataset before they are "
+        "trained, which loses nothing (where their family can leave elements out).",
+    )
+    training: Training = Training()
+
+
+class Evaluation(Section):
+    """What is measured on every model."""
+
+    dataset: str
+    batch_size: int = Field(8, gt=0)
+    timing_atoms: int = Field(64, gt=0, description="Size of the crystal that is timed.")
+    timing_repeats: int = Field(5, gt=0)
