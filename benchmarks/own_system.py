@@ -5,7 +5,8 @@
 The workflow runs as a user would run it, and is timed. Then, for comparison, the uncompressed
 model is fine-tuned on the same frames and the compressed shape is trained from scratch, with the
 same settings; the uncompressed model takes hours without a GPU, and `--without parent` leaves it
-out. The table of all systems so far is printed, and kept in OUT/own_systems.csv.
+out, while `--parent '{steps: 450, learning_rate: 5.0e-4}'` gives it settings of its own. The table
+of all systems so far is printed, and kept in OUT/own_systems.csv.
 """
 
 import argparse
@@ -42,6 +43,7 @@ def main() -> None:
     parser.add_argument("--test", nargs="+", default=[], help="frames that only judge the result")
     parser.add_argument("--isolated-atoms", help="file of single atoms")
     parser.add_argument("--without", nargs="*", default=[], choices=["scratch", "parent"])
+    parser.add_argument("--parent", type=yaml.safe_load, default={}, help="its training, as YAML")
     parser.add_argument("--out", type=Path, default=Path("own_systems"))
     parser.add_argument("--cores", default="all")
     parser.add_argument("--seed", type=int, default=1)
@@ -64,11 +66,8 @@ def main() -> None:
     tuned = compressed / "downstream" / "mine" / "finetuned" / "metrics.json"
     seconds = run(overrides, [str(tuned)], arguments.cores, out)
 
-    baselines = [name for name in ("scratch", "parent") if name not in arguments.without]
-    overrides["downstream"] = {"baselines": baselines}
     cost = compressed / "metrics.json"
     plain = results / "parent" / "original" / "metrics.json"
-    run(overrides, ["downstream", str(cost), str(plain)], arguments.cores, out)
     files = {
         "compressed": tuned,
         "from scratch": compressed / "downstream" / "mine" / "scratch" / "metrics.json",
@@ -77,6 +76,13 @@ def main() -> None:
             "parent", "original", "downstream", "mine", "finetuned", "metrics.json"
         ),
     }
+    run(overrides, [str(cost), str(plain)], arguments.cores, out)
+    for baseline, name in (("scratch", "from scratch"), ("parent", "fine-tuned parent")):
+        if baseline not in arguments.without:
+            overrides["downstream"] = {"baselines": [baseline]}
+            if baseline == "parent":
+                overrides["downstream"]["training"] = arguments.parent
+            run(overrides, [str(files[name])], arguments.cores, out)
     measured = json.loads((out / cost).read_text(encoding="utf-8"))["cost"]
     row: dict[str, Any] = {
         "system": arguments.name,

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -66,6 +67,8 @@ def start(cluster: Cluster) -> Callable[..., subprocess.Popen[str]]:
             stdout=output.open("a") if output else subprocess.PIPE,
             stderr=subprocess.STDOUT if output else subprocess.PIPE,
             text=True,
+            # A shell without a terminal lets what it runs in the background ignore Ctrl-C.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     return start

@@ -78,13 +78,24 @@ class Watched:
         return Path(self.cluster.job(number)["StdOut"]).read_text()
 
 
-def test_a_training_survives_all_that_may_happen_to_its_job(copy, start, run, cluster):
-    """Each time it goes on from a checkpoint later than the last; at the end nothing is left."""
+@pytest.fixture
+def watched(copy, start, cluster):
+    """A training that has written a checkpoint; none of its jobs is left afterwards."""
     directory = copy(*OUTPUTS)
     watched = Watched(directory, cluster, start)
+    try:
+        wait_for((directory / RECOVERED / ".checkpoints/last.ckpt").exists, "a checkpoint")
+        yield watched
+    finally:
+        watched.run.kill()
+        watched.run.wait()
+        if left := cluster.jobs(directory=directory):
+            cluster.ask("scancel", *left)
+
+
+def test_a_training_survives_what_happens_to_its_job(watched, cluster):
+    """Each time it goes on from a later step than the time before."""
     number = watched.job()
-    checkpoint = directory / RECOVERED / ".checkpoints/last.ckpt"
-    wait_for(checkpoint.exists, "the first checkpoint")
 
     # The time limit.
     used = cluster.job(number)["RunTime"].split(":")
@@ -96,7 +107,7 @@ def test_a_training_survives_all_that_may_happen_to_its_job(copy, start, run, cl
     number = watched.goes_on()
     assert watched.step == int(told[1]), "it goes on from the step at which it was told to stop"
 
-    # The node is drained: the job stays where it is, and goes elsewhere when its node dies.
+    # Its node dies: SLURM queues the job again, and it runs on the other one.
     node = cluster.job(number)["NodeList"]
     (other,) = set(NODES) - {node}
     cluster.kill_node(node)
@@ -110,7 +121,12 @@ def test_a_training_survives_all_that_may_happen_to_its_job(copy, start, run, cl
     # Someone cancels it.
     cluster.ask("scancel", number)
     assert watched.ended(number) in ("CANCELLED", "FAILED")
-    number = watched.goes_on()
+    watched.goes_on()
+
+
+def test_a_training_survives_what_happens_to_snakemake(watched, run, cluster):
+    """After kill -9 and Ctrl-C no job is left behind and nothing half-written; then it ends."""
+    directory, number = watched.directory, watched.job()
 
     # Snakemake is killed; its job is not, and a second one beside it is refused.
     watched.run.kill()
