@@ -349,7 +349,7 @@ def archives_of_trained_models():
     """The archives of the trained plans at their last stages, or of all plans if none is trained."""
     plans = CONFIG.train_plans or PLANS
     stages = [stage for stage in STAGES if stage not in ("pruned", "compensated")] or ["pruned"]
-    return expand(ARCHIVE, model=CONFIG.models, plan=plans, stage=stages)
+    return expand(ARCHIVE, model=COMPRESSED, plan=plans, stage=stages)
 
 
 def downstream_metrics():

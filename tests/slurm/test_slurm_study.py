@@ -53,6 +53,13 @@ def test_every_job_leaves_a_log_and_a_benchmark(study):
         assert float(pd.read_csv(table, sep="\t")["s"].iloc[0]) > 0
 
 
+def test_the_report_says_what_the_stages_took(study):
+    usage = pd.read_csv(study / "results/tiny/report/usage.csv", index_col="stage")
+    hours = usage["GPU time [GPU h]"]
+    assert hours["plans"] == 0 < hours["recovered"] < hours["all"] <= usage["wall time [h]"]["all"]
+    assert (usage["peak memory [GB]"] > 0.1).all()
+
+
 def test_two_ranks_on_the_cluster_give_the_result_of_one(study, copy, run, cluster):
     """The number of devices is no part of what a result depends on: the target has to go."""
     directory = copy(*(f"{RECOVERED}/{name}" for name in ("model.pt", "card.json", "training.csv")))

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -101,6 +102,25 @@ def test_a_missing_package_of_a_family_is_told_before_any_job(tmp_path):
     assert "needs the package 'sevenn'" in done.stderr
     assert "Traceback" not in done.stderr
     assert len(done.stderr.strip().splitlines()) == len(("model", *"three datasets".split())) + 1
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"), [("size=200k", "No space left"), ("ro", "Read-only file system")]
+)
+def test_a_disk_that_is_full_or_read_only_ends_the_run_with_one_message(
+    snakemake, tmp_path, options, reason
+):
+    mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(tmp_path)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("a small disk can be mounted by root only")
+    try:
+        done = snakemake(tmp_path, "--dry-run")
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+    assert done.returncode != 0
+    (line,) = [line for line in done.stderr.splitlines() if "results cannot be written" in line]
+    assert reason in line and "snakemake --directory" in line
+    assert "Traceback" not in done.stderr
 
 
 def test_the_default_config_is_used_where_none_is_given():

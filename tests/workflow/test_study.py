@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tarfile
 import time
 from pathlib import Path
 
@@ -177,6 +178,20 @@ def test_a_second_run_does_nothing(study, snakemake):
     done = snakemake(study)
     assert done.returncode == 0
     assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_archives_hold_the_trained_models_with_all_that_is_known_of_them(study, snakemake, tmp_path):
+    shutil.copytree(study, tmp_path / "copy")
+    done = snakemake(tmp_path / "copy", "archives")
+    assert done.returncode == 0, done.stderr[-4000:]
+    found = {path.name: path for path in (tmp_path / "copy" / RESULTS / "archives").iterdir()}
+    stages = ("recovered", "distilled", "recovered-int8")
+    assert found.keys() == {f"sevennet-0_taylor-0.50_{stage}.tar.gz" for stage in stages}
+    with tarfile.open(found["sevennet-0_taylor-0.50_recovered.tar.gz"]) as archive:
+        held = {Path(name).name: archive.extractfile(name).read() for name in archive.getnames()}
+    assert held["model.pt"] == (study / TRAINED / "recovered/model.pt").read_bytes()
+    assert json.loads(held["metrics.json"]) == read(study / TRAINED / "recovered/metrics.json")
+    assert b"recover" in held["METHODS.md"] and "card.json" in held
 
 
 def test_a_changed_setting_runs_only_what_depends_on_it(study, snakemake):
