@@ -180,7 +180,9 @@ def test_a_second_run_does_nothing(study, snakemake):
     assert "Nothing to be done" in done.stdout + done.stderr
 
 
-def test_archives_hold_the_trained_models_with_all_that_is_known_of_them(study, snakemake, tmp_path):
+def test_archives_hold_the_trained_models_with_all_that_is_known_of_them(
+    study, snakemake, tmp_path
+):
     shutil.copytree(study, tmp_path / "copy")
     done = snakemake(tmp_path / "copy", "archives")
     assert done.returncode == 0, done.stderr[-4000:]
