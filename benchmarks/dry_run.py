@@ -1,17 +1,19 @@
 """How long Snakemake takes to plan a whole study: jobs and seconds of a dry run.
 
-    python benchmarks/dry_run.py --models 4
+    python benchmarks/dry_run.py --models 3
 
 The study has every stage, ten pairs of criterion and budget, eight downstream sets and three
 seeds (three studies: a study has one). No file is read or written but the config.
 """
 
 import argparse
+import os
 import re
 import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import yaml
@@ -79,15 +81,19 @@ def main() -> None:
     parser.add_argument("--models", type=int, default=4)
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
-    jobs, seconds = 0, 0.0
-    with tempfile.TemporaryDirectory() as directory:
-        for seed in range(1, arguments.seeds + 1):
-            config = Path(directory) / f"{seed}.yaml"
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        ThreadPoolExecutor(max_workers=os.cpu_count()) as pool,
+    ):
+        configs = [Path(directory) / f"{seed}.yaml" for seed in range(1, arguments.seeds + 1)]
+        for seed, config in enumerate(configs, 1):
             config.write_text(yaml.safe_dump(study(arguments.models, seed)))
-            found, took = dry_run(config, Path(directory))
-            print(f"seed {seed}: {found} jobs in {took:.1f} s", flush=True)
-            jobs, seconds = jobs + found, seconds + took
-    print(f"in all: {jobs} jobs in {seconds:.1f} s")
+        begun = time.monotonic()
+        planned = list(pool.map(lambda config: dry_run(config, Path(directory)), configs))
+        seconds = time.monotonic() - begun
+    for seed, (jobs, took) in enumerate(planned, 1):
+        print(f"seed {seed}: {jobs} jobs in {took:.1f} s")
+    print(f"in all: {sum(jobs for jobs, _ in planned)} jobs in {seconds:.1f} s")
 
 
 if __name__ == "__main__":

@@ -74,6 +74,7 @@ def main() -> None:
     parser.add_argument("--perturbed", type=int, default=700)
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--learning-rate", type=float, default=2e-4)
     parser.add_argument("--energy-weight", type=float, default=1.0, help="of the loss")
     parser.add_argument("--cores", default="all")
     parser.add_argument("--seed", type=int, default=1)
@@ -103,6 +104,7 @@ def main() -> None:
     config["distillation"] |= {
         "steps": arguments.steps,
         "batch_size": arguments.batch_size,
+        "learning_rate": arguments.learning_rate,
         "validate_every": max(arguments.steps // 5, 1),
         "weights": {"energy": arguments.energy_weight},
     }
