@@ -43,7 +43,7 @@ quickstart: setup
 $(MACE_VENV)/.installed-test: pyproject.toml
 	$(PYTHON) -m venv $(MACE_VENV)
 	$(MACE_VENV)/bin/python -m pip install torch==2.13.0
-	$(MACE_VENV)/bin/python -m pip install -e '.[mace,test]'
+	$(MACE_VENV)/bin/python -m pip install -e '.[mace,mace-test,test]'
 	@touch $@
 
 test: $(VENV)/.installed-test $(MACE_VENV)/.installed-test

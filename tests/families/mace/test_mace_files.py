@@ -342,6 +342,41 @@ def test_pruned_model_is_converted_for_cuequivariance(saved, frames_file, mace, 
     assert mace.shape(back) == mace.shape(mace.load(saved))
 
 
+@pytest.mark.slow
+def test_torch_sim_takes_the_pruned_model(mace, pruned, saved, frames_file, gst_frames, tmp_path):
+    """A batch of frames, and some steps of molecular dynamics."""
+    package = pytest.importorskip("torch_sim", reason="torch-sim-atomistic is not installed")
+    code = """
+        sys.path.append(sys.argv.pop())
+        import ase.io, torch, torch_sim
+        from torch_sim.models.mace import MaceModel
+        frames = ase.io.read(sys.argv[2], ":2")
+        model = MaceModel(
+            model=torch.load(sys.argv[1], weights_only=False),
+            device=torch.device("cpu"),
+            dtype=torch.float64,
+        )
+        result = model(torch_sim.io.atoms_to_state(frames, model.device, model.dtype))
+        for energy in result["energy"].tolist():
+            print("found", energy)
+        moved = torch_sim.integrate(
+            system=frames[:1],
+            model=model,
+            n_steps=3,
+            timestep=0.001,
+            temperature=300,
+            integrator=torch_sim.integrators.nve,
+        )
+        assert torch.isfinite(moved.positions).all()
+        assert not torch.equal(moved.positions, torch.tensor(frames[0].positions))
+    """
+    place = Path(package.__file__).parents[1]
+    printed = run(code, saved, frames_file, place, cwd=tmp_path).splitlines()
+    found = [float(line.split()[1]) for line in printed if line.startswith("found")]
+    expected = list(label(mace, pruned, gst_frames[:2], batch_size=2, device="cpu"))
+    assert found == pytest.approx([structure.energy for structure in expected], rel=1e-9)
+
+
 def test_model_converted_for_an_accelerator(mace, network_maker, tmp_path, monkeypatch):
     """Only the name that the pickle would import is needed to know it."""
     import types
