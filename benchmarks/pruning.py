@@ -15,7 +15,8 @@ absolute difference from the unpruned model. Both are printed as tables.
 import argparse
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ from irrepress.evaluation.predictions import label
 from irrepress.families import get_family
 from irrepress.families.base import Family, Model
 from irrepress.pruning.allocation import Limits
-from irrepress.pruning.budget import Measure, plan_for_fraction
+from irrepress.pruning.budget import Costs, Measure, plan_for_fraction
 from irrepress.pruning.compensation import compensate
 from irrepress.pruning.damage import Damage
 from irrepress.pruning.iterated import plan_iterated
@@ -124,12 +125,19 @@ def plans(
     iterated: Sequence[str],
     measured: Sequence[str],
     trial_frames: int,
+    cutoffs: Sequence[float],
 ) -> Iterator[tuple[str, str, float, Plan]]:
     """Yield criterion, allocation, share of the operations that stays, and plan."""
     family, model = setting.family, setting.model
     groups = family.groups(model)
-    measure = Measure(groups, family.cost_model(model), "flops")
+    unpruned = Costs.of(family, model)
+    measure = Measure(groups, unpruned, "flops")
     for budget in kept:
+        for (criterion, values), cutoff in product(scores.items(), cutoffs):
+            family.check_cutoff(model, cutoff)
+            shorter = Measure(groups, Costs.of(family, model, cutoff=cutoff), "flops", unpruned)
+            plan = plan_for_fraction(groups, values, shorter, budget=budget, limits=Limits())
+            yield criterion, "greedy", budget, replace(plan, cutoff=cutoff)
         for criterion, values in scores.items():
             for allocation in ("uniform", "greedy"):
                 plan = plan_for_fraction(
@@ -204,6 +212,7 @@ def damages(
                 {
                     "criterion": criterion,
                     "allocation": allocation,
+                    "cutoff [Å]": setting.model.cutoff if plan.cutoff is None else plan.cutoff,
                     "compensated": compensation,
                     "operations removed [%]": round(100 * (1 - budget)),
                     "parameters": narrowed.parameter_count(),
@@ -240,7 +249,7 @@ def read_frames(
 def table(damage: pd.DataFrame) -> pd.DataFrame:
     """Return one row per way of pruning, with a column per share and quantity."""
     wide = damage.pivot_table(
-        index=["criterion", "allocation", "compensated"],
+        index=["criterion", "allocation", "cutoff [Å]", "compensated"],
         columns="operations removed [%]",
         values=["energy [meV/atom]", "forces [meV/Å]"],
     )
@@ -265,6 +274,9 @@ def main() -> None:
     parser.add_argument("--iterated", nargs="*", default=["fisher"])
     parser.add_argument("--measured", nargs="*", default=["taylor"])
     parser.add_argument("--trial-frames", type=int, default=24, help="of each measured removal")
+    parser.add_argument(
+        "--cutoffs", type=float, nargs="*", default=[], help="shorter ones for greedy plans, in Å"
+    )
     parser.add_argument(
         "--compensated",
         nargs="*",
@@ -301,6 +313,7 @@ def main() -> None:
             arguments.iterated,
             arguments.measured,
             arguments.trial_frames,
+            arguments.cutoffs,
         ),
         arguments.compensated,
     )

@@ -11,7 +11,7 @@ import numpy as np
 from _common import Job
 from irrepress.pruning.allocation import Limits
 from irrepress.pruning.blocks import Group
-from irrepress.pruning.budget import Measure, summarize
+from irrepress.pruning.budget import Costs, Measure, summarize
 from irrepress.pruning.latency import TimeModel, TimeTable
 from irrepress.pruning.normalization import normalize
 from irrepress.pruning.plan import Plan
@@ -28,6 +28,7 @@ class Planning:
         made: how the plan is made, from the config.
         model: the unpruned model.
         groups: its groups.
+        cutoff: up to which neighbours stay, in Å; None: the model's own.
         stored: the stored scores of the unpruned model.
     """
 
@@ -36,6 +37,9 @@ class Planning:
         self.made = job.config.plans()[job.wildcards.plan]
         self.model = job.load(job.inputs.model)
         self.groups: list[Group] = job.family.groups(self.model)
+        self.cutoff: float | None = self.made["cutoff"]
+        if self.cutoff is not None:
+            job.family.check_cutoff(self.model, self.cutoff)
         self.stored = Scores.load(job.inputs.scores)
 
     def scores(self, scores: Scores | None = None) -> Mapping[str, np.ndarray]:
@@ -45,9 +49,9 @@ class Planning:
         return normalize(scores.of(criterion), scores.groups, how, criterion)
 
     @cached_property
-    def cost_model(self) -> Any:
-        """The family's cost model."""
-        return self.job.family.cost_model(self.model)
+    def start(self) -> Any:
+        """The model that blocks are removed from: the unpruned one, with the plan's cutoff."""
+        return self.job.family.with_cutoff(self.model, self.cutoff)
 
     @cached_property
     def time_model(self) -> TimeModel | None:
@@ -58,10 +62,19 @@ class Planning:
         return TimeModel.fit(self.job.family.cost_terms(self.model), table.shapes)
 
     @cached_property
+    def unpruned(self) -> Costs:
+        """What models with the unpruned one's cutoff cost."""
+        return Costs.of(self.job.family, self.model, self.time_model)
+
+    @cached_property
+    def costs(self) -> Costs:
+        """What models with the plan's cutoff cost."""
+        return Costs.of(self.job.family, self.model, self.time_model, self.cutoff)
+
+    @cached_property
     def measure(self) -> Measure:
         """What budgets are counted in."""
-        unit = self.job.config.sweep.unit
-        return Measure(self.groups, self.cost_model, unit, self.time_model)
+        return Measure(self.groups, self.costs, self.job.config.sweep.unit, self.unpruned)
 
     @cached_property
     def limits(self) -> Limits:
@@ -86,8 +99,9 @@ class Planning:
         for change in changes:
             logging.getLogger("plan").warning(change)
         provenance["changes"] = changes
-        summary = summarize(plan, self.groups, self.cost_model, self.time_model)
-        replace(plan, provenance=provenance).save(self.job.outputs.plan, summary)
+        plan = replace(plan, provenance=provenance, cutoff=self.cutoff)
+        summary = summarize(plan, self.groups, self.costs, self.unpruned)
+        plan.save(self.job.outputs.plan, summary)
 
 
 def calibration(job: Job, model: Any) -> tuple[StructureStore, np.ndarray]:

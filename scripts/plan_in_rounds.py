@@ -25,11 +25,11 @@ def by_new_scores(planning: Planning) -> Plan:
     store, chosen = calibration(job, planning.model)
 
     def competing(model: Any) -> Mapping[str, np.ndarray]:
-        if model is planning.model:  # scored already
+        if model is planning.start:  # scored already, a shorter cutoff changes little
             return planning.scores()
         return planning.scores(score(job, model, store, chosen, [planning.made["criterion"]]))
 
-    return plan_iterated(job.family, planning.model, competing, **shared(planning))
+    return plan_iterated(job.family, planning.start, competing, **shared(planning))
 
 
 def by_trials(planning: Planning) -> Plan:
@@ -44,8 +44,9 @@ def by_trials(planning: Planning) -> Plan:
         batch_size=settings.batch_size,
         weights=settings.weights,
         device=job.config.device,
+        start=planning.start,
     )
-    return plan_measured(job.family, planning.model, planning.scores(), damage, **shared(planning))
+    return plan_measured(job.family, planning.start, planning.scores(), damage, **shared(planning))
 
 
 def shared(planning: Planning) -> dict[str, Any]:

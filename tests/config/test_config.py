@@ -62,6 +62,30 @@ def test_the_plans_are_criteria_by_budgets_by_axes():
     assert plans["taylor-tiny"]["explicit"].irreps == "16x0e"
 
 
+def test_cutoffs_have_plans_of_their_own():
+    sweep = {
+        "criteria": ["taylor"],
+        "budgets": [0.5],
+        "axes": ["both"],
+        "cutoffs": [None, 4.5],
+        "explicit": {"near": {"irreps": "16x0e", "cutoff": 4}},
+    }
+    plans = parse_config(changed("sweep", sweep)).plans()
+    assert {name: plan["cutoff"] for name, plan in plans.items()} == {
+        "taylor-0.50": None,
+        "taylor-0.50-4.5A": 4.5,
+        "taylor-near": 4.0,
+    }
+
+
+def test_features_cannot_be_followed_where_the_cutoff_is_shorter():
+    content = changed("sweep", {"cutoffs": [None, 4.5], "axes": ["both"]})
+    content["distillation"] = {"dataset": "own", "features": 0.1}
+    parse_config(content | {"train_plans": ["taylor-0.50"]})
+    with pytest.raises(UserError, match=r"distillation.features: plan 'taylor-0.50-4.5A'.*to 0"):
+        parse_config(content | {"train_plans": ["taylor-0.50-4.5A"]})
+
+
 def test_allocations_have_plans_of_their_own():
     sweep = {
         "criteria": ["fisher"],
@@ -102,6 +126,8 @@ def test_allocations_have_plans_of_their_own():
             ["sweep.allocations: 'iterated'", "'random'", "leave one of them out"],
         ),
         ("sweep.allocations", ["iterate"], ["'iterate'", "did you mean 'iterated'"]),
+        ("sweep.cutoffs", [4.5, 4.5], ["sweep.cutoffs", "twice"]),
+        ("sweep.cutoffs", [-4.5], ["sweep.cutoffs", "greater than 0"]),
         ("sweep.step", 1.5, ["sweep.step", "less than 1"]),
         ("scoring.dataset", "foundatoin", ["no dataset 'foundatoin'", "'foundation'"]),
         ("train_plans", ["taylor-0.51"], ["no plan 'taylor-0.51'", "taylor-0.50"]),

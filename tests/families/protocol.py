@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from irrepress.config import Part
 from irrepress.errors import UserError
 from irrepress.evaluation.predictions import label
-from irrepress.families.base import Family, Model, Prediction
+from irrepress.families.base import Family, Model, Pair, Prediction
 from irrepress.families.statistics import DataStatistics, measure_statistics
 from irrepress.pruning.plan import Plan
 from irrepress.structures.structure import Structure
@@ -202,6 +202,16 @@ class FamilyProtocol:
                 if g.name in here:
                     assert here[g.name].channels == len(plan.keep[g.name])
                     assert here[g.name].width == g.width
+
+    def test_a_shorter_cutoff_is_refused_where_it_cannot_be_made(self, family, model, groups):
+        plan = replace(Plan.identity(groups), cutoff=0.9 * model.cutoff)
+        if family.shortens_cutoff:
+            family.check_cutoff(model, plan.cutoff)
+            terms = family.cost_terms(model)({})
+            assert family.terms_without_neighbours < set(terms)
+        else:
+            with pytest.raises(UserError, match=f"family {family.name} cannot be shortened"):
+                family.narrow(model, plan)
 
     def test_plan_of_another_model_is_refused(self, family, narrowed, groups):
         with pytest.raises(UserError, match=r"another model|no group|is missing"):
@@ -496,7 +506,7 @@ class FamilyProtocol:
         fits = family.linear_fits(model, same, plan)
         assert fits and len({fit.name for fit in fits}) == len(fits)
         for fit in fits:
-            rows = fit.rows(batch)
+            rows = fit.rows(Pair(batch, batch))
             for irrep, weight in fit.weights().items():
                 made = torch.einsum("nci,cd->ndi", rows.inputs[irrep], weight)
                 torch.testing.assert_close(made, rows.outputs[irrep], rtol=1e-10, atol=1e-10)
@@ -505,9 +515,9 @@ class FamilyProtocol:
         """New weights of earlier maps count, whether networks ran from their start or not."""
         plan, _ = family.native_plan(model, Plan.random(groups, np.random.default_rng(5)))
         copy = family.narrow(model, plan)
-        source = batch
+        source = start = Pair(batch, batch)
         for fit in family.linear_fits(model, copy, plan):
-            rows, anew = fit.rows(source), fit.rows(batch)
+            rows, anew = fit.rows(source), fit.rows(start)
             for found, expected in ((rows.inputs, anew.inputs), (rows.outputs, anew.outputs)):
                 assert found.keys() == expected.keys()
                 for irrep in found:

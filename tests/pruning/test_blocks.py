@@ -8,7 +8,13 @@ from irrepress.errors import UserError
 from irrepress.families.base import Cost
 from irrepress.pruning.allocation import Limits
 from irrepress.pruning.blocks import Group, followers, widths_of
-from irrepress.pruning.budget import Measure, named_target, plan_for_fraction, plan_for_irreps
+from irrepress.pruning.budget import (
+    Costs,
+    Measure,
+    named_target,
+    plan_for_fraction,
+    plan_for_irreps,
+)
 from irrepress.pruning.plan import Plan
 from irrepress.pruning.shapes import design_shapes
 
@@ -70,7 +76,7 @@ def test_blocks_in_a_row_go_from_the_last():
 @pytest.mark.parametrize("allocation", ["greedy", "uniform"])
 @pytest.mark.parametrize("budget", [0.8, 0.5, 0.3])
 def test_budgets_are_met_by_plans_that_fit(scores, allocation, budget):
-    measure = Measure(GROUPS, cost_model, "parameters")
+    measure = Measure(GROUPS, Costs(cost_model), "parameters")
     plan = plan_for_fraction(
         GROUPS, scores, measure, budget=budget, allocation=allocation, limits=Limits()
     )
@@ -86,7 +92,7 @@ def test_budgets_are_met_by_plans_that_fit(scores, allocation, budget):
 def test_orders_can_vanish_alone(scores):
     """Where they carry little, features of l > 0 go and scalars stay."""
     scores = {**scores, "features.1.1o": np.full(32, 1e-6)}
-    measure = Measure(GROUPS, cost_model, "parameters")
+    measure = Measure(GROUPS, Costs(cost_model), "parameters")
     plan = plan_for_fraction(GROUPS, scores, measure, budget=0.5, limits=Limits())
     assert plan.widths(GROUPS) == {**widths_of(GROUPS), "hidden.1o": 0}
     kept = plan_for_fraction(

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,7 +10,8 @@ from irrepress.errors import UserError
 from irrepress.families.base import Cost
 from irrepress.pruning.allocation import Limits
 from irrepress.pruning.blocks import Group, widths_of
-from irrepress.pruning.budget import Measure, plan_for_fraction, plan_for_irreps, summarize
+from irrepress.pruning.budget import Costs, Measure, plan_for_fraction, plan_for_irreps, summarize
+from irrepress.pruning.plan import Plan
 
 
 def make_groups() -> list[Group]:
@@ -53,7 +56,7 @@ def seconds(widths):
 
 
 def measure_of(unit) -> Measure:
-    return Measure(GROUPS, cost_model, unit, seconds)
+    return Measure(GROUPS, Costs(cost_model, seconds), unit)
 
 
 def plan(values, budget, unit, **options):
@@ -82,7 +85,7 @@ def test_a_plan_meets_its_budget_and_its_limits(
         assert "cannot be met" in str(error)
         return
     made.check(GROUPS)  # tied groups are equal, orders are cut from the top
-    summary = summarize(made, GROUPS, cost_model, seconds)
+    summary = summarize(made, GROUPS, Costs(cost_model, seconds))
     assert summary["fraction"][unit] <= budget + 1e-9
     assert summary["predicted_seconds"] == pytest.approx(seconds(made.widths(GROUPS)))
     for g in GROUPS:
@@ -163,7 +166,7 @@ def test_a_budget_that_cannot_be_met_says_what_can(allocation):
 
 def test_the_unit_time_needs_a_time_model():
     with pytest.raises(ValueError, match="needs a time model"):
-        Measure(GROUPS, cost_model, "time")
+        Measure(GROUPS, Costs(cost_model), "time")
 
 
 def test_blocks_of_the_same_score_go_where_they_cost_most_time():
@@ -172,21 +175,47 @@ def test_blocks_of_the_same_score_go_where_they_cost_most_time():
     def slow_first_layer(widths):
         return 1.0 + widths["0.0e"] + 0.01 * widths["1.0e"]
 
-    measure = Measure(GROUPS, cost_model, "time", slow_first_layer)
+    measure = Measure(GROUPS, Costs(cost_model, slow_first_layer), "time")
     widths = plan_for_fraction(GROUPS, values, measure, budget=0.6).widths(GROUPS)
     assert widths["0.0e"] < FULL["0.0e"] and widths["1.0e"] == FULL["1.0e"]
 
 
+@pytest.mark.parametrize("unit", ["flops", "time"])
+def test_what_a_shorter_cutoff_saves_is_left_to_blocks(unit):
+    whole = Costs(cost_model, seconds)
+    less = Costs(
+        lambda widths: replace(cost_model(widths), flops=0.7 * cost_model(widths).flops),
+        lambda widths: 0.7 * seconds(widths),
+    )
+    shorter = Measure(GROUPS, less, unit, whole)
+    assert shorter.whole == measure_of(unit).whole
+    assert shorter(widths_of(GROUPS)) == pytest.approx(0.7 * shorter.whole)
+    same = plan_for_fraction(GROUPS, scores(), shorter, budget=0.8)
+    assert same.keep == Plan.identity(GROUPS).keep
+    kept = [
+        plan_for_fraction(
+            GROUPS, scores(), measure, budget=0.65, limits=Limits(axes="channels")
+        ).kept_blocks()
+        for measure in (measure_of(unit), shorter)
+    ]
+    assert kept[0] < kept[1] < Plan.identity(GROUPS).total_blocks()
+    summary = summarize(replace(same, cutoff=4.5), GROUPS, less, whole)
+    assert summary["cutoff"] == 4.5
+    assert summary["fraction"]["time"] == pytest.approx(0.7)
+    assert summary["fraction"]["flops"] == pytest.approx(0.7)
+    assert summary["fraction"]["parameters"] == 1
+
+
 def test_explicit_irreps_for_every_layer():
     plan = plan_for_irreps(GROUPS, scores(), Explicit(irreps="16x0e+4x1e"))
-    summary = summarize(plan, GROUPS, cost_model)
+    summary = summarize(plan, GROUPS, Costs(cost_model))
     assert summary["irreps"] == ["16x0e", "16x0e+4x1e", "16x0e"]
     assert summary["filter_lmax"] == 1
 
 
 def test_explicit_irreps_layer_by_layer():
     explicit = Explicit(irreps=["32x0e", "8x0e+2x2e", "24x0e"], filter_lmax=2)
-    summary = summarize(plan_for_irreps(GROUPS, scores(), explicit), GROUPS, cost_model)
+    summary = summarize(plan_for_irreps(GROUPS, scores(), explicit), GROUPS, Costs(cost_model))
     assert summary["irreps"] == ["32x0e", "8x0e+2x2e", "24x0e"]
     assert summary["filter_lmax"] == 2
 

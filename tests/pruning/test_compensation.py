@@ -1,5 +1,7 @@
 """Compensation is exact where it can be, helps where it cannot, and keeps the symmetry."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -66,6 +68,18 @@ def test_unseen_structures_profit(sevennet, parent, plan, crystals):
     assert all(torch.equal(weights[name], t) for name, t in parent.state_dict().items())
     symmetry = check_symmetry(sevennet, after, crystals[0])
     assert all(symmetry[name] < 1e-9 for name in ("rotation", "translation", "permutation"))
+
+
+def test_lost_neighbours_are_made_up_for(sevennet, parent, crystals):
+    """The parent keeps its cutoff, so that its features hold what the edges carried."""
+    plan = replace(Plan.identity(sevennet.groups(parent)), cutoff=4.0)
+    before, after = sevennet.narrow(parent, plan), sevennet.narrow(parent, plan)
+    results = compensate(sevennet, parent, after, plan, crystals[:30], device="cpu")
+    assert any(result.after < 0.9 * result.before for result in results)
+    unseen = crystals[30:]
+    target = forces(sevennet, parent, unseen)
+    errors = [(forces(sevennet, model, unseen) - target).abs().mean() for model in (before, after)]
+    assert errors[1] < 0.9 * errors[0]
 
 
 def test_the_same_seed_gives_the_same_weights(sevennet, parent, plan, crystals):

@@ -69,3 +69,19 @@ def test_molecules_have_no_stress(sevennet, small_sevennet_double, structures):
 def test_no_structures(sevennet, small_sevennet_double):
     with pytest.raises(ValueError, match="no structures"):
         damage_of(sevennet, small_sevennet_double, [])
+
+
+def test_a_shorter_cutoff_is_part_of_the_damage(sevennet, small_sevennet_double, structures):
+    """Plans of the shortened model are compared with the unpruned one."""
+    parent = small_sevennet_double
+    start = sevennet.with_cutoff(parent, 4.6)
+    weights = LossWeights(energy=0, forces=1, stress=0)
+    damage = Damage(
+        sevennet, parent, structures, batch_size=3, weights=weights, device="cpu", start=start
+    )
+    before, after = (
+        sevennet.predict(model, sevennet.batch(model, structures)).forces
+        for model in (parent, start)
+    )
+    plan = Plan.identity(sevennet.groups(parent))
+    assert damage(plan) == pytest.approx(float((after - before).abs().mean()), rel=1e-9)

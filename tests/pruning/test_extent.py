@@ -2,6 +2,7 @@ import pytest
 import torch
 from ase.build import bulk
 
+from irrepress.families.base import Pair
 from irrepress.pruning.extent import choose_extent
 from irrepress.pruning.plan import Plan
 from irrepress.structures.structure import Structure
@@ -36,7 +37,7 @@ def test_the_weights_nearest_to_the_parents_forces_are_taken(
     atoms = bulk("Si").repeat((2, 1, 1))
     atoms.rattle(0.1, seed=1)
     batch = sevennet.batch(parent, [Structure.unlabelled(atoms)])
-    extent, left_over = choose_extent(sevennet, parent, same, fits, old, [batch])
+    extent, left_over = choose_extent(sevennet, parent, same, fits, old, [Pair(batch, batch)])
     assert extent == expected
     assert left_over == pytest.approx(1.0 if away == "fitted" else 0.0, abs=1e-9)
     forces = sevennet.predict(same, batch).forces

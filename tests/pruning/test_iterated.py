@@ -5,7 +5,7 @@ import pytest
 
 from irrepress.errors import UserError
 from irrepress.pruning.allocation import Limits
-from irrepress.pruning.budget import Measure, plan_for_fraction
+from irrepress.pruning.budget import Costs, Measure, plan_for_fraction
 from irrepress.pruning.iterated import plan_iterated
 
 LIMITS = Limits(multiple=2, floor=4)
@@ -18,7 +18,7 @@ def groups(sevennet, small_sevennet):
 
 @pytest.fixture(scope="module")
 def measure(sevennet, small_sevennet, groups):
-    return Measure(groups, sevennet.cost_model(small_sevennet), "parameters")
+    return Measure(groups, Costs(sevennet.cost_model(small_sevennet)), "parameters")
 
 
 def by_norms(sevennet):

@@ -6,6 +6,7 @@ import pytest
 from irrepress.errors import UserError
 from irrepress.evaluation.shapes import time_shapes
 from irrepress.evaluation.timing import reference_crystal
+from irrepress.pruning.budget import Costs
 from irrepress.pruning.latency import CALL, TimedShape, TimeModel, TimeTable, leave_one_out
 from irrepress.pruning.shapes import design_shapes
 
@@ -50,6 +51,30 @@ def test_a_narrower_model_is_never_slower(terms, shapes):
     for key, width in whole.items():
         if width > 2 and not key.startswith("filter"):
             assert model({**whole, key: width // 2}) <= model(whole)
+
+
+def test_fewer_neighbours_take_less_time_along_edges_alone(sevennet, terms, shapes):
+    model = TimeModel.fit(terms, shapes)
+    half = model.with_neighbours(0.5, sevennet.terms_without_neighbours)
+    fixed = {CALL, *sevennet.terms_without_neighbours}
+    assert set(half.seconds) == set(model.seconds)
+    for name, seconds in model.seconds.items():
+        assert half.seconds[name] == (seconds if name in fixed else 0.5 * seconds)
+    assert 0.5 * model({}) < half({}) < model({})
+    assert model.with_neighbours(1.0, fixed) == model
+
+
+def test_costs_of_a_shorter_cutoff(sevennet, small_sevennet, terms, shapes):
+    time = TimeModel.fit(terms, shapes)
+    whole, shorter = (
+        Costs.of(sevennet, small_sevennet, time, cutoff) for cutoff in (None, 0.5 ** (1 / 3) * 5)
+    )
+    assert whole.model({}) == sevennet.cost_model(small_sevennet)({})
+    assert shorter.model({}).parameters == whole.model({}).parameters
+    assert 0.5 < shorter.model({}).flops / whole.model({}).flops < 0.6
+    assert shorter.time({}) == pytest.approx(
+        time.with_neighbours(0.5, sevennet.terms_without_neighbours)({})
+    )
 
 
 def test_a_table_survives_its_file(tmp_path, terms, shapes):

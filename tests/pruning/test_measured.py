@@ -5,7 +5,7 @@ import pytest
 
 from irrepress.errors import UserError
 from irrepress.pruning.allocation import Limits
-from irrepress.pruning.budget import Measure
+from irrepress.pruning.budget import Costs, Measure
 from irrepress.pruning.measured import plan_measured
 
 LIMITS = Limits(multiple=2, floor=4)
@@ -18,7 +18,7 @@ def groups(sevennet, small_sevennet):
 
 @pytest.fixture(scope="module")
 def measure(sevennet, small_sevennet, groups):
-    return Measure(groups, sevennet.cost_model(small_sevennet), "parameters")
+    return Measure(groups, Costs(sevennet.cost_model(small_sevennet)), "parameters")
 
 
 @pytest.fixture(scope="module")

@@ -36,6 +36,27 @@ def test_a_random_plan_survives_its_file(tmp_path_factory, seed, cut):
     loaded.check(groups)
 
 
+def test_a_cutoff_survives_the_file_and_what_follows(tmp_path):
+    groups = make_groups()
+    whole, path = Plan.identity(groups), tmp_path / "plan.json"
+    shorter = replace(whole, cutoff=4.5)
+    for plan in (whole, shorter):
+        plan.save(path)
+        assert Plan.load(path).cutoff == plan.cutoff
+    assert shorter.cut_order(groups, above=1).cutoff == 4.5
+    assert shorter.then(whole).cutoff == whole.then(shorter).cutoff == 4.5
+    assert shorter.then(replace(whole, cutoff=4.0)).cutoff == 4.0
+
+
+@pytest.mark.parametrize("cutoff", ["4.5 Å", -1, 0, [4.5], True])
+def test_a_cutoff_that_is_no_radius_is_refused(tmp_path, cutoff):
+    path = tmp_path / "plan.json"
+    Plan.identity(make_groups()).save(path)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"cutoff": cutoff}))
+    with pytest.raises(UserError, match=r"plan\.json: the cutoff must be a radius in Å"):
+        Plan.load(path)
+
+
 def without_empty(plan: Plan, groups: list[Group]) -> list[Group]:
     """The groups of the model that a plan makes."""
     return [

@@ -6,6 +6,7 @@ import pytest
 import torch
 from ase.build import bulk
 
+from irrepress.families.base import Pair
 from irrepress.pruning.shifts import Residuals, fit_shifts
 from irrepress.structures.structure import Structure
 
@@ -25,7 +26,8 @@ def batches(sevennet, model):
         atoms = bulk("NaCl", "rocksalt", a=5.64) if index % 2 else bulk("Si")
         atoms.rattle(0.1, seed=index)
         made.append(Structure.unlabelled(atoms))
-    return [sevennet.batch(model, made[:2]), sevennet.batch(model, made[2:])]
+    batches = [sevennet.batch(model, made[:2]), sevennet.batch(model, made[2:])]
+    return [Pair(batch, batch) for batch in batches]
 
 
 def test_constants_are_found(sevennet, model, batches):
@@ -41,7 +43,7 @@ def test_constants_are_found(sevennet, model, batches):
     assert shifts[29] == pytest.approx(-(-0.25 * 2 + 0.5 + 1.5) / 4)
 
     sevennet.shift_energies(off, shifts)
-    for batch in batches:
+    for batch in (pair.parent for pair in batches):
         energies = [sevennet.predict(each, batch).energy for each in (model, off)]
         torch.testing.assert_close(energies[0], energies[1], rtol=0, atol=1e-9)
 
@@ -61,7 +63,7 @@ def test_shifts_that_do_not_hold_elsewhere_are_not_made(sevennet, model, batches
 
         def atomic_energies(self, which, batch):
             if which is not model:
-                which = up if batch is batches[0] else down
+                which = up if batch is batches[0].narrowed else down
             return sevennet.atomic_energies(which, batch)
 
     assert fit_shifts(Both(), model, up, batches[:1], batches[1:])[0] == {}

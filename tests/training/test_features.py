@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 from irrepress.config import Distillation
+from irrepress.errors import UserError
 from irrepress.pruning.plan import Plan
 from irrepress.structures.structure import Structure
 from irrepress.training.features import FeatureGuide, observed
@@ -43,6 +46,11 @@ def test_only_what_was_kept_is_compared(sevennet, parent, plan):
     names = FeatureGuide(sevennet, parent, plan).kept
     assert "features.2.1e" in names and "messages.2.0e" in names
     assert not any(name.endswith("2e") or name.startswith("filter") for name in names)
+
+
+def test_a_shorter_cutoff_is_refused(sevennet, parent, plan):
+    with pytest.raises(UserError, match=r"distillation.features: .* 4.5 Å.* set features to 0"):
+        FeatureGuide(sevennet, parent, replace(plan, cutoff=4.5))
 
 
 def test_invariant_under_rotation(sevennet, parent, plan, cut_sevennet, labelled):

@@ -1,6 +1,6 @@
 """Scores, the sweep of plans, and compensation."""
 
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
@@ -34,10 +34,13 @@ class Explicit(Section):
         "the name of an official shape that the family knows, such as mace-mp-0-small."
     )
     filter_lmax: int | None = Field(None, ge=0, description="Highest order of the filter.")
+    cutoff: float | None = Field(
+        None, gt=0, description="Radius in Å up to which neighbours stay; null: the model's own."
+    )
 
 
 class Sweep(Section):
-    """Which plans are made: criteria × budgets × axes × allocations, and explicit ones."""
+    """Which plans are made: all combinations of what the lists hold, and explicit ones."""
 
     criteria: list[Criterion] = Field(["taylor", "magnitude"], min_length=1)
     normalization: Normalization = Field(
@@ -66,6 +69,13 @@ class Sweep(Section):
         "in small steps, with new scores for what is left; measured: in steps, each the best of "
         "removals that are tried on the calibration structures, where scores choose the channels "
         "alone.",
+    )
+    cutoffs: list[Annotated[float, Field(gt=0)] | None] = Field(
+        [None],
+        min_length=1,
+        description="Radii in Å up to which neighbours stay, with each of which the plans of "
+        "budgets are made; null: the model's own. Time and FLOPs go with the cube of the radius, "
+        "so that a shorter one leaves more of the budget to blocks.",
     )
     step: Fraction = Field(
         0.1,

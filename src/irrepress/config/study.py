@@ -69,28 +69,32 @@ class Config(Section):
     def plans(self) -> dict[str, dict[str, Any]]:
         """Return every plan of the sweep: name -> how it is made.
 
-        The values hold ``criterion``, ``axes`` and either ``budget`` and ``allocation`` or
-        ``explicit``. Plans of uniform allocation keep all orders whatever the axes, so that
-        they are made for the first axes only.
+        The values hold ``criterion``, ``axes``, ``cutoff`` and either ``budget`` and
+        ``allocation`` or ``explicit``. Plans of uniform allocation keep all orders whatever the
+        axes, so that they are made for the first axes only.
         """
         plans: dict[str, dict[str, Any]] = {}
         for criterion in self.sweep.criteria:
-            for axes, allocation in product(self.sweep.axes, self.sweep.allocations):
+            ways = product(self.sweep.axes, self.sweep.allocations, self.sweep.cutoffs)
+            for axes, allocation, cutoff in ways:
                 if allocation == "uniform" and axes != self.sweep.axes[0]:
                     continue
                 suffix = "" if axes == "both" else f"-{axes}"
                 suffix += "" if allocation == "greedy" else f"-{allocation}"
+                suffix += "" if cutoff is None else f"-{cutoff:g}A"
                 for budget in self.sweep.budgets:
                     plans[f"{criterion}-{budget:.2f}{suffix}"] = {
                         "criterion": criterion,
                         "axes": axes,
                         "allocation": allocation,
+                        "cutoff": cutoff,
                         "budget": budget,
                     }
             for name, explicit in self.sweep.explicit.items():
                 plans[f"{criterion}-{name}"] = {
                     "criterion": criterion,
                     "axes": "both",
+                    "cutoff": explicit.cutoff,
                     "explicit": explicit,
                 }
         return plans
@@ -122,8 +126,16 @@ class Config(Section):
         for name in self.train_plans:
             if name not in plans:
                 raise ValueError(f"train_plans: no plan {name!r}; {nearest(name, plans)}")
+            cutoff = plans[name]["cutoff"]
+            if cutoff is not None and self.distillation and self.distillation.features > 0:
+                raise ValueError(
+                    f"distillation.features: plan {name!r} shortens the cutoff to {cutoff:g} Å, "
+                    "with which the parent's features cannot be computed; set features to 0"
+                )
         if len({f"{b:.2f}" for b in self.sweep.budgets}) != len(self.sweep.budgets):
             raise ValueError("sweep.budgets: two budgets are the same to two decimals")
+        if len(set(self.sweep.cutoffs)) != len(self.sweep.cutoffs):
+            raise ValueError("sweep.cutoffs: a cutoff stands there twice")
         if "iterated" in self.sweep.allocations and "random" in self.sweep.criteria:
             raise ValueError(
                 "sweep.allocations: 'iterated' scores a model anew as it shrinks, which means "

@@ -136,6 +136,12 @@ CostTerms = Callable[[Mapping[str, int]], dict[str, float]]
 # a group stands for a whole order or component, the norms of its features over the channels
 Observer = Callable[[str, Tensor], None]
 
+# Edges per atom that costs are told for, of a model with its own cutoff.
+NEIGHBOURS = 40.0
+
+# Of a model's cutoff: what it can be shortened to. Less leaves few neighbours in most materials.
+SHORTEST_CUTOFF = 0.6
+
 
 @dataclass(frozen=True)
 class WeightBlock:
@@ -152,6 +158,23 @@ class WeightBlock:
     start: int
     shape: tuple[int, int]
     transposed: bool = False
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The same structures as a parent and a narrowed model see them, whose cutoffs may differ.
+
+    Attributes:
+        parent: the parent's batch.
+        narrowed: the narrowed model's.
+    """
+
+    parent: Batch
+    narrowed: Batch
+
+    def to(self, device: torch.device | str) -> "Pair":
+        """Return both on another device."""
+        return Pair(self.parent.to(device), self.narrowed.to(device))
 
 
 class LinearFit(ABC):
@@ -175,18 +198,18 @@ class LinearFit(ABC):
         """Replace weights, in the form of `weights`; irreps that are absent stay."""
 
     @abstractmethod
-    def rows(self, source: "Batch | Progress") -> "Rows":
+    def rows(self, source: "Pair | Progress") -> "Rows":
         """Run both models as far as needed, without gradients.
 
         Args:
-            source: a batch for either model, or where an earlier fit of the same models left
-                it (`Rows.progress`), on the models' device.
+            source: a batch of each model, or where an earlier fit of the same models left them
+                (`Rows.progress`), on the models' device.
         """
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far two networks have come with a batch; can be pickled.
+    """How far two networks have come with their batches; can be pickled.
 
     Attributes:
         parent: the parent's features, in the family's own form.
@@ -228,6 +251,10 @@ class Family(ABC):
     name: ClassVar[str]
     # Whether `restrict_elements` can leave elements out; a family without it sets False.
     restricts_elements: ClassVar[bool] = True
+    # Whether `shorten_cutoff` is there.
+    shortens_cutoff: ClassVar[bool] = False
+    # Cost terms (`cost_terms`) that do not grow with the number of neighbours.
+    terms_without_neighbours: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
     def resolve(self, source: str | Path, *, licence: str | None = None) -> Path:
@@ -357,13 +384,53 @@ class Family(ABC):
             The plan and one message per change (none if the plan is native as it is).
         """
 
-    @abstractmethod
     def narrow(self, model: Model, plan: Plan) -> Model:
-        """Build the physically smaller model, equal to the gated one up to round-off.
+        """Build the physically smaller model that a plan describes.
+
+        It equals the model with the plan's cutoff, gated, up to round-off.
 
         Raises:
             UserError: the plan does not fit the model.
         """
+        return self.narrow_blocks(self.with_cutoff(model, plan.cutoff), plan)
+
+    @abstractmethod
+    def narrow_blocks(self, model: Model, plan: Plan) -> Model:
+        """Remove the blocks that a plan does not keep, whatever its cutoff; see `narrow`."""
+
+    def with_cutoff(self, model: Model, cutoff: float | None) -> Model:
+        """Return a model that sees neighbours up to a shorter cutoff in Å; None: the model itself.
+
+        Raises:
+            UserError: the cutoff is none that the model can be shortened to, or a family that
+                cannot shorten it.
+        """
+        if cutoff is None:
+            return model
+        self.check_cutoff(model, cutoff)
+        return self.shorten_cutoff(model, cutoff)
+
+    def check_cutoff(self, model: Model, cutoff: float) -> None:
+        """Check that the model can be shortened to a cutoff in Å.
+
+        Raises:
+            UserError: it cannot.
+        """
+        if not self.shortens_cutoff:
+            raise UserError(
+                f"cutoff: that of models of the family {self.name} cannot be shortened; leave it "
+                "out of the sweep"
+            )
+        least = SHORTEST_CUTOFF * model.cutoff
+        if not least <= cutoff < model.cutoff:
+            raise UserError(
+                f"cutoff: {cutoff:g} Å is asked for; it must be less than the model's "
+                f"{model.cutoff:g} Å and no less than {least:g} Å"
+            )
+
+    def shorten_cutoff(self, model: Model, cutoff: float) -> Model:
+        """Return the model that comes nearest with a shorter cutoff; see `with_cutoff`."""
+        raise NotImplementedError
 
     @abstractmethod
     def linear_fits(self, parent: Model, narrowed: Model, plan: Plan) -> Sequence[LinearFit]:
@@ -396,7 +463,7 @@ class Family(ABC):
         raise UserError(f"models of the family {self.name} cannot leave out elements")
 
     @abstractmethod
-    def cost_model(self, model: Model, neighbours: float = 40.0) -> CostModel:
+    def cost_model(self, model: Model, neighbours: float = NEIGHBOURS) -> CostModel:
         """Return the function from widths to cost, for ``neighbours`` edges per atom."""
 
     @abstractmethod

@@ -4,19 +4,56 @@ How the budget is spread over layers and orders is the work of `irrepress.prunin
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from irrepress.config import Explicit, Unit
 from irrepress.errors import UserError, nearest
-from irrepress.families.base import CostModel
+from irrepress.families.base import NEIGHBOURS, CostModel, Family, Model
 from irrepress.pruning.allocation import Allocated, Limits, allocate_evenly, allocate_greedily
 from irrepress.pruning.blocks import Group, widths_of
+from irrepress.pruning.latency import TimeModel
 from irrepress.pruning.plan import Plan
 
 # Predicted seconds of one call of a model of some widths, such as a `TimeModel`.
 TimeOf = Callable[[Mapping[str, int]], float]
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What models of some widths cost, all with one cutoff.
+
+    Attributes:
+        model: from widths to parameters and FLOPs.
+        time: from widths to seconds of a call, if times are known.
+    """
+
+    model: CostModel
+    time: TimeOf | None = None
+
+    @classmethod
+    def of(
+        cls,
+        family: Family,
+        model: Model,
+        time: TimeModel | None = None,
+        cutoff: float | None = None,
+    ) -> "Costs":
+        """Return the costs of what can be made of a model.
+
+        Args:
+            family: of the model.
+            model: the unpruned model.
+            time: of the unpruned model's shapes with its own cutoff.
+            cutoff: a shorter cutoff in Å; None: the model's own. Neighbours are taken to go with
+                its cube, as in a solid; molecules lose fewer.
+        """
+        fraction = 1.0 if cutoff is None else (cutoff / model.cutoff) ** 3
+        if time is not None:
+            time = time.with_neighbours(fraction, family.terms_without_neighbours)
+        return cls(family.cost_model(model, fraction * NEIGHBOURS), time)
 
 
 class Measure:
@@ -24,34 +61,33 @@ class Measure:
 
     Args:
         groups: the groups of the unpruned model.
-        cost_model: the family's, from widths to cost.
-        unit: blocks, parameters, FLOPs or time.
-        time_model: from widths to seconds; needed for the unit ``time`` alone.
+        costs: of models of some widths.
+        unit: blocks, parameters, FLOPs or time; time needs costs that tell it.
+        unpruned: the costs with the unpruned model's cutoff, if that is another.
     """
 
     def __init__(
-        self,
-        groups: Sequence[Group],
-        cost_model: CostModel,
-        unit: Unit,
-        time_model: TimeOf | None = None,
+        self, groups: Sequence[Group], costs: Costs, unit: Unit, unpruned: Costs | None = None
     ):
-        if unit == "time" and time_model is None:
+        if unit == "time" and costs.time is None:
             raise ValueError("the unit 'time' needs a time model")
         self.unit = unit
         self._members: dict[str, int] = {}
         for g in groups:
             self._members[g.width] = self._members.get(g.width, 0) + 1
-        self._cost_model, self._time_model = cost_model, time_model
-        self.whole = self(widths_of(groups))
+        self._costs = costs
+        self.whole = self._count(widths_of(groups), unpruned or costs)
 
     def __call__(self, widths: Mapping[str, int]) -> float:
         """Return what a model of some widths counts."""
+        return self._count(widths, self._costs)
+
+    def _count(self, widths: Mapping[str, int], costs: Costs) -> float:
         if self.unit == "time":
-            return self._time_model(widths)
+            return costs.time(widths)
         if self.unit == "blocks":
             return sum(count * self._members[key] for key, count in widths.items())
-        cost = self._cost_model(widths)
+        cost = costs.model(widths)
         return cost.parameters if self.unit == "parameters" else cost.flops
 
     def target(self, budget: float) -> float:
@@ -236,16 +272,21 @@ def plan_for_widths(
 def summarize(
     plan: Plan,
     groups: Sequence[Group],
-    cost_model: CostModel,
-    time_model: TimeOf | None = None,
+    costs: Costs,
+    unpruned: Costs | None = None,
 ) -> dict[str, Any]:
-    """Describe a plan for readers: irreps per layer, cost, and fractions kept.
+    """Describe a plan for readers: irreps per layer, cutoff, cost, and fractions kept.
 
-    With a time model (widths -> seconds) the predicted time of a call is told, too.
+    Args:
+        plan: the plan.
+        groups: of the unpruned model.
+        costs: of models with the plan's cutoff.
+        unpruned: those with the unpruned model's, if that is another.
     """
+    unpruned = unpruned or costs
     widths = plan.widths(groups)
     kept_orders = [g.l for g in groups if g.axis == "order" and plan.keep[g.name]]
-    full, cost = cost_model(widths_of(groups)), cost_model(widths)
+    full, cost = unpruned.model(widths_of(groups)), costs.model(widths)
     layers: dict[int, dict[str, int]] = {}
     for g in groups:
         for irrep in g.irreps if g.axis == "channel" else ():
@@ -254,15 +295,16 @@ def summarize(
             cut = len(g.irreps) > 1 and int(irrep[:-1]) > max(kept_orders)
             layers.setdefault(g.layer, {}).setdefault(irrep, 0 if cut else widths[g.width])
     predicted, fraction = {}, {}
-    if time_model is not None:
-        predicted["predicted_seconds"] = time_model(widths)
-        fraction["time"] = time_model(widths) / time_model(widths_of(groups))
+    if costs.time is not None:
+        predicted["predicted_seconds"] = costs.time(widths)
+        fraction["time"] = costs.time(widths) / unpruned.time(widths_of(groups))
     return {
         "irreps": [
             "+".join(f"{count}x{irrep}" for irrep, count in layer.items() if count)
             for _, layer in sorted(layers.items())
         ],
         "filter_lmax": max(kept_orders, default=None),
+        **({} if plan.cutoff is None else {"cutoff": plan.cutoff}),
         "parameters": cost.parameters,
         "flops_per_atom": cost.flops,
         **predicted,

@@ -13,8 +13,9 @@ those of the narrowed network; how strongly is chosen on held-out structures, fo
 irrep alone. Features that fit better need not give better forces, so held-out structures also
 decide how far all weights together go from the old ones to the new (`irrepress.pruning.extent`).
 At the end, constants for the elements (`irrepress.pruning.shifts`) take up what is left of the
-energies' difference on average. (Least-squares reconstruction of pruned layers is common for
-images and language; differences under displacement and the treatment of irreps are this
+energies' difference on average. Where a plan shortens the cutoff, the parent keeps its own, and
+the maps make up for lost neighbours, too. (Least-squares reconstruction of pruned layers is common
+for images and language; differences under displacement and the treatment of irreps are this
 library's.)
 """
 
@@ -29,7 +30,7 @@ import torch
 from torch import Tensor
 
 from irrepress.devices import resolve_device
-from irrepress.families.base import Batch, Family, LinearFit, Model
+from irrepress.families.base import Family, LinearFit, Model, Pair
 from irrepress.pruning.extent import choose_extent
 from irrepress.pruning.plan import Plan
 from irrepress.pruning.shifts import fit_shifts
@@ -42,6 +43,8 @@ logger = logging.getLogger(__name__)
 
 # Strengths that are tried, relative to the mean square of each input.
 RIDGES = tuple(10.0**power for power in range(-6, 2))
+# Parent and narrowed model.
+_Models = tuple[Model, Model]
 # Of the mean square of the largest input: what smaller ones are taken for.
 _SMALLEST = 1e-12
 
@@ -115,6 +118,7 @@ def compensate(
     target = resolve_device(device)
     parent.to(target).eval()
     narrowed.to(target).eval()
+    models = parent, narrowed
     fits = family.linear_fits(parent, narrowed, plan)
     old = [fit.weights() for fit in fits]
     results = []
@@ -130,7 +134,7 @@ def compensate(
             train, test = _Sums(fit), _Sums(fit)
             for sums, pieces in zip((train, test), parts, strict=True):
                 for piece in pieces:
-                    features = piece.advance(family, narrowed, fit, Path(directory), target)
+                    features = piece.advance(family, models, fit, Path(directory), target)
                     sums.add(*features[0], 1.0)
                     for plus, minus in zip(features[1::2], features[2::2], strict=True):
                         changes = (
@@ -139,7 +143,7 @@ def compensate(
                         )
                         sums.add(*changes, derivative_weight / (2 * displacement))
             results += _solve(fit, train, test)
-    fitted, held = (_Batches(family, narrowed, pieces, target) for pieces in parts)
+    fitted, held = (_Batches(family, models, pieces, target) for pieces in parts)
     extent, rest = choose_extent(family, parent, narrowed, fits, old, held)
     logger.info("forces: %.3g of their difference is left over at the extent %g", rest, extent)
     shifts, before, after = fit_shifts(family, parent, narrowed, fitted, held)
@@ -173,7 +177,7 @@ class _Piece:
         self._begun = False
 
     def advance(
-        self, family: Family, model: Model, fit: LinearFit, directory: Path, device: torch.device
+        self, family: Family, models: _Models, fit: LinearFit, directory: Path, device: torch.device
     ) -> list[tuple[dict[str, Tensor], dict[str, Tensor]]]:
         """Run both networks to a fit; how far they have come is kept in files, not in memory.
 
@@ -186,15 +190,15 @@ class _Piece:
             # The file is this process's own.
             sources = [each.to(device) for each in torch.load(path, weights_only=False)]
         else:
-            sources = [family.batch(model, chunk).to(device) for chunk in self._variants()]
+            sources = [_pair(family, models, chunk).to(device) for chunk in self._variants()]
         rows = [fit.rows(source) for source in sources]
         torch.save([each.progress.to("cpu") for each in rows], path)
         self._begun = True
         return [(each.inputs, each.outputs) for each in rows]
 
-    def batch(self, family: Family, model: Model) -> Batch:
+    def batches(self, family: Family, models: _Models) -> Pair:
         """Return the structures as they are, on the CPU."""
-        return family.batch(model, [self._structures[index] for index in self._members])
+        return _pair(family, models, [self._structures[index] for index in self._members])
 
     def _variants(self) -> list[list[Structure]]:
         chunk = [self._structures[index] for index in self._members]
@@ -208,13 +212,21 @@ class _Batches:
     """The structures of several pieces as they are, batch after batch on a device."""
 
     def __init__(
-        self, family: Family, model: Model, pieces: Sequence[_Piece], device: torch.device
+        self, family: Family, models: _Models, pieces: Sequence[_Piece], device: torch.device
     ):
-        self._family, self._model, self._pieces, self._device = family, model, pieces, device
+        self._family, self._models, self._pieces, self._device = family, models, pieces, device
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Pair]:
         for piece in self._pieces:
-            yield piece.batch(self._family, self._model).to(self._device)
+            yield piece.batches(self._family, self._models).to(self._device)
+
+
+def _pair(family: Family, models: _Models, chunk: Sequence[Structure]) -> Pair:
+    """Return structures as both models see them, with one graph where it serves both."""
+    parent, narrowed = models
+    batch = family.batch(parent, chunk)
+    same = parent.cutoff == narrowed.cutoff
+    return Pair(batch, batch if same else family.batch(narrowed, chunk))
 
 
 class _Sums:

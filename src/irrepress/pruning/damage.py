@@ -4,7 +4,7 @@ Blocks are gated by 0 instead of cut: the outcome is the same, and no model has 
 takes longer than a few predictions on a GPU.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from ase import units
@@ -16,6 +16,9 @@ from irrepress.families.base import Batch, Family, Model
 from irrepress.pruning.plan import Plan
 from irrepress.structures.batching import in_batches
 from irrepress.structures.structure import Structure
+
+# A graph, and which of its structures are periodic.
+_Batch = tuple[Batch, Tensor]
 
 
 class Damage:
@@ -31,6 +34,8 @@ class Damage:
         batch_size: structures in a batch.
         weights: of energy (eV/atom), forces (eV/Å) and stress (GPa).
         device: as in the config.
+        start: the model that plans are of, such as the unpruned one with a shorter cutoff; None:
+            the unpruned model.
 
     Raises:
         ValueError: there are no structures.
@@ -45,16 +50,15 @@ class Damage:
         batch_size: int,
         weights: LossWeights,
         device: str,
+        start: Model | None = None,
     ):
-        self._family, self._model, self._weights = family, model, weights
+        self._family, self._model, self._weights = family, start or model, weights
         self._device = resolve_device(device)
-        self._batches = [
-            (family.batch(model, chunk), torch.tensor([all(s.pbc) for s in chunk]))
-            for chunk in in_batches(structures, batch_size)
-        ]
-        if not self._batches:
+        chunks = list(in_batches(structures, batch_size))
+        if not chunks:
             raise ValueError("there are no structures to measure the damage on")
-        self._targets = self._outputs({})
+        self._targets = self._outputs(model, _batches(family, model, chunks), {})
+        self._batches = _batches(family, self._model, chunks)
 
     def __call__(self, plan: Plan) -> float:
         """Return the damage that a plan of the unpruned model does; 0 is none."""
@@ -65,9 +69,9 @@ class Damage:
             for name, kept in plan.keep.items()
             if len(kept) < plan.channels[name]
         }
+        outputs = self._outputs(self._model, self._batches, gates)
         energy, forces, stress = (
-            found - target
-            for found, target in zip(self._outputs(gates), self._targets, strict=True)
+            found - target for found, target in zip(outputs, self._targets, strict=True)
         )
         parts = {"energy": energy - energy.median(), "forces": forces, "stress": stress}
         return sum(
@@ -76,18 +80,27 @@ class Damage:
             if len(difference)
         )
 
-    def _outputs(self, gates: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    def _outputs(
+        self, model: Model, batches: Sequence[_Batch], gates: Mapping[str, Tensor]
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Return energies per atom, forces and defined stresses of all structures."""
-        self._model.to(self._device).eval()
+        model.to(self._device).eval()
         gates = {name: gate.to(self._device) for name, gate in gates.items()}
-        with self._family.gated(self._model, gates):
-            parts = [self._predict(*each) for each in self._batches]
-        self._model.to("cpu")
+        with self._family.gated(model, gates):
+            parts = [self._predict(model, *each) for each in batches]
+        model.to("cpu")
         energy, forces, stress = (torch.cat(part) for part in zip(*parts, strict=True))
         return energy, forces, stress
 
-    def _predict(self, batch: Batch, periodic: Tensor) -> tuple[Tensor, ...]:
-        found = self._family.predict(self._model, batch.to(self._device))
+    def _predict(self, model: Model, batch: Batch, periodic: Tensor) -> tuple[Tensor, ...]:
+        found = self._family.predict(model, batch.to(self._device))
         energy = found.energy.double().cpu() / batch.num_atoms
         stress = found.stress.double().cpu()[periodic] / units.GPa
         return energy, found.forces.double().cpu(), stress
+
+
+def _batches(family: Family, model: Model, chunks: Iterable[list[Structure]]) -> list[_Batch]:
+    """Return graphs of a model, and which of their structures are periodic."""
+    return [
+        (family.batch(model, chunk), torch.tensor([all(s.pbc) for s in chunk])) for chunk in chunks
+    ]

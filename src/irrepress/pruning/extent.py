@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
-from irrepress.families.base import Batch, Family, LinearFit, Model
+from irrepress.families.base import Family, LinearFit, Model, Pair
 
 # From the fitted weights (1) back to the old ones (0).
 EXTENTS = (1.0, 0.75, 0.5, 0.25, 0.0)
@@ -22,7 +22,7 @@ def choose_extent(
     narrowed: Model,
     fits: Sequence[LinearFit],
     old: Sequence[dict[str, Tensor]],
-    batches: Iterable[Batch],
+    batches: Iterable[Pair],
 ) -> tuple[float, float]:
     """Set all maps to the weights between old and fitted ones whose forces are the parent's most.
 
@@ -47,11 +47,11 @@ def choose_extent(
         for fit, start, end in zip(fits, old, fitted, strict=True):
             fit.set_weights({irrep: torch.lerp(start[irrep], end[irrep], extent) for irrep in end})
 
-    for batch in batches:
-        target = family.predict(parent, batch).forces
+    for pair in batches:
+        target = family.predict(parent, pair.parent).forces
         for index, extent in enumerate(EXTENTS):
             go(extent)
-            difference = family.predict(narrowed, batch).forces - target
+            difference = family.predict(narrowed, pair.narrowed).forces - target
             errors[index] += float(difference.abs().sum())
     best = int(errors.argmin())
     go(EXTENTS[best])

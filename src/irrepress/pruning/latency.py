@@ -5,7 +5,7 @@ weigh more, differently on every machine. So shapes of the model are timed on th
 and the family's terms (`Family.cost_terms`) are weighed to reproduce them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,19 @@ class TimeModel:
             np.concatenate([weights, np.zeros(len(names))]),
         )
         return cls(terms, dict(zip(names, (found / size).tolist(), strict=True)))
+
+    def with_neighbours(self, fraction: float, fixed: Collection[str]) -> "TimeModel":
+        """Return the same of models that have a fraction of the neighbours.
+
+        Args:
+            fraction: of the neighbours that the timed shapes had.
+            fixed: terms that do not grow with the number of neighbours.
+        """
+        seconds = {
+            name: value if name in fixed or name == CALL else fraction * value
+            for name, value in self.seconds.items()
+        }
+        return TimeModel(self.terms, seconds)
 
     def __call__(self, widths: Mapping[str, int]) -> float:
         """Return the seconds of one call of a model of some widths."""

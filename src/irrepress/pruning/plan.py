@@ -1,8 +1,10 @@
-"""A plan: which irreps blocks stay at every group. Pure data, readable and editable."""
+"""A plan: which irreps blocks stay at every group, and which neighbours. Pure data, readable and
+editable.
+"""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,17 +21,19 @@ _RANGE = re.compile(r"^(\d+)(?:-(\d+))?$")
 
 @dataclass(frozen=True)
 class Plan:
-    """The channels that stay at every group.
+    """The channels that stay at every group, and how far the network sees.
 
     Attributes:
         keep: group name -> sorted indices of the channels that stay.
         channels: group name -> number of channels of the unpruned model.
         provenance: how the plan came about (criterion, budget, parent's sha256, ...).
+        cutoff: radius in Å up to which neighbours stay; None: all of the unpruned model's.
     """
 
     keep: Mapping[str, tuple[int, ...]]
     channels: Mapping[str, int]
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    cutoff: float | None = None
 
     @classmethod
     def identity(cls, groups: Sequence[Group]) -> "Plan":
@@ -69,14 +73,14 @@ class Plan:
         Blocks that the architecture cannot do without stay.
         """
         keep = {g.name: () if g.l > above and g.floor == 0 else self.keep[g.name] for g in groups}
-        return Plan(keep=keep, channels=self.channels, provenance=self.provenance)
+        return replace(self, keep=keep)
 
     def then(self, following: "Plan") -> "Plan":
         """Return the plan that does at once what this plan and then ``following`` do.
 
         Args:
             following: a plan of the model that this plan makes. Groups that it lacks are those
-                of which this plan keeps nothing.
+                of which this plan keeps nothing. Its cutoff, if it has one, is the shorter.
 
         Raises:
             UserError: ``following`` belongs to another model.
@@ -92,7 +96,7 @@ class Plan:
             name: tuple(kept[i] for i in following.keep.get(name, ()))
             for name, kept in self.keep.items()
         }
-        return Plan(keep=keep, channels=self.channels, provenance=self.provenance)
+        return replace(self, keep=keep, cutoff=following.cutoff or self.cutoff)
 
     def widths(self, groups: Sequence[Group]) -> dict[str, int]:
         """Return the number of channels kept per width key.
@@ -188,6 +192,7 @@ class Plan:
             "schema_version": SCHEMA_VERSION,
             "provenance": dict(self.provenance),
             "summary": dict(summary or {}),
+            **({} if self.cutoff is None else {"cutoff": self.cutoff}),
             "groups": {
                 name: {"channels": self.channels[name], "keep": _format_ranges(self.keep[name])}
                 for name in self.keep
@@ -200,7 +205,8 @@ class Plan:
         """Read a plan from JSON.
 
         Raises:
-            UserError: not a plan, another schema version, or a malformed list of channels.
+            UserError: not a plan, another schema version, or a malformed list of channels or
+                cutoff.
         """
         content = read_json(path)
         version = content.get("schema_version") if isinstance(content, dict) else None
@@ -218,7 +224,12 @@ class Plan:
             raise UserError(
                 f"{path}: every group needs 'channels' and 'keep' ({error!r} is wrong)"
             ) from error
-        return cls(keep=keep, channels=channels, provenance=content.get("provenance", {}))
+        cutoff = content.get("cutoff")
+        is_number = isinstance(cutoff, int | float) and not isinstance(cutoff, bool)
+        if cutoff is not None and not (is_number and cutoff > 0):
+            raise UserError(f"{path}: the cutoff must be a radius in Å, it is {cutoff!r}")
+        provenance = content.get("provenance", {})
+        return cls(keep=keep, channels=channels, provenance=provenance, cutoff=cutoff)
 
 
 def _format_ranges(indices: Iterable[int]) -> str:

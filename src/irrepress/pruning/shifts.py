@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from irrepress.families.base import Batch, Family, Model
+from irrepress.families.base import Family, Model, Pair
 
 # A mean over n atoms of an element counts n / (n + k) beside the mean over all elements.
 SHRINKAGES = (0.0, 1.0, 4.0, 16.0, 64.0, 256.0, float("inf"))
@@ -28,10 +28,11 @@ class Residuals:
     sums: dict[int, np.ndarray] = field(default_factory=dict)
     structures: list[tuple[float, dict[int, float]]] = field(default_factory=list)
 
-    def add(self, family: Family, parent: Model, narrowed: Model, batch: Batch) -> None:
+    def add(self, family: Family, parent: Model, narrowed: Model, pair: Pair) -> None:
         """Add a batch, on the models' device."""
-        difference = family.atomic_energies(parent, batch).double()
-        difference = (difference - family.atomic_energies(narrowed, batch).double()).cpu().numpy()
+        difference = family.atomic_energies(parent, pair.parent).double()
+        difference = difference - family.atomic_energies(narrowed, pair.narrowed).double()
+        difference, batch = difference.cpu().numpy(), pair.parent
         numbers, owner = batch.numbers.cpu().numpy(), batch.structure.cpu().numpy()
         for number in np.unique(numbers):
             chosen = difference[numbers == number]
@@ -69,8 +70,8 @@ def fit_shifts(
     family: Family,
     parent: Model,
     narrowed: Model,
-    train: Iterable[Batch],
-    held_out: Iterable[Batch],
+    train: Iterable[Pair],
+    held_out: Iterable[Pair],
 ) -> tuple[dict[int, float], float, float]:
     """Find shifts for the narrowed model; neither model is changed.
 
@@ -89,8 +90,8 @@ def fit_shifts(
     """
     fitted, test, both = Residuals(), Residuals(), Residuals()
     for batches, sums in ((train, fitted), (held_out, test)):
-        for batch in batches:
-            sums.add(family, parent, narrowed, batch)
+        for pair in batches:
+            sums.add(family, parent, narrowed, pair)
     for part in (fitted, test):
         for number, total in part.sums.items():
             both.sums[number] = both.sums.get(number, np.zeros(2)) + total

@@ -118,6 +118,7 @@ def sweep_table(study: Study) -> pd.DataFrame:
                 "allocation": recipe.get("allocation"),
                 "irreps": format_irreps(shape.get("irreps", [])),
                 "filter lmax": shape.get("filter_lmax"),
+                "cutoff [Å]": shape.get("cutoff"),
                 "blocks kept [%]": 100 * cost.kept_blocks / cost.total_blocks,
                 "parameters": cost.parameters,
                 "parameter ratio": cost.parameters / parent.parameters,

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from irrepress.errors import UserError
 from irrepress.families.base import Batch, Family, Model
 from irrepress.pruning.plan import Plan
 from irrepress.training.ranks import summed
@@ -27,9 +28,18 @@ class FeatureGuide:
         family: of both models.
         parent: the model before narrowing; it is not changed.
         plan: which blocks of it the narrowed model kept.
+
+    Raises:
+        UserError: the narrowed model has a shorter cutoff, so that the parent misses edges in its
+            batches.
     """
 
     def __init__(self, family: Family, parent: Model, plan: Plan):
+        if plan.cutoff is not None:
+            raise UserError(
+                f"distillation.features: the plan shortens the cutoff to {plan.cutoff:g} Å, which "
+                "the parent's features cannot be computed with; set features to 0"
+            )
         self.family = family
         self.parent = parent.eval()
         self.kept = {

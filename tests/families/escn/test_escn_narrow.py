@@ -13,7 +13,7 @@ from irrepress.errors import UserError
 from irrepress.families.escn.architecture import read_architecture
 from irrepress.families.escn.layout import Choice, make_layout
 from irrepress.pruning.allocation import Limits
-from irrepress.pruning.budget import Measure, plan_for_fraction, plan_for_irreps, summarize
+from irrepress.pruning.budget import Costs, Measure, plan_for_fraction, plan_for_irreps, summarize
 from irrepress.pruning.compensation import compensate
 from irrepress.pruning.plan import Plan
 
@@ -185,7 +185,7 @@ def test_budgets_make_plans_that_can_be_built(escn, wide):
     groups = escn.groups(wide)
     scores = {name: norm.numpy() for name, norm in escn.block_norms(wide).items()}
     costs = escn.cost_model(wide)
-    measure = Measure(groups, costs, "flops")
+    measure = Measure(groups, Costs(costs), "flops")
     limits = Limits(multiple=3, floor=4)
     for allocation in ("greedy", "uniform"):
         plan = plan_for_fraction(
@@ -202,7 +202,7 @@ def test_components_are_cut_where_they_cost_most_and_score_least(escn, wide):
     scores = {g.name: torch.ones(g.channels).numpy() for g in groups}
     scores["component.2e"][:] = 0
     costs = escn.cost_model(wide)
-    measure = Measure(groups, costs, "flops")
+    measure = Measure(groups, Costs(costs), "flops")
     share = costs({"component.2e": 0}).flops / costs({}).flops
     plan = plan_for_fraction(groups, scores, measure, budget=share + 1e-6)
     gone = {name for name, kept in plan.keep.items() if len(kept) < plan.channels[name]}
@@ -215,7 +215,7 @@ def test_explicit_irreps(escn, wide):
     asked = Explicit(irreps="8x0e+8x1e+8x2e")
     plan, _ = escn.native_plan(wide, plan_for_irreps(groups, scores, asked))
     assert escn.shape(escn.narrow(wide, plan))["irreps"] == ["8x0e+8x1e+8x2e"] * 2
-    described = summarize(plan, groups, escn.cost_model(wide))
+    described = summarize(plan, groups, Costs(escn.cost_model(wide)))
     assert described["irreps"] == ["8x0e+8x1e+8x2e"] * 2 and described["filter_lmax"] == 2
     with pytest.raises(UserError, match="8 of every order or none"):
         plan_for_irreps(groups, scores, Explicit(irreps="8x0e+4x1e"))

@@ -13,7 +13,7 @@ pytest.importorskip("mace.modules", reason="MACE is not installed in this enviro
 from irrepress.config import Explicit
 from irrepress.errors import UserError
 from irrepress.pruning.allocation import Limits
-from irrepress.pruning.budget import Measure, plan_for_fraction, plan_for_irreps
+from irrepress.pruning.budget import Costs, Measure, plan_for_fraction, plan_for_irreps
 from irrepress.pruning.plan import Plan
 from irrepress.structures.structure import Structure
 
@@ -142,7 +142,7 @@ def test_budgets_give_native_plans(mace, gst, gst_frames):
     groups = mace.groups(gst)
     rng = np.random.default_rng(0)
     scores = {g.name: rng.random(g.channels) for g in groups}
-    measure = Measure(groups, mace.cost_model(gst), "parameters")
+    measure = Measure(groups, Costs(mace.cost_model(gst)), "parameters")
     for allocation, budget in (("greedy", 0.4), ("uniform", 0.5)):
         plan = plan_for_fraction(
             groups, scores, measure, budget=budget, allocation=allocation, limits=Limits()

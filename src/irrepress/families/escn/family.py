@@ -14,6 +14,7 @@ from fairchem.core import FAIRChemCalculator
 from torch import Tensor
 
 from irrepress.families.base import (
+    NEIGHBOURS,
     Batch,
     CostModel,
     CostTerms,
@@ -109,7 +110,7 @@ class EscnFamily(Family):
         """Equalize groups of one kind; see `irrepress.families.escn.native`."""
         return rounding.native_plan(read_architecture(model.native), plan)
 
-    def narrow(self, model: Model, plan: Plan) -> Model:
+    def narrow_blocks(self, model: Model, plan: Plan) -> Model:
         """Build the smaller network with fairchem's constructor; see the base class."""
         return narrow.narrow(model, plan)
 
@@ -133,7 +134,7 @@ class EscnFamily(Family):
         """Drop rows beyond the heaviest element; see the base class."""
         return by_element.restrict_elements(model, elements)
 
-    def cost_model(self, model: Model, neighbours: float = 40.0) -> CostModel:
+    def cost_model(self, model: Model, neighbours: float = NEIGHBOURS) -> CostModel:
         """Return the function from widths to cost; see `irrepress.families.escn.cost`."""
         return make_cost_model(model, neighbours)
 

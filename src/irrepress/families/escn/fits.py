@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from irrepress.families.base import Batch, LinearFit, Model, Progress, Rows
+from irrepress.families.base import LinearFit, Model, Pair, Progress, Rows
 from irrepress.families.escn import forward
 from irrepress.families.escn.architecture import read_architecture
 from irrepress.families.escn.forward import State
@@ -68,14 +68,16 @@ class _Fit(LinearFit):
         self._parent, self._narrowed = parent, narrowed
         self._step, self._columns = step, columns
 
-    def _see(self, source: Batch | Progress) -> tuple[_Seen, _Seen, Progress]:
+    def _see(self, source: Pair | Progress) -> tuple[_Seen, _Seen, Progress]:
         """Run the parent and the narrowed model through the module's step."""
         models = self._parent, self._narrowed
         with torch.no_grad():
-            if isinstance(source, Progress):
-                states = source.parent, source.narrowed
-            else:
-                states = tuple(forward.begin(model, source.inputs) for model in models)
+            states = source.parent, source.narrowed
+            if isinstance(source, Pair):
+                states = tuple(
+                    forward.begin(model, batch.inputs)
+                    for model, batch in zip(models, states, strict=True)
+                )
             seen = []
             for model, state in zip(models, states, strict=True):
                 state = forward.run(model, state, self._step)
@@ -111,7 +113,7 @@ class _AtomFit(_Fit):
                     if bias is not None:
                         bias.copy_(weights[irrep][inputs])
 
-    def rows(self, source: Batch | Progress) -> Rows:
+    def rows(self, source: Pair | Progress) -> Rows:
         """See the base class."""
         wide, small, progress = self._see(source)
         inputs = _by_order(small.inputs)
@@ -152,7 +154,7 @@ class _MessageFit(_Fit):
                         view.copy_(weights[irrep][start : start + view.shape[1]].T)
                     start += view.shape[1]
 
-    def rows(self, source: Batch | Progress) -> Rows:
+    def rows(self, source: Pair | Progress) -> Rows:
         """See the base class."""
         wide, small, progress = self._see(source)
         state = small.state

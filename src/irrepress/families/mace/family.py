@@ -13,6 +13,7 @@ from torch import Tensor
 
 from irrepress.config import Explicit
 from irrepress.families.base import (
+    NEIGHBOURS,
     Batch,
     CostModel,
     CostTerms,
@@ -116,7 +117,7 @@ class MACEFamily(Family):
         """Equalize numbers of channels and drop blocks that compute nothing."""
         return rounding.native_plan(read_architecture(model.network), plan)
 
-    def narrow(self, model: Model, plan: Plan) -> Model:
+    def narrow_blocks(self, model: Model, plan: Plan) -> Model:
         """Build the smaller network with MACE's constructor; see the base class."""
         return narrow.narrow(model, plan)
 
@@ -149,7 +150,7 @@ class MACEFamily(Family):
         """Drop what belongs to other elements; see the base class."""
         return by_element.restrict_elements(model, elements)
 
-    def cost_model(self, model: Model, neighbours: float = 40.0) -> CostModel:
+    def cost_model(self, model: Model, neighbours: float = NEIGHBOURS) -> CostModel:
         """Return the function from widths to cost; see `irrepress.families.mace.cost`."""
         return make_cost_model(model, neighbours)
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from irrepress.families.base import Batch, LinearFit, Model, Progress, Rows
+from irrepress.families.base import LinearFit, Model, Pair, Progress, Rows
 from irrepress.families.mace.architecture import Architecture, read_architecture
 from irrepress.families.mace.groups import feature_group, message_group, mixed_group
 from irrepress.families.mace.linear import read_dense, write_dense
@@ -138,12 +138,13 @@ class _Fit(LinearFit):
                     start[irrep] = end
             write_dense(module, parts)
 
-    def rows(self, source: Batch | Progress) -> Rows:
+    def rows(self, source: Pair | Progress) -> Rows:
         """See the base class."""
         if isinstance(source, Progress):
             parent, narrowed = source.parent, source.narrowed
         else:
-            parent, narrowed = begin(self._parent, source), begin(self._narrowed, source)
+            parent = begin(self._parent, source.parent)
+            narrowed = begin(self._narrowed, source.narrowed)
         parent = run_layers(self._parent, parent, self._layer)
         narrowed = run_layers(self._narrowed, narrowed, self._layer)
         small = self._record(self._narrowed, narrowed, [*self._small, *self._fixed])

@@ -17,6 +17,7 @@ from sevenn.calculator import SevenNetCalculator
 from torch import Tensor
 
 from irrepress.families.base import (
+    NEIGHBOURS,
     Batch,
     CostModel,
     CostTerms,
@@ -41,6 +42,7 @@ from irrepress.families.sevennet.architecture import (
     read_architecture,
 )
 from irrepress.families.sevennet.cost import make_cost_model
+from irrepress.families.sevennet.cutoff import shorten
 from irrepress.families.sevennet.terms import make_cost_terms
 from irrepress.families.statistics import DataStatistics
 from irrepress.pruning.blocks import Group
@@ -58,6 +60,8 @@ class SevenNetFamily(Family):
     """
 
     name: ClassVar[str] = "sevennet"
+    shortens_cutoff: ClassVar[bool] = True
+    terms_without_neighbours: ClassVar[frozenset[str]] = frozenset({"paths", "linear"})
 
     def resolve(self, source: str | Path, *, licence: str | None = None) -> Path:
         """Return the file of a checkpoint; see the base class. No licence is restricted."""
@@ -119,9 +123,13 @@ class SevenNetFamily(Family):
         """Equalize tied groups and drop blocks that compute nothing."""
         return rounding.native_plan(read_architecture(model.network), plan)
 
-    def narrow(self, model: Model, plan: Plan) -> Model:
+    def narrow_blocks(self, model: Model, plan: Plan) -> Model:
         """Build the smaller network with sevenn's constructor; see the base class."""
         return narrow.narrow(model, plan)
+
+    def shorten_cutoff(self, model: Model, cutoff: float) -> Model:
+        """Fit the radial networks to what they were; see `irrepress.families.sevennet.cutoff`."""
+        return shorten(model, cutoff)
 
     def linear_fits(self, parent: Model, narrowed: Model, plan: Plan) -> Sequence[LinearFit]:
         """The maps that `irrepress.families.sevennet.fits` describes."""
@@ -153,7 +161,7 @@ class SevenNetFamily(Family):
         """Drop the rows of other elements; see the base class."""
         return by_element.restrict_elements(model, elements)
 
-    def cost_model(self, model: Model, neighbours: float = 40.0) -> CostModel:
+    def cost_model(self, model: Model, neighbours: float = NEIGHBOURS) -> CostModel:
         """Return the function from widths to cost; see `irrepress.families.sevennet.cost`."""
         return make_cost_model(model, neighbours)
 

@@ -14,7 +14,7 @@ import torch
 from e3nn.o3 import Irreps, Linear
 from torch import Tensor
 
-from irrepress.families.base import Batch, LinearFit, Model, Progress, Rows
+from irrepress.families.base import LinearFit, Model, Pair, Progress, Rows
 from irrepress.families.sevennet.architecture import ENERGY, HIDDEN, RESCALE, read_architecture
 from irrepress.families.sevennet.gates import feature_group, message_group
 from irrepress.families.sevennet.graph import begin, run_until
@@ -98,7 +98,7 @@ class _LayerFit(LinearFit):
                         view.copy_(weights[irrep][start : start + size] / factor)
                     start += size
 
-    def rows(self, source: Batch | Progress) -> Rows:
+    def rows(self, source: Pair | Progress) -> Rows:
         """See the base class."""
         source = _progress(source)
         entered = run_until(self._parent, source.parent, self._start)
@@ -159,7 +159,7 @@ class _ReadoutFit(LinearFit):
                 weight.copy_(first[start : start + len(weight)] / path.path_weight)
                 start += len(weight)
 
-    def rows(self, source: Batch | Progress) -> Rows:
+    def rows(self, source: Pair | Progress) -> Rows:
         """See the base class."""
         source = _progress(source)
         begun = run_until(self._narrowed, source.narrowed, HIDDEN)
@@ -180,11 +180,11 @@ class _ReadoutFit(LinearFit):
         return weight.detach().double() * path.path_weight
 
 
-def _progress(source: Batch | Progress) -> Progress:
-    """Return where both networks are; at their start if a batch is given."""
+def _progress(source: Pair | Progress) -> Progress:
+    """Return where both networks are; at their start if batches are given."""
     if isinstance(source, Progress):
         return source
-    return Progress(begin(source), begin(source))
+    return Progress(begin(source.parent), begin(source.narrowed))
 
 
 def _views(module: Linear) -> list[tuple[Any, Tensor]]:
