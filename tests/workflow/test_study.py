@@ -226,21 +226,35 @@ def test_a_budget_of_measured_time_gives_a_plan(study, snakemake, tmp_path):
         "criteria": ["taylor"],
     }
     content["sweep"] |= {"allocations": ["greedy", "iterated", "measured"], "explicit": {}}
+    content["sweep"]["cutoffs"] = [None, 4.6]
     content |= {"train_plans": [], "downstream": None}
     config = tmp_path / "time.yaml"
     config.write_text(yaml.safe_dump({k: v for k, v in content.items() if v is not None}))
     plans = {
         name: TRAINED.parent / name / "plan.json"
-        for name in ("taylor-0.80", "taylor-0.80-iterated", "taylor-0.80-measured")
+        for name in (
+            "taylor-0.80",
+            "taylor-0.80-4.6A",
+            "taylor-0.80-iterated",
+            "taylor-0.80-measured-4.6A",
+        )
     }
-    done = snakemake(copy, *map(str, plans.values()), config=config)
+    pruned = TRAINED.parent / "taylor-0.80-4.6A/pruned/card.json"
+    done = snakemake(copy, *map(str, plans.values()), str(pruned), config=config)
     assert done.returncode == 0, done.stderr
     shapes = read(copy / TRAINED.parent / "shapes.json")["shapes"]
     assert len(shapes) == 12 and all(shape["seconds"] > 0 for shape in shapes)
+    kept_blocks = {}
     for name, path in plans.items():
         plan = read(copy / path)
-        assert plan["summary"]["kept_blocks"] < sum(g["channels"] for g in plan["groups"].values())
+        kept_blocks[name] = plan["summary"]["kept_blocks"]
+        total = sum(group["channels"] for group in plan["groups"].values())
+        assert plan["summary"]["kept_blocks"] <= total
         assert plan["provenance"]["unit"] == "time", name
+        assert plan["summary"]["fraction"]["time"] <= 0.8, name
+        assert plan.get("cutoff") == (4.6 if name.endswith("4.6A") else None), name
+    assert kept_blocks["taylor-0.80"] < kept_blocks["taylor-0.80-4.6A"]
+    assert read_card(copy / pruned)["shape"]["cutoff"] == 4.6
 
 
 def test_a_plan_edited_by_hand_is_applied(study, snakemake, tmp_path):
