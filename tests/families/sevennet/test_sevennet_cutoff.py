@@ -8,6 +8,7 @@ import torch
 from ase import Atoms
 from ase.build import bulk
 from protocol import assert_close, gates_of, random_plan
+from sevenn.scripts.deploy import deploy
 
 from irrepress.errors import UserError
 from irrepress.evaluation.symmetry import check_symmetry
@@ -127,6 +128,11 @@ def test_files_load_in_sevenn_and_are_the_same_every_time(sevennet, tiny, struct
     loaded = sevennet.load(paths[0])
     assert loaded.cutoff == 3.6
     torch.testing.assert_close(predict(sevennet, loaded, structures).forces, expected.forces)
+
+    deploy(str(paths[0]), str(tmp_path / "deployed.pt"))
+    told = {"cutoff": b""}
+    torch.jit.load(tmp_path / "deployed.pt", _extra_files=told)
+    assert float(told["cutoff"]) == 3.6  # what LAMMPS asks for
 
 
 @pytest.mark.parametrize("cutoff", [5.0, 6.0, 2.9])
