@@ -1,4 +1,4 @@
-"""A smaller general model: what config/general.yaml makes of a few frames in a short time.
+"""A faster general model: what config/general.yaml makes of a few frames in a short time.
 
     python benchmarks/general_model.py --frames mptrj.extxyz --more others.extxyz --steps 300
 
