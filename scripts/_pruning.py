@@ -39,7 +39,7 @@ class Planning:
         self.groups: list[Group] = job.family.groups(self.model)
         self.cutoff: float | None = self.made["cutoff"]
         if self.cutoff is not None:
-            job.family.check_cutoff(self.model, self.cutoff)
+            job.family.check_cutoff(self.model, self.cutoff, f"sweep: {job.wildcards.plan}")
         self.stored = Scores.load(job.inputs.scores)
 
     def scores(self, scores: Scores | None = None) -> Mapping[str, np.ndarray]:

@@ -9,6 +9,8 @@ def main(job: Job) -> None:
     model = job.load(job.inputs.model)
     plan = Plan.load(job.inputs.plan)
     plan.check(job.family.groups(model), job.inputs.plan)
+    if plan.cutoff is not None:
+        job.family.check_cutoff(model, plan.cutoff, job.inputs.plan)
     narrow = job.family.narrow(model, plan)
     stage = {
         "stage": "pruned",

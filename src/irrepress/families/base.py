@@ -410,26 +410,34 @@ class Family(ABC):
         self.check_cutoff(model, cutoff)
         return self.shorten_cutoff(model, cutoff)
 
-    def check_cutoff(self, model: Model, cutoff: float) -> None:
+    def check_cutoff(self, model: Model, cutoff: float, source: str = "plan") -> None:
         """Check that the model can be shortened to a cutoff in Å.
+
+        Args:
+            model: the model.
+            cutoff: what is asked for.
+            source: what messages call whatever asks, such as a plan's path.
 
         Raises:
             UserError: it cannot.
         """
         if not self.shortens_cutoff:
             raise UserError(
-                f"cutoff: that of models of the family {self.name} cannot be shortened; leave it "
-                "out of the sweep"
+                f"{source}: the cutoff of models of the family {self.name} cannot be shortened; "
+                "leave it out"
             )
         least = SHORTEST_CUTOFF * model.cutoff
         if not least <= cutoff < model.cutoff:
             raise UserError(
-                f"cutoff: {cutoff:g} Å is asked for; it must be less than the model's "
-                f"{model.cutoff:g} Å and no less than {least:g} Å"
+                f"{source}: a cutoff of {cutoff:g} Å is asked for; it must be less than the "
+                f"model's {model.cutoff:g} Å and no less than {least:g} Å"
             )
 
     def shorten_cutoff(self, model: Model, cutoff: float) -> Model:
-        """Return the model that comes nearest with a shorter cutoff; see `with_cutoff`."""
+        """Return the model that comes nearest with a shorter cutoff, which has been checked.
+
+        Families with `shortens_cutoff` have it; others are never asked.
+        """
         raise NotImplementedError
 
     @abstractmethod
