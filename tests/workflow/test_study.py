@@ -236,6 +236,7 @@ def test_a_budget_of_measured_time_gives_a_plan(study, snakemake, tmp_path):
             "taylor-0.80",
             "taylor-0.80-4.6A",
             "taylor-0.80-iterated",
+            "taylor-0.80-measured",
             "taylor-0.80-measured-4.6A",
         )
     }
@@ -248,8 +249,8 @@ def test_a_budget_of_measured_time_gives_a_plan(study, snakemake, tmp_path):
     for name, path in plans.items():
         plan = read(copy / path)
         kept_blocks[name] = plan["summary"]["kept_blocks"]
-        total = sum(group["channels"] for group in plan["groups"].values())
-        assert plan["summary"]["kept_blocks"] <= total
+        if "cutoff" not in plan:  # a shorter one may be all that a budget asks for
+            assert kept_blocks[name] < sum(g["channels"] for g in plan["groups"].values())
         assert plan["provenance"]["unit"] == "time", name
         assert plan["summary"]["fraction"]["time"] <= 0.8, name
         assert plan.get("cutoff") == (4.6 if name.endswith("4.6A") else None), name

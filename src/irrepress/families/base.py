@@ -172,9 +172,20 @@ class Pair:
     parent: Batch
     narrowed: Batch
 
+    @classmethod
+    def of(
+        cls, family: "Family", parent: Model, narrowed: Model, structures: Sequence[Structure]
+    ) -> "Pair":
+        """Build both batches: one, where it serves both models."""
+        batch = family.batch(parent, structures)
+        same = parent.cutoff == narrowed.cutoff
+        return cls(batch, batch if same else family.batch(narrowed, structures))
+
     def to(self, device: torch.device | str) -> "Pair":
         """Return both on another device."""
-        return Pair(self.parent.to(device), self.narrowed.to(device))
+        parent = self.parent.to(device)
+        same = self.narrowed is self.parent
+        return Pair(parent, parent if same else self.narrowed.to(device))
 
 
 class LinearFit(ABC):

@@ -190,7 +190,7 @@ class _Piece:
             # The file is this process's own.
             sources = [each.to(device) for each in torch.load(path, weights_only=False)]
         else:
-            sources = [_pair(family, models, chunk).to(device) for chunk in self._variants()]
+            sources = [Pair.of(family, *models, each).to(device) for each in self._variants()]
         rows = [fit.rows(source) for source in sources]
         torch.save([each.progress.to("cpu") for each in rows], path)
         self._begun = True
@@ -198,7 +198,7 @@ class _Piece:
 
     def batches(self, family: Family, models: _Models) -> Pair:
         """Return the structures as they are, on the CPU."""
-        return _pair(family, models, [self._structures[index] for index in self._members])
+        return Pair.of(family, *models, [self._structures[index] for index in self._members])
 
     def _variants(self) -> list[list[Structure]]:
         chunk = [self._structures[index] for index in self._members]
@@ -219,14 +219,6 @@ class _Batches:
     def __iter__(self) -> Iterator[Pair]:
         for piece in self._pieces:
             yield piece.batches(self._family, self._models).to(self._device)
-
-
-def _pair(family: Family, models: _Models, chunk: Sequence[Structure]) -> Pair:
-    """Return structures as both models see them, with one graph where it serves both."""
-    parent, narrowed = models
-    batch = family.batch(parent, chunk)
-    same = parent.cutoff == narrowed.cutoff
-    return Pair(batch, batch if same else family.batch(narrowed, chunk))
 
 
 class _Sums:

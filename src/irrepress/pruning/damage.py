@@ -12,13 +12,10 @@ from torch import Tensor
 
 from irrepress.config import LossWeights
 from irrepress.devices import resolve_device
-from irrepress.families.base import Batch, Family, Model
+from irrepress.families.base import Batch, Family, Model, Pair
 from irrepress.pruning.plan import Plan
 from irrepress.structures.batching import in_batches
 from irrepress.structures.structure import Structure
-
-# A graph, and which of its structures are periodic.
-_Batch = tuple[Batch, Tensor]
 
 
 class Damage:
@@ -57,8 +54,10 @@ class Damage:
         chunks = list(in_batches(structures, batch_size))
         if not chunks:
             raise ValueError("there are no structures to measure the damage on")
-        self._targets = self._outputs(model, _batches(family, model, chunks), {})
-        self._batches = _batches(family, self._model, chunks)
+        pairs = [Pair.of(family, model, self._model, chunk) for chunk in chunks]
+        self._periodic = [torch.tensor([all(s.pbc) for s in chunk]) for chunk in chunks]
+        self._targets = self._outputs(model, [pair.parent for pair in pairs], {})
+        self._batches = [pair.narrowed for pair in pairs]
 
     def __call__(self, plan: Plan) -> float:
         """Return the damage that a plan of the unpruned model does; 0 is none."""
@@ -81,13 +80,16 @@ class Damage:
         )
 
     def _outputs(
-        self, model: Model, batches: Sequence[_Batch], gates: Mapping[str, Tensor]
+        self, model: Model, batches: Sequence[Batch], gates: Mapping[str, Tensor]
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return energies per atom, forces and defined stresses of all structures."""
         model.to(self._device).eval()
         gates = {name: gate.to(self._device) for name, gate in gates.items()}
         with self._family.gated(model, gates):
-            parts = [self._predict(model, *each) for each in batches]
+            parts = [
+                self._predict(model, batch, periodic)
+                for batch, periodic in zip(batches, self._periodic, strict=True)
+            ]
         model.to("cpu")
         energy, forces, stress = (torch.cat(part) for part in zip(*parts, strict=True))
         return energy, forces, stress
@@ -97,10 +99,3 @@ class Damage:
         energy = found.energy.double().cpu() / batch.num_atoms
         stress = found.stress.double().cpu()[periodic] / units.GPa
         return energy, found.forces.double().cpu(), stress
-
-
-def _batches(family: Family, model: Model, chunks: Iterable[list[Structure]]) -> list[_Batch]:
-    """Return graphs of a model, and which of their structures are periodic."""
-    return [
-        (family.batch(model, chunk), torch.tensor([all(s.pbc) for s in chunk])) for chunk in chunks
-    ]
