@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import ase.io
@@ -8,6 +9,7 @@ from typer.testing import CliRunner
 from irrepress.cli import app
 from irrepress.quantization.packing import pack
 from irrepress.structures.layout import StoreInfo
+from irrepress.structures.notes import Note
 from irrepress.structures.writing import write_store
 
 
@@ -50,13 +52,31 @@ def test_evaluate_gives_errors_with_units(run, saved, extxyz):
     assert errors["energy_rmse"] >= errors["energy_mae"]
 
 
+def test_evaluate_tells_what_was_noticed(run, saved, structures, tmp_path):
+    path = tmp_path / "own.h5"
+    info = StoreInfo("a", "b", "c", level_of_theory="PBE", labels="PBE", checksum="")
+    info = replace(info, notes=[Note("D taken as hydrogen", 3, "a.xyz: frame 1")])
+    write_store(path, structures, info, {"train": [0, 1, 2]}, 0)
+    output = run("evaluate", saved, path, "--device", "cpu").output
+    assert "note: D taken as hydrogen (3 times, first in a.xyz: frame 1)" in output
+    (note,) = json.loads(run("evaluate", saved, path, "--device", "cpu", "--json").output)["notes"]
+    assert note == {"text": "D taken as hydrogen", "count": 3, "first": "a.xyz: frame 1"}
+
+
 def test_summarize_tells_what_a_store_holds(run, structures, tmp_path):
     path = tmp_path / "own.h5"
     info = StoreInfo("a", "b", "c", level_of_theory="PBE", labels="PBE", checksum="")
+    info = replace(info, notes=[Note("D taken as hydrogen", 3, "a.xyz: frame 1")])
     write_store(path, [*structures, structures[0]], info, {"train": [0, 1], "test": [2, 3]}, 0)
     result = run("summarize", path)
     assert result.exit_code == 0, result.output
-    for text in ("4 with", "crystals 3, molecules 1", "duplicate", "of structure 0 (train)"):
+    for text in (
+        "4 with",
+        "crystals 3, molecules 1",
+        "duplicate",
+        "of structure 0 (train)",
+        "D taken as",
+    ):
         assert text in result.output
     content = json.loads(run("summarize", path, "--json").output)
     assert (content["structures"], content["suspicious"]) == (4, 1)

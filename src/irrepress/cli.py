@@ -142,22 +142,28 @@ def evaluate(
     """Compare a model with labels: MAE and RMSE of energy, forces and stress."""
     from irrepress.config import Files, LabelKeys
     from irrepress.evaluation.errors import compute_errors
+    from irrepress.structures.notes import Note
     from irrepress.structures.reading import read_files
     from irrepress.structures.store import StructureStore
 
     adapter, loaded = _load(model, family, modal, licence)
     structures: Iterable[Any]
+    notes: Iterable[Note]
     if data.suffix in (".h5", ".hdf5"):
         store = StructureStore(data)
         structures = store.iterate(None if split is None else store.require(split))
+        notes = store.info.notes
     else:
         if split is not None:
             raise UserError(f"--split: {data} has no splits; only HDF5 stores do")
         keys = LabelKeys(energy=energy_key, forces=forces_key, stress=stress_key)
         structures = read_files(Files(source="files", paths=[str(data)], keys=keys))
+        notes = structures.notes
     (errors,) = compute_errors(adapter, loaded, structures, batch_size=batch_size, device=device)
     if as_json:
-        typer.echo(json.dumps({"model": model, "data": str(data), "errors": errors}, indent=2))
+        content = {"model": model, "data": str(data), "errors": errors}
+        content["notes"] = [asdict(note) for note in notes]
+        typer.echo(json.dumps(content, indent=2))
         return
     table = Table("quantity", "MAE", "RMSE", "unit", title=f"{model} on {data}")
     for quantity, factor, unit in (
@@ -169,6 +175,8 @@ def evaluate(
         texts = ["no labels" if v is None else f"{factor * v:.2f}" for v in values]
         table.add_row(quantity, *texts, unit)
     console.print(table)
+    for note in notes:
+        typer.echo(f"note: {note}")
 
 
 @app.command()
@@ -179,7 +187,7 @@ def summarize(
 ) -> None:
     """Say what a dataset holds, and which of its structures look wrong."""
     from irrepress.structures.store import StructureStore
-    from irrepress.structures.summary.printing import overview, suspects_of
+    from irrepress.structures.summary.printing import notes_of, overview, suspects_of
     from irrepress.structures.summary.scan import summarize as scan
 
     summary = scan(StructureStore(path))
@@ -190,6 +198,11 @@ def summarize(
     for row in overview(summary):
         table.add_row(*row)
     console.print(table)
+    if summary.notes:
+        table = Table("noticed or done when it was read", "times", "first in", title="notes")
+        for row in notes_of(summary):
+            table.add_row(*row)
+        console.print(table)
     if summary.suspects:
         table = Table("looks wrong", "structures", "such as", title="suspicious structures")
         for row in suspects_of(summary):

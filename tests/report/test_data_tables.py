@@ -108,3 +108,13 @@ def test_labels_of_some_structures_have_their_share(study):
     summary = study.data["ethanol"].summary
     some = summary.model_copy(update={"labelled": {"energy": 10, "forces": 9, "stress": 0}})
     assert data_tables.coverage(some) == "energy, forces on 90.0 %"
+
+
+def test_the_page_says_what_was_noticed_when_a_dataset_was_read(changed):
+    notes = [
+        {"text": "D taken as hydrogen", "count": 1200, "first": "a.xyz: frame 3"},
+        {"text": "cut off", "count": 1, "first": "b<i>.xyz"},
+    ]
+    page = markup(changed(notes=notes)[0])
+    assert "D taken as hydrogen (1,200 times, first in a.xyz: frame 3)" in page
+    assert "cut off (once, in b&lt;i&gt;.xyz)" in page

@@ -122,6 +122,8 @@ def test_isolated_atoms_among_the_frames_are_references(tmp_path):
     reading = read_files(files(write(tmp_path / "a.extxyz", images)))
     assert len(list(reading)) == 2
     assert reading.reference_energies == {11: -1.5, 17: -2.5}
+    (note,) = reading.notes
+    assert note.count == 2 and "taken as a reference energy" in note.text
 
 
 def test_isolated_atoms_in_a_file_of_their_own(tmp_path):
@@ -178,13 +180,17 @@ def test_bad_frames_can_be_left_out_and_are_told(tmp_path, caplog):
     assert list(reading.official.indices["valid"]) == [3, 4, 5]
     messages = [record.getMessage() for record in caplog.records]
     assert sum(message.startswith(f"left out: {path}: frame ") for message in messages) == 6
-    assert messages[-1] == "6 bad frames were left out, 6 were read"
+    (note,) = reading.notes
+    assert (note.text, note.count) == ("bad frame left out", 6)
+    assert note.first.startswith(f"{path}: frame 1: no forces")
 
 
 def test_only_the_first_bad_frames_are_told_one_by_one(tmp_path, caplog):
     path = write(tmp_path / "a.extxyz", [frame(i, forces=None) for i in range(50)])
-    assert not list(read_files(files(path, bad_frames="skip")))
-    assert len(caplog.records) == 21
+    reading = read_files(files(path, bad_frames="skip"))
+    assert not list(reading)
+    assert len(caplog.records) == 20
+    assert [note.count for note in reading.notes] == [50]
 
 
 def test_half_a_file(tmp_path):

@@ -1,6 +1,7 @@
 """Datasets of the config into stores."""
 
 import hashlib
+import logging
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
@@ -8,10 +9,13 @@ from pathlib import Path
 from irrepress.config import Counts, Files, Published, Split
 from irrepress.files import sha256
 from irrepress.structures.layout import StoreInfo
+from irrepress.structures.notes import log_notes
 from irrepress.structures.published.entry import PublishedDataset
 from irrepress.structures.published.registry import get_published
 from irrepress.structures.reading import Reading, read_files, read_published
 from irrepress.structures.writing import write_store
+
+logger = logging.getLogger(__name__)
 
 
 def store_files(path: str | Path, config: Files, workers: int = 1) -> None:
@@ -30,6 +34,7 @@ def store_files(path: str | Path, config: Files, workers: int = 1) -> None:
         labels=config.level_of_theory,
         checksum=joint_checksum([_digest(Path(name)) for name in names]),
         reference_energies=reading.reference_energies,
+        notes=reading.notes,
     )
     _write(path, reading, info, config.split, config.seed, config.counts)
 
@@ -63,6 +68,7 @@ def store_published(
         labels=entry.level_of_theory,
         checksum=joint_checksum(list(checksums)),
         reference_energies=reading.reference_energies,
+        notes=reading.notes,
     )
     split = config.split or _default_split(entry)
     counts = config.counts or Counts(**entry.counts)
@@ -99,5 +105,8 @@ def _write(
     counts: Counts | None,
 ) -> None:
     # Closed whatever happens, so that no process goes on parsing for a disk that is full.
-    with closing(iter(reading)) as structures:
-        write_store(path, structures, info, split, seed, reading.official, counts)
+    try:
+        with closing(iter(reading)) as structures:
+            write_store(path, structures, info, split, seed, reading.official, counts)
+    finally:
+        log_notes(reading.notes, logger)

@@ -27,10 +27,12 @@ chunks: larger ones save 2 % of the file and halve the speed. Siblings that foll
 share a row of ``groups``, since HDF5 compresses no texts of varying length.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+
+from irrepress.structures.notes import Note
 
 FORMAT = "irrepress-structures"
 SCHEMA_VERSION = 2
@@ -68,6 +70,7 @@ class StoreInfo:
         checksum: SHA-256 of the source; empty if there is no file.
         reference_energies: atomic number -> energy of the element in eV. If empty, they are
             fitted to the train part when a store is written.
+        notes: what reading the source noticed and did, counted by kind.
     """
 
     source: str
@@ -77,6 +80,7 @@ class StoreInfo:
     labels: str
     checksum: str
     reference_energies: dict[int, float] = field(default_factory=dict)
+    notes: Iterable[Note] = ()
 
 
 def blocks(num_atoms: np.ndarray) -> Iterator[slice]:

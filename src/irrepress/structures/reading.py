@@ -11,8 +11,9 @@ from typing import Any, Literal
 from irrepress.config import Files, LabelKeys, Published, Units
 from irrepress.errors import UserError
 from irrepress.structures.checks import warn_of_units
-from irrepress.structures.formats.base import Reader, Record
+from irrepress.structures.formats.base import Reader, Record, Remark
 from irrepress.structures.formats.registry import make_reader
+from irrepress.structures.notes import Notes
 from irrepress.structures.parallel import ordered_map
 from irrepress.structures.published.registry import get_published
 from irrepress.structures.splits import OfficialParts
@@ -44,6 +45,7 @@ class Reading:
         official: the official parts of the structures that were read so far.
         reference_energies: atomic number -> energy in eV of the isolated atoms found so far.
         skipped: number of bad frames that were left out so far.
+        notes: what was noticed and done so far, counted by kind.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Reading:
         self.official = OfficialParts(rest)
         self.reference_energies: dict[int, float] = {}
         self.skipped = 0
+        self.notes = Notes()
         self._sources = sources
         self._bad_frames = bad_frames
         self._limit = limit
@@ -82,15 +85,17 @@ class Reading:
         for number, record in self._records():
             if isinstance(record, UserError):
                 self._skip(record)
-            elif record.isolated_atom:
+                continue
+            for text in record.notes:
+                self.notes.add(text, record.where)
+            if record.isolated_atom:
                 structure = record.structure
                 self.reference_energies[int(structure.numbers[0])] = structure.energy
+                self.notes.add("isolated atom taken as a reference energy only", record.where)
             else:
                 self.official.add(index, record.part or self._sources[number].part)
                 yield record.structure
                 index += 1
-        if self.skipped:
-            logger.warning("%d bad frames were left out, %d were read", self.skipped, index)
 
     def _records(self) -> Iterator[tuple[int, Record | UserError]]:
         """Yield what the sources hold, each with the number of its source."""
@@ -107,15 +112,26 @@ class Reading:
             (number, chunk) for number in numbers for chunk in self._sources[number].reader.chunks()
         )
         seen = set()
-        with closing(ordered_map(self._parse, chunks, self._workers)) as results:
-            for number, records in results:
-                for record in records:
-                    if number not in seen and isinstance(record, Record):
-                        warn_of_units(record.structure, record.where)
-                        seen.add(number)
-                    yield number, record
+        try:
+            with closing(ordered_map(self._parse, chunks, self._workers)) as results:
+                for number, records in results:
+                    for record in records:
+                        if isinstance(record, Remark):
+                            self._remark(record)
+                            continue
+                        if number not in seen and isinstance(record, Record):
+                            warn_of_units(record.structure, record.where)
+                            seen.add(number)
+                        yield number, record
+        finally:
+            for number in numbers:
+                for remark in self._sources[number].reader.remarks:
+                    self._remark(remark)
 
-    def _parse(self, task: tuple[int, Any]) -> tuple[int, list[Record | UserError]]:
+    def _remark(self, remark: Remark) -> None:
+        self.notes.add(remark.text, remark.where)
+
+    def _parse(self, task: tuple[int, Any]) -> tuple[int, list[Record | Remark | UserError]]:
         number, chunk = task
         return number, list(self._sources[number].reader.parse(chunk))
 
@@ -123,6 +139,7 @@ class Reading:
         if self._bad_frames == "stop":
             raise UserError(f"{error} (or set bad_frames: skip)")
         self.skipped += 1
+        self.notes.add("bad frame left out", str(error))
         if self.skipped <= _MOST_MESSAGES:
             logger.warning("left out: %s", error)
 

@@ -19,6 +19,7 @@ from irrepress.structures.layout import (
     StoreInfo,
     blocks,
 )
+from irrepress.structures.notes import Note
 from irrepress.structures.splits import PARTS
 from irrepress.structures.structure import Structure
 
@@ -230,6 +231,9 @@ def _read_info(file: h5py.File) -> StoreInfo:
     names = ("source", "licence", "citation", "level_of_theory", "labels", "checksum")
     table = file["reference_energies"]
     energies = zip(table["numbers"][:].tolist(), table["energy"][:].tolist(), strict=True)
+    notes = json.loads(file.attrs.get("notes", "[]"))  # stores of earlier versions have none
     return StoreInfo(
-        **{name: file.attrs[name] for name in names}, reference_energies=dict(energies)
+        **{name: file.attrs[name] for name in names},
+        reference_energies=dict(energies),
+        notes=tuple(Note(**note) for note in notes),
     )

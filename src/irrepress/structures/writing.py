@@ -66,8 +66,8 @@ def write_store(
     Args:
         path: the store; one that exists is replaced.
         structures: read once; labels that are absent are NaN.
-        info: where the data come from. Its reference energies are looked at when all
-            structures have been read, so the dictionary may be filled meanwhile.
+        info: where the data come from. Its reference energies and notes are looked at when all
+            structures have been read, so that they may be filled meanwhile.
         split: fractions, or the indices of each part, such as those of another store with
             the same structures.
         seed: seed of the split.
@@ -224,7 +224,7 @@ def _write_attributes(
     elements: list[int],
     labelled: dict[str, int],
 ) -> None:
-    texts = {key: value for key, value in asdict(info).items() if isinstance(value, str)}
+    texts = {key: value for key, value in vars(info).items() if isinstance(value, str)}
     by = split.model_dump() if isinstance(split, Split) else "given"
     file.attrs.update(texts)
     file.attrs.update(
@@ -233,6 +233,7 @@ def _write_attributes(
             "schema_version": SCHEMA_VERSION,
             "elements": np.array(elements, dtype=np.int64),
             "labelled": json.dumps(labelled),
+            "notes": json.dumps([asdict(note) for note in info.notes]),
             "split": json.dumps(by),
             "seed": seed,
         }

@@ -30,12 +30,27 @@ class Record:
         where: such as ``file: frame 3``, to begin messages with.
         part: official part, ``train``, ``valid`` or ``test``; None if the source does not say.
         isolated_atom: its energy is that of a single atom: a reference, no training structure.
+        notes: what reading it noticed and did; see `notes`.
     """
 
     structure: Structure
     where: str
     part: str | None = None
     isolated_atom: bool = False
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Remark:
+    """What is to be told of a whole file, or of a frame that is left out on purpose.
+
+    Attributes:
+        text: a note; see `notes`.
+        where: file, or file and frame.
+    """
+
+    text: str
+    where: str
 
 
 class Reader(ABC):
@@ -47,6 +62,10 @@ class Reader(ABC):
       archive member's path or name, says which part the frames belong to.
     - ``labels``: labels that every frame must have, ``[energy, forces]`` if it is not given.
     - ``group_pattern``: see `labels.Labels`.
+
+    Attributes:
+        remarks: what `chunks` noticed of whole files; it is filled as they are read. (`parse`,
+            which may run in another process, yields its remarks.)
     """
 
     OPTIONS: ClassVar[frozenset[str]] = frozenset()
@@ -77,6 +96,7 @@ class Reader(ABC):
         unknown = set(self.options) - {"parts", "labels", "group_pattern"} - self.OPTIONS
         if unknown:
             raise ValueError(f"{type(self).__name__} has no option {', '.join(sorted(unknown))}")
+        self.remarks: list[Remark] = []
         self._parts: dict[str, str] = dict(self.options.get("parts", {}))
         self.keys = keys or LabelKeys()
         self.units = (units or Units()).model_copy(update=dict(self.UNITS))
@@ -100,17 +120,17 @@ class Reader(ABC):
         """
 
     @abstractmethod
-    def parse(self, chunk: Any) -> Iterator[Record | UserError]:
+    def parse(self, chunk: Any) -> Iterator[Record | Remark | UserError]:
         """Yield what a chunk holds, in order; it depends on nothing but the chunk.
 
         A bad frame is yielded as the error that names file, frame, value and mend, so that a
-        caller may leave it out.
+        caller may leave it out. Remarks may stand between the frames.
 
         Raises:
             UserError: the file is damaged.
         """
 
-    def records(self) -> Iterator[Record | UserError]:
+    def records(self) -> Iterator[Record | Remark | UserError]:
         """Yield all chunks, parsed in this process."""
         for chunk in self.chunks():
             yield from self.parse(chunk)

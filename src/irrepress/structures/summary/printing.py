@@ -39,6 +39,12 @@ def suspects_of(summary: DatasetSummary) -> Iterator[tuple[str, str, str]]:
         yield KINDS[found.kind].title, f"{found.count:,}", "\n".join(worst)
 
 
+def notes_of(summary: DatasetSummary) -> Iterator[tuple[str, str, str]]:
+    """Yield what reading the dataset noticed and did, how often, and where first."""
+    for note in summary.notes:
+        yield note.text, f"{note.count:,}", note.first
+
+
 def _counts(counts: dict[str, int]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in counts.items() if count) or "none"
 

@@ -107,6 +107,14 @@ class Origin(_Record):
     checksum: str
 
 
+class NoteCount(_Record):
+    """What reading a dataset noticed or did, as `notes.Note`."""
+
+    text: str
+    count: int
+    first: str
+
+
 class DatasetSummary(_Record):
     """What a dataset holds.
 
@@ -128,6 +136,7 @@ class DatasetSummary(_Record):
             None without labels. Quantiles are exact.
         suspects: kinds of which there are any.
         suspicious: number of structures that look wrong in at least one way.
+        notes: what reading the dataset noticed and did, by kind.
     """
 
     schema_version: Literal[1] = 1
@@ -145,3 +154,4 @@ class DatasetSummary(_Record):
     pressures: Distribution | None
     suspects: list[SuspectList]
     suspicious: int
+    notes: list[NoteCount] = []

@@ -22,6 +22,7 @@ from irrepress.structures.summary.records import (
     SYSTEMS,
     DatasetSummary,
     ElementCount,
+    NoteCount,
     Origin,
     PartCount,
 )
@@ -89,6 +90,7 @@ def summarize(store: StructureStore, workers: int = 1) -> DatasetSummary:
         pressures=distribution_of(pressures),
         suspects=found.lists(),
         suspicious=found.structures,
+        notes=[NoteCount(**vars(note)) for note in store.info.notes],
     )
 
 
