@@ -63,6 +63,8 @@ def train_and_save(
         "settings": settings.model_dump(mode="json", exclude={"dataset", *OF_THE_MACHINE}),
         "steps": result.steps,
         "best_valid_loss": result.best_valid_loss,
+        # Which weights the model has: those that training began with, if none were better.
+        "kept": "start" if result.kept_start else "best",
         "seconds": result.seconds,
         "seed": job.config.seed,
     }

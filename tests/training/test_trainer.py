@@ -1,6 +1,7 @@
 import csv
 import logging
 import os
+import re
 import signal
 from copy import deepcopy
 from dataclasses import replace
@@ -43,6 +44,7 @@ def test_learns(
     before = deepcopy(cut_sevennet)
     result = run(model=cut_sevennet, store=store, settings=settings)
     assert result.steps == 24
+    assert not result.kept_start
     assert result.best_valid_loss < 0.4 * valid_loss(sevennet, before, store, settings)
 
     # The caller's model is left alone; the result is on the CPU, in its dtype, in eval mode.
@@ -69,6 +71,7 @@ def test_the_result_is_never_worse_than_the_start(
     store = make_store([s for s in labelled if len(s) == 2])
     settings = change(settings, steps=3, validate_every=3, learning_rate=0.3, ema=0.0)
     result = run(model=cut_sevennet, store=store, settings=settings)
+    assert result.kept_start
     assert same_weights(result.model, cut_sevennet)
     start = valid_loss(sevennet, result.model, store, settings)
     assert result.best_valid_loss == pytest.approx(start, rel=1e-4)
@@ -183,6 +186,18 @@ def test_batches_without_labels_do_no_harm(run, settings, make_store, labelled):
     weights = LossWeights(stress=0)
     result = run(store=make_store(some), settings=change(settings, batch_size=1, weights=weights))
     assert np.isfinite(result.best_valid_loss)
+
+
+def test_the_log_tells_only_what_there_is_a_value_of(run, make_store, labelled, settings, caplog):
+    energies = [
+        replace(s, forces=np.full((len(s), 3), np.nan), stress=np.full(6, np.nan)) for s in labelled
+    ]
+    with caplog.at_level(logging.INFO):
+        run(store=make_store(energies), settings=change(settings, steps=2))
+    lines = [text for text in caplog.messages if text.startswith("step ")]
+    assert re.fullmatch(r"step 0 of 2: valid loss \S+ \(\S+ eV/atom\)", lines[0])
+    assert re.fullmatch(r"step 2 of 2: train loss \S+, valid loss \S+ \(\S+ eV/atom\)", lines[1])
+    assert "nan" not in caplog.text
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -16,7 +16,7 @@ from irrepress.families.base import Family, Model, Prediction
 from irrepress.processes import is_first
 from irrepress.training.data import LabelledBatch
 from irrepress.training.features import FeatureGuide, observed
-from irrepress.training.losses import QUANTITIES, Comparison, compare
+from irrepress.training.losses import GPA_PER_EV_A3, QUANTITIES, Comparison, compare
 from irrepress.training.ranks import world_size
 from irrepress.training.schedule import WarmupCosine
 from irrepress.training.tally import Tally
@@ -185,15 +185,7 @@ class TrainingModule(LightningModule):
         self.rows.append(row)
         self._train = Tally()
         self.log("valid_loss", valid_loss, prog_bar=True, batch_size=1)
-        logger.info(
-            "step %d of %d: train loss %.4g, valid loss %.4g (%.4g eV/atom, %.4g eV/Å)",
-            row["step"],
-            self.settings.steps,
-            row["train_loss"],
-            valid_loss,
-            row["valid_energy_mae"],
-            row["valid_forces_mae"],
-        )
+        logger.info("%s", _told(row, self.settings.steps))
         if is_finished(self.rows, self.settings):
             self.trainer.should_stop = True
 
@@ -252,6 +244,19 @@ class TrainingModule(LightningModule):
 
     def _seconds(self) -> float:
         return self._seconds_before + time.monotonic() - self._started
+
+
+def _told(row: Row, steps: int) -> str:
+    """Return a validation as a line of the log: what there is no value of is left out."""
+    losses = [("train loss", row["train_loss"]), ("valid loss", row["valid_loss"])]
+    errors = [
+        (row["valid_energy_mae"], "eV/atom"),
+        (row["valid_forces_mae"], "eV/Å"),
+        (row["valid_stress_mae"] * GPA_PER_EV_A3, "GPa"),
+    ]
+    told = ", ".join(f"{name} {value:.4g}" for name, value in losses if not math.isnan(value))
+    units = ", ".join(f"{value:.4g} {unit}" for value, unit in errors if not math.isnan(value))
+    return f"step {row['step']} of {steps}: {told} ({units})"
 
 
 def is_finished(rows: list[Row], settings: Training) -> bool:

@@ -59,6 +59,8 @@ class TrainingResult:
             mode, on the CPU, in the dtype it came in.
         steps: optimizer steps taken.
         best_valid_loss: the lowest validation loss.
+        kept_start: whether training did not improve on the weights it began with, so that
+            ``model`` has these.
         seconds: time of training, including the time before it was resumed.
         resumed_from: step that this call went on from; 0 if it began anew.
     """
@@ -66,6 +68,7 @@ class TrainingResult:
     model: Model
     steps: int
     best_valid_loss: float
+    kept_start: bool
     seconds: float
     resumed_from: int
 
@@ -180,7 +183,8 @@ def train(
 
     best = load_checkpoint(checkpoint_path(work_dir, BEST))
     best_valid_loss = best[STATE_KEY]["rows"][-1]["valid_loss"]
-    if rows[0]["valid_loss"] <= best_valid_loss:
+    kept_start = rows[0]["valid_loss"] <= best_valid_loss
+    if kept_start:
         logger.warning(
             "training did not improve on the weights it began with, which are kept; lower "
             "learning_rate or take more structures"
@@ -195,6 +199,7 @@ def train(
         model=model.to("cpu", dtype).eval(),
         steps=int(rows[-1]["step"]),
         best_valid_loss=best_valid_loss,
+        kept_start=kept_start,
         seconds=rows[-1]["seconds"],
         resumed_from=resumed_from,
     )
