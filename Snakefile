@@ -86,7 +86,12 @@ onstart:
         refuse_what_the_cluster_would()
 
 
+onsuccess:
+    tell_what_was_made()
+
+
 onerror:
+    tell_what_was_made()
     for failures in map(failed_jobs, texts_of(log)):
         if failures:
             print(summary(failures), file=sys.stderr)

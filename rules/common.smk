@@ -163,6 +163,15 @@ def texts_of(logs):
     return [Path(name).read_text(encoding="utf-8") for name in names if Path(name).exists()]
 
 
+def tell_what_was_made():
+    """Print the models that the targets of this run stand for, and how to use them."""
+    from irrepress.report.made import terminal_text  # at the end only: it takes a second
+
+    outputs = {str(path) for job in workflow.dag.jobs for path in job.output}
+    if text := terminal_text(sorted(outputs)):
+        print(text, file=sys.stderr)
+
+
 def conda_is_used():
     """Whether jobs run in the conda environments of their rules."""
     methods = workflow.deployment_settings.deployment_method

@@ -20,6 +20,7 @@ from irrepress.config import Part
 from irrepress.errors import UserError
 from irrepress.evaluation.predictions import label
 from irrepress.families.base import Family, Model, Pair, Prediction
+from irrepress.families.registry import loading_line
 from irrepress.families.statistics import DataStatistics, measure_statistics
 from irrepress.pruning.plan import Plan
 from irrepress.structures.structure import Structure
@@ -490,6 +491,14 @@ class FamilyProtocol:
             if structure.pbc.all():
                 stress = atoms.get_stress()
                 assert np.abs(stress - expected.stress).max() < 1e-4 * np.abs(stress).max() + 1e-6
+
+    def test_the_line_that_users_are_given_loads_it(self, family, narrowed, structures, tmp_path):
+        path = tmp_path / "model.pt"
+        family.save(narrowed, path)
+        atoms = replace(structures[0], energy=np.nan).to_atoms()
+        exec(loading_line(family.name, path, narrowed.modal), {"atoms": atoms})
+        expected = self.labels(family, family.load(path, modal=narrowed.modal), structures[0])
+        assert atoms.get_potential_energy() == pytest.approx(expected.energy, rel=1e-5)
 
     def test_build_makes_the_same_shape(self, family, narrowed):
         built = family.build(narrowed.native, modal=narrowed.modal)

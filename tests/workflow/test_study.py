@@ -174,6 +174,20 @@ def test_models_load_where_irrepress_is_not_installed(study):
     assert np.all((numbers[:, 1] > 0.1) & (numbers[:, 1] < 5))
 
 
+def test_the_end_of_a_run_says_what_was_made(study, snakemake, tmp_path):
+    copy = copy_study(study, tmp_path)
+    metrics = TRAINED / "recovered/metrics.json"
+    (copy / metrics).unlink()
+    done = snakemake(copy, str(metrics))
+    assert done.returncode == 0, done.stderr[-4000:]
+    told = done.stderr[done.stderr.index("Made 1 model:") :].splitlines()
+    path = str(TRAINED / "recovered/model.pt")
+    assert told[1] == path
+    forces = 1e3 * read(copy / metrics)["errors"]["labels"]["forces_mae"]
+    assert f"forces {forces:.1f} meV/Å" in told[2] or f"forces {forces:.0f} meV/Å" in told[2]
+    assert "the parent's on 8 atoms" in "".join(told) and f"SevenNetCalculator('{path}')" in told[5]
+
+
 def test_a_second_run_does_nothing(study, snakemake):
     done = snakemake(study)
     assert done.returncode == 0

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from irrepress.errors import UserError, nearest
 
 if TYPE_CHECKING:  # it imports torch, which the workflow's checks can do without
+    from pathlib import Path
+
     from irrepress.families.base import Family
     from irrepress.structures.published.entry import Licence, RemoteFile
 
@@ -22,6 +24,17 @@ _FAMILIES = {
 # `check_checkpoint`, which imports neither torch nor the family; of families whose published
 # checkpoints are downloaded
 _CATALOGUES = {"mace": "irrepress.families.mace.catalogue"}
+# family name -> module and call of the calculator of the family's own package, and what it calls
+# the modal
+_CALCULATORS = {
+    "escn": (
+        "fairchem.core",
+        'FAIRChemCalculator.from_model_checkpoint({}, inference_settings="batch")',
+        "task_name",
+    ),
+    "mace": ("mace.calculators", "MACECalculator({})", "head"),
+    "sevennet": ("sevenn.calculator", "SevenNetCalculator({})", "modal"),
+}
 
 
 def family_names() -> list[str]:
@@ -78,6 +91,25 @@ def find_checkpoint_file(name: str, file: str) -> RemoteFile | None:
         return None
     checkpoints = importlib.import_module(_CATALOGUES[name]).CHECKPOINTS.values()
     return next((each.file for each in checkpoints if each.file.name == file), None)
+
+
+def loading_line(name: str, path: str | Path, modal: str | None = None) -> str:
+    """Return Python that makes a model file the calculator of ASE's ``atoms``.
+
+    It imports the family's own package and nothing of irrepress.
+
+    Args:
+        name: of the family.
+        path: of a model in the family's native format.
+        modal: level of theory or head of a model of several.
+
+    >>> loading_line("sevennet", "model.pt")
+    "from sevenn.calculator import SevenNetCalculator; atoms.calc = SevenNetCalculator('model.pt')"
+    """
+    module, call, keyword = _CALCULATORS[name]
+    arguments = repr(str(path)) + (f", {keyword}={modal!r}" if modal else "")
+    imported = call.split("(")[0].split(".")[0]
+    return f"from {module} import {imported}; atoms.calc = {call.format(arguments)}"
 
 
 def get_family(name: str) -> Family:
