@@ -39,6 +39,9 @@ class Group:
         follows: another width key: the group keeps as many channels as are kept there, or none.
             Empty: the group has a number of its own.
         components: numbers in one block, where that is not what its irreps say; 0: it is.
+        sized_like: the width key of features that the group has as many channels as, because the
+            model was built without a number of its own for it (MACE without ``edge_irreps``).
+            Target irreps that name those features count for it, too. Empty: it has its own.
     """
 
     name: str
@@ -51,6 +54,12 @@ class Group:
     multiple: int = 1
     follows: str = ""
     components: int = 0
+    sized_like: str = ""
+
+    @property
+    def site(self) -> str:
+        """Where the blocks are, such as ``features`` or ``messages``: the name's first part."""
+        return self.name.partition(".")[0]
 
     @property
     def l(self) -> int:  # noqa: E743 - l is the field's name for the order

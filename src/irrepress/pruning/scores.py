@@ -1,18 +1,22 @@
 """Importance scores of irreps blocks as data, and the file that holds them."""
 
+import hashlib
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from irrepress.errors import UserError, nearest
+from irrepress.errors import UserError, first_line, nearest
 from irrepress.files import atomic_path
 from irrepress.pruning.blocks import Group
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+# Attributes of the file that are no provenance.
+_VERSION, _DIGEST = "schema_version", "content_sha256"
 
 
 @dataclass(frozen=True)
@@ -42,64 +46,141 @@ class Scores:
             )
         return self.values[criterion]
 
+    def check(self, source: str = "scores") -> None:
+        """Check that every criterion has a finite score for every block.
+
+        Args:
+            source: what messages call the scores, such as their path.
+
+        Raises:
+            UserError: a group is missing or unknown, has another number of scores than channels,
+                or has scores that are NaN or infinite.
+        """
+        channels = {group.name: group.channels for group in self.groups}
+        for criterion, values in self.values.items():
+            if astray := sorted(channels.keys() ^ values.keys()):
+                raise UserError(
+                    f"{source}: {criterion} and the table of groups disagree on group "
+                    f"{astray[0]!r}; score anew"
+                )
+            for name, scores in values.items():
+                if scores.shape != (channels[name],):
+                    raise UserError(
+                        f"{source}: {criterion} has scores of shape {scores.shape} for the "
+                        f"{channels[name]} channels of group {name!r}; score anew"
+                    )
+                wrong = int((~np.isfinite(scores)).sum())
+                if wrong:
+                    raise UserError(
+                        f"{source}: {criterion} scores of group {name!r} are NaN or infinite for "
+                        f"{wrong} of {channels[name]} channels, so they rank nothing; check the "
+                        "model (irrepress evaluate) and the labels of scoring.dataset (irrepress "
+                        "summarize), then score anew"
+                    )
+
     def save(self, path: str | Path) -> None:
-        """Write the scores as HDF5, atomically: ``/{criterion}/{group}``, ``/groups``."""
-        with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
-            file.attrs["schema_version"] = SCHEMA_VERSION
+        """Write the scores as HDF5, atomically: ``/{criterion}/{group}``, ``/groups``.
+
+        Raises:
+            UserError: scores that are missing or not finite; see `check`.
+        """
+        self.check(str(path))
+        with atomic_path(path) as temporary, _open_for_writing(temporary) as file:
+            file.attrs[_VERSION] = SCHEMA_VERSION
+            file.attrs[_DIGEST] = np.bytes_(self._digest())
             for key, value in self.provenance.items():
-                file.attrs[key] = value
+                file.attrs[key] = np.bytes_(value.encode()) if isinstance(value, str) else value
             for criterion, groups in self.values.items():
                 for name, scores in groups.items():
-                    file[f"{criterion}/{name}"] = scores
-            columns = {key: [getattr(g, key) for g in self.groups] for key in _COLUMNS}
+                    file[f"{criterion}/{name}"] = np.asarray(scores, dtype=np.float64)
             table = file.create_group("groups")
-            for key, column in columns.items():
-                table[key] = np.array(column, dtype=_COLUMNS[key])
+            for column in fields(Group):
+                values = [getattr(group, column.name) for group in self.groups]
+                if column.type is int:
+                    table[column.name] = np.array(values, dtype=np.int64)
+                else:
+                    encoded = np.array([value.encode() for value in values], dtype=np.bytes_)
+                    kind = h5py.string_dtype("utf-8", max(1, encoded.itemsize))
+                    table[column.name] = encoded.astype(kind)
 
     @classmethod
     def load(cls, path: str | Path) -> "Scores":
         """Read scores.
 
         Raises:
-            UserError: not a file of scores, or of another schema version.
+            UserError: not a file of scores, of another schema version, damaged, or with scores
+                that are missing or not finite.
         """
         try:
             with h5py.File(path, "r") as file:
-                if file.attrs.get("schema_version") != SCHEMA_VERSION or "groups" not in file:
-                    raise UserError(f"{path}: not a file of scores of this version; score anew")
-                columns = {
-                    key: file["groups"][key].asstr()[:] if kind is _TEXT else file["groups"][key][:]
-                    for key, kind in _COLUMNS.items()
-                }
-                groups = [
-                    Group(**{key: _COLUMN_TYPE[key](columns[key][i]) for key in _COLUMNS})
-                    for i in range(len(columns["name"]))
-                ]
-                values = {
-                    criterion: {name: data[:] for name, data in file[criterion].items()}
-                    for criterion in file
-                    if criterion != "groups"
-                }
-                provenance = {
-                    k: v.item() if isinstance(v, np.generic) else v
-                    for k, v in file.attrs.items()
-                    if k != "schema_version"
-                }
-        except (OSError, KeyError) as error:
-            raise UserError(f"{path}: not a readable file of scores ({error})") from error
-        return cls(groups=groups, values=values, provenance=provenance)
+                version = file.attrs.get(_VERSION)
+                if version != SCHEMA_VERSION or "groups" not in file:
+                    raise UserError(
+                        f"{path}: not a file of scores of this version of irrepress (its schema "
+                        f"version is {version}, expected {SCHEMA_VERSION}); delete it and score "
+                        "anew"
+                    )
+                scores = cls(
+                    groups=_read_groups(file["groups"]),
+                    values={
+                        criterion: {name: data[:] for name, data in file[criterion].items()}
+                        for criterion in file
+                        if criterion != "groups"
+                    },
+                    provenance={
+                        key: _plain(value)
+                        for key, value in file.attrs.items()
+                        if key not in (_VERSION, _DIGEST)
+                    },
+                )
+                damaged = _plain(file.attrs[_DIGEST]) != scores._digest()
+        except UserError:
+            raise
+        # What HDF5 runs into depends on where a file is damaged.
+        except Exception as error:
+            raise UserError(
+                f"{path}: not a readable file of scores ({first_line(error)}); delete it and "
+                "score anew"
+            ) from error
+        if damaged:
+            raise UserError(
+                f"{path}: the scores are not those that were written (their checksum differs), so "
+                "the file is damaged; delete it and score anew"
+            )
+        scores.check(str(path))
+        return scores
+
+    def _digest(self) -> str:
+        """Return the SHA-256 of all content, so that damaged bytes are noticed."""
+        digest = hashlib.sha256()
+        table = [asdict(group) for group in self.groups]
+        digest.update(json.dumps([table, self.provenance], sort_keys=True, default=str).encode())
+        for criterion, groups in sorted(self.values.items()):
+            for name, scores in sorted(groups.items()):
+                digest.update(f"{criterion}/{name}".encode())
+                digest.update(np.asarray(scores, dtype="<f8").tobytes())
+        return digest.hexdigest()
 
 
-_TEXT = h5py.string_dtype()
-_COLUMNS = {
-    "name": _TEXT,
-    "layer": "i8",
-    "irrep": _TEXT,
-    "channels": "i8",
-    "width": _TEXT,
-    "axis": _TEXT,
-    "floor": "i8",
-    "follows": _TEXT,
-    "components": "i8",
-}
-_COLUMN_TYPE = {key: str if kind is _TEXT else int for key, kind in _COLUMNS.items()}
+def _open_for_writing(path: Path) -> h5py.File:
+    """Create a file whose structure has checksums, as that of HDF5's newer versions.
+
+    Older ones, and text of any length, can make HDF5 read a damaged file for ever.
+    """
+    return h5py.File(path, "w", libver=("v110", "v110"))
+
+
+def _plain(value: Any) -> Any:
+    """Return an attribute as a plain number or text."""
+    value = value.item() if isinstance(value, np.generic) else value
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _read_groups(table: h5py.Group) -> list[Group]:
+    columns = {}
+    for column in fields(Group):
+        data = table[column.name]
+        columns[column.name] = data[:].tolist() if column.type is int else data.asstr()[:].tolist()
+    return [
+        Group(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)
+    ]
