@@ -57,3 +57,17 @@ def test_a_directory_that_cannot_be_written_to_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
     with pytest.raises(UserError, match=r"absent: results cannot be written here \(No such file"):
         check_directory(tmp_path / "absent")
+
+
+def test_json_that_names_a_key_twice_is_refused(tmp_path):
+    (tmp_path / "a.json").write_text('{"x": {"y": 1, "z": 2, "y": 3}}')
+    with pytest.raises(UserError, match=r"a\.json: .*the key 'y' stands twice; leave one out"):
+        read_json(tmp_path / "a.json")
+    (tmp_path / "a.json").write_text('{"x": {"y": 1}, "y": 2}')
+    assert read_json(tmp_path / "a.json") == {"x": {"y": 1}, "y": 2}
+
+
+def test_json_that_is_too_deep_names_the_file(tmp_path):
+    (tmp_path / "a.json").write_text("[" * 200_000)
+    with pytest.raises(UserError, match=r"a\.json: not a JSON file"):
+        read_json(tmp_path / "a.json")

@@ -48,7 +48,7 @@ def test_a_cutoff_survives_the_file_and_what_follows(tmp_path):
     assert shorter.then(replace(whole, cutoff=4.0)).cutoff == 4.0
 
 
-@pytest.mark.parametrize("cutoff", ["4.5 Å", -1, 0, [4.5], True])
+@pytest.mark.parametrize("cutoff", ["4.5 Å", -1, 0, [4.5], True, float("inf"), float("nan")])
 def test_a_cutoff_that_is_no_radius_is_refused(tmp_path, cutoff):
     path = tmp_path / "plan.json"
     Plan.identity(make_groups()).save(path)
@@ -130,6 +130,83 @@ def test_a_wrong_edit_is_one_clear_message(tmp_path, group, keep, message):
     path.write_text(json.dumps(content))
     with pytest.raises(UserError, match=message):
         Plan.load(path).check(groups)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"keep": "0-99999999999"}, "is outside 0-7"),
+        ({"keep": "9" * 5000}, "is outside 0-7"),
+        ({"keep": "0-1, 8"}, "'8' is outside 0-7"),
+        ({"keep": "-1"}, "'-1' is not a channel"),
+        ({"keep": "1.5"}, "is not a channel"),
+        ({"keep": "²"}, "is not a channel"),
+        ({"keep": "0-3, 2-5"}, "'2-5' are named twice"),
+        ({"keep": "4, 4"}, "named twice"),
+        ({"keep": [0, 1]}, r"'keep' must be text such as .* it is \[0, 1\]"),
+        ({"keep": None}, "'keep' must be text"),
+        ({"keep": 3}, "'keep' must be text"),
+        ({"channels": "eight"}, "'channels' must be the group's number"),
+        ({"channels": "8"}, "'channels' must be the group's number"),
+        ({"channels": 64.9}, r"whole number.* it is 64\.9"),
+        ({"channels": 8.0}, "whole number"),
+        ({"channels": True}, "whole number"),
+        ({"channels": -8}, "whole number"),
+        ({"channels": 10**30}, "whole number from 1 to"),
+        ({"channels": None}, "whole number"),
+        ({"channel": 8}, "unknown key 'channel'; did you mean 'channels'"),
+    ],
+)
+def test_a_group_that_is_no_group_is_one_clear_message(tmp_path, change, message):
+    path = tmp_path / "plan.json"
+    Plan.identity(make_groups()).save(path)
+    content = json.loads(path.read_text())
+    content["groups"]["features.1.1e"] |= change
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=rf"plan\.json: group 'features\.1\.1e': .*{message}"):
+        Plan.load(path)
+
+
+@pytest.mark.parametrize("entry", [None, [], "0-7", 8, {}, {"keep": "0-7"}, {"channels": 8}])
+def test_a_group_that_lacks_a_key_is_one_clear_message(tmp_path, entry):
+    path = tmp_path / "plan.json"
+    Plan.identity(make_groups()).save(path)
+    content = json.loads(path.read_text())
+    content["groups"]["filter.1e"] = entry
+    path.write_text(json.dumps(content))
+    with pytest.raises(
+        UserError, match=r"group 'filter\.1e': needs the keys 'channels' and 'keep'"
+    ):
+        Plan.load(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"groups": None}, "'groups' must hold the groups"),
+        ({"groups": []}, "'groups' must hold the groups"),
+        ({"groups": {}}, "'groups' must hold the groups"),
+        ({"provenance": "mine"}, "'provenance' must hold keys"),
+        ({"cuttoff": 4.5}, "unknown key 'cuttoff'; did you mean 'cutoff'"),
+        ({"schema_version": True}, "version is True"),
+        ({"schema_version": "1"}, "version is '1'"),
+    ],
+)
+def test_a_file_that_is_no_plan_is_one_clear_message(tmp_path, change, message):
+    path = tmp_path / "plan.json"
+    Plan.identity(make_groups()).save(path)
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(UserError, match=rf"plan\.json: .*{message}"):
+        Plan.load(path)
+
+
+def test_a_group_that_stands_twice_is_refused(tmp_path):
+    path = tmp_path / "plan.json"
+    Plan.identity(make_groups()).save(path)
+    text = path.read_text().replace("features.1.1e", "features.1.0e")
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"key 'features\.1\.0e' stands twice"):
+        Plan.load(path)
 
 
 def test_a_plan_of_another_model_is_refused():

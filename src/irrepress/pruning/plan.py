@@ -2,6 +2,7 @@
 editable.
 """
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,10 @@ from irrepress.files import read_json, write_json
 from irrepress.pruning.blocks import Group, followers, widths_of
 
 SCHEMA_VERSION = 1
-_RANGE = re.compile(r"^(\d+)(?:-(\d+))?$")
+_KEYS = ("schema_version", "provenance", "summary", "cutoff", "groups")
+_RANGE = re.compile(r"0*([0-9]+)(?: *- *0*([0-9]+))?", re.ASCII)
+# Far more than any group has; what a damaged file says must not fill the memory.
+_MOST_CHANNELS, _MOST_DIGITS = 1_000_000, 8
 
 
 @dataclass(frozen=True)
@@ -205,31 +209,73 @@ class Plan:
         """Read a plan from JSON.
 
         Raises:
-            UserError: not a plan, another schema version, or a malformed list of channels or
-                cutoff.
+            UserError: not a plan, another schema version, or a key that is missing, unknown or of
+                the wrong type, or channels that the group does not have or that are named twice.
         """
         content = read_json(path)
         version = content.get("schema_version") if isinstance(content, dict) else None
-        if version != SCHEMA_VERSION:
+        if type(version) is not int or version != SCHEMA_VERSION:
             raise UserError(
                 f"{path}: plan schema version is {version!r}, expected {SCHEMA_VERSION}; "
                 "write the plan anew with this version of irrepress"
             )
-        keep, channels = {}, {}
-        try:
-            for name, entry in content["groups"].items():
-                keep[name] = _parse_ranges(entry["keep"], f"{path}: group {name!r}")
-                channels[name] = int(entry["channels"])
-        except (KeyError, TypeError, AttributeError) as error:
+        _check_keys(content, _KEYS, str(path))
+        groups = content.get("groups")
+        if not isinstance(groups, dict) or not groups:
             raise UserError(
-                f"{path}: every group needs 'channels' and 'keep' ({error!r} is wrong)"
-            ) from error
+                f"{path}: 'groups' must hold the groups of the model by name, it is "
+                f"{_short(groups)}; write the plan anew"
+            )
+        keep, channels = {}, {}
+        for name, entry in groups.items():
+            channels[name], keep[name] = _parse_group(entry, f"{path}: group {name!r}")
         cutoff = content.get("cutoff")
         is_number = isinstance(cutoff, int | float) and not isinstance(cutoff, bool)
-        if cutoff is not None and not (is_number and cutoff > 0):
-            raise UserError(f"{path}: the cutoff must be a radius in Å, it is {cutoff!r}")
+        if cutoff is not None and not (is_number and 0 < cutoff < math.inf):
+            raise UserError(
+                f"{path}: the cutoff must be a radius in Å, it is {_short(cutoff)}; correct it, or "
+                "leave it out to keep the model's own"
+            )
         provenance = content.get("provenance", {})
+        if not isinstance(provenance, dict):
+            raise UserError(
+                f"{path}: 'provenance' must hold keys and values, it is {_short(provenance)}; "
+                "correct it or leave it out"
+            )
         return cls(keep=keep, channels=channels, provenance=provenance, cutoff=cutoff)
+
+
+def _check_keys(content: Mapping[str, Any], known: Sequence[str], where: str) -> None:
+    for key in content:
+        if key not in known:
+            raise UserError(f"{where}: unknown key {key!r}; {nearest(key, known)}")
+
+
+def _parse_group(entry: Any, where: str) -> tuple[int, tuple[int, ...]]:
+    """Return a group's number of channels and the indices of those that stay."""
+    if not isinstance(entry, dict) or not {"channels", "keep"} <= entry.keys():
+        raise UserError(
+            f"{where}: needs the keys 'channels' and 'keep', such as "
+            f'{{"channels": 64, "keep": "0-31"}}; it is {_short(entry)}'
+        )
+    _check_keys(entry, ("channels", "keep"), where)
+    channels = entry["channels"]
+    if type(channels) is not int or not 1 <= channels <= _MOST_CHANNELS:
+        raise UserError(
+            f"{where}: 'channels' must be the group's number of channels in the unpruned model, a "
+            f"whole number from 1 to {_MOST_CHANNELS}; it is {_short(channels)}"
+        )
+    if not isinstance(entry["keep"], str):
+        raise UserError(
+            f"{where}: 'keep' must be text such as \"0-15, 20\"; it is {_short(entry['keep'])}"
+        )
+    return channels, _parse_ranges(entry["keep"], channels, where)
+
+
+def _short(value: Any) -> str:
+    """Return a value as text that fits into a message."""
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:40]}..."
 
 
 def _format_ranges(indices: Iterable[int]) -> str:
@@ -243,15 +289,23 @@ def _format_ranges(indices: Iterable[int]) -> str:
     return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
 
 
-def _parse_ranges(text: str, where: str) -> tuple[int, ...]:
-    """Read `_format_ranges`'s text back."""
-    indices: list[int] = []
-    for part in filter(None, (p.strip() for p in str(text).split(","))):
-        match = _RANGE.match(part)
+def _parse_ranges(text: str, channels: int, where: str) -> tuple[int, ...]:
+    """Read `_format_ranges`'s text back; ``channels`` is the group's number of channels."""
+    kept = np.zeros(channels, dtype=bool)
+    for part in filter(None, (p.strip() for p in text.split(","))):
+        match = _RANGE.fullmatch(part)
         if not match:
-            raise UserError(f"{where}: {part!r} is not a channel or a range such as 8-15")
-        first, last = int(match[1]), int(match[2] or match[1])
+            raise UserError(f"{where}: {_short(part)} is not a channel or a range such as 8-15")
+        # Numbers of more digits than this are beyond any group; Python refuses to read the longest.
+        first, last = (int(digits[:_MOST_DIGITS]) for digits in (match[1], match[2] or match[1]))
+        if last >= channels or first >= channels:
+            raise UserError(
+                f"{where}: {_short(part)} is outside 0-{channels - 1}, the channels that the group "
+                "has; correct 'keep'"
+            )
         if last < first:
-            raise UserError(f"{where}: the range {part!r} runs backwards")
-        indices.extend(range(first, last + 1))
-    return tuple(sorted(indices))
+            raise UserError(f"{where}: the range {_short(part)} runs backwards; turn it round")
+        if kept[first : last + 1].any():
+            raise UserError(f"{where}: channels of {_short(part)} are named twice; name each once")
+        kept[first : last + 1] = True
+    return tuple(np.flatnonzero(kept).tolist())
