@@ -19,18 +19,13 @@ try:
         Training,
         parse_config,
     )
-    from irrepress.errors import UserError, nearest
+    from irrepress.errors import UserError
     from irrepress.failures import failed_jobs, summary
     from irrepress.files import check_directory
-    from irrepress.families.registry import (
-        check_checkpoint_licence,
-        family_names,
-        missing_packages,
-        published_checkpoint,
-    )
+    from irrepress.families.registry import is_path, published_checkpoint
+    from irrepress.preflight import check_study, labels_key, model_references, paths_of
     from irrepress.report.datasets import used_datasets
-    from irrepress.structures.generate import generate
-    from irrepress.structures.published.registry import check_licence, get_published
+    from irrepress.structures.published.registry import get_published
 except ModuleNotFoundError as error:
     sys.exit(
         f"The workflow needs the Python package {error.name!r}, which this Python "
@@ -44,21 +39,6 @@ def config_source():
     here = Path.cwd()
     names = [p.relative_to(here) if p.is_relative_to(here) else p for p in paths]
     return " + ".join(map(str, names)) or "config"
-
-
-def model_references(config):
-    """Yield the key and the content of every model that the config names."""
-    for name, model in config.models.items():
-        yield f"models.{name}", model
-    for name, dataset in config.datasets.items():
-        if isinstance(dataset, Generated | Perturbed):
-            yield f"datasets.{name}.labels", dataset.labels
-
-
-def is_path(checkpoint):
-    """Tell a checkpoint's path from a family's keyword."""
-    path = Path(checkpoint)
-    return path.is_file() or len(path.parts) > 1 or path.suffix != ""
 
 
 def checkpoint_download(model):
@@ -91,48 +71,7 @@ def check_surroundings(config):
             "--sdm conda: there is no conda on PATH; install it (conda-forge.org/download) and "
             "activate it, or leave --sdm out and install the packages with pip ('make setup')"
         )
-    mistakes = []
-    for key, model in model_references(config):
-        if model.family not in family_names():
-            mistakes.append(
-                f"{key}.family: no family {model.family!r}; {nearest(model.family, family_names())}"
-            )
-        elif not conda_is_used() and (missing := missing_packages(model.family)):
-            mistakes.append(
-                f"{key}.family: {model.family!r} needs the package {missing[0]!r}, which this "
-                f"Python ({sys.executable}) lacks; install it with pip install "
-                f"'irrepress[{model.family}]' or run with --sdm conda"
-            )
-        if model.checkpoint is None:
-            continue
-        if is_path(model.checkpoint) and not Path(model.checkpoint).is_file():
-            mistakes.append(f"{key}.checkpoint: there is no file {model.checkpoint!r}")
-        if not is_path(model.checkpoint):
-            try:
-                check_checkpoint_licence(model.family, model.checkpoint, model.licence)
-            except UserError as error:
-                mistakes.append(f"{key}.{error}")
-    for name, dataset in config.datasets.items():
-        if isinstance(dataset, Generated):
-            try:
-                next(generate(dataset))
-            except UserError as error:
-                mistakes.append(f"datasets.{name}.{error}")
-        if isinstance(dataset, Files):
-            mistakes += [
-                f"datasets.{name}.{key}: there is no file {path!r}; write the path of your file "
-                f"there (relative ones begin at {Path.cwd()})"
-                for key, path in paths_of(dataset)
-                if not Path(path).exists()
-            ]
-        if isinstance(dataset, Published):
-            try:
-                check_licence(get_published(dataset.name), dataset.accept_licence)
-            except UserError as error:
-                mistakes.append(f"datasets.{name}.{error}")
-    if mistakes:
-        source = config_source()
-        raise UserError("\n".join(f"{source}: {mistake}" for mistake in mistakes))
+    check_study(config, config_source(), packages=not conda_is_used())
 
 
 def slurm_is_used():
@@ -185,14 +124,6 @@ else:
     os.environ.pop("IRREPRESS_WORKFLOW_PREFIX", None)
 
 
-def paths_of(dataset):
-    """Yield the files of the user that a dataset is read from, each after its key."""
-    for key in ("paths", "valid_paths", "test_paths"):
-        yield from ((key, path) for path in getattr(dataset, key))
-    if dataset.isolated_atoms:
-        yield "isolated_atoms", dataset.isolated_atoms
-
-
 def files_of(dataset):
     """What a dataset is read from: the user's files, or the records of downloads."""
     if isinstance(dataset, Files):
@@ -230,11 +161,6 @@ def taught_by(name):
         return TEACHER.format(model=wildcards.model, dataset=name)
 
     return store
-
-
-def labels_key(model):
-    """What decides the labels that a model gives."""
-    return model.family, model.checkpoint, model.modal
 
 
 def taught_parts(name):

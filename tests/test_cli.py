@@ -85,7 +85,7 @@ def test_summarize_tells_what_a_store_holds(run, structures, tmp_path):
 
 
 def test_validate_lists_what_a_config_computes(run):
-    result = run("validate", Path(__file__).parents[1] / "config" / "quickstart.yaml")
+    result = run("validate", Path(__file__).parents[1] / "config" / "quickstart.yaml", "--conda")
     assert result.exit_code == 0, result.output
     assert "taylor-0.50" in result.output
 

@@ -255,11 +255,21 @@ def datasets(
 
 @app.command()
 @_plain_errors
-def validate(config: Annotated[Path, typer.Argument(metavar="CONFIG")]) -> None:
-    """Check a configuration and list what it would compute."""
+def validate(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG")],
+    conda: Annotated[
+        bool,
+        typer.Option(
+            "--conda", help="Jobs run in conda environments: this Python needs no family's package."
+        ),
+    ] = False,
+) -> None:
+    """Check a configuration and what it names, as a run does, and list what it would compute."""
     from irrepress.config import load_config
+    from irrepress.preflight import check_study
 
     checked = load_config(config)
+    check_study(checked, str(config), packages=not conda)
     typer.echo(f"{config}: valid")
     typer.echo(f"  results: results/{checked.name}/")
     typer.echo(f"  models:  {', '.join(checked.models)}")

@@ -23,8 +23,10 @@ def nearest(name: str, known: Iterable[str]) -> str:
         Text such as ``"did you mean 'taylor'? Known: fisher, taylor"``.
     """
     known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    hint = f"did you mean '{close[0]}'? " if close else ""
+    # Names that differ in the case of letters only are the nearest.
+    lower = {each.lower(): each for each in reversed(known)}
+    close = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.6)
+    hint = f"did you mean '{lower[close[0]]}'? " if close else ""
     return f"{hint}Known: {', '.join(known)}"
 
 

@@ -225,8 +225,6 @@ def test_explicit_irreps_layer_by_layer():
     [
         ("64x0e", "outside"),
         ("16x0e+4x7e", "has no 7e"),
-        ("16*0e", "is not like 64x0e"),
-        ("16x0e+4x0e", "stands twice"),
         (["16x0e", "16x0e"], "3 layers"),
         (["16x0e+4x1e", "16x0e", "16x0e"], "layer 0 has no 1e"),
     ],

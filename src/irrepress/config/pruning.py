@@ -2,10 +2,12 @@
 
 from typing import Annotated, Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from irrepress.config.section import Fraction, Name, Section
 from irrepress.config.training import LossWeights
+from irrepress.errors import UserError
+from irrepress.irreps import parse_irreps
 
 Criterion = Literal["taylor", "fisher", "hessian", "magnitude", "activation", "random"]
 Normalization = Literal["auto", "none", "group", "layer", "order"]
@@ -37,6 +39,24 @@ class Explicit(Section):
     cutoff: float | None = Field(
         None, gt=0, description="Radius in Å up to which neighbours stay; null: the model's own."
     )
+
+    @property
+    def names_shape(self) -> bool:
+        """Whether the target is the name of a shape, which begins with a letter, and no irreps."""
+        return isinstance(self.irreps, str) and self.irreps[:1].isalpha()
+
+    @field_validator("irreps")
+    @classmethod
+    def _irreps(cls, irreps: list[str] | str) -> list[str] | str:
+        if isinstance(irreps, list) and not irreps:
+            raise ValueError("the list is empty; give one text a layer, such as 64x0e+32x1e")
+        try:
+            for text in [irreps] if isinstance(irreps, str) else irreps:
+                if isinstance(irreps, list) or not text[:1].isalpha():
+                    parse_irreps(text)
+        except UserError as error:
+            raise ValueError(str(error)) from None
+        return irreps
 
 
 class Sweep(Section):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from typing import TYPE_CHECKING
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from irrepress.errors import UserError, nearest
 
-if TYPE_CHECKING:  # it imports torch, which the workflow's checks can do without
-    from pathlib import Path
-
+if TYPE_CHECKING:  # imports torch, which the workflow's checks can do without
+    from irrepress.config import Explicit
     from irrepress.families.base import Family
     from irrepress.structures.published.entry import Licence, RemoteFile
 
@@ -20,10 +23,11 @@ _FAMILIES = {
     "mace": ("irrepress.families.mace.family", "MACEFamily", ("mace",)),
     "sevennet": ("irrepress.families.sevennet.family", "SevenNetFamily", ("sevenn",)),
 }
-# family name -> module with `CHECKPOINTS` (keyword -> what has a `file` and a `licence`) and
-# `check_checkpoint`, which imports neither torch nor the family; of families whose published
-# checkpoints are downloaded
-_CATALOGUES = {"mace": "irrepress.families.mace.catalogue"}
+# family name -> module that imports neither torch nor the family's packages, with
+# `check_checkpoint` and, where checkpoints are downloaded, `CHECKPOINTS` (keyword -> what has a
+# `file` and a `licence`), `SPELLINGS` (other spelling -> keyword), `MODALS` (keyword -> levels of
+# theory) and `shapes()`, where there are any
+_CATALOGUES = {name: f"irrepress.families.{name}.catalogue" for name in _FAMILIES}
 # family name -> module and call of the calculator of the family's own package, and what it calls
 # the modal
 _CALCULATORS = {
@@ -57,8 +61,16 @@ def _is_installed(package: str) -> bool:
     return spec is not None and spec.origin is not None
 
 
-def check_checkpoint_licence(name: str, keyword: str, accepted: str | None) -> None:
+def is_path(checkpoint: str) -> bool:
+    """Tell a checkpoint's path from a family's keyword."""
+    path = Path(checkpoint)
+    return path.is_file() or len(path.parts) > 1 or checkpoint.endswith(os.sep) or path.suffix != ""
+
+
+def check_keyword(name: str, keyword: str, accepted: str | None) -> None:
     """Check a keyword of a family, and that a licence that restricts its use was accepted.
+
+    The family's packages need not be there.
 
     Args:
         name: of the family.
@@ -66,10 +78,20 @@ def check_checkpoint_licence(name: str, keyword: str, accepted: str | None) -> N
         accepted: name of the licence that the user gives, if any.
 
     Raises:
-        UserError: the licence was not accepted, or the keyword is known to be none.
+        UserError: the licence was not accepted, or the family has no such keyword.
     """
-    if name in _CATALOGUES:
-        importlib.import_module(_CATALOGUES[name]).check_checkpoint(keyword, accepted)
+    _catalogue(name).check_checkpoint(keyword, accepted)
+
+
+def canonical_keyword(name: str, keyword: str) -> str:
+    """Return a keyword in the one spelling that all of its spellings share.
+
+    Args:
+        name: of the family; an unknown one has no spellings.
+        keyword: of a checkpoint, no path.
+    """
+    spellings = getattr(_catalogue(name), "SPELLINGS", {}) if name in _CATALOGUES else {}
+    return str(spellings.get(keyword.lower(), keyword.lower()))
 
 
 def published_checkpoint(name: str, keyword: str) -> tuple[RemoteFile, Licence] | None:
@@ -79,18 +101,30 @@ def published_checkpoint(name: str, keyword: str) -> tuple[RemoteFile, Licence] 
         name: of the family.
         keyword: of a checkpoint, no path.
     """
-    if name not in _CATALOGUES:
-        return None
-    found = importlib.import_module(_CATALOGUES[name]).CHECKPOINTS.get(keyword.lower())
+    found = _published(name).get(keyword.lower())
     return None if found is None else (found.file, found.licence)
 
 
 def find_checkpoint_file(name: str, file: str) -> RemoteFile | None:
     """Return the published checkpoint of a family whose file has this name, if there is one."""
-    if name not in _CATALOGUES:
-        return None
-    checkpoints = importlib.import_module(_CATALOGUES[name]).CHECKPOINTS.values()
-    return next((each.file for each in checkpoints if each.file.name == file), None)
+    return next((each.file for each in _published(name).values() if each.file.name == file), None)
+
+
+def known_modals(name: str, keyword: str) -> tuple[str, ...]:
+    """Return the levels of theory that a keyword's model has several of, as far as is known.
+
+    Args:
+        name: of the family.
+        keyword: of a checkpoint, no path.
+    """
+    modals: Mapping[str, tuple[str, ...]] = getattr(_catalogue(name), "MODALS", {})
+    return modals.get(canonical_keyword(name, keyword), ())
+
+
+def named_shapes(name: str) -> Mapping[str, Explicit]:
+    """Return the shapes that plans can name as their target, such as those of official models."""
+    shapes = getattr(_catalogue(name), "shapes", None)
+    return {} if shapes is None else shapes()
 
 
 def loading_line(name: str, path: str | Path, modal: str | None = None) -> str:
@@ -125,6 +159,14 @@ def get_family(name: str) -> Family:
             f"Python; install it with: pip install 'irrepress[{name}]'"
         )
     return getattr(importlib.import_module(module), cls)()
+
+
+def _catalogue(name: str) -> ModuleType:
+    return importlib.import_module(_CATALOGUES[name])
+
+
+def _published(name: str) -> Mapping[str, Any]:
+    return getattr(_catalogue(name), "CHECKPOINTS", {}) if name in _CATALOGUES else {}
 
 
 def _entry(name: str) -> tuple[str, str, tuple[str, ...]]:

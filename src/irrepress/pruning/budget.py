@@ -12,6 +12,7 @@ import numpy as np
 from irrepress.config import Explicit, Unit
 from irrepress.errors import UserError, nearest
 from irrepress.families.base import NEIGHBOURS, CostModel, Family, Model
+from irrepress.irreps import parse_irreps
 from irrepress.pruning.allocation import Allocated, Limits, allocate_evenly, allocate_greedily
 from irrepress.pruning.blocks import Group, widths_of
 from irrepress.pruning.latency import TimeModel
@@ -171,9 +172,9 @@ def named_target(explicit: Explicit, shapes: Mapping[str, Explicit]) -> Explicit
     Raises:
         UserError: a name that the family does not know.
     """
-    name = explicit.irreps
-    if not isinstance(name, str) or "x0" in name:  # irreps such as 64x0e
+    if not explicit.names_shape:
         return explicit
+    name = str(explicit.irreps)
     if name not in shapes:
         known = nearest(name, shapes) if shapes else "this family names none"
         raise UserError(f"explicit irreps: {name!r} is neither irreps nor a shape; {known}")
@@ -207,7 +208,7 @@ def plan_for_irreps(
             f"explicit irreps: {len(texts)} are given, the model has {len(layers)} layers of node "
             "features; give one text, or one a layer"
         )
-    wanted = {layer: _parse_irreps(text) for layer, text in zip(layers, texts, strict=True)}
+    wanted = {layer: parse_irreps(text) for layer, text in zip(layers, texts, strict=True)}
     for layer in layers:
         known = {irrep for g in channels if g.layer == layer for irrep in g.irreps}
         everywhere = {irrep for g in channels for irrep in g.irreps}
@@ -316,16 +317,3 @@ def summarize(
             **fraction,
         },
     }
-
-
-def _parse_irreps(text: str) -> dict[str, int]:
-    """Read ``64x0e+32x1e`` as irrep -> channels."""
-    result: dict[str, int] = {}
-    for part in text.replace(" ", "").split("+"):
-        count, separator, irrep = part.partition("x")
-        if not (separator and count.isdigit() and irrep[:-1].isdigit() and irrep[-1:] in "eo"):
-            raise UserError(f"explicit irreps: {part!r} in {text!r} is not like 64x0e")
-        if irrep in result:
-            raise UserError(f"explicit irreps: {irrep} stands twice in {text!r}")
-        result[irrep] = int(count)
-    return result

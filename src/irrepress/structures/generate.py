@@ -41,6 +41,15 @@ def generate(config: Generated) -> Iterator[Structure]:
     return _draw(config, _fitting(config))
 
 
+def check_systems(config: Generated) -> None:
+    """Check that every system is known and fits; see `generate`.
+
+    Raises:
+        UserError: as `generate`.
+    """
+    _fitting(config)
+
+
 @dataclass(frozen=True)
 class _System:
     """A prototype with its smallest cell and the supercells of it that fit."""

@@ -20,6 +20,7 @@ from protocol import assert_close
 from irrepress.errors import UserError
 from irrepress.evaluation.predictions import label
 from irrepress.families.escn import checkpoint, untrained
+from irrepress.families.escn.catalogue import KEYWORDS
 from irrepress.families.escn.merge import main as merge_main
 from irrepress.families.escn.merge import merge
 from irrepress.pruning.plan import Plan
@@ -398,3 +399,7 @@ def test_untrained_models_are_built_for_training(escn, structures):
     )
     prediction = escn.predict(model, escn.batch(model, structures))
     assert prediction.energy.isfinite().all() and prediction.forces.isfinite().all()
+
+
+def test_the_catalogue_has_every_untrained_model():
+    assert set(KEYWORDS) == set(untrained.ARCHITECTURES)

@@ -15,7 +15,7 @@ from irrepress.cli import app
 from irrepress.errors import UserError
 from irrepress.families.mace import catalogue
 from irrepress.families.registry import (
-    check_checkpoint_licence,
+    check_keyword,
     find_checkpoint_file,
     published_checkpoint,
 )
@@ -69,12 +69,12 @@ def test_restricted_licence_must_be_named(mace, served):
 
 def test_licence_is_checked_before_any_job():
     with pytest.raises(UserError, match="non-commercial"):
-        check_checkpoint_licence("mace", "mace-off23-large", None)
-    check_checkpoint_licence("mace", "mace-off23-large", "ASL")
-    check_checkpoint_licence("mace", "mace-mp-0-large", None)
-    check_checkpoint_licence("sevennet", "7net-0", None)
+        check_keyword("mace", "mace-off23-large", None)
+    check_keyword("mace", "mace-off23-large", "ASL")
+    check_keyword("mace", "mace-mp-0-large", None)
+    check_keyword("sevennet", "7net-0", None)
     with pytest.raises(UserError, match="a size alone is no checkpoint"):
-        check_checkpoint_licence("mace", "large", None)
+        check_keyword("mace", "large", None)
 
 
 def test_files_are_found_for_the_workflow():

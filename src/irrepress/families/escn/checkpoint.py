@@ -25,10 +25,11 @@ from fairchem.core.units.mlip_unit.api.inference import MLIPInferenceCheckpoint
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from irrepress.errors import UserError, first_line, nearest
+from irrepress.errors import UserError, first_line
 from irrepress.families.base import Model
 from irrepress.families.escn import untrained
 from irrepress.families.escn.canonical import backbone_of, canonical, has_experts
+from irrepress.families.escn.catalogue import check_checkpoint
 from irrepress.families.pickles import read_restricted
 from irrepress.files import atomic_path
 
@@ -63,12 +64,7 @@ def resolve(source: str | Path) -> Path:
     """
     if Path(source).is_file():
         return Path(source)
-    if str(source) not in untrained.ARCHITECTURES:
-        raise UserError(
-            f"{source}: neither a file nor a keyword of eSCN; "
-            f"{nearest(str(source), untrained.ARCHITECTURES)} (untrained). UMA's files need an "
-            "account: download them by hand and give their paths"
-        )
+    check_checkpoint(str(source))
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "irrepress"
     path = cache / f"{source}.pt"
     if not path.is_file():

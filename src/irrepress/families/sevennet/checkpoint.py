@@ -32,6 +32,7 @@ from irrepress.errors import UserError, first_line, nearest
 from irrepress.families.base import Model
 from irrepress.families.pickles import read_restricted
 from irrepress.families.sevennet.architecture import ONE_HOT, RESCALE, read_architecture
+from irrepress.families.sevennet.catalogue import check_checkpoint
 from irrepress.files import atomic_path
 
 _SAFE_TYPES: list[Any] = [
@@ -72,14 +73,9 @@ def resolve(source: str | Path) -> Path:
     """
     if Path(source).is_file():
         return Path(source)
+    check_checkpoint(str(source))
     try:
         return Path(sevenn.util.pretrained_name_to_path(str(source)))
-    except ValueError:
-        known = sevenn.util.get_available_pretrained_models()
-        raise UserError(
-            f"{source}: neither a file nor a keyword of SevenNet; "
-            f"{nearest(str(source).lower(), known)}"
-        ) from None
     # sevenn lets the errors of the network library, the disk and the progress bar through.
     except Exception as error:
         raise UserError(

@@ -1,0 +1,30 @@
+import pytest
+
+from irrepress.errors import UserError
+from irrepress.families.sevennet.catalogue import (
+    KEYWORDS,
+    MODALS,
+    SPELLINGS,
+    check_checkpoint,
+)
+
+
+def test_the_keywords_are_sevenns(sevennet, monkeypatch):
+    util = pytest.importorskip("sevenn.util")
+    monkeypatch.setattr(util, "download_checkpoint", lambda path, url: path)
+    assert set(KEYWORDS) == set(util.get_available_pretrained_models())
+    for spelling, keyword in SPELLINGS.items():
+        path = util.pretrained_name_to_path(keyword)
+        assert util.pretrained_name_to_path(spelling.upper()) == path
+        check_checkpoint(spelling.upper())
+
+
+def test_the_modals_are_the_checkpoints(sevennet):
+    for keyword, modals in MODALS.items():
+        with pytest.raises(UserError, match=f"choose one of {', '.join(modals)}$"):
+            sevennet.load(keyword)
+
+
+def test_an_unknown_keyword_names_the_nearest():
+    with pytest.raises(UserError, match=r"7net-9: neither a file nor .* did you mean '7net-"):
+        check_checkpoint("7net-9")
