@@ -6,6 +6,7 @@ from typing import get_args
 import torch
 
 from _common import Job, run
+from irrepress.cards import read_card, trained_on
 from irrepress.config import NumberType
 from irrepress.evaluation.metrics import measure_cost, measure_errors, measure_symmetry
 from irrepress.files import write_json
@@ -30,6 +31,11 @@ def main(job: Job) -> None:
         model,
         store,
         teacher=StructureStore(job.inputs.teacher),
+        alignment=settings.align_energies,
+        knows_labels=trained_on(
+            read_card(job.inputs.card), job.config.evaluation.dataset, store.info.labels
+        ),
+        name=str(path),
         batch_size=settings.batch_size,
         device=device,
     )

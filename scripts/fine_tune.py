@@ -32,7 +32,14 @@ def main(job: Job) -> None:
     }
     trained = train_and_save(job, model, settings, stage)
     metrics = measure_errors(
-        job.family, trained, store, batch_size=settings.batch_size, device=device
+        job.family,
+        trained,
+        store,
+        alignment="never",  # it was trained on these labels
+        knows_labels=True,
+        name=job.outputs.model,
+        batch_size=settings.batch_size,
+        device=device,
     )
     write_json(job.outputs.metrics, metrics)
 

@@ -11,6 +11,8 @@ from irrepress.errors import UserError
 from irrepress.files import read_json, sha256, write_json
 
 SCHEMA_VERSION = 1
+# The level of theory of datasets whose config names none; two of them need not agree.
+UNKNOWN_LEVEL = "unknown"
 _PACKAGES = (
     "torch",
     "e3nn",
@@ -128,6 +130,22 @@ def read_card(path: str | Path) -> dict[str, Any]:
     if not isinstance(card, dict) or card.get("schema_version") != SCHEMA_VERSION:
         raise UserError(f"{path}: not a model card of schema version {SCHEMA_VERSION}")
     return card
+
+
+def trained_on(card: dict[str, Any], dataset: str, labels: str) -> bool:
+    """Say whether a model has seen a dataset's labels in training, and so their references.
+
+    Args:
+        card: the model's card.
+        dataset: name of the dataset.
+        labels: whose labels they are, as stores and cards name them.
+    """
+    return any(
+        stage.get("label_fraction", 1) > 0
+        and (stage.get("dataset") == dataset or stage["labels"] == labels != UNKNOWN_LEVEL)
+        for stage in card["stages"]
+        if "labels" in stage
+    )
 
 
 def _now() -> str:

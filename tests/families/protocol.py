@@ -129,6 +129,21 @@ class FamilyProtocol:
         for a, b in zip(*found, strict=True):
             torch.testing.assert_close(a, b, rtol=0, atol=1e-6 * float(b.abs().max()))
 
+    @pytest.mark.parametrize("value", [float("nan"), float("inf")])
+    def test_a_file_with_a_number_that_is_none_is_refused(self, family, model, tmp_path, value):
+        """As one flipped bit, or a training that diverged, leaves it."""
+        damaged = copy.deepcopy(model)
+        # A parameter of the readout: every family writes those as they are.
+        parts = family.parameter_parts(damaged)
+        name = next(name for name, part in parts.items() if part == "readout")
+        with torch.no_grad():
+            dict(damaged.named_parameters())[name].view(-1)[-1] = value
+        path = tmp_path / "damaged.model"
+        family.save(damaged, path)
+        message = r"damaged\.model: 1 of \d+ numbers of the parameter \S+ are NaN or infinite"
+        with pytest.raises(UserError, match=message):
+            family.load(path, modal=model.modal)
+
     # --- groups, gates, narrowing ---------------------------------------------------------
 
     def test_group_names_are_unique_and_floors_sane(self, groups):

@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from irrepress.errors import UserError
 from irrepress.training.energies import fit_energy_shifts
@@ -24,9 +25,9 @@ def test_recovers_constants_as_far_as_the_compositions_tell(sevennet, shifted):
     shifts = fit_energy_shifts(sevennet, model, shifted, device="cpu")
     assert set(shifts) == {SILICON, HYDROGEN, OXYGEN}
     assert shifts[SILICON] == pytest.approx(2.0, abs=1e-4)
-    # Water alone does not tell H from O: only 2 H + O is known, the smallest shifts are taken.
-    assert shifts[HYDROGEN] == pytest.approx(2 * -1.5 / 5, abs=1e-4)
-    assert shifts[OXYGEN] == pytest.approx(-1.5 / 5, abs=1e-4)
+    # Water alone does not tell H from O: only 2 H + O is known, both elements take half of it.
+    assert shifts[HYDROGEN] == pytest.approx(-1.5 / 2 / 2, abs=1e-4)
+    assert shifts[OXYGEN] == pytest.approx(-1.5 / 2, abs=1e-4)
 
     sevennet.shift_energies(model, shifts)
     again = fit_energy_shifts(sevennet, model, shifted, device="cpu")
@@ -47,7 +48,23 @@ def test_structures_without_energy_take_no_part(sevennet, small_sevennet, labell
     assert set(shifts) == {SILICON}
 
 
-def test_no_energies_at_all(sevennet, small_sevennet, labelled, make_store):
+def test_forces_alone_move_no_energies_and_it_is_told(
+    sevennet, small_sevennet, labelled, make_store, caplog
+):
     store = make_store([replace(s, energy=np.nan) for s in labelled])
-    with pytest.raises(UserError, match="no energies"):
+    assert fit_energy_shifts(sevennet, deepcopy(small_sevennet), store, device="cpu") == {}
+    assert "the train split has no energies" in caplog.text
+
+
+def test_an_empty_split_is_refused(sevennet, small_sevennet, labelled, make_store):
+    store = make_store(labelled, train=0.0)
+    with pytest.raises(UserError, match="the train part is empty"):
         fit_energy_shifts(sevennet, deepcopy(small_sevennet), store, device="cpu")
+
+
+def test_energies_that_are_not_finite_are_an_error(sevennet, small_sevennet, store):
+    model = deepcopy(small_sevennet)
+    with torch.no_grad():
+        next(model.parameters()).fill_(float("nan"))
+    with pytest.raises(UserError, match="predicts energies that are not finite"):
+        fit_energy_shifts(sevennet, model, store, device="cpu")

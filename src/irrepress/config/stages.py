@@ -50,5 +50,12 @@ class Evaluation(Section):
 
     dataset: str
     batch_size: int = Field(8, gt=0)
+    align_energies: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="Take out a constant per element between the energies of the labels and of "
+        "the parent before errors against labels, as between two levels of theory. auto: only "
+        "where it is beyond doubt, from 1 eV/atom on of which constants explain 90 %. What was "
+        "done is in the log, metrics.json and the report.",
+    )
     timing_atoms: int = Field(64, gt=0, description="Size of the crystal that is timed.")
     timing_repeats: int = Field(5, gt=0)

@@ -1,52 +1,139 @@
 """Errors of energies, forces and stress against labels or against the parent."""
 
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from irrepress.evaluation.predictions import label
+from irrepress.errors import UserError
+from irrepress.evaluation.predictions import QUANTITIES, Failures, label
 from irrepress.families.base import Family, Model
-from irrepress.structures.batching import in_batches
+from irrepress.structures.label_counts import LabelCounts
+from irrepress.structures.references import EnergyOffsets
 from irrepress.structures.structure import Structure
 
-QUANTITIES = ("energy", "forces", "stress")
+# Of the keys of `ErrorAccumulator.result`.
+UNITS = {"energy": "eV/atom", "forces": "eV/Å", "stress": "eV/Å^3"}
+
+Errors = dict[str, float | None]
 
 
 class ErrorAccumulator:
-    """Mean absolute and root mean square errors, accumulated structure by structure."""
+    """Mean absolute and root mean square errors, accumulated structure by structure.
+
+    Attributes:
+        offsets: differences of the energies, reference minus prediction.
+    """
 
     def __init__(self) -> None:
+        self.offsets = EnergyOffsets()
         self._absolute = dict.fromkeys(QUANTITIES, 0.0)
         self._squared = dict.fromkeys(QUANTITIES, 0.0)
         self._count = dict.fromkeys(QUANTITIES, 0)
+        self._failed: set[str] = set()
 
     def add(self, predicted: Structure, reference: Structure) -> None:
         """Add one structure: energies per atom, force and stress components.
 
-        Components whose reference or prediction is NaN are left out.
+        What the reference lacks (NaN) is left out, and so is its stress where the cell is not
+        periodic along all three vectors: without a volume none is predicted. A prediction that
+        is not finite is a failure and never left out: its quantity then has no error at all.
         """
-        atoms = len(reference)
-        self._add("energy", np.array([(predicted.energy - reference.energy) / atoms]))
-        self._add("forces", predicted.forces - reference.forces)
-        self._add("stress", predicted.stress - reference.stress)
+        if np.isfinite(reference.energy) and np.isfinite(predicted.energy):
+            self.offsets.add(reference.numbers, reference.energy - predicted.energy)
+        self._add("energy", predicted.energy / len(reference), reference.energy / len(reference))
+        self._add("forces", predicted.forces, reference.forces)
+        if reference.pbc.all():
+            self._add("stress", predicted.stress, reference.stress)
 
-    def result(self) -> dict[str, float | None]:
+    def result(self, constants: Mapping[int, float] | None = None) -> Errors:
         """Return ``{energy,forces,stress}_{mae,rmse}`` in eV/atom, eV/Å and eV/Å^3.
 
-        Values are None where there was nothing to compare.
+        Values are None where there was nothing to compare, and where a prediction is not finite.
+
+        Args:
+            constants: atomic number -> eV, added to the predicted energies before the comparison.
         """
-        result: dict[str, float | None] = {}
+        result: Errors = {}
         for name in QUANTITIES:
-            count = self._count[name]
+            count = 0 if name in self._failed else self._count[name]
             result[f"{name}_mae"] = self._absolute[name] / count if count else None
             result[f"{name}_rmse"] = float(np.sqrt(self._squared[name] / count)) if count else None
+        if constants and result["energy_mae"] is not None:
+            rest = self.offsets.left_over(constants)
+            result["energy_mae"] = float(np.abs(rest).mean())
+            result["energy_rmse"] = float(np.sqrt(np.square(rest).mean()))
         return result
 
-    def _add(self, name: str, difference: np.ndarray) -> None:
-        difference = difference[np.isfinite(difference)]
+    def _add(self, name: str, predicted: np.ndarray | float, reference: np.ndarray | float) -> None:
+        is_labelled = np.isfinite(reference)
+        if not is_labelled.any():
+            return
+        difference = np.subtract(predicted, reference)[is_labelled]
+        if not np.isfinite(difference).all():
+            self._failed.add(name)
         self._absolute[name] += float(np.abs(difference).sum())
         self._squared[name] += float(np.square(difference).sum())
         self._count[name] += difference.size
+
+
+@dataclass(frozen=True)
+class Comparisons:
+    """A model's predictions compared with labels and with further references.
+
+    Attributes:
+        against: the comparison with the labels, then one for each further reference.
+        failures: predictions that are not finite.
+        labels: how many structures were compared, and which labels they have.
+        atoms: how many atoms they have.
+    """
+
+    against: list[ErrorAccumulator]
+    failures: Failures
+    labels: LabelCounts
+    atoms: int
+
+
+def compare_predictions(
+    family: Family,
+    model: Model,
+    structures: Iterable[Structure],
+    *references: Sequence[Structure] | Iterable[Structure],
+    batch_size: int = 8,
+    device: str = "auto",
+) -> Comparisons:
+    """Run the model once and compare with labels and any further references; count failures.
+
+    Args:
+        family: the model's family.
+        model: the model.
+        structures: structures with labels; each may lack any of them.
+        *references: the same structures in the same order with other labels, such as the
+            parent's predictions.
+        batch_size: structures per forward pass.
+        device: as in the config.
+    """
+    accumulators = [ErrorAccumulator() for _ in range(1 + len(references))]
+    iterators = [iter(reference) for reference in references]
+    failures = Failures()
+    labels, atoms = LabelCounts(), 0
+    ahead: deque[Structure] = deque()  # those of the batch that is being predicted
+
+    def kept() -> Iterator[Structure]:
+        for structure in structures:
+            ahead.append(structure)
+            yield structure
+
+    options = {"batch_size": batch_size, "device": device, "failures": failures}
+    for predicted in label(family, model, kept(), **options):
+        structure = ahead.popleft()
+        labels.add(structure)
+        atoms += len(structure)
+        accumulators[0].add(predicted, structure)
+        for accumulator, iterator in zip(accumulators[1:], iterators, strict=True):
+            accumulator.add(predicted, next(iterator))
+    return Comparisons(accumulators, failures, labels, atoms)
 
 
 def compute_errors(
@@ -56,27 +143,18 @@ def compute_errors(
     *references: Sequence[Structure] | Iterable[Structure],
     batch_size: int = 8,
     device: str = "auto",
-) -> list[dict[str, float | None]]:
-    """Run the model once and compare with its labels and with any further references.
-
-    Args:
-        family: the model's family.
-        model: the model.
-        structures: structures with labels.
-        *references: the same structures in the same order with other labels, such as the
-            parent's predictions.
-        batch_size: structures per forward pass.
-        device: as in the config.
+) -> list[Errors]:
+    """Return the errors against labels and further references; see `compare_predictions`.
 
     Returns:
         One dictionary of `ErrorAccumulator.result` for the labels and one per reference.
+
+    Raises:
+        UserError: a prediction is not finite.
     """
-    accumulators = [ErrorAccumulator() for _ in range(1 + len(references))]
-    iterators = [iter(reference) for reference in references]
-    for chunk in in_batches(structures, batch_size):
-        predictions = label(family, model, chunk, batch_size=batch_size, device=device)
-        for predicted, structure in zip(predictions, chunk, strict=True):
-            accumulators[0].add(predicted, structure)
-            for accumulator, iterator in zip(accumulators[1:], iterators, strict=True):
-                accumulator.add(predicted, next(iterator))
-    return [accumulator.result() for accumulator in accumulators]
+    found = compare_predictions(
+        family, model, structures, *references, batch_size=batch_size, device=device
+    )
+    if found.failures:
+        raise UserError(found.failures.told(f"this {model.family} model"))
+    return [accumulator.result() for accumulator in found.against]

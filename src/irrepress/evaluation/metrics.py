@@ -1,5 +1,7 @@
 """Everything that is measured on one model, as it goes into ``metrics.json``."""
 
+import logging
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,9 @@ import torch
 from irrepress.config import Evaluation
 from irrepress.devices import resolve_device
 from irrepress.errors import UserError
-from irrepress.evaluation.errors import compute_errors
+from irrepress.evaluation.alignment import Alignment, Setting, align, offsets_between
+from irrepress.evaluation.errors import UNITS as UNITS_OF_ERRORS
+from irrepress.evaluation.errors import compare_predictions
 from irrepress.evaluation.symmetry import check_symmetry
 from irrepress.evaluation.timing import reference_crystal, time_side_by_side
 from irrepress.families.base import Family, Model
@@ -16,7 +20,28 @@ from irrepress.pruning.blocks import widths_of
 from irrepress.pruning.plan import Plan
 from irrepress.structures.store import StructureStore
 
+logger = logging.getLogger(__name__)
+
 SCHEMA_VERSION = 1
+# Of what metrics.json holds, by its keys there.
+UNITS: dict[str, Any] = {
+    "errors": UNITS_OF_ERRORS,
+    "alignment": {
+        "constants": "eV",
+        "before": "eV/atom",
+        "after": "eV/atom",
+        "unaligned": "eV/atom",
+    },
+    "cost": {
+        "flops_per_atom": "floating-point operations",
+        "file_bytes": "bytes",
+        "packed_bytes": "bytes",
+        "seconds": "s",
+        "parent_seconds": "s",
+    },
+}
+# Structures that constants per element are fitted to, at most about.
+_ALIGNED = 4096
 
 
 def measure_errors(
@@ -26,6 +51,9 @@ def measure_errors(
     *,
     split: str = "test",
     teacher: StructureStore | None = None,
+    alignment: Setting = "auto",
+    knows_labels: bool = False,
+    name: str = "the model",
     batch_size: int = 8,
     device: str = "auto",
 ) -> dict[str, Any]:
@@ -34,33 +62,78 @@ def measure_errors(
     Args:
         family: the model's family.
         model: the model.
-        store: labelled structures.
+        store: structures, each with the labels that it has.
         split: ``train``, ``valid`` or ``test``.
         teacher: the same structures labelled by the parent, for the agreement with it.
+        alignment: whether constants per element are taken out between the energies of labels
+            and parent (or model, without a teacher); see `irrepress.evaluation.alignment`.
+        knows_labels: the model was trained on these labels and has their reference energies.
+            Constants then stand between it and the parent, not between it and the labels.
+        name: what messages call the model.
         batch_size: structures per forward pass.
         device: as in the config.
 
     Returns:
-        The head of ``metrics.json``: dataset, split, labels, sizes and ``errors``, in eV/atom,
-        eV/Å and eV/Å^3.
+        The head of ``metrics.json``: dataset, split, labels, sizes; ``errors`` in eV/atom, eV/Å
+        and eV/Å^3; ``labelled``, see `LabelCounts`; ``failures``, predictions
+        that are not finite, whose quantities have no errors; ``alignment``; and ``units``.
 
     Raises:
-        UserError: the split is empty.
+        UserError: the split is empty, or constants are asked for and cannot be fitted.
     """
     indices = store.require(split)
     references = [teacher.iterate(indices)] if teacher is not None else []
-    results = compute_errors(
+    found = compare_predictions(
         family, model, store.iterate(indices), *references, batch_size=batch_size, device=device
     )
+    labels = found.against[0]
+    if teacher is not None:
+        fitted = _align_parent(store, teacher, split, alignment)
+    else:
+        fitted = align(labels.offsets, alignment, f"this model, {split} split")
+    constants = fitted.constants if fitted is not None and fitted.applied else {}
+    opposite = {number: -energy for number, energy in constants.items()}
+    errors = {"labels": labels.result({} if knows_labels else constants)}
+    if teacher is not None:
+        errors["parent"] = found.against[1].result(opposite if knows_labels else {})
+    logger.info("%s", found.labels)
+    if fitted is not None:
+        logger.info("%s", fitted.told)
+    if found.failures:
+        logger.error("%s", found.failures.told(name))
+    unaligned = labels.result()
     return {
         "schema_version": SCHEMA_VERSION,
         "dataset": Path(store.path).stem,
         "split": split,
         "labels": store.info.labels,
-        "structures": len(indices),
-        "atoms": int(store.num_atoms[indices].sum()),
-        "errors": dict(zip(("labels", "parent"), results, strict=False)),
+        "structures": found.labels.structures,
+        "atoms": found.atoms,
+        "units": UNITS,
+        "labelled": asdict(found.labels),
+        "errors": errors,
+        "failures": found.failures.record(),
+        "alignment": None
+        if fitted is None
+        else fitted.record()
+        | {
+            "knows_labels": knows_labels,
+            "unaligned": {key: unaligned[key] for key in ("energy_mae", "energy_rmse")},
+        },
     }
+
+
+def _align_parent(
+    store: StructureStore, teacher: StructureStore, split: str, setting: Setting
+) -> Alignment | None:
+    """Fit constants between the parent and the labels: to the train part, if it is there."""
+    for part in ("train", split):
+        every = max(1, len(store.splits[part]) // _ALIGNED)
+        indices = store.splits[part][::every]
+        offsets = offsets_between(teacher.iterate(indices), store.iterate(indices))
+        if len(offsets):
+            return align(offsets, setting, f"the parent, {part} split")
+    return None
 
 
 def measure_cost(

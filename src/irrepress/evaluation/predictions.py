@@ -1,17 +1,80 @@
 """Run a model over many structures, and label structures with what it says."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from irrepress.devices import resolve_device
+from irrepress.errors import UserError
 from irrepress.families.base import Family, Model
 from irrepress.structures.batching import in_limited_batches
 from irrepress.structures.structure import Structure
 
+QUANTITIES = ("energy", "forces", "stress")
+
 # Large models need some 10 MB an atom, and on a CPU larger batches take no less time an atom.
 ATOMS_PER_BATCH = 256
+# Structures with a failed prediction that are named.
+_MOST_NAMED = 5
+
+
+@dataclass
+class Failures:
+    """Structures for which a model predicts what is not a number.
+
+    Attributes:
+        structures: how many there are.
+        quantities: quantity -> structures of which it is NaN or infinite; those that never are
+            are absent.
+        first: index, in the order of prediction, and formula of the first few.
+    """
+
+    structures: int = 0
+    quantities: dict[str, int] = field(default_factory=dict)
+    first: list[tuple[int, str]] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return self.structures > 0
+
+    def add(self, index: int, predicted: Structure) -> None:
+        """Look at one structure with predictions as its labels.
+
+        Energy and forces are defined for every structure, the stress where the cell is periodic
+        along all three vectors.
+        """
+        wrong = [name for name in QUANTITIES if _is_wrong(predicted, name)]
+        if not wrong:
+            return
+        self.structures += 1
+        for name in wrong:
+            self.quantities[name] = self.quantities.get(name, 0) + 1
+        if len(self.first) < _MOST_NAMED:
+            self.first.append((index, predicted.to_atoms().get_chemical_formula()))
+
+    def told(self, model: str) -> str:
+        """Return one sentence that names the model, the quantities and the first structures.
+
+        Args:
+            model: what the model is called.
+        """
+        named = ", ".join(f"structure {index} ({formula})" for index, formula in self.first)
+        more = ", ..." if self.structures > len(self.first) else ""
+        what = " and ".join(self.quantities)
+        count = f"{self.structures:,} structure{'s' * (self.structures != 1)}"
+        return (
+            f"{model}: the predicted {what} of {count} are not finite: "
+            f"{named}{more}; the model is damaged or diverged in training"
+        )
+
+    def record(self) -> dict[str, Any]:
+        """Return it as plain data, as metrics.json keeps it."""
+        return {
+            "structures": self.structures,
+            "quantities": dict(self.quantities),
+            "first": [index for index, _ in self.first],
+        }
 
 
 def label(
@@ -21,6 +84,8 @@ def label(
     *,
     batch_size: int = 8,
     device: str = "auto",
+    name: str | None = None,
+    failures: Failures | None = None,
 ) -> Iterator[Structure]:
     """Yield the structures with their labels replaced by the model's predictions.
 
@@ -30,13 +95,20 @@ def label(
         structures: any iterable; only one batch of it is held at a time.
         batch_size: structures per forward pass, fewer if they are large.
         device: as in the config.
+        name: what messages call the model.
+        failures: counts predictions that are not finite, which then are no error.
 
     Yields:
         Structures in the same order. The stress is NaN where the cell is not periodic along
         all three vectors, because a volume is needed to define it.
+
+    Raises:
+        UserError: a prediction is not finite, and nobody counts failures.
     """
     target = resolve_device(device)
     model.to(target)
+    found = failures if failures is not None else Failures()
+    index = 0
     for chunk in in_limited_batches(structures, batch_size, ATOMS_PER_BATCH):
         batch = family.batch(model, chunk)
         prediction = family.predict(model, batch.to(target))
@@ -45,9 +117,20 @@ def label(
         ends = np.cumsum([len(structure) for structure in chunk])[:-1]
         forces = np.split(prediction.forces.double().cpu().numpy(), ends)
         for i, structure in enumerate(chunk):
-            yield replace(
+            labelled = replace(
                 structure,
                 energy=float(energy[i]),
                 forces=forces[i],
                 stress=stress[i] if structure.pbc.all() else np.full(6, np.nan),
             )
+            found.add(index, labelled)
+            if found and failures is None:
+                raise UserError(found.told(name or f"this {model.family} model"))
+            index += 1
+            yield labelled
+
+
+def _is_wrong(predicted: Structure, quantity: str) -> bool:
+    if quantity == "stress" and not predicted.pbc.all():
+        return False
+    return not np.all(np.isfinite(getattr(predicted, quantity)))

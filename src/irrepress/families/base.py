@@ -289,7 +289,7 @@ class Family(ABC):
 
         Raises:
             UserError: no such keyword or file, a truncated file, a checkpoint of another
-                family, a modal that is missing or unknown.
+                family, a modal that is missing or unknown, parameters that are not finite.
         """
 
     @abstractmethod

@@ -1,8 +1,12 @@
 """Atomic reference energies: what each element contributes to a total energy on average."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
+
+# Directions whose eigenvalue is below this share of the largest are not fitted: the data say
+# nothing about them beyond round-off.
+_CUT_OFF = 1e-10
 
 
 class EnergyFit:
@@ -40,11 +44,99 @@ class EnergyFit:
         """Return atomic number -> eV; empty if no structure had an energy."""
         if not self._count:
             return {}
-        # Scaling to a unit diagonal keeps rare elements above the cut-off of the eigenvalues.
-        scale = np.sqrt(np.diag(self._matrix))
-        scale[scale == 0] = 1
-        values, vectors = np.linalg.eigh(self._matrix / np.outer(scale, scale))
-        kept = values > 1e-10 * values.max()
+        scale, values, vectors = self._scaled()
+        kept = values > _CUT_OFF * values.max()
         projected = vectors[:, kept].T @ (self._right / scale)
         solution = vectors[:, kept] @ (projected / values[kept]) / scale
         return {int(z): float(e) for z, e in zip(self.elements, solution, strict=True)}
+
+    def rank(self) -> int:
+        """Return how many contributions the data tell apart; at most the number of elements."""
+        if not self._count:
+            return 0
+        _, values, _ = self._scaled()
+        return int((values > _CUT_OFF * values.max()).sum())
+
+    def _scaled(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the scale of each element, and the eigensystem of the scaled matrix."""
+        # Scaling to a unit diagonal keeps rare elements above the cut-off of the eigenvalues.
+        scale = np.sqrt(np.diag(self._matrix))
+        scale[scale == 0] = 1
+        return scale, *np.linalg.eigh(self._matrix / np.outer(scale, scale))
+
+
+class EnergyOffsets:
+    """How far energies of structures lie from others of the same structures, by composition.
+
+    What differs by a constant per element (another level of theory, pseudopotential or
+    reference) is told from what does not by least squares of the differences per atom.
+
+    Example:
+        >>> offsets = EnergyOffsets()
+        >>> offsets.add(np.array([1, 1]), 4.0)
+        >>> offsets.add(np.array([1, 1, 1]), 6.0)
+        >>> offsets.fit()
+        {1: 2.0}
+    """
+
+    def __init__(self) -> None:
+        self._compositions: dict[tuple[tuple[int, ...], tuple[int, ...]], int] = {}
+        self._rows: list[int] = []  # the composition of each structure
+        self._differences: list[float] = []  # eV/atom
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add(self, numbers: np.ndarray, difference: float) -> None:
+        """Add a structure.
+
+        Args:
+            numbers: its atomic numbers, ``[atoms]``.
+            difference: of the total energies, in eV.
+        """
+        elements, counts = np.unique(numbers, return_counts=True)
+        key = tuple(elements.tolist()), tuple(counts.tolist())
+        self._rows.append(self._compositions.setdefault(key, len(self._compositions)))
+        self._differences.append(difference / len(numbers))
+
+    def fit(self) -> dict[int, float]:
+        """Return the constant of each element, atomic number -> eV; empty without structures."""
+        return self._normal_equations().solve()
+
+    def rank(self) -> int:
+        """Return how many constants the compositions tell apart."""
+        return self._normal_equations().rank()
+
+    def differences(self) -> np.ndarray:
+        """Return the differences per atom in eV, ``[structures]``."""
+        return np.array(self._differences)
+
+    def mean_absolute(self, constants: Mapping[int, float] | None = None) -> float:
+        """Return the mean absolute difference in eV/atom, or of what constants leave over."""
+        return float(np.abs(self.left_over(constants or {})).mean())
+
+    def left_over(self, constants: Mapping[int, float]) -> np.ndarray:
+        """Return what constants leave over of the differences, eV per atom, ``[structures]``.
+
+        Args:
+            constants: atomic number -> eV; an element that is absent has none.
+        """
+        explained = [
+            sum(count * constants.get(z, 0.0) for z, count in zip(*key, strict=True)) / sum(key[1])
+            for key in self._compositions
+        ]
+        return self.differences() - np.array(explained)[self._rows]
+
+    def _normal_equations(self) -> "EnergyFit":
+        elements = sorted({z for found, _ in self._compositions for z in found})
+        column = {z: i for i, z in enumerate(elements)}
+        fit = EnergyFit(elements)
+        size = len(self._compositions)
+        weights = np.sqrt(np.bincount(self._rows, minlength=size))
+        sums = np.bincount(self._rows, self._differences, minlength=size)
+        for (found, counts), index in self._compositions.items():
+            row = np.zeros(len(elements))
+            row[[column[z] for z in found]] = np.array(counts) / sum(counts)
+            # As many equal rows as there are structures of the composition.
+            fit.add(row[None] * weights[index], sums[[index]] / weights[index])
+        return fit

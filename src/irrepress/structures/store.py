@@ -10,9 +10,11 @@ import h5py
 import numpy as np
 
 from irrepress.errors import UserError
+from irrepress.structures.label_counts import LabelCounts
 from irrepress.structures.layout import (
     ATOMS_PER_CHUNK,
     FORMAT,
+    LABELS,
     PER_ATOM,
     PER_STRUCTURE,
     SCHEMA_VERSION,
@@ -109,6 +111,42 @@ class StructureStore:
         wanted = np.arange(len(self)) if indices is None else np.asarray(indices)
         for block in blocks(self.num_atoms[wanted]):
             yield from self.read(wanted[block])
+
+    def count_labels(self, indices: Sequence[int] | np.ndarray | None = None) -> LabelCounts:
+        """Return how many structures have which label.
+
+        Args:
+            indices: of the structures that are looked at; all, if none are given.
+
+        Raises:
+            UserError: the file is damaged.
+        """
+        wanted = np.arange(len(self)) if indices is None else np.asarray(indices, dtype=np.int64)
+        try:
+            has = {label: self._has(label) for label in LABELS}
+            has["stress_without_volume"] = np.zeros(len(self), dtype=bool)
+            if self.labelled["stress"]:
+                has_volume = self._column("pbc")[:].astype(bool).all(axis=1)
+                has["stress_without_volume"] = has["stress"] & ~has_volume
+                has["stress"] = has["stress"] & has_volume
+        except OSError as error:
+            raise self._damaged(error) from error
+        counts = {name: int(found[wanted].sum()) for name, found in has.items()}
+        return LabelCounts(len(wanted), **counts)
+
+    def _has(self, label: str) -> np.ndarray:
+        """Return which structures have a label, ``[structures]`` booleans."""
+        if self.labelled[label] in (0, len(self)):
+            return np.full(len(self), self.labelled[label] > 0)
+        column = self._column(label)
+        if label in PER_STRUCTURE:
+            return np.isfinite(column[:]).reshape(len(self), -1).all(axis=1)
+        found = np.empty(len(self), dtype=bool)
+        for block in blocks(self.num_atoms):
+            start, stop = int(self._ptr[block.start]), int(self._ptr[block.stop])
+            finite = np.isfinite(column[start:stop]).all(axis=1)
+            found[block] = np.logical_and.reduceat(finite, self._ptr[block] - start)
+        return found
 
     def require(self, part: str, labels: Iterable[str] = ()) -> np.ndarray:
         """Return the indices of a part, which must not be empty, with labels on all structures.

@@ -1,15 +1,18 @@
 """Constant shifts per element that bring a model's energies to the level of a data set."""
 
+import logging
+from collections.abc import Sequence
+
 import numpy as np
 
 from irrepress.devices import resolve_device
 from irrepress.errors import UserError
 from irrepress.families.base import Family, Model
+from irrepress.structures.batching import in_batches
+from irrepress.structures.references import EnergyOffsets
 from irrepress.structures.store import StructureStore
 
-# Directions of composition whose eigenvalue is below this share of the largest are not fitted:
-# the data say nothing about them beyond round-off.
-RANK_TOLERANCE = 1e-10
+logger = logging.getLogger(__name__)
 
 
 def fit_energy_shifts(
@@ -24,49 +27,82 @@ def fit_energy_shifts(
     """Fit one constant per element to the difference between labels and predictions.
 
     Least squares of the energies per atom. Where the compositions do not tell elements apart
-    (a single molecule, say), the shifts of the smallest norm are taken.
+    (a single molecule, say), their elements share the difference evenly.
 
     Args:
         family: the model's family.
         model: the model; it is not changed.
-        store: structures with energies; those without one take no part.
+        store: structures; those without an energy take no part.
         split: the split to fit on.
         device: as in the config.
         batch_size: structures per forward pass.
 
     Returns:
-        Atomic number -> eV, for every element of the split, as `Family.shift_energies` takes it.
+        Atomic number -> eV, for every element of the split, as `Family.shift_energies` takes it;
+        empty, with a line in the log, if no structure of the split has an energy.
 
     Raises:
-        UserError: the split is empty or has no energies.
+        UserError: the split is empty, or a predicted energy is not finite.
+    """
+    indices = store.require(split)
+    offsets = energy_offsets(family, model, store, indices, device=device, batch_size=batch_size)
+    if not len(offsets):
+        logger.warning(
+            "%s: the %s split has no energies: the model's reference energies stay as they are",
+            store.path,
+            split,
+        )
+        return {}
+    shifts = offsets.fit()
+    logger.info(
+        "energies: one constant per element takes their mean absolute difference from the labels "
+        "of %d structures from %.4g to %.4g meV/atom",
+        len(offsets),
+        1e3 * offsets.mean_absolute(),
+        1e3 * offsets.mean_absolute(shifts),
+    )
+    return shifts
+
+
+def energy_offsets(
+    family: Family,
+    model: Model,
+    store: StructureStore,
+    indices: Sequence[int] | np.ndarray,
+    *,
+    device: str = "auto",
+    batch_size: int = 8,
+) -> EnergyOffsets:
+    """Return the differences of energies of structures, labels minus predictions.
+
+    Args:
+        family: the model's family.
+        model: the model; it is not changed.
+        store: structures; those without an energy take no part.
+        indices: of the structures.
+        device: as in the config.
+        batch_size: structures per forward pass.
+
+    Raises:
+        UserError: a predicted energy is not finite.
     """
     home, target = model.device, resolve_device(device)
-    elements = sorted(store.elements)
-    column = {number: i for i, number in enumerate(elements)}
-    # The normal equations are all that is kept of the structures.
-    matrix = np.zeros((len(elements), len(elements)))
-    vector = np.zeros(len(elements))
+    offsets = EnergyOffsets()
     model.to(target)
     try:
-        for start in range(0, len(store.splits[split]), batch_size):
-            indices = store.splits[split][start : start + batch_size]
-            structures = [s for s in store.read(indices) if np.isfinite(s.energy)]
+        for members in in_batches(np.asarray(indices).tolist(), batch_size):
+            structures = [s for s in store.read(members) if np.isfinite(s.energy)]
             if not structures:
                 continue
             batch = family.batch(model, structures).to(target)
             predicted = family.predict(model, batch).energy.double().cpu().numpy()
+            if not np.isfinite(predicted).all():
+                raise UserError(
+                    f"{store.path}: the model predicts energies that are not finite; it is "
+                    "damaged, or diverged in training"
+                )
             for structure, energy in zip(structures, predicted, strict=True):
-                fractions = np.zeros(len(elements))
-                for number in structure.numbers:
-                    fractions[column[int(number)]] += 1 / len(structure)
-                matrix += np.outer(fractions, fractions)
-                vector += fractions * (structure.energy - energy) / len(structure)
+                offsets.add(structure.numbers, structure.energy - energy)
     finally:
         model.to(home)
-    if not matrix.any():
-        raise UserError(
-            f"{store.path}: the {split} split has no energies to fit the shifts of elements to; "
-            "label it or leave the shifts out"
-        )
-    shifts = np.linalg.pinv(matrix, rcond=RANK_TOLERANCE, hermitian=True) @ vector
-    return {number: float(shifts[i]) for number, i in column.items() if matrix[i, i] > 0}
+    return offsets

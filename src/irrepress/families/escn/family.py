@@ -32,6 +32,7 @@ from irrepress.families.escn import native as rounding
 from irrepress.families.escn.architecture import read_architecture
 from irrepress.families.escn.cost import make_cost_model, make_cost_terms
 from irrepress.families.escn.tasks import choose_dataset, datasets_of
+from irrepress.families.finite import require_finite
 from irrepress.families.statistics import DataStatistics
 from irrepress.pruning.blocks import Group
 from irrepress.pruning.plan import Plan
@@ -61,7 +62,7 @@ class EscnFamily(Family):
 
         No code of the file is run: see `irrepress.families.escn.checkpoint`.
         """
-        return checkpoint.load(source, modal, dtype)
+        return require_finite(checkpoint.load(source, modal, dtype), source)
 
     def build(self, native: dict[str, Any], *, modal: str | None = None) -> Model:
         """Build a network from fairchem's configs with new float32 weights."""

@@ -24,6 +24,7 @@ from irrepress.families.base import (
     Prediction,
     WeightBlock,
 )
+from irrepress.families.finite import require_finite
 from irrepress.families.mace import (
     catalogue,
     checkpoint,
@@ -68,7 +69,7 @@ class MACEFamily(Family):
         self, source: str | Path, *, modal: str | None = None, dtype: torch.dtype = torch.float32
     ) -> Model:
         """Load a model by keyword or from a path; see the base class."""
-        return checkpoint.load(source, modal, dtype)
+        return require_finite(checkpoint.load(source, modal, dtype), source)
 
     def build(self, native: dict[str, Any], *, modal: str | None = None) -> Model:
         """Build a network from the constructor's arguments with new float32 weights."""

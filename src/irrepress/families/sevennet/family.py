@@ -28,6 +28,7 @@ from irrepress.families.base import (
     Prediction,
     WeightBlock,
 )
+from irrepress.families.finite import require_finite
 from irrepress.families.sevennet import checkpoint, fits, graph, narrow, norms, scratch
 from irrepress.families.sevennet import elements as by_element
 from irrepress.families.sevennet import gates as gating
@@ -74,7 +75,7 @@ class SevenNetFamily(Family):
 
         No code of the file is run: see `irrepress.families.sevennet.checkpoint`.
         """
-        return checkpoint.load(source, modal, dtype)
+        return require_finite(checkpoint.load(source, modal, dtype), source)
 
     def build(self, native: dict[str, Any], *, modal: str | None = None) -> Model:
         """Build a network from sevenn's config with new float32 weights."""

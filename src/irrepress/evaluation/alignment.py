@@ -1,0 +1,138 @@
+"""Constants per element between predicted energies and labels of another level of theory.
+
+Total energies of two levels of theory, of two codes, or with other pseudopotentials differ by a
+constant for each element, which says nothing about a model: an all-electron energy lies hundreds
+of electronvolts per atom below one with pseudopotentials. Errors of energies are compared after
+such constants were taken out, and how large they were is always told.
+
+Constants can hide real errors, too: those of a pruned model are often mostly constant. So
+
+- they are fitted to the parent where a model has one, and what pruning did to energies stays;
+- by default (``auto``) they are taken out only where they are beyond doubt: the mean absolute
+  difference is at least `BEYOND_DOUBT`, ten times more than the constants leave over, and there
+  are at least three structures for each constant.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from ase.data import chemical_symbols
+
+from irrepress.errors import UserError
+from irrepress.structures.references import EnergyOffsets
+from irrepress.structures.structure import Structure
+
+Setting = Literal["auto", "always", "never"]
+
+# eV/atom. Models of materials that are not broken have errors of some 0.01 to 0.3.
+BEYOND_DOUBT = 1.0
+# Of the difference: what constants may leave over where they are beyond doubt.
+_LEAST_LEFT = 0.1
+_STRUCTURES_PER_CONSTANT = 3
+# From here on, constants that would explain most of a difference are worth a word.
+_WORTH_A_WORD = 0.05  # eV/atom
+_MOSTLY = 1 / 3
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Constants per element that bring predicted energies to the level of labels.
+
+    Attributes:
+        applied: whether errors are told after the constants were added to the predictions.
+        constants: atomic number -> eV, labels minus predictions.
+        structures: number of structures that they were fitted to.
+        fitted_to: what was compared on which structures, in words.
+        before: mean absolute difference of the energies of these structures in eV/atom.
+        after: what the constants leave over of it.
+        told: one sentence: what was done, by how much, and why.
+    """
+
+    applied: bool
+    constants: dict[int, float]
+    structures: int
+    fitted_to: str
+    before: float
+    after: float
+    told: str
+
+    def record(self) -> dict[str, Any]:
+        """Return it as plain data with symbols of elements, as metrics.json keeps it."""
+        return {
+            "applied": self.applied,
+            "constants": {chemical_symbols[z]: energy for z, energy in self.constants.items()},
+            "structures": self.structures,
+            "fitted_to": self.fitted_to,
+            "before": self.before,
+            "after": self.after,
+            "told": self.told,
+        }
+
+
+def align(offsets: EnergyOffsets, setting: Setting, fitted_to: str) -> Alignment | None:
+    """Fit constants to energies and decide whether they are taken out.
+
+    Args:
+        offsets: differences of energies, labels minus predictions.
+        setting: ``always`` or ``never``, or ``auto``: where they are beyond doubt.
+        fitted_to: what was compared on which structures, for the reader, such as
+            ``the parent on the train part``.
+
+    Returns:
+        None if there are no energies to compare.
+
+    Raises:
+        UserError: they are always to be taken out, and there are no more structures than
+            constants.
+    """
+    if not len(offsets):
+        return None
+    constants, rank = offsets.fit(), offsets.rank()
+    before, after = offsets.mean_absolute(), offsets.mean_absolute(constants)
+    enough = len(offsets) >= _STRUCTURES_PER_CONSTANT * rank
+    change = f"from {_milli(before)} to {_milli(after)} meV/atom"
+    number = f"{rank} constant{'s' * (rank != 1)}"
+    count = f"{len(offsets):,} structure{'s' * (len(offsets) != 1)} ({fitted_to})"
+    fit = f"{number} of the elements, fitted to {count},"
+    if setting == "always" and len(offsets) <= rank:
+        raise UserError(
+            f"energies cannot be aligned: {count} cannot tell {number} of the elements from "
+            "errors; give more structures, or do not align"
+        )
+    far = before >= BEYOND_DOUBT and after <= _LEAST_LEFT * before
+    applied = setting == "always" or (setting == "auto" and far and enough)
+    if applied:
+        told = f"energies aligned: {fit} take their mean absolute difference {change}"
+        if setting == "auto":
+            told += "; labels of another level of theory or with other reference energies"
+    elif before >= BEYOND_DOUBT and not enough and setting == "auto":
+        told = (
+            f"energies not aligned: they differ by {_milli(before)} meV/atom, and "
+            f"{count} are too few to tell {number} of the elements from errors; labels of another "
+            "level of theory?"
+        )
+    elif before >= _WORTH_A_WORD and after <= _MOSTLY * before:
+        told = (
+            f"energies not aligned: {fit} would take their mean absolute difference {change}; "
+            "if the labels are of another level of theory, align them always"
+        )
+    else:
+        told = "energies not aligned"
+    return Alignment(applied, constants, len(offsets), fitted_to, before, after, told)
+
+
+def offsets_between(predicted: Iterable[Structure], labelled: Iterable[Structure]) -> EnergyOffsets:
+    """Return the differences of energies of the same structures, those with both energies."""
+    offsets = EnergyOffsets()
+    for first, second in zip(predicted, labelled, strict=True):
+        if np.isfinite(first.energy) and np.isfinite(second.energy):
+            offsets.add(second.numbers, second.energy - first.energy)
+    return offsets
+
+
+def _milli(value: float) -> str:
+    """Return a thousand times a value, in digits that can be read."""
+    value = 1e3 * value
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"

@@ -1,0 +1,145 @@
+"""Errors of a study's models on a store: labels that some structures lack, or of another level."""
+
+import logging
+from copy import deepcopy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from ase.build import bulk
+
+from irrepress.config import Split
+from irrepress.evaluation.metrics import measure_errors
+from irrepress.evaluation.predictions import label
+from irrepress.structures.layout import StoreInfo
+from irrepress.structures.store import StructureStore
+from irrepress.structures.structure import Structure
+from irrepress.structures.writing import write_store
+
+# All-electron energies lie lower by such constants, in eV.
+CONSTANTS = {11: -4400.0, 17: -12500.0}
+
+
+@pytest.fixture(scope="module")
+def labelled(sevennet):
+    """Rattled salt labelled by the whole SevenNet-0, which is the parent."""
+    crystals = []
+    for seed in range(12):
+        atoms = bulk("NaCl", "rocksalt", a=5.64)
+        if seed % 2:
+            atoms.numbers[:] = 11, 11
+        atoms.rattle(0.05, seed=seed)
+        crystals.append(Structure.unlabelled(atoms, group=str(seed)))
+    return list(label(sevennet, sevennet.load("7net-0"), crystals, device="cpu"))
+
+
+@pytest.fixture
+def make_store(tmp_path):
+    def make(structures, name="data"):
+        path = tmp_path / f"{name}.h5"
+        info = StoreInfo("test", "MIT", "", "PBE", labels="PBE", checksum="0")
+        split = Split(train=0.5, valid=0.0, test=0.5, by="structure")
+        write_store(path, structures, info, split, seed=0)
+        return StructureStore(path)
+
+    return make
+
+
+def all_electron(structures):
+    """The same structures with energies of another level of theory."""
+    return [
+        replace(s, energy=s.energy + sum(CONSTANTS[int(z)] for z in s.numbers)) for s in structures
+    ]
+
+
+def drifted(sevennet, model):
+    """A copy whose energies are off by a constant: a real error, if a dull one."""
+    model = deepcopy(model)
+    sevennet.shift_energies(model, {11: 30.0, 17: 30.0})
+    return model
+
+
+def test_errors_against_another_level_are_aligned_by_the_parent_alone(
+    sevennet, small_sevennet, labelled, make_store, caplog
+):
+    store, teacher = make_store(all_electron(labelled)), make_store(labelled, "teacher")
+    options = {"teacher": teacher, "device": "cpu"}
+    with caplog.at_level(logging.INFO):
+        metrics = measure_errors(sevennet, small_sevennet, store, **options)
+    right = measure_errors(sevennet, small_sevennet, teacher, **options)
+    assert right["alignment"]["applied"] is False
+    errors = metrics["errors"]
+    # As if the labels were the parent's own: the offsets are gone, the model's errors are not.
+    assert errors["labels"] == pytest.approx(right["errors"]["labels"], rel=1e-3)
+    assert errors["parent"] == right["errors"]["parent"]
+
+    alignment = metrics["alignment"]
+    assert alignment["applied"]
+    assert alignment["constants"] == pytest.approx({"Na": -4400, "Cl": -12500}, rel=1e-5)
+    assert alignment["unaligned"]["energy_mae"] > 4000
+    assert alignment["fitted_to"] == "the parent, train split"
+    assert alignment["told"] in caplog.text
+    assert metrics["units"]["errors"]["energy"] == "eV/atom"
+
+    # A compressed model that is off by a constant keeps this error.
+    moved = measure_errors(sevennet, drifted(sevennet, small_sevennet), store, **options)
+    change = moved["errors"]["labels"]["energy_mae"] - errors["labels"]["energy_mae"]
+    assert abs(change) == pytest.approx(30.0, rel=0.01)
+
+
+def test_a_model_that_was_trained_on_the_labels_is_aligned_with_the_parent_instead(
+    sevennet, small_sevennet, labelled, make_store
+):
+    store, teacher = make_store(all_electron(labelled)), make_store(labelled, "teacher")
+    trained = deepcopy(small_sevennet)
+    trained.double()
+    sevennet.shift_energies(trained, CONSTANTS)
+    options = {"teacher": teacher, "device": "cpu"}
+    errors = measure_errors(sevennet, trained, store, knows_labels=True, **options)["errors"]
+    expected = measure_errors(sevennet, small_sevennet, teacher, **options)["errors"]["parent"]
+    for reference in ("labels", "parent"):
+        assert errors[reference]["energy_mae"] == pytest.approx(expected["energy_mae"], abs=2e-3)
+
+
+def test_a_setting_forbids_alignment(sevennet, small_sevennet, labelled, make_store):
+    store = make_store(all_electron(labelled))
+    metrics = measure_errors(sevennet, small_sevennet, store, alignment="never", device="cpu")
+    assert metrics["errors"]["labels"]["energy_mae"] > 4000
+    assert not metrics["alignment"]["applied"]
+
+
+def test_labels_that_are_there_are_counted(sevennet, small_sevennet, labelled, make_store, caplog):
+    energies = [
+        replace(s, forces=np.full((len(s), 3), np.nan), stress=np.full(6, np.nan)) for s in labelled
+    ]
+    store = make_store(energies)
+    with caplog.at_level(logging.INFO):
+        metrics = measure_errors(sevennet, small_sevennet, store, device="cpu")
+    assert metrics["labelled"] == {
+        "structures": 6,
+        "energy": 6,
+        "forces": 0,
+        "stress": 0,
+        "stress_without_volume": 0,
+    }
+    assert "labels of 6 structures: energies of 6, forces of 0, stress of 0" in caplog.text
+    assert metrics["errors"]["labels"]["energy_mae"] > 0
+    assert metrics["errors"]["labels"]["forces_mae"] is None
+    assert metrics["failures"] == {"structures": 0, "quantities": {}, "first": []}
+
+
+def test_predictions_that_are_not_finite_are_failures(
+    sevennet, small_sevennet, labelled, make_store, caplog
+):
+    model = deepcopy(small_sevennet)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1e20)
+    metrics = measure_errors(
+        sevennet, model, make_store(labelled), name="results/s/model.pt", device="cpu"
+    )
+    assert metrics["failures"]["structures"] == 6
+    assert metrics["failures"]["quantities"] == {"energy": 6, "forces": 6, "stress": 6}
+    assert metrics["errors"]["labels"]["energy_mae"] is None
+    assert "results/s/model.pt: the predicted energy and forces and stress of 6" in caplog.text
