@@ -82,10 +82,12 @@ def test_errors_against_another_level_are_aligned_by_the_parent_alone(
     assert alignment["told"] in caplog.text
     assert metrics["units"]["errors"]["energy"] == "eV/atom"
 
-    # A compressed model that is off by a constant keeps this error.
-    moved = measure_errors(sevennet, drifted(sevennet, small_sevennet), store, **options)
-    change = moved["errors"]["labels"]["energy_mae"] - errors["labels"]["energy_mae"]
-    assert abs(change) == pytest.approx(30.0, rel=0.01)
+    # A compressed model that is off by constants keeps this error, however large.
+    moved = drifted(sevennet, small_sevennet)
+    found = measure_errors(sevennet, moved, store, **options)["errors"]["labels"]
+    expected = measure_errors(sevennet, moved, teacher, **options)["errors"]["labels"]
+    assert found == pytest.approx(expected, rel=1e-3)
+    assert found["energy_mae"] > 20
 
 
 def test_a_model_that_was_trained_on_the_labels_is_aligned_with_the_parent_instead(
