@@ -89,6 +89,7 @@ class Study:
         perturbed: copies of the train and valid frames, labelled by the parent.
         irreps: of the small shape.
         between: irreps of the shape that gradual pruning stops at on its way.
+        filter_lmax: highest order of the filter of both.
         common: settings of the plain training.
         seed: of everything.
     """
@@ -101,12 +102,14 @@ class Study:
         perturbed: StructureStore,
         irreps: str,
         between: str,
+        filter_lmax: int,
         common: Training,
         seed: int,
         device: str,
     ):
         self.family, self.parent, self.store, self.perturbed = family, parent, store, perturbed
-        self.irreps, self.between, self.common = irreps, between, common
+        self.irreps, self.between, self.filter_lmax = irreps, between, filter_lmax
+        self.common = common
         self.seed, self.device = seed, device
         self.plan, self.pruned = self._prune(parent, irreps)
         self.compensated = self._compensated(parent, self.plan)
@@ -164,7 +167,8 @@ class Study:
             criteria=["fisher"],
             device=self.device,
         )
-        plan = plan_for_irreps(scores.groups, scores.values["fisher"], Explicit(irreps=irreps))
+        target = Explicit(irreps=irreps, filter_lmax=self.filter_lmax)
+        plan = plan_for_irreps(scores.groups, scores.values["fisher"], target)
         plan, _ = family.native_plan(model, plan)
         return plan, family.narrow(model, plan)
 
@@ -242,6 +246,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", default="7net-l3i5")
     parser.add_argument("--irreps", default="64x0e+32x1e+16x2e")
     parser.add_argument("--between", default="128x0e+64x1e+32x2e")
+    parser.add_argument("--filter-lmax", type=int, default=2)
     parser.add_argument("--perturbed", type=int, default=256)
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--longer", type=int, default=10)
@@ -270,6 +275,7 @@ def main() -> None:
         perturbed,
         arguments.irreps,
         arguments.between,
+        arguments.filter_lmax,
         common,
         arguments.seed,
         arguments.device,

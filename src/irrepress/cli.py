@@ -114,10 +114,10 @@ def inspect(
     table.add_row("FLOPs per atom", f"{cost.flops:.3g} (energy, 40 neighbours)")
     table.add_row("irreps blocks", str(content["blocks"]))
     console.print(table)
-    blocks = Table("group", "irrep", "channels", "same width as", title="groups")
+    # Groups of one width keep equally many channels; plans can name it (sweep.explicit).
+    blocks = Table("group", "irrep", "channels", "width", title="groups")
     for g in groups:
-        tied = [other.name for other in groups if other.width == g.width and other is not g]
-        blocks.add_row(g.name, g.irrep, str(g.channels), ", ".join(tied))
+        blocks.add_row(g.name, g.irrep, str(g.channels), g.width)
     console.print(blocks)
 
 

@@ -78,6 +78,21 @@ def test_cutoffs_have_plans_of_their_own():
     }
 
 
+@pytest.mark.parametrize(
+    "named", [{"cutoff": 4}, {"filter_lmax": 1}, {"widths": {"readout": 8}}, {"irreps": "16x0e"}]
+)
+def test_explicit_plans_name_only_what_changes(named):
+    sweep = {"criteria": ["taylor"], "budgets": [], "explicit": {"other": named}}
+    plans = parse_config(changed("sweep", sweep)).plans()
+    assert plans["taylor-other"]["explicit"].model_dump(exclude_defaults=True) == named
+    assert plans["taylor-other"]["cutoff"] == named.get("cutoff")
+
+
+def test_an_explicit_plan_that_names_nothing_is_refused():
+    with pytest.raises(UserError, match=r"other: .*name irreps, filter_lmax, widths or cutoff"):
+        parse_config(changed("sweep", {"explicit": {"other": {"filter_lmax": None}}}))
+
+
 def test_features_cannot_be_followed_where_the_cutoff_is_shorter():
     content = changed("sweep", {"cutoffs": [None, 4.5], "axes": ["both"]})
     content["distillation"] = {"dataset": "own", "features": 0.1}

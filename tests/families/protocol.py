@@ -15,6 +15,7 @@ import torch
 from ase import Atoms
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from targets import TargetsProtocol
 
 from irrepress.config import Part
 from irrepress.errors import UserError
@@ -87,7 +88,7 @@ def tensor_of(prediction: Prediction) -> torch.Tensor:
     return torch.cat([prediction.energy, prediction.forces.flatten(), prediction.stress.flatten()])
 
 
-class FamilyProtocol:
+class FamilyProtocol(TargetsProtocol):
     """Tests of the Family protocol."""
 
     relative = 1e-9  # masked against narrowed, float64

@@ -1,5 +1,7 @@
 """Groups that follow another's width, blocks in a row, and widths of scalar networks."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -112,6 +114,23 @@ def test_irreps_are_asked_of_features_alone(scores):
         plan_for_irreps(GROUPS, scores, Explicit(irreps="8x0e+4x1o"))
 
 
+def test_messages_go_with_features_where_they_were_built_alike(scores):
+    own = Group("messages.1.0e", 1, "0e", 32, "edge.0e", floor=1)
+    values = scores | {own.name: np.arange(32.0)}
+    for group, expected in ((own, 32), (replace(own, sized_like="hidden"), 8)):
+        groups = [*GROUPS, group]
+        for named in ({"irreps": "8x0e"}, {"widths": {"hidden": 8}}):
+            plan = plan_for_irreps(groups, values, Explicit(**named))
+            assert plan.widths(groups)["edge.0e"] == expected
+        asked = Explicit(irreps="8x0e", widths={"edge.0e": 16})
+        assert plan_for_irreps(groups, values, asked).widths(groups)["edge.0e"] == 16
+
+
+def test_what_follows_a_width_goes_with_it(scores):
+    widths = plan_for_irreps(GROUPS, scores, Explicit(widths={"hidden": 8})).widths(GROUPS)
+    assert widths == {**widths_of(GROUPS), "hidden": 8, "hidden.1o": 8}
+
+
 def test_shapes_to_time_fit():
     plans = design_shapes(GROUPS, 20, seed=0)
     assert len(plans) > 10
@@ -126,6 +145,9 @@ def test_targets_can_be_named():
     assert named_target(Explicit(irreps="official-small"), shapes) == shapes["official-small"]
     other = named_target(Explicit(irreps="official-small", filter_lmax=0), shapes)
     assert (other.irreps, other.filter_lmax) == ("8x0e", 0)
+    more = named_target(Explicit(irreps="official-small", cutoff=4.0, widths={"a": 1}), shapes)
+    assert (more.filter_lmax, more.cutoff, more.widths) == (1, 4.0, {"a": 1})
+    assert named_target(Explicit(cutoff=4.0), shapes) == Explicit(cutoff=4.0)
     with pytest.raises(UserError, match="did you mean 'official-small'"):
         named_target(Explicit(irreps="oficial-small"), shapes)
     with pytest.raises(UserError, match="this family names none"):

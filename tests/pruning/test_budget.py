@@ -210,14 +210,44 @@ def test_explicit_irreps_for_every_layer():
     plan = plan_for_irreps(GROUPS, scores(), Explicit(irreps="16x0e+4x1e"))
     summary = summarize(plan, GROUPS, Costs(cost_model))
     assert summary["irreps"] == ["16x0e", "16x0e+4x1e", "16x0e"]
-    assert summary["filter_lmax"] == 1
+    assert summary["filter_lmax"] == 2  # not named, so that it stays
 
 
 def test_explicit_irreps_layer_by_layer():
-    explicit = Explicit(irreps=["32x0e", "8x0e+2x2e", "24x0e"], filter_lmax=2)
+    explicit = Explicit(irreps=["32x0e", "8x0e+2x2e", "24x0e"], filter_lmax=1)
     summary = summarize(plan_for_irreps(GROUPS, scores(), explicit), GROUPS, Costs(cost_model))
     assert summary["irreps"] == ["32x0e", "8x0e+2x2e", "24x0e"]
-    assert summary["filter_lmax"] == 2
+    assert summary["filter_lmax"] == 1
+
+
+def test_the_filter_can_be_named_alone():
+    plan = plan_for_irreps(GROUPS, scores(), Explicit(filter_lmax=1))
+    assert plan.widths(GROUPS) == {**FULL, "filter.2e": 0}
+    with pytest.raises(UserError, match="filter_lmax: 3 is asked for, the model can have 0 to 2"):
+        plan_for_irreps(GROUPS, scores(), Explicit(filter_lmax=3))
+
+
+def test_widths_can_be_named_alone():
+    plan = plan_for_irreps(GROUPS, scores(), Explicit(widths={"1.1e": 4, "filter.2e": 0}))
+    assert plan.widths(GROUPS) == {**FULL, "1.1e": 4, "filter.2e": 0}
+    best = np.argsort(-scores()["features.1.1e"])[:4]
+    assert plan.keep["features.1.1e"] == tuple(sorted(best.tolist()))
+
+
+@pytest.mark.parametrize(
+    ("named", "message"),
+    [
+        ({"widths": {"1.1o": 4}}, "explicit widths: the model has no '1.1o'; did you mean '1.1e'"),
+        ({"widths": {"1.1e": 17}}, "explicit widths: 17 for '1.1e' is outside 0-16"),
+        ({"widths": {"filter.0e": 0}}, "'filter.0e' is outside 1-1"),
+        ({"widths": {"filter.1e": 0}}, "cut orders from the top"),
+        ({"widths": {"filter.2e": 1}, "filter_lmax": 1}, "ask for 0; name it once"),
+        ({"widths": {"1.1e": 4}, "irreps": "32x0e+8x1e"}, "ask for 8; name it once"),
+    ],
+)
+def test_wrong_widths_are_one_clear_message(named, message):
+    with pytest.raises(UserError, match=message):
+        plan_for_irreps(GROUPS, scores(), Explicit(**named))
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, get_args
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from irrepress.config.section import Fraction, Name, Section
 from irrepress.config.training import LossWeights
@@ -29,15 +29,27 @@ class Scoring(Section):
 
 
 class Explicit(Section):
-    """Target irreps instead of a fraction."""
+    """A target shape in place of a fraction; what it does not name stays as in the parent."""
 
-    irreps: list[str] | str = Field(
-        description="Irreps of the node features: one text for every layer, or one a layer. Or "
-        "the name of an official shape that the family knows, such as mace-mp-0-small."
+    irreps: list[str] | str | None = Field(
+        None,
+        description="Irreps of the node features, all of them: orders that are left out are "
+        "removed. One text for every layer, or one a layer. Or the name of an official shape that "
+        "the family knows, such as mace-mp-0-small. null: the parent's.",
     )
-    filter_lmax: int | None = Field(None, ge=0, description="Highest order of the filter.")
+    filter_lmax: int | None = Field(
+        None,
+        ge=0,
+        description="Highest order of the filter (the spherical harmonics); null: the parent's.",
+    )
+    widths: dict[str, Annotated[int, Field(ge=0)]] = Field(
+        {},
+        description="Channels of anything else that can be narrowed, by its width as irrepress "
+        "inspect lists it, such as readout: 8 or hidden_channels: 64. What is absent stays as in "
+        "the parent.",
+    )
     cutoff: float | None = Field(
-        None, gt=0, description="Radius in Å up to which neighbours stay; null: the model's own."
+        None, gt=0, description="Radius in Å up to which neighbours stay; null: the parent's."
     )
 
     @property
@@ -47,7 +59,9 @@ class Explicit(Section):
 
     @field_validator("irreps")
     @classmethod
-    def _irreps(cls, irreps: list[str] | str) -> list[str] | str:
+    def _irreps(cls, irreps: list[str] | str | None) -> list[str] | str | None:
+        if irreps is None:
+            return None
         if isinstance(irreps, list) and not irreps:
             raise ValueError("the list is empty; give one text a layer, such as 64x0e+32x1e")
         try:
@@ -57,6 +71,12 @@ class Explicit(Section):
         except UserError as error:
             raise ValueError(str(error)) from None
         return irreps
+
+    @model_validator(mode="after")
+    def _names_something(self) -> "Explicit":
+        if not self.model_dump(exclude_defaults=True):
+            raise ValueError("names nothing to change; name irreps, filter_lmax, widths or cutoff")
+        return self
 
 
 class Sweep(Section):

@@ -12,6 +12,9 @@ from typing import Literal
 
 from irrepress.errors import UserError
 
+# The site of the node features, as every family calls it.
+FEATURES = "features"
+
 
 @dataclass(frozen=True)
 class Group:

@@ -1,4 +1,4 @@
-"""From scores and a budget, or target irreps, to a plan: which blocks stay.
+"""From scores and a budget, or a target shape, to a plan: which blocks stay.
 
 How the budget is spread over layers and orders is the work of `irrepress.pruning.allocation`.
 """
@@ -14,7 +14,7 @@ from irrepress.errors import UserError, nearest
 from irrepress.families.base import NEIGHBOURS, CostModel, Family, Model
 from irrepress.irreps import parse_irreps
 from irrepress.pruning.allocation import Allocated, Limits, allocate_evenly, allocate_greedily
-from irrepress.pruning.blocks import Group, widths_of
+from irrepress.pruning.blocks import FEATURES, Group, widths_of
 from irrepress.pruning.latency import TimeModel
 from irrepress.pruning.plan import Plan
 
@@ -163,10 +163,10 @@ def check_met(
 
 
 def named_target(explicit: Explicit, shapes: Mapping[str, Explicit]) -> Explicit:
-    """Return target irreps, where they are given by the name of a shape those of the shape.
+    """Return a target whose irreps are given by the name of a shape with those of the shape.
 
     Args:
-        explicit: as the config gives it; its order of the filter has precedence.
+        explicit: as the config gives it; what else it names has precedence over the shape.
         shapes: the family's shapes by name.
 
     Raises:
@@ -178,31 +178,66 @@ def named_target(explicit: Explicit, shapes: Mapping[str, Explicit]) -> Explicit
     if name not in shapes:
         known = nearest(name, shapes) if shapes else "this family names none"
         raise UserError(f"explicit irreps: {name!r} is neither irreps nor a shape; {known}")
-    found = shapes[name]
-    if explicit.filter_lmax is None:
-        return found
-    return found.model_copy(update={"filter_lmax": explicit.filter_lmax})
+    own = explicit.model_dump(exclude={"irreps"}, exclude_defaults=True)
+    return shapes[name].model_copy(update=own)
 
 
 def plan_for_irreps(
     groups: Sequence[Group], scores: Mapping[str, np.ndarray], explicit: Explicit
 ) -> Plan:
-    """Plan for explicit target irreps.
+    """Plan for a target shape: what it does not name stays as in the unpruned model.
 
     Args:
         groups: the model's groups.
         scores: group name -> scores, ``[channels]``; the best channels are kept.
-        explicit: irreps such as ``64x0e+32x1e`` for every layer, or one text a layer. Orders
-            that a layer does not have are not asked of it when one text serves all layers.
+        explicit: irreps such as ``64x0e+32x1e`` for every layer, or one text a layer, the highest
+            order of the filter, and further widths. Orders that a layer does not have are not
+            asked of it when one text serves all layers.
+
+    Returns:
+        The plan, without a cutoff. The family may round it (`Family.native_plan`).
 
     Raises:
-        UserError: irreps that cannot be read, more channels than the model has, too few, or
-            the wrong number of layers.
+        UserError: irreps that cannot be read, more channels than the model has, too few, the
+            wrong number of layers, an order that the filter does not have, or an unknown width.
     """
-    channels = [g for g in groups if g.axis == "channel"]
-    layers = sorted({g.layer for g in channels})
-    single = isinstance(explicit.irreps, str)
-    texts = [explicit.irreps] * len(layers) if single else explicit.irreps
+    asked = {} if explicit.irreps is None else _asked_of_features(groups, explicit.irreps)
+    asked |= _asked_of_orders(groups, asked, explicit.filter_lmax)
+    full = widths_of(groups)
+    for key, count in explicit.widths.items():
+        if key not in full:
+            raise UserError(f"explicit widths: the model has no {key!r}; {nearest(key, full)}")
+        if asked.get(key, count) != count:
+            raise UserError(
+                f"explicit widths: {count} for {key!r}, but irreps or filter_lmax ask for "
+                f"{asked[key]}; name it once"
+            )
+        for g in (g for g in groups if g.width == key):
+            if not g.floor <= count <= g.channels or count % g.multiple:
+                raise UserError(
+                    f"explicit widths: {count} for {key!r} is outside {g.floor}-{g.channels} or "
+                    f"no multiple of {g.multiple}"
+                )
+        asked[key] = count
+    # What the architecture ties to a width, and what was built like it, goes with it.
+    for base in ("follows", "sized_like"):
+        for g in groups:
+            other = getattr(g, base)
+            if other in asked and g.width not in asked:
+                asked[g.width] = asked[other]
+    plan = plan_for_widths(groups, scores, full | asked)
+    plan.check(groups, "explicit")
+    return plan
+
+
+def _asked_of_features(groups: Sequence[Group], irreps: str | list[str]) -> dict[str, int]:
+    """Return the channels that irreps ask for: width keys of node features -> channels."""
+    features = [g for g in groups if g.site == FEATURES]
+    layers = sorted({g.layer for g in features})
+    single = isinstance(irreps, str)
+    texts = [irreps] * len(layers) if single else irreps
+    if len(layers) == 1 and len(set(texts)) == 1:  # one choice serves all layers
+        texts = texts[:1]
     if len(texts) != len(layers):
         raise UserError(
             f"explicit irreps: {len(texts)} are given, the model has {len(layers)} layers of node "
@@ -210,8 +245,8 @@ def plan_for_irreps(
         )
     wanted = {layer: parse_irreps(text) for layer, text in zip(layers, texts, strict=True)}
     for layer in layers:
-        known = {irrep for g in channels if g.layer == layer for irrep in g.irreps}
-        everywhere = {irrep for g in channels for irrep in g.irreps}
+        known = {irrep for g in features if g.layer == layer for irrep in g.irreps}
+        everywhere = {irrep for g in features for irrep in g.irreps}
         for irrep in wanted[layer]:
             if irrep not in (everywhere if single else known):
                 raise UserError(
@@ -219,7 +254,7 @@ def plan_for_irreps(
                     f"it has {', '.join(sorted(known))}"
                 )
     widths: dict[str, int] = {}
-    for g in channels:
+    for g in features:
         count, *others = (wanted[g.layer].get(irrep, 0) for irrep in g.irreps)
         if set(others) - {count, 0}:
             raise UserError(
@@ -236,26 +271,52 @@ def plan_for_irreps(
                 f"explicit irreps: layer {g.layer} asks for {count}x{g.irrep}, but this family "
                 f"needs the {widths[g.width]} channels that are asked for elsewhere"
             )
-    for g in channels:
+        if len(g.irreps) > 1:  # orders are features of one width, and are cut as a whole
+            orders = [int(irrep[:-1]) for irrep, n in wanted[g.layer].items() if n]
+            if orders != list(range(len(orders))):
+                raise UserError(
+                    f"explicit irreps: layer {g.layer} asks for the orders {orders}; this family "
+                    "cuts orders from the top, name all from 0"
+                )
+            for order in (o for o in groups if o.axis in ("order", "component")):
+                widths[order.width] = int(order.l < len(orders))
+    for g in features:
         if g.follows and widths[g.width] not in (0, widths[g.follows]):
             raise UserError(
                 f"explicit irreps: {widths[g.width]}x{g.irrep} in layer {g.layer}, but this family "
                 f"needs the {widths[g.follows]} channels that are asked for elsewhere, or none"
             )
-    highest = explicit.filter_lmax
+    return widths
+
+
+def _asked_of_orders(
+    groups: Sequence[Group], asked: Mapping[str, int], highest: int | None
+) -> dict[str, int]:
+    """Return what the highest order of the filter asks for: width keys of orders -> 0 or 1.
+
+    Args:
+        groups: the model's groups.
+        asked: what irreps ask for already.
+        highest: the highest order; None: nothing is asked for.
+    """
     if highest is None:
-        highest = max(
-            int(irrep[:-1])
-            for g in channels
-            for irrep in g.irreps
-            if widths[g.width] > 0 and wanted[g.layer].get(irrep, 0) > 0
+        return {}
+    orders = [g for g in groups if g.axis == "order"]
+    least = max((g.l for g in orders if g.floor), default=0)
+    most = max((g.l for g in orders), default=0)
+    if not least <= highest <= most:
+        raise UserError(
+            f"explicit filter_lmax: {highest} is asked for, the model can have {least} to {most}"
         )
-    for g in groups:
-        if g.axis in ("order", "component"):
-            widths[g.width] = max(g.floor, int(g.l <= highest))
-        elif g.axis != "channel":
-            widths[g.width] = g.channels
-    return plan_for_widths(groups, scores, widths)
+    widths = {g.width: int(g.l <= highest) for g in orders}
+    widths |= {g.width: 0 for g in groups if g.axis == "component" and g.l > highest}
+    for key, count in widths.items():
+        if asked.get(key, count) != count:
+            raise UserError(
+                f"explicit filter_lmax: {highest} is asked for, but the orders of irreps are those "
+                "of the filter in this family, and irreps ask for others; leave filter_lmax out"
+            )
+    return widths
 
 
 def plan_for_widths(
@@ -288,13 +349,16 @@ def summarize(
     widths = plan.widths(groups)
     kept_orders = [g.l for g in groups if g.axis == "order" and plan.keep[g.name]]
     full, cost = unpruned.model(widths_of(groups)), costs.model(widths)
-    layers: dict[int, dict[str, int]] = {}
-    for g in groups:
-        for irrep in g.irreps if g.axis == "channel" else ():
-            # Where one block holds several irreps, orders are cut for all sites at once. Of several
-            # sites of a layer, the features that enter it come first.
-            cut = len(g.irreps) > 1 and int(irrep[:-1]) > max(kept_orders)
-            layers.setdefault(g.layer, {}).setdefault(irrep, 0 if cut else widths[g.width])
+    # Features that are the same in all layers are those of the first.
+    layers: dict[int, dict[str, int]] = {g.layer: {} for g in groups if g.axis == "channel"}
+    features = [g for g in groups if g.site == FEATURES]
+    for layer, irreps in layers.items():
+        own = [g for g in features if g.layer == layer] or features
+        for g in own:
+            for irrep in g.irreps:
+                # Where one block holds several irreps, orders are cut for all sites at once.
+                cut = len(g.irreps) > 1 and int(irrep[:-1]) > max(kept_orders)
+                irreps[irrep] = 0 if cut else widths[g.width]
     predicted, fraction = {}, {}
     if costs.time is not None:
         predicted["predicted_seconds"] = costs.time(widths)

@@ -214,11 +214,28 @@ def test_explicit_irreps(escn, wide):
     scores = {name: norm.numpy() for name, norm in escn.block_norms(wide).items()}
     asked = Explicit(irreps="8x0e+8x1e+8x2e")
     plan, _ = escn.native_plan(wide, plan_for_irreps(groups, scores, asked))
-    assert escn.shape(escn.narrow(wide, plan))["irreps"] == ["8x0e+8x1e+8x2e"] * 2
+    named = {"irreps": ["8x0e+8x1e+8x2e"] * 2, "filter_lmax": 2}
+    assert escn.shape(escn.narrow(wide, plan)) == escn.shape(wide) | named
     described = summarize(plan, groups, Costs(escn.cost_model(wide)))
-    assert described["irreps"] == ["8x0e+8x1e+8x2e"] * 2 and described["filter_lmax"] == 2
-    with pytest.raises(UserError, match="8 of every order or none"):
-        plan_for_irreps(groups, scores, Explicit(irreps="8x0e+4x1e"))
+    assert {key: described[key] for key in named} == named
+    for wrong, message in (
+        ({"irreps": "8x0e+4x1e"}, "8 of every order or none"),
+        ({"irreps": "8x0e+8x2e"}, "orders from the top"),
+        ({"irreps": "8x0e+8x1e", "filter_lmax": 2}, "leave filter_lmax out"),
+        ({"irreps": ["8x0e", "8x0e+8x1e"]}, "2 are given, the model has 1 layers"),
+    ):
+        with pytest.raises(UserError, match=message):
+            plan_for_irreps(groups, scores, Explicit(**wrong))
+
+
+def test_other_sizes_of_fairchem_can_be_named(escn, wide):
+    groups = escn.groups(wide)
+    scores = {g.name: np.zeros(g.channels) for g in groups}
+    asked = Explicit(widths={"hidden_channels": 6, "edge_channels": 4, "component.2e": 0})
+    plan = plan_for_irreps(groups, scores, asked)
+    assert escn.native_plan(wide, plan) == (plan, [])
+    named = {"hidden_channels": 6, "edge_channels": 4, "mmax": 1}
+    assert escn.shape(escn.narrow(wide, plan)) == escn.shape(wide) | named
 
 
 def test_compensation_brings_predictions_closer(escn, make_escn, structures):

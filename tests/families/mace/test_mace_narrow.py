@@ -72,6 +72,43 @@ def test_orders_of_real_weights(mace, gst, gst_frames, highest, hidden):
     assert mace.shape(small)["irreps"][1] == "+".join(["64x0e", "64x1o"][: hidden + 1])
 
 
+@pytest.mark.parametrize("irreps", ["32x0e", "32x0e+32x1o"])
+def test_irreps_leave_the_filter_of_real_weights_alone(mace, gst, irreps):
+    """Cut to the highest order of the irreps, it cost most of the accuracy, and nobody was told."""
+    groups, scores = mace.groups(gst), mace.block_norms(gst)
+    scores = {name: norm.numpy() for name, norm in scores.items()}
+    target = Explicit(irreps=irreps)
+    plan, messages = mace.native_plan(gst, plan_for_irreps(groups, scores, target))
+    assert not messages
+    small, whole = mace.narrow(gst, plan), mace.shape(gst)
+    shape = mace.shape(small)
+    assert shape["irreps"][1] == shape["edge_irreps"][1] == irreps
+    kept = set(whole) - {"irreps", "edge_irreps"}
+    assert {key: shape[key] for key in kept} == {key: whole[key] for key in kept}
+    assert whole["filter_lmax"] == 3
+
+
+def test_the_parents_own_irreps_change_nothing(mace, gst, gst_frames):
+    groups = mace.groups(gst)
+    scores = {g.name: np.zeros(g.channels) for g in groups}
+    plan = plan_for_irreps(groups, scores, Explicit(irreps="64x0e+64x1o"))
+    assert plan.keep == Plan.identity(groups).keep
+    # What the orders of the filter are worth that irreps do not name.
+    cut = plan_for_irreps(groups, scores, Explicit(irreps="64x0e+64x1o", filter_lmax=1))
+    batch = mace.batch(gst, gst_frames[:2])
+    expected = mace.predict(gst, batch).forces
+    found = mace.predict(mace.narrow(gst, cut), batch).forces
+    assert (found - expected).abs().mean() > 0.05
+
+
+def test_orders_that_products_need_cannot_be_cut(mace, gst):
+    groups = mace.groups(gst)
+    scores = {g.name: np.zeros(g.channels) for g in groups}
+    for highest in (0, 4):
+        with pytest.raises(UserError, match=f"{highest} is asked for, the model can have 1 to 3"):
+            plan_for_irreps(groups, scores, Explicit(filter_lmax=highest))
+
+
 def test_models_of_scalars(mace, real_file, structures):
     """L = 0 and products of order 3, with real weights: H, C, N, O."""
     model = mace.load(real_file("mace-ani-cc-64x0e"), dtype=torch.float64)

@@ -7,7 +7,9 @@ import pytest
 import torch
 from protocol import assert_close, gates_of, random_plan
 
+from irrepress.config import Explicit
 from irrepress.errors import UserError
+from irrepress.pruning.budget import plan_for_irreps
 from irrepress.pruning.plan import Plan
 
 
@@ -102,6 +104,27 @@ def test_filter_orders_that_no_path_uses_are_dropped(sevennet, small_sevennet):
     assert plan.keep["filter.0e"] == (0,)
     assert plan.keep["filter.1e"] == plan.keep["filter.2e"] == ()
     assert len(messages) == 2
+
+
+@pytest.mark.parametrize(
+    ("irreps", "highest"), [("16x0e", 0), ("16x0e+8x1e", 2), ("16x0e+4x2e", 2)]
+)
+def test_irreps_cut_only_the_orders_of_the_filter_that_nothing_uses(
+    sevennet, small_sevennet, structures, irreps, highest
+):
+    groups = sevennet.groups(small_sevennet)
+    scores = {g.name: np.zeros(g.channels) for g in groups}
+    asked = plan_for_irreps(groups, scores, Explicit(irreps=irreps))
+    assert asked.keep["filter.2e"] == (0,)
+    plan, messages = sevennet.native_plan(small_sevennet, asked)
+    cut = [f"filter.{order}e: 1 -> 0 channels, because no path" for order in (1, 2)][highest:]
+    told = [message for message in messages if message.startswith("filter")]
+    assert len(told) == len(cut)
+    assert all(message.startswith(start) for message, start in zip(told, cut, strict=True))
+    masked, _, _ = masked_and_narrowed(sevennet, small_sevennet, asked, structures)
+    _, narrowed, small = masked_and_narrowed(sevennet, small_sevennet, plan, structures)
+    assert_close(narrowed, masked, 1e-5, floor=1e-4, periodic=[0, 1])
+    assert sevennet.shape(small)["filter_lmax"] == highest
 
 
 def test_order_cut_from_the_middle_of_the_filter_is_mended(sevennet, small_sevennet):

@@ -6,6 +6,8 @@ from protocol import FamilyProtocol, UntrainedProtocol
 
 
 class SevenNetProtocol(FamilyProtocol):
+    drops_what_is_idle = True
+
     @pytest.fixture(scope="class")
     def family(self, sevennet):
         return sevennet

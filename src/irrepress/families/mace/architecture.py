@@ -67,6 +67,8 @@ class Architecture:
         heads: number of heads.
         narrow_first: whether the first layer sends as many scalars as the others
             (``use_edge_irreps_first``) instead of as many as there are features.
+        edges_as_features: whether messages are as wide as features, because no ``edge_irreps``
+            were given.
     """
 
     features: tuple[dict[str, int], ...]
@@ -77,6 +79,7 @@ class Architecture:
     readout_layers: int
     heads: int
     narrow_first: bool
+    edges_as_features: bool
 
     @property
     def components(self) -> int:
@@ -136,6 +139,7 @@ def read_architecture(network: torch.nn.Module) -> Architecture:
         readout_layers=depth,
         heads=heads,
         narrow_first=bool(network.use_edge_irreps_first) and network.edge_irreps is not None,
+        edges_as_features=network.edge_irreps is None,
     )
 
 

@@ -109,6 +109,7 @@ def _layer(architecture: Architecture, t: int) -> list[Group]:
             channels=count,
             width=edge_key(architecture, t, irrep),
             floor=1 if irrep == "0e" else 0,
+            sized_like=hidden_key(irrep) if architecture.edges_as_features else "",
         )
         for irrep, count in layer.edges.items()
     ]
