@@ -63,7 +63,7 @@ class EnvironmentMistake(Exception):
 if (mistake := leave_the_workflows_python()) is not None:
     raise EnvironmentMistake(mistake)
 
-from irrepress.cards import derived_card, read_card, write_card  # noqa: E402
+from irrepress.cards import check_model, derived_card, read_card, write_card  # noqa: E402
 from irrepress.config import Config, Downloads, ModelRef, parse_config  # noqa: E402
 from irrepress.errors import UserError  # noqa: E402
 from irrepress.families.registry import get_family, published_checkpoint  # noqa: E402
@@ -116,7 +116,13 @@ class Job:
         return get_family(self.reference.family)
 
     def load(self, path: str, **options: Any) -> Any:
-        """Load a model of the study from its native file."""
+        """Load a model from its native file.
+
+        Raises:
+            UserError: it is a model of the study, and another one than its card tells of.
+        """
+        if Path(path).is_relative_to(f"results/{self.config.name}"):
+            check_model(path)
         return load_model(self.family, path, self.reference, **options)
 
     def open_store(self, path: str, model: Any) -> StructureStore:

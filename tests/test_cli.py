@@ -6,6 +6,7 @@ import ase.io
 import pytest
 from typer.testing import CliRunner
 
+from irrepress.cards import parent_card, read_card, write_card
 from irrepress.cli import app
 from irrepress.quantization.packing import pack
 from irrepress.structures.layout import StoreInfo
@@ -90,12 +91,51 @@ def test_validate_lists_what_a_config_computes(run):
     assert "taylor-0.50" in result.output
 
 
-def test_card_prints_the_card_beside_a_model(run, saved):
-    (saved.parent / "card.json").write_text('{"schema_version": 1, "name": "x"}')
+@pytest.fixture
+def card(saved):
+    """The card beside the saved model, for the time of a test."""
+    path = saved.parent / "card.json"
+    content = parent_card(
+        name="x",
+        model_path=saved,
+        family="sevennet",
+        checkpoint="7net-0",
+        checkpoint_sha256="0" * 64,
+        shape={},
+        parameters=1,
+        licence=None,
+        modal=None,
+        seed=0,
+    )
+    write_card(path, content)
+    yield path
+    path.unlink()
+
+
+def test_card_prints_the_card_beside_a_model(run, saved, card):
+    assert json.loads(run("card", saved).output) == read_card(card)
+
+
+def test_a_model_that_is_not_the_cards_is_looked_at_with_a_warning(run, saved, card, extxyz):
+    write_card(card, read_card(card) | {"sha256": "1" * 64})
+    for command in (["inspect", saved], ["evaluate", saved, extxyz, "--device", "cpu"]):
+        result = run(*command, "--json")
+        assert result.exit_code == 0, result.output
+        assert "warning: " in result.stderr and "1" * 64 in result.stderr
+        json.loads(result.stdout)
+
+
+@pytest.mark.parametrize("content", ['{"made by": "another program"}', "[]", "{"])
+def test_a_card_of_another_program_is_left_aside(run, saved, content):
+    path = saved.parent / "card.json"
+    path.write_text(content)
     try:
-        assert json.loads(run("card", saved).output)["name"] == "x"
+        result = run("inspect", saved, "--json")
     finally:
-        (saved.parent / "card.json").unlink()
+        path.unlink()
+    assert result.exit_code == 0, result.output
+    assert "card.json: not a card of irrepress, left aside" in result.stderr
+    assert json.loads(result.stdout)["family"] == "sevennet"
 
 
 def test_unpack_gives_a_native_model(run, sevennet, small_sevennet, tmp_path):

@@ -62,7 +62,41 @@ def test_an_archive_holds_all_that_belongs_to_a_model_and_is_always_the_same(mad
             f"m/{name}" for name in ("LICENCE.txt", "METHODS.md", "card.json", "model.pt")
         ]
         assert archive.extractfile("m/model.pt").read() == b"weights"
-        assert json.load(archive.extractfile("m/card.json")) == card
+        packed = json.load(archive.extractfile("m/card.json"))
+    assert packed == {key: value for key, value in card.items() if key != "created"}
+
+
+def test_equal_models_give_equal_archives_however_long_they_took(made):
+    directory, card = made
+    archives = []
+    for seconds in (1.5, 2.5):
+        run = directory / str(seconds)
+        run.mkdir()
+        again = copy.deepcopy(card) | {"created": f"2026-01-01T00:00:0{seconds:.0f}+00:00"}
+        again["stages"][2]["seconds"] = seconds
+        write_card(run / "card.json", again)
+        cost = {"parameters": 12345, "seconds": seconds, "time_ratio": seconds, "busy": seconds > 2}
+        metrics = {"errors": {"labels": {"energy_mae": 0.1}}, "cost": cost}
+        (run / "metrics.json").write_text(json.dumps(metrics))
+        files = {"model.pt": directory / "model.pt", "metrics.json": run / "metrics.json"}
+        write_archive(run / "m.tar.gz", files, run / "card.json")
+        archives.append((run / "m.tar.gz").read_bytes())
+    assert archives[0] == archives[1]
+    with tarfile.open(run / "m.tar.gz") as archive:
+        packed = json.load(archive.extractfile("m/metrics.json"))
+        assert packed == metrics | {"cost": {"parameters": 12345}}
+        assert "seconds" not in archive.extractfile("m/METHODS.md").read().decode()
+
+
+@pytest.mark.parametrize("key", ["provenance", "plan"])
+def test_a_stage_that_lacks_what_methods_tell_is_named(made, key):
+    directory, card = made
+    del card["stages"][0][key]
+    write_card(directory / "card.json", card)
+    with pytest.raises(UserError, match=rf"card\.json: the key '{key}' .* is missing; delete"):
+        write_archive(
+            directory / "m.tar.gz", {"model.pt": directory / "model.pt"}, directory / "card.json"
+        )
 
 
 def test_methods_tell_every_stage_in_order(made):
@@ -77,7 +111,7 @@ def test_methods_tell_every_stage_in_order(made):
 def test_a_card_of_another_model_is_refused(made):
     directory, _ = made
     (directory / "model.pt").write_bytes(b"other weights")
-    with pytest.raises(UserError, match="the card of another model"):
+    with pytest.raises(UserError, match=r"model\.pt: its SHA-256 is .*card\.json was written for"):
         write_archive(
             directory / "m.tar.gz", {"model.pt": directory / "model.pt"}, directory / "card.json"
         )

@@ -7,11 +7,12 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from irrepress.cards import read_card
+from irrepress.cards import mismatch, read_card
 from irrepress.errors import UserError
-from irrepress.files import atomic_path, sha256
+from irrepress.files import atomic_path, read_json
 from irrepress.report.references import REFERENCES
 
+METRICS = "metrics.json"
 _CITED = {
     "pruned": ["paper", "taylor"],
     "recovered": ["paper"],
@@ -19,10 +20,22 @@ _CITED = {
 }
 
 
+# What a run measures anew each time, which is no property of the model: left out of archives.
+_OF_THE_RUN = ("created", "seconds")
+# Costs that are counted, and so the same in every run; all others are times and where they were
+# taken.
+_COUNTED = (
+    *("parameters", "flops_per_atom", "file_bytes", "packed_bytes"),
+    *("kept_blocks", "total_blocks"),
+)
+
+
 def write_archive(path: str | Path, files: dict[str, str | Path], card: str | Path) -> None:
     """Write a ``.tar.gz`` with a model, its card, its licence and how it was made.
 
-    Names are sorted, times and owners are left out: equal contents give equal archives.
+    Runs of equal models give equal archives: names are sorted, owners and times of files are left
+    out, and so is what differs from run to run in the records: dates, durations of trainings and
+    measured speeds, which stay in the study's own ``card.json`` and ``metrics.json``.
 
     Args:
         path: the archive; its name without suffixes is that of its only folder.
@@ -30,16 +43,25 @@ def write_archive(path: str | Path, files: dict[str, str | Path], card: str | Pa
         card: path of the model's card.
 
     Raises:
-        UserError: the card is of another model, or a file cannot be read or written.
+        UserError: the card is of another model or lacks a key, or a file cannot be read or
+            written.
     """
-    content = read_card(card)
-    if content["sha256"] != sha256(files["model.pt"]):
-        raise UserError(f"{card}: the card of another model than {files['model.pt']}; make it anew")
+    content = _without_times(read_card(card))
+    if (mistake := mismatch(files["model.pt"], content, card)) is not None:
+        raise UserError(mistake)
+    try:
+        texts = {"LICENCE.txt": licence_text(content), "METHODS.md": methods_text(content)}
+    except KeyError as error:
+        raise UserError(
+            f"{card}: the key {error.args[0]!r} of a stage or of the versions is missing; delete "
+            "the file and run the workflow again"
+        ) from None
+    texts["card.json"] = _json(content)
+    members = {name: _read(Path(file)) for name, file in files.items() if name != METRICS}
+    if METRICS in files:
+        texts[METRICS] = _json(_counted(read_json(files[METRICS]), files[METRICS]))
+    members |= {name: text.encode() for name, text in texts.items()}
     folder = Path(path).name.removesuffix(".tar.gz")
-    members = {name: Path(file).read_bytes() for name, file in files.items()}
-    members["card.json"] = Path(card).read_bytes()
-    members["LICENCE.txt"] = licence_text(content).encode()
-    members["METHODS.md"] = methods_text(content).encode()
     with (
         atomic_path(path) as temporary,
         temporary.open("wb") as raw,
@@ -52,12 +74,41 @@ def write_archive(path: str | Path, files: dict[str, str | Path], card: str | Pa
             archive.addfile(entry, io.BytesIO(members[name]))
 
 
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _json(content: Any) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def _without_times(content: Any) -> Any:
+    """Leave out dates and durations, at any depth."""
+    if isinstance(content, dict):
+        return {k: _without_times(v) for k, v in content.items() if k not in _OF_THE_RUN}
+    if isinstance(content, list):
+        return [_without_times(item) for item in content]
+    return content
+
+
+def _counted(metrics: Any, source: str | Path) -> dict[str, Any]:
+    """Leave out of metrics what was timed."""
+    if not (isinstance(metrics, dict) and isinstance(metrics.get("cost", {}), dict)):
+        raise UserError(f"{source}: no metrics; delete the file and run the workflow again")
+    cost = {k: v for k, v in metrics.get("cost", {}).items() if k in _COUNTED}
+    return _without_times(metrics) | ({"cost": cost} if cost else {})
+
+
 def licence_text(card: dict[str, Any]) -> str:
     """Say under what licence the weights are: that of the checkpoint they come from."""
     return (
         f"The weights of this model were derived from the checkpoint {card['checkpoint']} of the "
         f"family {card['family']}\n(SHA-256 {card['parent_sha256']}).\n\n"
-        f"Licence of that checkpoint, as recorded when the model was made: {card['licence']}\n\n"
+        f"Licence of that checkpoint, as recorded when the model was made: "
+        f"{card.get('licence') or 'none'}\n\n"
         "What is derived from a checkpoint is under its licence. Data that the model was trained\n"
         "on, which METHODS.md names, have licences of their own.\n"
     )
@@ -65,7 +116,7 @@ def licence_text(card: dict[str, Any]) -> str:
 
 def methods_text(card: dict[str, Any]) -> str:
     """Return a text for the methods section of a paper, and all settings below it."""
-    modal = f" ({card['modal']})" if card["modal"] else ""
+    modal = f" ({card['modal']})" if card.get("modal") else ""
     sentences = [
         f"The model was derived from the checkpoint {card['checkpoint']}{modal} of the family "
         f"{card['family']} with irrepress {card['versions']['irrepress']}.",

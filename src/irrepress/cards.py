@@ -3,16 +3,21 @@
 import importlib.metadata
 import platform
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
 
 from irrepress import __version__
 from irrepress.errors import UserError
 from irrepress.files import read_json, sha256, write_json
+from irrepress.records import Record, read_record
 
 SCHEMA_VERSION = 1
 # The level of theory of datasets whose config names none; two of them need not agree.
 UNKNOWN_LEVEL = "unknown"
+CARD = "card.json"
 _PACKAGES = (
     "torch",
     "e3nn",
@@ -24,6 +29,31 @@ _PACKAGES = (
     "numpy",
     "h5py",
 )
+
+
+def _named(stage: dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(stage.get("stage"), str):
+        raise ValueError("a stage lacks its name, the key 'stage'")
+    return stage
+
+
+class Card(Record):
+    """The card beside a model, as it is read: what the model is and how it came about."""
+
+    schema_version: Literal[1]
+    name: str
+    family: str
+    checkpoint: str
+    modal: str | None = None
+    parent_sha256: str
+    sha256: str
+    licence: str | None = None
+    shape: dict[str, Any]
+    parameters: Annotated[int, Field(gt=0)]
+    stages: list[Annotated[dict[str, Any], AfterValidator(_named)]]
+    versions: dict[str, str]
+    seed: int | None = None
+    created: str | None = None
 
 
 def versions() -> dict[str, str]:
@@ -124,11 +154,12 @@ def read_card(path: str | Path) -> dict[str, Any]:
     """Read a card.
 
     Raises:
-        UserError: not a card, or of another schema version.
+        UserError: not a card, of another schema version, or without a key that cards have.
     """
     card = read_json(path)
-    if not isinstance(card, dict) or card.get("schema_version") != SCHEMA_VERSION:
-        raise UserError(f"{path}: not a model card of schema version {SCHEMA_VERSION}")
+    if not is_card(card):
+        raise UserError(f"{path}: not a model card of irrepress")
+    read_record(path, Card)
     return card
 
 
@@ -146,6 +177,56 @@ def trained_on(card: dict[str, Any], dataset: str, labels: str) -> bool:
         for stage in card["stages"]
         if "labels" in stage
     )
+
+
+def is_card(content: Any) -> bool:
+    """Whether the content of a JSON file is a card; other programs have files of this name."""
+    return isinstance(content, dict) and {"schema_version", "parent_sha256"} <= content.keys()
+
+
+def check_model(path: str | Path) -> None:
+    """Compare a model of a study with the SHA-256 in the card beside it.
+
+    A file that does not change is read once in a process, however often it is checked.
+
+    Raises:
+        UserError: there is no card, or the model is another one than the card tells of.
+    """
+    path = Path(path)
+    if (mistake := mismatch(path, read_card(path.parent / CARD), path.parent / CARD)) is not None:
+        raise UserError(mistake)
+
+
+def mismatch(path: str | Path, card: dict[str, Any], source: str | Path) -> str | None:
+    """Say how a model's file differs from what its card tells of; None if it does not.
+
+    Args:
+        path: the model.
+        card: its card.
+        source: what the message calls the card, such as its path.
+    """
+    found = _content(*_state(Path(path)))
+    if found == card["sha256"]:
+        return None
+    return (
+        f"{path}: its SHA-256 is {found}, but {source} was written for a model of SHA-256 "
+        f"{card['sha256']}: one of them was changed or replaced; bring back the model that belongs "
+        "to the card, or delete both and run the workflow again"
+    )
+
+
+def _state(path: Path) -> tuple[Path, int, int]:
+    """Path, size and time of change of a file."""
+    try:
+        state = path.stat()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    return path.resolve(), state.st_size, state.st_mtime_ns
+
+
+@cache
+def _content(path: Path, _size: int, _changed: int) -> str:
+    return sha256(path)
 
 
 def _now() -> str:

@@ -326,6 +326,29 @@ def export(
     typer.echo(f"{output}: {dtype}, a native {adapter.name} model")
 
 
+def _card_of(model: Path) -> dict[str, Any]:
+    """Return the card beside a model, empty if there is none; warn if it is not the model's."""
+    from irrepress.cards import CARD, is_card, mismatch, read_card
+    from irrepress.files import read_json
+
+    beside = model.parent / CARD
+    if not (model.is_file() and beside.is_file()):
+        return {}
+    try:
+        foreign = not is_card(read_json(beside))
+    except UserError:
+        foreign = True
+    if foreign:
+        typer.echo(f"warning: {beside}: not a card of irrepress, left aside", err=True)
+        return {}
+    card = read_card(beside)
+    # Other files beside a study's model, such as an exported copy, have no card of their own.
+    belongs = model.name == "model.pt" or not (model.parent / "model.pt").exists()
+    if belongs and (mistake := mismatch(model, card, beside)) is not None:
+        typer.echo(f"warning: {mistake}", err=True)
+    return card
+
+
 def _load(
     model: str,
     family: str | None,
@@ -336,14 +359,11 @@ def _load(
     """Return the family's adapter and the model."""
     import torch
 
-    from irrepress.cards import read_card
     from irrepress.families import family_names, get_family
     from irrepress.families.registry import missing_packages
 
-    beside = Path(model).parent / "card.json"
-    if Path(model).is_file() and beside.is_file():
-        known = read_card(beside)
-        family, modal = family or known["family"], modal or known.get("modal")
+    known = _card_of(Path(model))
+    family, modal = family or known.get("family"), modal or known.get("modal")
     if family is not None:
         adapter = get_family(family)
         source = adapter.resolve(model, licence=licence)

@@ -9,12 +9,13 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import h5py
 import numpy as np
 from ase.build import bulk, molecule
 
 from irrepress.config import Config, Split, StudyModel, parse_config
 from irrepress.files import write_json
+from irrepress.pruning.blocks import Group
+from irrepress.pruning.scores import Scores
 from irrepress.structures.layout import StoreInfo
 from irrepress.structures.store import StructureStore
 from irrepress.structures.structure import Structure
@@ -192,24 +193,19 @@ def _groups(family: str) -> list[tuple[str, int, str, int, str]]:
 
 
 def _write_scores(path: Path, config: Config, family: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(1)
-    names, layers, irreps, channels, axes = zip(*_groups(family), strict=True)
-    text = h5py.string_dtype()
-    with h5py.File(path, "w") as file:
-        file.attrs["schema_version"] = 1
-        for criterion in config.sweep.criteria:
-            for name, layer, irrep, count, _ in _groups(family):
-                level = 10.0 ** -(int(irrep[0]) + 0.3 * layer)
-                file[f"{criterion}/{name}"] = level * rng.uniform(0.5, 1.5, count)
-        table = file.create_group("groups")
-        table["name"] = np.array(names, dtype=text)
-        table["layer"] = np.array(layers)
-        table["irrep"] = np.array(irreps, dtype=text)
-        table["channels"] = np.array(channels)
-        table["width"] = np.array(names, dtype=text)
-        table["axis"] = np.array(axes, dtype=text)
-        table["floor"] = np.zeros(len(names), dtype=int)
+    groups = [
+        Group(name, layer, irrep, channels, width=name, axis=axis)
+        for name, layer, irrep, channels, axis in _groups(family)
+    ]
+    values = {
+        criterion: {
+            g.name: 10.0 ** -(g.l + 0.3 * g.layer) * rng.uniform(0.5, 1.5, g.channels)
+            for g in groups
+        }
+        for criterion in config.sweep.criteria
+    }
+    Scores(groups, values).save(path)
 
 
 def _write_plan(path: Path, fraction: float, family: str) -> None:

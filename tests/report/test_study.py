@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 
+import h5py
 import pytest
 from study import make_config, write_study
 
@@ -68,6 +69,36 @@ def test_another_schema_version_is_refused(fresh, config):
     path = fresh / MODEL / "parent" / "original" / "card.json"
     path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 2'))
     with pytest.raises(UserError, match=r"card\.json: schema_version"):
+        read_study(fresh, config)
+
+
+@pytest.mark.parametrize("record", ["metrics.json", "card.json", "plan.json"])
+def test_another_schema_version_is_told_with_the_one_that_is_read(fresh, config, record):
+    folder = fresh / MODEL / "taylor-0.50"
+    path = folder / record if record == "plan.json" else folder / "pruned" / record
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": 99}))
+    with pytest.raises(UserError, match=rf"{record}: schema_version: is 99, .* reads 1; delete"):
+        read_study(fresh, config)
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["parameters", "flops_per_atom", "total_blocks", "seconds", "parent_seconds", "time_ratio"],
+)
+@pytest.mark.parametrize("value", [0, -1, float("nan")])
+def test_a_cost_that_nothing_can_be_divided_by_is_named(fresh, config, key, value):
+    path = fresh / MODEL / "parent/original/metrics.json"
+    metrics = json.loads(path.read_text())
+    metrics["cost"][key] = value
+    path.write_text(json.dumps(metrics))
+    with pytest.raises(UserError, match=rf"original/metrics\.json: cost\.{key}: .*; delete"):
+        read_study(fresh, config)
+
+
+def test_scores_of_another_schema_version_are_refused(fresh, config):
+    with h5py.File(fresh / MODEL / "scores.h5", "r+") as file:
+        file.attrs["schema_version"] = 1
+    with pytest.raises(UserError, match=r"scores\.h5: .* version"):
         read_study(fresh, config)
 
 

@@ -69,17 +69,29 @@ def test_every_job_leaves_a_log_and_a_benchmark(study):
         assert list(logs.glob("*.log")) and list(logs.glob("*.benchmark.tsv")), directory
 
 
-def test_a_second_run_gives_the_same_plan_weights_and_errors(study, snakemake, tmp_path):
-    recovered = TRAINED / "recovered/metrics.json"
-    done = snakemake(tmp_path, str(recovered))
+@pytest.fixture(scope="module")
+def archived(study, snakemake, tmp_path_factory):
+    """A copy of the study with its archives."""
+    copy = tmp_path_factory.mktemp("archived") / "copy"
+    shutil.copytree(study, copy)
+    done = snakemake(copy, "archives")
+    assert done.returncode == 0, done.stderr[-4000:]
+    return copy
+
+
+def test_a_second_run_gives_the_same_plan_weights_errors_and_archive(archived, snakemake, tmp_path):
+    archive = RESULTS / "archives/sevennet-0_taylor-0.50_recovered.tar.gz"
+    done = snakemake(tmp_path, str(archive))
     assert done.returncode == 0, done.stderr[-4000:]
     plan = TRAINED / "plan.json"
-    assert (tmp_path / plan).read_bytes() == (study / plan).read_bytes()
+    for path in (plan, archive):
+        assert (tmp_path / path).read_bytes() == (archived / path).read_bytes()
     cards, metrics = (
-        [read(place / recovered.with_name(name)) for place in (study, tmp_path)]
+        [read(place / TRAINED / "recovered" / name) for place in (archived, tmp_path)]
         for name in ("card.json", "metrics.json")
     )
     assert cards[0]["sha256"] == cards[1]["sha256"]
+    assert cards[0]["created"] != cards[1]["created"]
     assert metrics[0]["errors"] == metrics[1]["errors"]
 
 
@@ -194,20 +206,31 @@ def test_a_second_run_does_nothing(study, snakemake):
     assert "Nothing to be done" in done.stdout + done.stderr
 
 
-def test_archives_hold_the_trained_models_with_all_that_is_known_of_them(
-    study, snakemake, tmp_path
-):
-    shutil.copytree(study, tmp_path / "copy")
-    done = snakemake(tmp_path / "copy", "archives")
-    assert done.returncode == 0, done.stderr[-4000:]
-    found = {path.name: path for path in (tmp_path / "copy" / RESULTS / "archives").iterdir()}
+def test_archives_hold_the_trained_models_with_all_that_is_known_of_them(archived):
+    found = {path.name: path for path in (archived / RESULTS / "archives").iterdir()}
     stages = ("recovered", "distilled", "recovered-int8")
     assert found.keys() == {f"sevennet-0_taylor-0.50_{stage}.tar.gz" for stage in stages}
     with tarfile.open(found["sevennet-0_taylor-0.50_recovered.tar.gz"]) as archive:
         held = {Path(name).name: archive.extractfile(name).read() for name in archive.getnames()}
-    assert held["model.pt"] == (study / TRAINED / "recovered/model.pt").read_bytes()
-    assert json.loads(held["metrics.json"]) == read(study / TRAINED / "recovered/metrics.json")
+    assert held["model.pt"] == (archived / TRAINED / "recovered/model.pt").read_bytes()
+    metrics = json.loads(held["metrics.json"])
+    measured = read(archived / TRAINED / "recovered/metrics.json")
+    assert metrics["errors"] == measured["errors"] and metrics["checks"] == measured["checks"]
+    assert metrics["cost"]["parameters"] == measured["cost"]["parameters"]
     assert b"recover" in held["METHODS.md"] and "card.json" in held
+
+
+def test_a_model_that_was_changed_ends_in_one_message(study, snakemake, tmp_path):
+    copy = copy_study(study, tmp_path)
+    path = copy / RESULTS / "sevennet-0/parent/original/model.pt"
+    whole = bytearray(path.read_bytes())
+    whole[len(whole) // 2] ^= 1
+    path.write_bytes(whole)
+    done = snakemake(copy, str(RESULTS / "sevennet-0/taylor-half-l1/pruned/model.pt"))
+    assert done.returncode != 0
+    (told,) = [line for line in done.stderr.splitlines() if "its SHA-256 is" in line]
+    assert told.startswith("rule ") and "parent/original/model.pt" in told and "delete" in told
+    assert "Traceback" not in done.stderr
 
 
 def test_a_changed_setting_runs_only_what_depends_on_it(study, snakemake):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from irrepress.config import Config, Generated, Perturbed
-from irrepress.report.records import read_record
+from irrepress.records import read_record
 from irrepress.structures.summary.records import DatasetSummary
 
 

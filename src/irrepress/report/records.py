@@ -1,22 +1,17 @@
-"""The records a study leaves behind, checked: metrics, cards and plans."""
+"""The records a study leaves behind, checked: metrics and plans; cards are `irrepress.cards`."""
 
-from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field
 
-from irrepress.errors import UserError
-from irrepress.files import read_json
+from irrepress.records import Record
 
-RecordType = TypeVar("RecordType", bound=BaseModel)
-
-
-class _Record(BaseModel):
-    # Further keys are welcome: later versions may record more than the report shows.
-    model_config = ConfigDict(extra="ignore", frozen=True)
+# Ratios are formed of these.
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Count = Annotated[int, Field(gt=0)]
 
 
-class Errors(_Record):
+class Errors(Record):
     """Errors against one reference; None where there was nothing to compare.
 
     Energies are in eV/atom, forces in eV/Å, stress in eV/Å^3.
@@ -30,31 +25,31 @@ class Errors(_Record):
     stress_rmse: float | None = None
 
 
-class ErrorSets(_Record):
+class ErrorSets(Record):
     """Errors against the labels of the dataset and against the uncompressed parent."""
 
     labels: Errors | None = None
     parent: Errors | None = None
 
 
-class Cost(_Record):
+class Cost(Record):
     """Size and time of a model; sizes in bytes, times in seconds per E+F+S call."""
 
-    parameters: int
-    flops_per_atom: float
+    parameters: _Count
+    flops_per_atom: _Positive
     file_bytes: int
     packed_bytes: int | None = None
     kept_blocks: int
-    total_blocks: int
+    total_blocks: _Count
     timing_atoms: int
-    seconds: float
-    parent_seconds: float
-    time_ratio: float
+    seconds: _Positive
+    parent_seconds: _Positive
+    time_ratio: _Positive
     device: str
     threads: int
 
 
-class Checks(_Record):
+class Checks(Record):
     """Relative deviations from symmetry and of forces from finite differences, in float64."""
 
     rotation: float | None
@@ -64,7 +59,7 @@ class Checks(_Record):
     finite_difference: float | None
 
 
-class TaskMetrics(_Record):
+class TaskMetrics(Record):
     """What was measured on one split of one dataset."""
 
     schema_version: Literal[1]
@@ -83,25 +78,7 @@ class Metrics(TaskMetrics):
     checks: Checks
 
 
-class Card(_Record):
-    """The card beside a model: what it is and how it came about."""
-
-    schema_version: Literal[1]
-    name: str
-    family: str
-    checkpoint: str
-    parent_sha256: str
-    sha256: str
-    licence: str | None = None
-    shape: dict[str, Any]
-    parameters: int
-    stages: list[dict[str, Any]]
-    versions: dict[str, str]
-    seed: int | None = None
-    created: str
-
-
-class PlanGroup(_Record):
+class PlanGroup(Record):
     """Channels of one group: how many there were and the ranges that stay."""
 
     channels: int
@@ -116,27 +93,9 @@ class PlanGroup(_Record):
         return total
 
 
-class PlanRecord(_Record):
+class PlanRecord(Record):
     """A plan as the report needs it, with its summary for readers."""
 
     schema_version: Literal[1]
-    summary: dict[str, Any] = {}
+    summary: dict[str, Any] = Field(default_factory=dict)
     groups: dict[str, PlanGroup]
-
-
-def read_record(path: Path, kind: type[RecordType]) -> RecordType:
-    """Read a JSON file as a record.
-
-    Raises:
-        UserError: the file is missing, is not JSON, or lacks a key; the message names the file
-            and the key.
-    """
-    content = read_json(path)
-    try:
-        return kind.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise UserError(
-            f"{path}: {key}: {first['msg'].lower()}; delete the file and run the workflow again"
-        ) from None

@@ -6,14 +6,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-import h5py
 import numpy as np
 import pandas as pd
 
+from irrepress.cards import Card
 from irrepress.config import Config
 from irrepress.errors import UserError
+from irrepress.pruning.scores import Scores
+from irrepress.records import read_record
 from irrepress.report.datasets import DataCard, read_data_cards
-from irrepress.report.records import Card, Metrics, PlanRecord, TaskMetrics, read_record
+from irrepress.report.records import Metrics, PlanRecord, TaskMetrics
 
 TRAINED_STAGES = ("recovered", "distilled")
 TRAINING_COLUMNS = ("step", "train_loss", "valid_loss", "seconds")
@@ -169,11 +171,7 @@ def read_study(study_dir: str | Path, config: Config) -> Study:
             for model in config.compressed_models()
             for plan in config.plans()
         },
-        scores={
-            (model, criterion): _read_scores(root / model / "scores.h5", criterion)
-            for model in config.compressed_models()
-            for criterion in config.sweep.criteria
-        },
+        scores=_read_scores(root, config),
         tasks=tuple(_read_tasks(root, config)),
         data=read_data_cards(root / "data", config),
     )
@@ -242,27 +240,23 @@ def _read_training(path: Path) -> pd.DataFrame:
     return curve
 
 
-def _read_scores(path: Path, criterion: str) -> list[GroupScores]:
-    """Read the scores of one criterion, in the order of the model's groups."""
-    if not path.is_file():
-        raise UserError(f"{path}: cannot be read (No such file or directory)")
-    try:
-        with h5py.File(path) as file:
-            table = file["groups"]
-            columns = [
-                table["name"].asstr()[:],
-                table["layer"][:],
-                table["irrep"].asstr()[:],
-                table["axis"].asstr()[:],
+def _read_scores(root: Path, config: Config) -> dict[tuple[str, str], list[GroupScores]]:
+    """Read the scores of every compressed model, in the order of the model's groups."""
+    found = {}
+    for model in config.compressed_models():
+        path = root / model / "scores.h5"
+        if not path.is_file():
+            raise UserError(f"{path}: cannot be read (No such file or directory)")
+        scores = Scores.load(path)
+        for criterion in config.sweep.criteria:
+            values = scores.values.get(criterion, {})
+            for group in scores.groups:
+                if group.name not in values:
+                    raise UserError(
+                        f"{path}: scores of criterion {criterion!r} are incomplete ({group.name} "
+                        "has none); delete the file and score again"
+                    )
+            found[model, criterion] = [
+                GroupScores(g.name, g.layer, g.irrep, g.axis, values[g.name]) for g in scores.groups
             ]
-            return [
-                GroupScores(str(name), int(layer), str(irrep), str(axis), file[criterion][name][:])
-                for name, layer, irrep, axis in zip(*columns, strict=True)
-            ]
-    except KeyError as error:
-        raise UserError(
-            f"{path}: scores of criterion {criterion!r} are incomplete ({error.args[0]}); delete "
-            "the file and score again"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not a file of scores ({error}); score again") from error
+    return found
