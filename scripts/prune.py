@@ -1,22 +1,35 @@
 """Narrow a parent to a plan."""
 
+import logging
+
 from _common import Job, run
 from irrepress.files import sha256
-from irrepress.pruning.plan import Plan
+from irrepress.pruning.budget import Costs, summarize
+from irrepress.pruning.plan import Plan, write_summary
+
+_logger = logging.getLogger("prune")
 
 
 def main(job: Job) -> None:
     model = job.load(job.inputs.model)
     plan = Plan.load(job.inputs.plan)
-    plan.check(job.family.groups(model), job.inputs.plan)
+    groups = job.family.groups(model)
+    plan.check(groups, job.inputs.plan)
     if plan.cutoff is not None:
         job.family.check_cutoff(model, plan.cutoff, job.inputs.plan)
+    if plan.edits:
+        told = "; ".join(plan.edits)
+        _logger.warning("%s was edited by hand since it was made: %s", job.inputs.plan, told)
+    costs, unpruned = Costs.of(job.family, model, None, plan.cutoff), Costs.of(job.family, model)
+    if write_summary(job.inputs.plan, summarize(plan, groups, costs, unpruned)):
+        _logger.warning("%s: its summary told of another plan and is new", job.inputs.plan)
     narrow = job.family.narrow(model, plan)
     stage = {
         "stage": "pruned",
         "plan": job.wildcards.plan,
         "plan_sha256": sha256(job.inputs.plan),
         "provenance": dict(plan.provenance),
+        **({"edited": list(plan.edits)} if plan.edits else {}),
     }
     job.save(narrow, stage)
 

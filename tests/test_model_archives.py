@@ -108,6 +108,17 @@ def test_methods_tell_every_stage_in_order(made):
     assert "2605.08885" in text and "GPL-3.0" in licence_text(card)
 
 
+def test_methods_say_that_a_plan_was_edited_by_hand(made):
+    _, card = made
+    assert "by hand" not in methods_text(card)
+    edit = "features.1.1e keeps 8 of 16 instead of 12"
+    card["stages"][0]["edited"] = [edit]
+    text = methods_text(card)
+    assert "criterion taylor, 0.5 of its flops, then edited by hand: " + edit in text
+    card["stages"][0]["provenance"] = {}
+    assert "made by hand, then edited" in methods_text(card)
+
+
 def test_a_card_of_another_model_is_refused(made):
     directory, _ = made
     (directory / "model.pt").write_bytes(b"other weights")

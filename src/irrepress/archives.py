@@ -149,6 +149,12 @@ def _sentence(stage: dict[str, Any]) -> str:
     if name == "pruned":
         made = stage["provenance"]
         how = f"{made['budget']} of its {made['unit']}" if made.get("budget") else "target irreps"
+        if stage.get("edited"):
+            origin = f"by the criterion {made['criterion']}, {how}" if made else "by hand"
+            return (
+                f"Whole irreps blocks were removed by the plan {stage['plan']}, made {origin}, "
+                f"then edited by hand: {'; '.join(stage['edited'])}."
+            )
         return (
             f"Whole irreps blocks were removed by the criterion {made['criterion']} "
             f"(plan {stage['plan']}: {how})."

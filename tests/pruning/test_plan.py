@@ -1,4 +1,5 @@
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from irrepress.errors import UserError
 from irrepress.pruning.blocks import Group, widths_of
-from irrepress.pruning.plan import Plan
+from irrepress.pruning.plan import Plan, write_summary
 
 
 def make_groups() -> list[Group]:
@@ -46,6 +47,59 @@ def test_a_cutoff_survives_the_file_and_what_follows(tmp_path):
     assert shorter.cut_order(groups, above=1).cutoff == 4.5
     assert shorter.then(whole).cutoff == whole.then(shorter).cutoff == 4.5
     assert shorter.then(replace(whole, cutoff=4.0)).cutoff == 4.0
+
+
+def edited(path, **changes) -> Plan:
+    """Change the channels kept by groups in a plan's file, as an editor would, and read it."""
+    content = json.loads(path.read_text())
+    content["cutoff"] = changes.pop("cutoff", content.get("cutoff"))
+    for name, keep in changes.items():
+        content["groups"][name]["keep"] = keep
+    path.write_text(json.dumps(content))
+    return Plan.load(path)
+
+
+def test_what_was_edited_by_hand_is_told(tmp_path):
+    path = tmp_path / "plan.json"
+    Plan.identity(make_groups()).save(path)
+    assert edited(path).edits == ()
+    plan = edited(path, **{"features.1.1e": "0-3, 6"}, cutoff=4.5)
+    assert plan.keep["features.1.1e"] == (0, 1, 2, 3, 6)
+    assert plan.edits == (
+        "cutoff 4.5 Å instead of that of the unpruned model",
+        "features.1.1e keeps 5 of 8 instead of 8",
+    )
+    plan.save(path)  # a plan that a program writes is a plan that was made
+    assert Plan.load(path).edits == ()
+    (edit,) = edited(path, **{"features.1.1e": "0-4"}).edits
+    assert edit == "features.1.1e keeps other channels, 5 of 8 as before"
+    assert edited(path, **{"features.1.1e": "6,0-3"}).edits == ()  # the same, written otherwise
+
+
+def test_a_plan_written_by_hand_is_told_as_such(tmp_path):
+    path = tmp_path / "plan.json"
+    Plan.identity(make_groups()).save(path)
+    content = json.loads(path.read_text())
+    del content["made"]
+    path.write_text(json.dumps(content))
+    assert Plan.load(path).edits == ("what stays was written by hand",)
+    path.write_text(json.dumps(content | {"made": "by me"}))
+    with pytest.raises(UserError, match=r"plan\.json: 'made' .* edit 'groups'"):
+        Plan.load(path)
+
+
+def test_a_summary_is_replaced_only_where_it_tells_of_another_plan(tmp_path):
+    path = tmp_path / "plan.json"
+    groups = make_groups()
+    summary = {"irreps": ["16x0e"], "fraction": {"flops": 0.5, "time": 0.4}}
+    Plan.identity(groups).save(path, summary)
+    os.utime(path, (1, 1))
+    before = path.read_bytes()
+    assert not write_summary(path, {"irreps": ["16x0e"], "fraction": {"flops": 0.5}})
+    assert path.read_bytes() == before
+    assert write_summary(path, {"irreps": ["8x0e"], "fraction": {"flops": 0.25}})
+    assert json.loads(path.read_text())["summary"]["irreps"] == ["8x0e"]
+    assert path.stat().st_mtime == 1 and Plan.load(path).edits == ()
 
 
 @pytest.mark.parametrize("cutoff", ["4.5 Å", -1, 0, [4.5], True, float("inf"), float("nan")])

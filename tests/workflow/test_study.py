@@ -20,6 +20,7 @@ from ase.io import write
 
 from irrepress.cards import read_card
 from irrepress.config import load_config
+from irrepress.files import sha256
 from irrepress.structures.store import StructureStore
 
 from .runs import TINY, command, environment
@@ -307,6 +308,18 @@ def test_a_plan_edited_by_hand_is_applied(study, snakemake, tmp_path):
         read_card(root / TRAINED / "pruned/card.json")["shape"]["irreps"] for root in (study, copy)
     )
     assert after[-1] == "16x0e" != before[-1] and after[:-1] == before[:-1]
+    edited = read(path)
+    assert edited["summary"]["irreps"] == after != plan["summary"]["irreps"]
+    assert edited["groups"] == plan["groups"]
+    (stage,) = read_card(copy / TRAINED / "pruned/card.json")["stages"]
+    assert stage["plan_sha256"] == sha256(path)
+    (edit,) = stage["edited"]
+    assert edit.startswith("features.5.0e keeps 16 of 128 instead of ")
+    log = copy / "logs/tiny/sevennet-0/taylor-0.50/pruned/model.log"
+    assert f"was edited by hand since it was made: {edit}" in log.read_text()
+    # The summary was written anew, yet nothing that was made of the plan is out of date.
+    again = snakemake(copy, str(TRAINED / "pruned/model.pt"), "--dry-run")
+    assert "Nothing to be done" in again.stdout + again.stderr
 
 
 def test_a_plan_spoilt_by_hand_ends_in_one_message(study, snakemake, tmp_path):

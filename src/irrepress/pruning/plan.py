@@ -3,6 +3,7 @@ editable.
 """
 
 import math
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,7 @@ from irrepress.files import read_json, write_json
 from irrepress.pruning.blocks import Group, followers, widths_of
 
 SCHEMA_VERSION = 1
-_KEYS = ("schema_version", "provenance", "summary", "cutoff", "groups")
+_KEYS = ("schema_version", "provenance", "summary", "cutoff", "groups", "made")
 _RANGE = re.compile(r"0*([0-9]+)(?: *- *0*([0-9]+))?", re.ASCII)
 # Far more than any group has; what a damaged file says must not fill the memory.
 _MOST_CHANNELS, _MOST_DIGITS = 1_000_000, 8
@@ -32,12 +33,14 @@ class Plan:
         channels: group name -> number of channels of the unpruned model.
         provenance: how the plan came about (criterion, budget, parent's sha256, ...).
         cutoff: radius in Å up to which neighbours stay; None: all of the unpruned model's.
+        edits: what was changed by hand in the file since the plan was made, a phrase each.
     """
 
     keep: Mapping[str, tuple[int, ...]]
     channels: Mapping[str, int]
     provenance: Mapping[str, Any] = field(default_factory=dict)
     cutoff: float | None = None
+    edits: tuple[str, ...] = ()
 
     @classmethod
     def identity(cls, groups: Sequence[Group]) -> "Plan":
@@ -191,16 +194,25 @@ class Plan:
         return sum(self.channels.values())
 
     def save(self, path: str | Path, summary: Mapping[str, Any] | None = None) -> None:
-        """Write the plan as JSON; ``summary`` is extra text for readers and is not read back."""
+        """Write the plan as JSON, for readers to look at and to edit.
+
+        What stays is written twice: ``groups`` and ``cutoff`` are what is applied, ``made``
+        tells later what was changed by hand.
+
+        Args:
+            path: where the plan goes.
+            summary: extra text for readers, which is not read back.
+        """
+        ranges = {name: _format_ranges(kept) for name, kept in self.keep.items()}
         content = {
             "schema_version": SCHEMA_VERSION,
             "provenance": dict(self.provenance),
             "summary": dict(summary or {}),
             **({} if self.cutoff is None else {"cutoff": self.cutoff}),
             "groups": {
-                name: {"channels": self.channels[name], "keep": _format_ranges(self.keep[name])}
-                for name in self.keep
+                name: {"channels": self.channels[name], "keep": ranges[name]} for name in self.keep
             },
+            "made": {"cutoff": self.cutoff, "keep": ranges},
         }
         write_json(path, content)
 
@@ -242,7 +254,73 @@ class Plan:
                 f"{path}: 'provenance' must hold keys and values, it is {_short(provenance)}; "
                 "correct it or leave it out"
             )
-        return cls(keep=keep, channels=channels, provenance=provenance, cutoff=cutoff)
+        edits = _edits(content.get("made"), keep, channels, cutoff, str(path))
+        return cls(keep, channels, provenance=provenance, cutoff=cutoff, edits=edits)
+
+
+def write_summary(path: str | Path, summary: Mapping[str, Any]) -> bool:
+    """Replace a summary that tells of another plan, such as that before an edit by hand.
+
+    The file keeps its time of change, so that what was made of the plan stays up to date.
+
+    Args:
+        path: of the plan.
+        summary: what `irrepress.pruning.budget.summarize` says of the plan.
+
+    Returns:
+        Whether the summary was replaced.
+    """
+    path = Path(path)
+    content = read_json(path)
+    found = content.get("summary")
+    # Fractions of time are known to the maker of the plan alone.
+    keys = [key for key in summary if key != "fraction"]
+    if isinstance(found, dict) and all(found.get(key) == summary[key] for key in keys):
+        return False
+    state = path.stat()
+    write_json(path, content | {"summary": dict(summary)})
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    return True
+
+
+def _edits(
+    made: Any,
+    keep: Mapping[str, tuple[int, ...]],
+    channels: Mapping[str, int],
+    cutoff: float | None,
+    source: str,
+) -> tuple[str, ...]:
+    """Tell how a plan differs from the one that was made."""
+    if made is None:
+        return ("what stays was written by hand",)
+    if not isinstance(made, dict) or not isinstance(made.get("keep"), dict):
+        raise UserError(
+            f"{source}: 'made' tells which channels the plan kept when it was made; edit 'groups' "
+            "and leave it as it was, or leave it out"
+        )
+    edits = []
+    if cutoff != made.get("cutoff"):
+        edits.append(f"cutoff {_radius(cutoff)} instead of {_radius(made.get('cutoff'))}")
+    for name, kept in keep.items():
+        if name not in made["keep"]:
+            edits.append(f"{name} was added")
+            continue
+        before = _parse_group(
+            {"channels": channels[name], "keep": made["keep"][name]},
+            f"{source}: 'made', group {name!r}",
+        )[1]
+        if kept == before:
+            continue
+        if len(kept) == len(before):
+            edits.append(f"{name} keeps other channels, {len(kept)} of {channels[name]} as before")
+        else:
+            edits.append(f"{name} keeps {len(kept)} of {channels[name]} instead of {len(before)}")
+    edits += [f"{name} was left out" for name in made["keep"] if name not in keep]
+    return tuple(edits)
+
+
+def _radius(cutoff: float | None) -> str:
+    return "that of the unpruned model" if cutoff is None else f"{cutoff:g} Å"
 
 
 def _check_keys(content: Mapping[str, Any], known: Sequence[str], where: str) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 from irrepress.cards import read_card
 from irrepress.errors import UserError
 from irrepress.families.registry import loading_line
-from irrepress.report.records import Errors, Metrics, TaskMetrics, read_record
+from irrepress.records import read_record
+from irrepress.report.records import Errors, Metrics, TaskMetrics
 from irrepress.report.study import PARENT_PLAN, PARENT_STAGE
 from irrepress.report.tables import UNITS, convert
 from irrepress.report.text import factor, number, plural
