@@ -1,16 +1,22 @@
 import json
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
 import ase.io
+import numpy as np
 import pytest
+import torch
+from ase.build import bulk
 from typer.testing import CliRunner
 
 from irrepress.cards import parent_card, read_card, write_card
 from irrepress.cli import app
+from irrepress.evaluation.predictions import label
 from irrepress.quantization.packing import pack
 from irrepress.structures.layout import StoreInfo
 from irrepress.structures.notes import Note
+from irrepress.structures.structure import Structure
 from irrepress.structures.writing import write_store
 
 
@@ -51,6 +57,101 @@ def test_evaluate_gives_errors_with_units(run, saved, extxyz):
     errors = json.loads(run("evaluate", saved, extxyz, "--json").output)["errors"]
     assert errors["forces_mae"] > 0
     assert errors["energy_rmse"] >= errors["energy_mae"]
+
+
+def evaluated(run, *arguments, code=0):
+    """What evaluate says as JSON."""
+    result = run("evaluate", *arguments, "--device", "cpu", "--json")
+    assert result.exit_code == code, result.output
+    return json.loads(result.stdout)
+
+
+def test_evaluate_names_units_and_counts_labels(run, saved, structures, tmp_path):
+    path = tmp_path / "mixed.h5"
+    silicon, salt, _ = structures
+    slab = replace(salt, pbc=np.array([True, True, False]))
+    energy = replace(silicon.without_labels(), energy=silicon.energy)
+    info = StoreInfo("a", "b", "c", level_of_theory="PBE", labels="PBE", checksum="")
+    write_store(path, [silicon, slab, energy], info, {"test": [0, 1, 2]}, 0)
+    found = evaluated(run, saved, path)
+    assert found["units"]["errors"] == {"energy": "eV/atom", "forces": "eV/Å", "stress": "eV/Å^3"}
+    assert found["labelled"] == {
+        "structures": 3,
+        "energy": 3,
+        "forces": 2,
+        "stress": 1,
+        "stress_without_volume": 1,
+    }
+    output = run("evaluate", saved, path, "--device", "cpu").output
+    assert "GPa" in output
+    assert "labels of 3 structures: energies of 3, forces of 2, stress of 1" in output
+    assert "a stress that is not used on 1" in output
+
+
+def test_evaluate_aligns_all_electron_energies_and_says_so(run, sevennet, tmp_path):
+    frames = []
+    for seed in range(8):
+        atoms = bulk("NaCl", "rocksalt", a=5.64)
+        atoms.rattle(0.05, seed=seed)
+        frames.append(Structure.unlabelled(atoms))
+    labelled = label(sevennet, sevennet.load("7net-0"), frames, device="cpu")
+    moved = [replace(s, energy=s.energy - 17000.0) for s in labelled]
+    path = tmp_path / "all-electron.extxyz"
+    ase.io.write(path, [s.to_atoms() for s in moved])
+    found = evaluated(run, "7net-0", path)
+    assert found["errors"]["energy_mae"] < 1e-3
+    assert found["alignment"]["unaligned"]["energy_mae"] == pytest.approx(8500, rel=1e-6)
+    output = run("evaluate", "7net-0", path, "--device", "cpu").output
+    assert "energy, aligned" in output and "energy, as it is" in output
+    assert "energies aligned: 1 constant of the elements, fitted to 8 structures" in output
+    assert "from 8,500,000 to" in output
+    never = evaluated(run, "7net-0", path, "--align", "never")
+    assert never["errors"]["energy_mae"] == pytest.approx(8500, rel=1e-6)
+
+
+def test_evaluate_names_file_and_frame_of_an_unknown_element(run, saved, structures, tmp_path):
+    path = tmp_path / "with-einsteinium.extxyz"
+    strange = structures[0].to_atoms()
+    strange.numbers[3] = 99
+    ase.io.write(path, [structures[1].to_atoms(), strange, strange])
+    result = run("evaluate", saved, path, "--device", "cpu")
+    assert result.exit_code == 2
+    assert "with-einsteinium.extxyz: frame 1 (and 1 more such frames)" in result.stderr
+    assert "does not know Es" in result.stderr
+
+
+def test_evaluate_without_any_label_is_told_before_it_predicts(run, saved, structures, tmp_path):
+    path = tmp_path / "bare.h5"
+    info = StoreInfo("a", "b", "c", level_of_theory="PBE", labels="PBE", checksum="")
+    write_store(path, [s.without_labels() for s in structures], info, {"train": [0, 1, 2]}, 0)
+    result = run("evaluate", saved, path, "--device", "cpu")
+    assert result.exit_code == 2
+    assert "bare.h5: there is nothing to compare with" in result.stderr
+
+
+def test_evaluate_of_a_model_that_predicts_nan_fails(
+    run, sevennet, small_sevennet, extxyz, tmp_path
+):
+    model = deepcopy(small_sevennet)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1e20)
+    sevennet.save(model, tmp_path / "broken.pt")
+    result = run("evaluate", tmp_path / "broken.pt", extxyz, "--device", "cpu")
+    assert result.exit_code == 1
+    assert "not finite" in result.stdout and "no labels" not in result.stdout
+    assert "broken.pt: the predicted energy and forces and stress of 3" in result.stderr
+    found = evaluated(run, tmp_path / "broken.pt", extxyz, code=1)
+    assert found["failures"]["structures"] == 3
+
+
+def test_evaluate_counts_the_stress_of_slabs(run, shared_data):
+    """Labelled by SevenNet-0: no error in what can be compared."""
+    found = evaluated(run, "7net-0", shared_data / "reports/slab-with-stress/ttf_stress.extxyz")
+    counts = found["labelled"]
+    assert counts["stress_without_volume"] > 0
+    assert counts["energy"] == counts["forces"] == counts["structures"]
+    assert found["errors"]["energy_mae"] < 1e-5 and found["errors"]["forces_mae"] < 1e-4
 
 
 def test_evaluate_tells_what_was_noticed(run, saved, structures, tmp_path):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -135,48 +135,59 @@ def evaluate(
     energy_key: Annotated[str | None, typer.Option(help="Key of the energy in the file.")] = None,
     forces_key: Annotated[str | None, typer.Option(help="Key of the forces in the file.")] = None,
     stress_key: Annotated[str | None, typer.Option(help="Key of the stress in the file.")] = None,
+    align: Annotated[
+        Literal["auto", "always", "never"],
+        typer.Option(
+            help="Take out a constant per element between the energies of labels and model, as "
+            "between two levels of theory; auto: where it is beyond doubt."
+        ),
+    ] = "auto",
     batch_size: Annotated[int, typer.Option(min=1, help="Structures per pass.")] = 8,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
     as_json: JsonOption = False,
 ) -> None:
-    """Compare a model with labels: MAE and RMSE of energy, forces and stress."""
+    """Compare a model with labels: MAE and RMSE of energy, forces and stress.
+
+    The exit code is 1 if a prediction is not finite, and 2 if nothing could be compared.
+    """
     from irrepress.config import Files, LabelKeys
-    from irrepress.evaluation.errors import compute_errors
+    from irrepress.evaluation.direct import evaluate_files, evaluate_store
     from irrepress.structures.notes import Note
     from irrepress.structures.reading import read_files
     from irrepress.structures.store import StructureStore
 
     adapter, loaded = _load(model, family, modal, licence)
-    structures: Iterable[Any]
     notes: Iterable[Note]
+    options: dict[str, Any] = {"alignment": align, "batch_size": batch_size, "device": device}
     if data.suffix in (".h5", ".hdf5"):
         store = StructureStore(data)
-        structures = store.iterate(None if split is None else store.require(split))
+        found = evaluate_store(adapter, loaded, store, split, **options)
         notes = store.info.notes
     else:
         if split is not None:
             raise UserError(f"--split: {data} has no splits; only HDF5 stores do")
         keys = LabelKeys(energy=energy_key, forces=forces_key, stress=stress_key)
-        structures = read_files(Files(source="files", paths=[str(data)], keys=keys))
-        notes = structures.notes
-    (errors,) = compute_errors(adapter, loaded, structures, batch_size=batch_size, device=device)
+        reading = read_files(Files(source="files", paths=[str(data)], keys=keys))
+        found = evaluate_files(adapter, loaded, reading, str(data), **options)
+        notes = reading.notes
+    failures = found.found.failures
     if as_json:
-        content = {"model": model, "data": str(data), "errors": errors}
+        content = {"model": model, "data": str(data), **found.record()}
         content["notes"] = [asdict(note) for note in notes]
-        typer.echo(json.dumps(content, indent=2))
-        return
-    table = Table("quantity", "MAE", "RMSE", "unit", title=f"{model} on {data}")
-    for quantity, factor, unit in (
-        ("energy", 1000, "meV/atom"),
-        ("forces", 1000, "meV/Å"),
-        ("stress", 1000, "meV/Å³"),
-    ):
-        values = [errors[f"{quantity}_{kind}"] for kind in ("mae", "rmse")]
-        texts = ["no labels" if v is None else f"{factor * v:.2f}" for v in values]
-        table.add_row(quantity, *texts, unit)
-    console.print(table)
-    for note in notes:
-        typer.echo(f"note: {note}")
+        typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+    else:
+        table = Table("quantity", "MAE", "RMSE", "unit", "structures", title=f"{model} on {data}")
+        for row in found.rows():
+            table.add_row(*row)
+        console.print(table)
+        typer.echo(str(found.found.labels))
+        if found.alignment is not None and found.alignment.worth_telling:
+            typer.echo(found.alignment.told)
+        for note in notes:
+            typer.echo(f"note: {note}")
+    if failures:
+        typer.echo(f"irrepress: {failures.told(model)}", err=True)
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -48,6 +48,7 @@ class Alignment:
         before: mean absolute difference of the energies of these structures in eV/atom.
         after: what the constants leave over of it.
         told: one sentence: what was done, by how much, and why.
+        worth_telling: whether the energies were aligned, or look as if they should be.
     """
 
     applied: bool
@@ -57,6 +58,7 @@ class Alignment:
     before: float
     after: float
     told: str
+    worth_telling: bool
 
     def record(self) -> dict[str, Any]:
         """Return it as plain data with symbols of elements, as metrics.json keeps it."""
@@ -119,8 +121,17 @@ def align(offsets: EnergyOffsets, setting: Setting, fitted_to: str) -> Alignment
             "if the labels are of another level of theory, align them always"
         )
     else:
-        told = "energies not aligned"
-    return Alignment(applied, constants, len(offsets), fitted_to, before, after, told)
+        told = ""
+    return Alignment(
+        applied,
+        constants,
+        len(offsets),
+        fitted_to,
+        before,
+        after,
+        told or "energies not aligned",
+        worth_telling=bool(told),
+    )
 
 
 def offsets_between(predicted: Iterable[Structure], labelled: Iterable[Structure]) -> EnergyOffsets:

@@ -81,6 +81,10 @@ class Reading:
         Raises:
             UserError: a source is damaged, or has a bad frame that is not to be left out.
         """
+        return (structure for _, structure in self.located())
+
+    def located(self) -> Iterator[tuple[str, Structure]]:
+        """Yield file and frame with every structure; see `__iter__`."""
         index = 0
         for number, record in self._records():
             if isinstance(record, UserError):
@@ -94,7 +98,7 @@ class Reading:
                 self.notes.add("isolated atom taken as a reference energy only", record.where)
             else:
                 self.official.add(index, record.part or self._sources[number].part)
-                yield record.structure
+                yield record.where, record.structure
                 index += 1
 
     def _records(self) -> Iterator[tuple[int, Record | UserError]]:

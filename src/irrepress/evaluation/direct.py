@@ -1,0 +1,209 @@
+"""Errors of a model on a store or a file, outside of a study."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from ase import units
+
+from irrepress.errors import UserError
+from irrepress.evaluation.alignment import BEYOND_DOUBT, Alignment, Setting, align
+from irrepress.evaluation.errors import UNITS, Comparisons, compare_predictions
+from irrepress.evaluation.predictions import QUANTITIES
+from irrepress.families.base import Family, Model
+from irrepress.structures.checks import check_elements
+from irrepress.structures.label_counts import LabelCounts
+from irrepress.structures.reading import Reading
+from irrepress.structures.store import StructureStore
+from irrepress.structures.structure import Structure
+from irrepress.training.energies import energy_offsets
+
+# What is printed: quantity -> unit and how many of it the unit of `UNITS` is.
+PRINTED = {
+    "energy": ("meV/atom", 1e3),
+    "forces": ("meV/Å", 1e3),
+    "stress": ("GPa", 1 / units.GPa),
+}
+# Structures of the train part that constants per element are fitted to, at most about.
+_ALIGNED = 512
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What is found when a model is compared with labels.
+
+    Attributes:
+        found: the comparison.
+        alignment: constants between the labels and the model; None without energies.
+    """
+
+    found: Comparisons
+    alignment: Alignment | None
+
+    @property
+    def errors(self) -> dict[str, float | None]:
+        """Errors in `UNITS`, of aligned energies where they were aligned."""
+        labels = self.found.against[0]
+        return labels.result(self.alignment.constants if self.aligned else None)
+
+    @property
+    def unaligned(self) -> dict[str, float | None]:
+        """Errors in `UNITS`, of the energies as they are."""
+        return self.found.against[0].result()
+
+    @property
+    def aligned(self) -> bool:
+        """Whether constants per element were taken out of the energies."""
+        return self.alignment is not None and self.alignment.applied
+
+    def record(self) -> dict[str, Any]:
+        """Return all of it as plain data."""
+        alignment = None
+        if self.alignment is not None:
+            unaligned = {key: self.unaligned[key] for key in ("energy_mae", "energy_rmse")}
+            alignment = self.alignment.record() | {"unaligned": unaligned}
+        return {
+            "structures": self.found.labels.structures,
+            "atoms": self.found.atoms,
+            "units": {
+                "errors": UNITS,
+                "alignment": {
+                    "constants": "eV",
+                    **dict.fromkeys(("before", "after", "unaligned"), UNITS["energy"]),
+                },
+            },
+            "labelled": asdict(self.found.labels),
+            "errors": self.errors,
+            "failures": self.found.failures.record(),
+            "alignment": alignment,
+        }
+
+    def rows(self) -> Iterator[tuple[str, str, str, str, str]]:
+        """Yield quantity, MAE, RMSE, their unit, and how many structures have a label."""
+        for name in QUANTITIES:
+            aligned = name == "energy" and self.aligned
+            yield self._row("energy, aligned" if aligned else name, name, self.errors)
+            if aligned:
+                yield self._row("energy, as it is", name, self.unaligned)
+
+    def _row(
+        self, title: str, name: str, errors: dict[str, float | None]
+    ) -> tuple[str, str, str, str, str]:
+        unit, factor = PRINTED[name]
+        labelled = getattr(self.found.labels, name)
+        # Failures count without a label, too: a model is to predict all quantities.
+        absent = "not finite" if name in self.found.failures.quantities else "no labels"
+        values = (errors[f"{name}_{kind}"] for kind in ("mae", "rmse"))
+        texts = (absent if value is None else f"{factor * value:,.4g}" for value in values)
+        return (title, *texts, unit, f"{labelled:,}")
+
+
+def evaluate_store(
+    family: Family,
+    model: Model,
+    store: StructureStore,
+    split: str | None = None,
+    *,
+    alignment: Setting = "auto",
+    batch_size: int = 8,
+    device: str = "auto",
+) -> Evaluation:
+    """Compare a model with the labels of a store, or of one split of it.
+
+    Constants between two levels of theory are fitted to the store's train part where another
+    split is looked at, otherwise to what is looked at.
+
+    Args:
+        family: the model's family.
+        model: the model.
+        store: structures, each with the labels that it has.
+        split: ``train``, ``valid`` or ``test``; None: all structures.
+        alignment: see `irrepress.evaluation.alignment.align`.
+        batch_size: structures per forward pass.
+        device: as in the config.
+
+    Raises:
+        UserError: an empty split, nothing labelled, or elements that the model does not know.
+    """
+    indices = np.arange(len(store)) if split is None else store.require(split)
+    unknown = set(store.elements) - set(model.elements)
+    if unknown:
+        places = (f"{store.path}: structure {index}" for index in indices)
+        _check_elements(zip(places, store.iterate(indices), strict=True), model)
+    _check_labels(store.count_labels(indices), str(store.path))
+    options = {"batch_size": batch_size, "device": device}
+    found = compare_predictions(family, model, store.iterate(indices), **options)
+    offsets, fitted_to = found.against[0].offsets, "this model, the same structures"
+    train = store.splits["train"]
+    apart = split in ("valid", "test") and len(train) and not found.failures
+    far = len(offsets) and offsets.mean_absolute() >= BEYOND_DOUBT
+    if apart and alignment != "never" and (far or alignment == "always"):
+        sample = train[:: max(1, len(train) // _ALIGNED)]
+        of_train = energy_offsets(family, model, store, sample, **options)
+        if len(of_train):
+            offsets, fitted_to = of_train, "this model, train split"
+    return Evaluation(found, align(offsets, alignment, fitted_to))
+
+
+def evaluate_files(
+    family: Family,
+    model: Model,
+    reading: Reading,
+    source: str,
+    *,
+    alignment: Setting = "auto",
+    batch_size: int = 8,
+    device: str = "auto",
+) -> Evaluation:
+    """Compare a model with the labels of files.
+
+    All frames are read before the first is predicted, so that what is wrong with the last one is
+    told before time is spent.
+
+    Args:
+        family: the model's family.
+        model: the model.
+        reading: of the files; its notes are complete afterwards.
+        source: what messages call the files.
+        alignment: see `irrepress.evaluation.alignment.align`; fitted to the frames themselves.
+        batch_size: structures per forward pass.
+        device: as in the config.
+
+    Raises:
+        UserError: a bad frame, nothing labelled, or elements that the model does not know; the
+            message names file and frame.
+    """
+    frames = list(reading.located())
+    _check_elements(frames, model)
+    structures = [structure for _, structure in frames]
+    counts = LabelCounts()
+    for structure in structures:
+        counts.add(structure)
+    _check_labels(counts, source)
+    found = compare_predictions(family, model, structures, batch_size=batch_size, device=device)
+    return Evaluation(
+        found, align(found.against[0].offsets, alignment, "this model, the same structures")
+    )
+
+
+def _check_elements(located: Iterable[tuple[str, Structure]], model: Model) -> None:
+    """Refuse structures with an element that the model does not know; name the first."""
+    known = set(model.elements)
+    first, elements, count = "", set(), 0
+    for where, structure in located:
+        unknown = set(structure.numbers.tolist()) - known
+        if unknown:
+            first, count = first or where, count + 1
+            elements |= unknown
+    if count:
+        more = f" (and {count - 1:,} more such frames)" if count > 1 else ""
+        check_elements(elements, known, f"{first}{more}")
+
+
+def _check_labels(counts: LabelCounts, source: str) -> None:
+    if not any(getattr(counts, name) for name in QUANTITIES):
+        raise UserError(
+            f"{source}: there is nothing to compare with ({counts}); name the keys of the labels "
+            "(--energy-key, --forces-key, --stress-key), or label the structures"
+        )
