@@ -19,6 +19,7 @@ try:
         Training,
         parse_config,
     )
+    from irrepress.config.documents import Document
     from irrepress.errors import UserError
     from irrepress.failures import failed_jobs, summary
     from irrepress.files import check_directory
@@ -33,12 +34,16 @@ except ModuleNotFoundError as error:
     )
 
 
-def config_source():
-    """What messages call the config: the files it was read from."""
+def config_names():
+    """What messages call the files that the config was read from."""
     paths = map(Path, workflow.configfiles)
     here = Path.cwd()
-    names = [p.relative_to(here) if p.is_relative_to(here) else p for p in paths]
-    return " + ".join(map(str, names)) or "config"
+    return [str(p.relative_to(here) if p.is_relative_to(here) else p) for p in paths]
+
+
+def config_source():
+    """What messages call the config."""
+    return " + ".join(config_names()) or "config"
 
 
 def checkpoint_download(model):
@@ -177,7 +182,8 @@ def one_of(names):
 
 
 try:
-    CONFIG = parse_config(config, config_source())
+    # Snakemake has read the same files, but for what they say twice, or otherwise than it seems.
+    CONFIG = parse_config(config, config_source(), list(map(Document, config_names())))
     check_surroundings(CONFIG)
 except UserError as error:
     sys.exit(str(error))  # a WorkflowError would print the place in this file, too

@@ -2,24 +2,10 @@ import copy
 
 import pytest
 import yaml
+from minimal import MINIMAL
 
 from irrepress.config import Config, load_config, parse_config
 from irrepress.errors import UserError
-
-MINIMAL = {
-    "name": "study",
-    "datasets": {
-        "foundation": {
-            "source": "generated",
-            "systems": ["crystals"],
-            "labels": {"family": "sevennet", "checkpoint": "7net-l3i5"},
-        },
-        "own": {"source": "files", "paths": ["own.extxyz"]},
-    },
-    "models": {"sevennet-0": {"family": "sevennet", "checkpoint": "7net-0"}},
-    "scoring": {"dataset": "foundation"},
-    "evaluation": {"dataset": "foundation"},
-}
 
 PERTURBED = {
     "source": "perturbed",

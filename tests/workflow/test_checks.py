@@ -84,6 +84,24 @@ def test_every_mistake_is_told_at_once(snakemake, tmp_path):
     assert "sede" in lines[0] + lines[1] and "scoring.structures" in lines[0] + lines[1]
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("seed: 1\nseed: 2\n", "config.yaml: the key 'seed' stands twice (lines "),
+        ("train_plans: [off]\n", "config.yaml: train_plans.0: YAML reads off as false; write it"),
+    ],
+)
+def test_what_snakemake_reads_otherwise_than_it_is_written_is_told(
+    snakemake, tmp_path, line, message
+):
+    config = change(tmp_path, seed=None, train_plans=None)
+    config.write_text(config.read_text() + line)
+    done = snakemake(tmp_path, "--dry-run", config=config)
+    assert done.returncode != 0
+    (told,) = done.stderr.strip().splitlines()
+    assert told.startswith(message)
+
+
 def test_a_missing_package_of_a_family_is_told_before_any_job(tmp_path):
     arguments = command(tmp_path, "--dry-run")[3:]
     code = (

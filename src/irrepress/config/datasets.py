@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from irrepress.config.models import ModelRef
-from irrepress.config.section import Name, Section
+from irrepress.config.section import Count, Integer, Name, Number, Section, Seed, Text
 from irrepress.errors import nearest
 from irrepress.structures.published.registry import PUBLISHED
 
@@ -17,10 +17,10 @@ Format = Literal[
 class LabelKeys(Section):
     """Keys of the labels in files read by ASE; null means ASE's own calculator results."""
 
-    energy: str | None = None
-    forces: str | None = None
-    stress: str | None = None
-    group: str | None = Field(
+    energy: Text | None = None
+    forces: Text | None = None
+    stress: Text | None = None
+    group: Text | None = Field(
         None,
         description="Key of what siblings share: a trajectory, a material; null: the key 'group'.",
     )
@@ -43,9 +43,9 @@ class Units(Section):
 class Split(Section):
     """How a dataset is divided. Siblings (same group) never fall into different parts."""
 
-    train: float = Field(0.7, ge=0, le=1)
-    valid: float = Field(0.15, ge=0, le=1)
-    test: float = Field(0.15, ge=0, le=1)
+    train: Number = Field(0.7, ge=0, le=1)
+    valid: Number = Field(0.15, ge=0, le=1)
+    test: Number = Field(0.15, ge=0, le=1)
     by: Literal["group", "composition", "structure"] = Field(
         "group",
         description="What stays together: the recorded group (parent crystal, info key 'group' "
@@ -63,27 +63,29 @@ class Split(Section):
 class Counts(Section):
     """Structures of each part, in place of fractions; null: all that there are."""
 
-    train: int | None = Field(None, gt=0)
-    valid: int | None = Field(None, gt=0)
-    test: int | None = Field(None, gt=0)
+    train: Count | None = None
+    valid: Count | None = None
+    test: Count | None = None
 
 
 class Generated(Section):
     """Structures built with ASE, strained and rattled, labelled by a model."""
 
     source: Literal["generated"]
-    systems: list[str] = Field(
+    systems: list[Text] = Field(
         min_length=1,
         description="Names of prototypes from irrepress.structures.prototypes, or groups of "
         "them: crystals, alloys, surfaces, molecules.",
     )
-    count: int = Field(64, gt=0, description="Structures in all, spread over the systems.")
-    strain: float = Field(0.04, ge=0, le=0.3, description="Largest strain component.")
-    rattle: float = Field(0.08, ge=0, le=1, description="Standard deviation in Å.")
-    max_atoms: int = Field(24, gt=0, description="Prototypes are repeated up to this size.")
+    count: Count = Field(64, description="Structures in all, spread over the systems.")
+    strain: Number = Field(0.04, ge=0, le=0.3, description="Largest strain component.")
+    rattle: Number = Field(0.08, ge=0, le=1, description="Standard deviation in Å.")
+    max_atoms: Integer = Field(
+        24, gt=0, le=5000, description="Prototypes are repeated up to this size."
+    )
     labels: ModelRef = Field(description="The model whose energies and forces are the labels.")
     split: Split = Split()
-    seed: int = 0
+    seed: Seed = 0
 
 
 class _Read(Section):
@@ -97,18 +99,18 @@ class _Read(Section):
         description="What a frame with absent or absurd labels does: it ends the reading with one "
         "message, or it is left out and counted.",
     )
-    seed: int = 0
+    seed: Seed = 0
 
 
 class Files(_Read):
     """Structures in files of the user: extxyz (also .xz, .gz), databases, whatever ASE reads."""
 
     source: Literal["files"]
-    paths: list[str] = Field(min_length=1)
-    valid_paths: list[str] = Field(
+    paths: list[Text] = Field(min_length=1)
+    valid_paths: list[Text] = Field(
         default=[], description="Files that are the valid split as a whole."
     )
-    test_paths: list[str] = Field(
+    test_paths: list[Text] = Field(
         default=[], description="Files that are the test split as a whole."
     )
     format: Format = Field(
@@ -116,7 +118,7 @@ class Files(_Read):
     )
     keys: LabelKeys = LabelKeys()
     units: Units = Units()
-    isolated_atoms: str | None = Field(
+    isolated_atoms: Text | None = Field(
         None,
         description="File of single atoms, whose energies are the reference energies of the "
         "elements; null: frames with config_type=IsolatedAtom, else a least-squares fit.",
@@ -124,7 +126,7 @@ class Files(_Read):
     level_of_theory: str = Field("unknown", description="Such as PBE or wB97M-D3.")
     licence: str = "unknown"
     citation: str = ""
-    limit: int | None = Field(None, gt=0, description="Read at most this many structures a file.")
+    limit: Count | None = Field(None, description="Read at most this many structures a file.")
     split: Split = Split()
 
 
@@ -138,12 +140,12 @@ class Published(_Read):
         description="Name of a licence that restricts use, to say that you accept it. A run "
         "without it shows the licence.",
     )
-    fold: int = Field(1, ge=1, le=5, description="Which of several official splits (rMD17).")
+    fold: Integer = Field(1, ge=1, le=5, description="Which of several official splits (rMD17).")
     unassigned: Literal["test", "none"] = Field(
         "test",
         description="Where structures go that the official split leaves out (rMD17: 98,000).",
     )
-    limit: int | None = Field(None, gt=0, description="Read at most this many structures.")
+    limit: Count | None = Field(None, description="Read at most this many structures.")
     split: Split | None = Field(
         None,
         description="Fractions of the parts that the source does not give; null: 0.7, 0.15 and "
@@ -167,31 +169,34 @@ class Perturbed(Section):
 
     source: Literal["perturbed"]
     of: Name = Field(description="The dataset whose structures are perturbed.")
-    count: int = Field(
-        500, ge=2, description="Perturbed structures in all, spread evenly over the dataset's."
+    count: Integer = Field(
+        500,
+        ge=2,
+        le=10**9,
+        description="Perturbed structures in all, spread evenly over the dataset's.",
     )
-    rattle: float = Field(
+    rattle: Number = Field(
         0.1,
         ge=0,
         le=1,
         description="Largest standard deviation of displacements in Å; each structure draws its "
         "own between 0 and this.",
     )
-    strain: float = Field(
+    strain: Number = Field(
         0.03,
         ge=0,
         le=0.3,
         description="Largest component of the strain along periodic directions; each structure "
         "draws its own bound between 0 and this.",
     )
-    max_atoms: int | None = Field(
-        None, gt=0, description="Leave out structures that are larger, to label faster."
+    max_atoms: Count | None = Field(
+        None, description="Leave out structures that are larger, to label faster."
     )
     keep_unperturbed: bool = Field(
         True, description="The dataset's own structures come, too, labelled by the model."
     )
     labels: ModelRef = Field(description="The model whose energies and forces are the labels.")
-    seed: int = 0
+    seed: Seed = 0
 
 
 Dataset = Annotated[Generated | Files | Published | Perturbed, Field(discriminator="source")]
@@ -200,11 +205,13 @@ Dataset = Annotated[Generated | Files | Published | Perturbed, Field(discriminat
 class Downloads(Section):
     """Where files of published datasets and checkpoints come from and go to."""
 
-    directory: str = Field("downloads", description="Shared by all studies.")
-    mirror: str | None = Field(
+    directory: Text = Field("downloads", description="Shared by all studies.")
+    mirror: Text | None = Field(
         None,
         description="Local directory that is tried before the network: FILE or COLLECTION/FILE "
         "in it, as the official source names them (COLLECTION of a checkpoint is its family).",
     )
-    retries: int = Field(5, ge=0, description="Of each address, after which the next is tried.")
-    timeout: float = Field(30.0, gt=0, description="Seconds without a byte.")
+    retries: Integer = Field(
+        5, ge=0, le=1000, description="Of each address, after which the next is tried."
+    )
+    timeout: Number = Field(30.0, gt=0, le=86400, description="Seconds without a byte.")

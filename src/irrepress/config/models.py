@@ -1,19 +1,24 @@
 """The models of a study: checkpoints, or architectures that it trains itself."""
 
+import math
+import re
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from irrepress.config.section import Name, NumberType, Section
+from irrepress.config.section import Name, NumberType, Section, Text
 from irrepress.config.training import Training
+
+# YAML 1.1 takes numbers with an exponent for texts unless they have a point and a sign: 1.0e-3.
+_EXPONENT = re.compile(r"[+-]?[0-9]+\.?[0-9]*[eE][+-]?[0-9]{1,3}")
 
 
 class ModelRef(Section):
     """A checkpoint of a family."""
 
     family: str = Field(description="Family of the checkpoint, such as sevennet.")
-    checkpoint: str = Field(description="Keyword of the family (7net-0) or path of a file.")
-    modal: str | None = Field(
+    checkpoint: Text = Field(description="Keyword of the family (7net-0) or path of a file.")
+    modal: Text | None = Field(
         None, description="Level of theory of a multi-modal checkpoint, such as PBE."
     )
     sha256: str | None = Field(
@@ -21,7 +26,7 @@ class ModelRef(Section):
         pattern=r"^[0-9a-f]{64}$",
         description="Refuse the checkpoint file if its SHA-256 is another one.",
     )
-    licence: str | None = Field(
+    licence: Text | None = Field(
         None,
         description="Licence of the weights, for the model card. A checkpoint whose licence "
         "restricts its use is downloaded only if this names the licence, to say that you accept "
@@ -37,7 +42,7 @@ class ModelRef(Section):
 class StudyModel(ModelRef):
     """A model of the study: a checkpoint, or an architecture to be trained from scratch."""
 
-    checkpoint: str | None = Field(
+    checkpoint: Text | None = Field(
         None, description="Keyword of the family (7net-0) or path of a file."
     )
     untrained: dict[str, Any] | None = Field(
@@ -60,6 +65,17 @@ class StudyModel(ModelRef):
         description="false: the model is only evaluated, to compare others with, such as a smaller "
         "official one.",
     )
+
+    @field_validator("untrained")
+    @classmethod
+    def _plain_numbers(cls, settings: dict[str, Any] | None) -> dict[str, Any] | None:
+        for name, value in (settings or {}).items():
+            for each in value if isinstance(value, list) else [value]:
+                if isinstance(each, str) and _EXPONENT.fullmatch(each):
+                    raise ValueError(f"{name}: YAML reads {each} as a text; write {float(each)!r}")
+                if isinstance(each, float) and not math.isfinite(each):
+                    raise ValueError(f"{name}: it should be a finite number (got {each})")
+        return settings
 
     @model_validator(mode="after")
     def _one_origin(self) -> "StudyModel":

@@ -1,11 +1,22 @@
 """Scores, the sweep of plans, and compensation."""
 
-from typing import Annotated, Literal, get_args
+from typing import Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from irrepress.config.section import Fraction, Name, Section
-from irrepress.config.training import LossWeights
+from irrepress.config.section import (
+    Channels,
+    Count,
+    Fraction,
+    Integer,
+    Name,
+    Number,
+    Order,
+    Radius,
+    Section,
+    Weight,
+)
+from irrepress.config.training import LossWeights, UsedWeights
 from irrepress.errors import UserError
 from irrepress.irreps import parse_irreps
 
@@ -20,12 +31,15 @@ class Scoring(Section):
     """How importance scores are computed: one pass serves all criteria and budgets."""
 
     dataset: str
-    structures: int = Field(64, gt=0, description="Calibration structures from the train split.")
-    batch_size: int = Field(8, gt=0)
-    probes: int = Field(
-        1, gt=0, description="Random vectors per batch for the curvature in the criterion hessian."
+    structures: Count = Field(64, description="Calibration structures from the train split.")
+    batch_size: Count = 8
+    probes: Integer = Field(
+        1,
+        gt=0,
+        le=10_000,
+        description="Random vectors per batch for the curvature in the criterion hessian.",
     )
-    weights: LossWeights = LossWeights()
+    weights: UsedWeights = LossWeights()
 
 
 class Explicit(Section):
@@ -37,19 +51,18 @@ class Explicit(Section):
         "removed. One text for every layer, or one a layer. Or the name of an official shape that "
         "the family knows, such as mace-mp-0-small. null: the parent's.",
     )
-    filter_lmax: int | None = Field(
+    filter_lmax: Order | None = Field(
         None,
-        ge=0,
         description="Highest order of the filter (the spherical harmonics); null: the parent's.",
     )
-    widths: dict[str, Annotated[int, Field(ge=0)]] = Field(
+    widths: dict[str, Channels] = Field(
         {},
         description="Channels of anything else that can be narrowed, by its width as irrepress "
         "inspect lists it, such as readout: 8 or hidden_channels: 64. What is absent stays as in "
         "the parent.",
     )
-    cutoff: float | None = Field(
-        None, gt=0, description="Radius in Å up to which neighbours stay; null: the parent's."
+    cutoff: Radius | None = Field(
+        None, description="Radius in Å up to which neighbours stay; null: the parent's."
     )
 
     @property
@@ -95,8 +108,11 @@ class Sweep(Section):
         description="What the fraction is counted in; time: of energy, forces and stress on this "
         "machine, predicted from shapes of the model that are timed on it.",
     )
-    timed_shapes: int = Field(
-        36, ge=12, description="Shapes that are timed for the unit time, the parent included."
+    timed_shapes: Integer = Field(
+        36,
+        ge=12,
+        le=10_000,
+        description="Shapes that are timed for the unit time, the parent included.",
     )
     axes: list[Axes] = Field(
         ["both", "channels"], min_length=1, description="With and without pruning of orders."
@@ -110,7 +126,7 @@ class Sweep(Section):
         "removals that are tried on the calibration structures, where scores choose the channels "
         "alone.",
     )
-    cutoffs: list[Annotated[float, Field(gt=0)] | None] = Field(
+    cutoffs: list[Radius | None] = Field(
         [None],
         min_length=1,
         description="Radii in Å up to which neighbours stay, with each of which the plans of "
@@ -122,8 +138,12 @@ class Sweep(Section):
         description="What a step of iterated or measured removes, as a fraction of what is left.",
     )
     explicit: dict[Name, Explicit] = Field({}, description="Plans by name, with target irreps.")
-    multiple: int = Field(8, gt=0, description="Keep multiples of this many channels.")
-    floor: int = Field(8, ge=1, description="Keep at least this many channels of scalars.")
+    multiple: Integer = Field(
+        8, gt=0, le=10_000, description="Keep multiples of this many channels."
+    )
+    floor: Integer = Field(
+        8, ge=1, le=10_000, description="Keep at least this many channels of scalars."
+    )
 
     def scored(self) -> list[Criterion]:
         """Return the criteria that are scored: those of the sweep, and those without a price.
@@ -138,14 +158,16 @@ class Compensation(Section):
     """Closed-form fit of the kept weights to the parent's features, before any training."""
 
     dataset: str
-    structures: int = Field(
-        512, ge=5, description="Calibration structures from the train split; no labels are read."
+    structures: Integer = Field(
+        512,
+        ge=5,
+        le=10**9,
+        description="Calibration structures from the train split; no labels are read.",
     )
-    batch_size: int = Field(8, gt=0)
-    derivative_weight: float = Field(
+    batch_size: Count = 8
+    derivative_weight: Weight = Field(
         0.5,
-        ge=0,
         description="Weight of how features change when atoms are displaced, which forces depend "
         "on, beside the features themselves.",
     )
-    displacement: float = Field(0.02, gt=0, le=0.2, description="Standard deviation in Å.")
+    displacement: Number = Field(0.02, ge=1e-4, le=0.2, description="Standard deviation in Å.")

@@ -1,16 +1,47 @@
 """What every section of the config is made of."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+def _no_truth_value(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError(f"{str(value).lower()} is a truth value, no number")
+    return value
+
+
+# Python would read true and false as 1 and 0. (It stands last, or bounds miss in the schema.)
+_IS_NUMBER = BeforeValidator(_no_truth_value)
+Integer = Annotated[int, _IS_NUMBER]
+Number = Annotated[float, _IS_NUMBER]
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=80)]
-Fraction = Annotated[float, Field(gt=0, lt=1)]
+Text = Annotated[str, Field(min_length=1)]
+Fraction = Annotated[float, Field(gt=0, lt=1), _IS_NUMBER]
 NumberType = Literal["float32", "float64"]
-Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
+Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$")]
+
+# What NumPy, PyTorch and Lightning all take as a seed.
+Seed = Annotated[int, Field(ge=0, lt=2**32), _IS_NUMBER]
+# How many there are of something: more than any study has, fewer than what overflows somewhere.
+Count = Annotated[int, Field(gt=0, le=10**9), _IS_NUMBER]
+# Channels that are kept of something.
+Channels = Annotated[int, Field(ge=0, le=10**6), _IS_NUMBER]
+# Weight of one quantity beside others; beyond this, float32 holds the others no more.
+Weight = Annotated[float, Field(ge=0, le=1e6), _IS_NUMBER]
+# Radius in Å within which atoms are neighbours.
+Radius = Annotated[float, Field(gt=0, le=100), _IS_NUMBER]
+# Highest order of irreps.
+Order = Annotated[int, Field(ge=0, le=100), _IS_NUMBER]
+# A learning rate relative to another.
+RelativeRate = Annotated[float, Field(ge=0, le=1000), _IS_NUMBER]
 
 
 class Section(BaseModel):
-    """Keys that belong together; unknown ones are refused, and nothing changes after reading."""
+    """Keys that belong together; unknown ones are refused, and nothing changes after reading.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    Numbers are finite.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

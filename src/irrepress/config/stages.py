@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from irrepress.config.section import NumberType, Section
+from irrepress.config.section import Count, Integer, NumberType, Section
 from irrepress.config.training import Training
 
 Stage = Literal["pruned", "compensated", "recovered", "distilled"]
@@ -49,7 +49,7 @@ class Evaluation(Section):
     """What is measured on every model."""
 
     dataset: str
-    batch_size: int = Field(8, gt=0)
+    batch_size: Count = 8
     align_energies: Literal["auto", "always", "never"] = Field(
         "auto",
         description="Take out a constant per element between the energies of the labels and of "
@@ -57,5 +57,9 @@ class Evaluation(Section):
         "where it is beyond doubt, from 1 eV/atom on of which constants explain 90 %. What was "
         "done is in the log, metrics.json and the report.",
     )
-    timing_atoms: int = Field(64, gt=0, description="Size of the crystal that is timed.")
-    timing_repeats: int = Field(5, gt=0)
+    timing_atoms: Integer = Field(
+        64, gt=0, le=100_000, description="Size of the crystal that is timed."
+    )
+    timing_repeats: Integer = Field(
+        5, gt=0, le=100_000, description="Calls that are timed; the median counts."
+    )

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from irrepress.config.datasets import Dataset, Downloads, Perturbed
 from irrepress.config.models import StudyModel
 from irrepress.config.pruning import Compensation, Scoring, Sweep
-from irrepress.config.section import Device, Name, Section
+from irrepress.config.section import Count, Device, Name, Section, Seed
 from irrepress.config.stages import Downstream, Evaluation, Export, Quantization
 from irrepress.config.training import Distillation, Training
 from irrepress.errors import nearest
@@ -23,15 +23,13 @@ class Cluster(Section):
         description="Type of the GPUs as the cluster calls it (sinfo -o %G), such as a100; null: "
         "any.",
     )
-    max_minutes: int = Field(
+    max_minutes: Count = Field(
         1440,
-        gt=0,
         description="Longest time limit that a job asks for. A training that needs more saves "
         "itself and goes on in its next attempt.",
     )
-    max_memory: int | None = Field(
+    max_memory: Count | None = Field(
         None,
-        gt=0,
         description="Most memory that a job asks for, in MB: that of the nodes. What jobs ask for "
         "grows with every attempt, and SLURM refuses what no node has.",
     )
@@ -41,7 +39,7 @@ class Config(Section):
     """A study: results go to ``results/{name}/``."""
 
     name: Name
-    seed: int = 0
+    seed: Seed = 0
     device: Device = "auto"
     datasets: dict[Name, Dataset] = Field(min_length=1)
     downloads: Downloads = Downloads()

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from irrepress.config.section import Section
+from irrepress.config.section import Count, Integer, Number, RelativeRate, Section, Weight
 
 # What parameters do in a network: see `Family.parameter_parts`.
 Part = Literal["embedding", "linear", "radial", "readout"]
@@ -15,64 +15,92 @@ OF_THE_MACHINE = frozenset({"workers", "devices", "nodes", "checkpoint_minutes"}
 class LossWeights(Section):
     """Weights of the Huber losses of energy per atom, forces and stress."""
 
-    energy: float = Field(1.0, ge=0)
-    forces: float = Field(1.0, ge=0)
-    stress: float = Field(
-        0.1, ge=0, description="0.1 for GPa is what SevenNet was trained with (0.01 for kbar)."
+    energy: Weight = 1.0
+    forces: Weight = 1.0
+    stress: Weight = Field(
+        0.1, description="0.1 for GPa is what SevenNet was trained with (0.01 for kbar)."
     )
-    huber_delta: float = Field(
+    huber_delta: Number = Field(
         0.01,
-        gt=0,
+        ge=1e-6,
+        le=1e3,
         description="Where the loss turns from quadratic to linear, in eV/atom, eV/Å and GPa.",
     )
+
+
+def _something_counts(weights: LossWeights) -> LossWeights:
+    if not (weights.energy or weights.forces or weights.stress):
+        raise ValueError("energy, forces and stress all have the weight 0; give one a weight")
+    return weights
+
+
+# Weights of a loss that is minimised or differentiated.
+UsedWeights = Annotated[LossWeights, AfterValidator(_something_counts)]
 
 
 class Training(Section):
     """One run of the trainer."""
 
     dataset: str | None = Field(None, description="Dataset; null where the rule provides it.")
-    steps: int = Field(2000, gt=0)
-    batch_size: int = Field(8, gt=0, description="Largest number of structures in a batch.")
-    max_atoms: int | None = Field(
-        None, gt=0, description="Largest number of atoms in a batch; null: no limit."
+    steps: Count = 2000
+    batch_size: Count = Field(8, description="Largest number of structures in a batch.")
+    max_atoms: Count | None = Field(
+        None, description="Largest number of atoms in a batch; null: no limit."
     )
-    max_edges: int | None = Field(
+    max_edges: Count | None = Field(
         None,
-        gt=0,
         description="Largest number of edges in a batch, which its memory grows with; null: no "
         "limit. Edges are counted before training.",
     )
-    learning_rate: float = Field(1e-3, gt=0)
-    warmup: float = Field(0.05, ge=0, lt=1, description="Share of the steps.")
-    relative_rates: dict[Part, Annotated[float, Field(ge=0)]] = Field(
+    learning_rate: Number = Field(
+        1e-3, ge=1e-10, le=1, description="Of AdamW, at the peak after the warmup."
+    )
+    warmup: Number = Field(0.05, ge=0, lt=1, description="Share of the steps.")
+    relative_rates: dict[Part, RelativeRate] = Field(
         default={},
         description="Learning rate of a part of the network relative to learning_rate, such as "
         "{radial: 0.1}; 0 leaves it as it is, absent parts learn at learning_rate.",
     )
-    final_learning_rate: float = Field(
+    final_learning_rate: Number = Field(
         0.01, ge=0, le=1, description="At the end of the cosine decay, relative to the peak."
     )
-    weight_decay: float = Field(0.0, ge=0)
-    clip: float = Field(10.0, gt=0, description="Largest norm of the gradient.")
-    ema: float = Field(0.99, ge=0, lt=1, description="Decay of the averaged weights; 0: none.")
-    validate_every: int = Field(200, gt=0, description="Steps between validations.")
-    patience: int | None = Field(
-        None, gt=0, description="Stop after so many validations without improvement."
+    weight_decay: Number = Field(0.0, ge=0, le=100)
+    clip: Number = Field(10.0, ge=1e-6, le=1e9, description="Largest norm of the gradient.")
+    ema: Number = Field(0.99, ge=0, lt=1, description="Decay of the averaged weights; 0: none.")
+    validate_every: Count = Field(200, description="Steps between validations.")
+    patience: Count | None = Field(
+        None, description="Stop after so many validations without improvement."
     )
     precision: Literal["32", "64", "16-mixed", "bf16-mixed"] = "32"
-    workers: int = Field(0, ge=0, description="Processes that build graphs.")
-    devices: int = Field(
+    workers: Integer = Field(0, ge=0, le=1024, description="Processes that build graphs.")
+    devices: Integer = Field(
         1,
         ge=1,
+        le=1024,
         description="GPUs of a node (or processes, on the CPU) that share each batch. The result "
         "does not depend on their number, but for round-off, unless max_atoms or max_edges are "
         "set, which are limits for each device.",
     )
-    nodes: int = Field(1, ge=1, description="Nodes with so many devices each, under SLURM.")
-    checkpoint_minutes: float = Field(
-        10.0, gt=0, description="Time between checkpoints; every validation writes one, too."
+    nodes: Integer = Field(
+        1, ge=1, le=10_000, description="Nodes with so many devices each, under SLURM."
     )
-    weights: LossWeights = LossWeights()
+    checkpoint_minutes: Number = Field(
+        10.0,
+        gt=0,
+        le=1e6,
+        description="Time between checkpoints; every validation writes one, too.",
+    )
+    weights: UsedWeights = LossWeights()
+
+    @model_validator(mode="after")
+    def _decay_leaves_weights(self) -> "Training":
+        # AdamW multiplies weights by 1 - learning_rate * weight_decay in each step.
+        if self.learning_rate * self.weight_decay >= 1:
+            raise ValueError(
+                f"weight_decay {self.weight_decay:g} removes all weights in one step of the "
+                f"learning_rate {self.learning_rate:g}; lower it"
+            )
+        return self
 
     @property
     def ranks(self) -> int:
@@ -99,12 +127,11 @@ class Training(Section):
 class Distillation(Training):
     """Training on the parent's energies, forces and stress."""
 
-    label_fraction: float = Field(
+    label_fraction: Number = Field(
         0.0, ge=0, le=1, description="Weight of the dataset's own labels beside the parent's."
     )
-    features: float = Field(
+    features: Weight = Field(
         0.0,
-        ge=0,
         description="Weight of how far the features of all layers are from the parent's, relative "
         "to their size; the parent then runs beside the training.",
     )
