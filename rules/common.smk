@@ -5,6 +5,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from snakemake.io import WILDCARD_REGEX
+
 # The library of this source tree is the one that runs, installed or not.
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
@@ -24,7 +26,8 @@ try:
     from irrepress.failures import failed_jobs, summary
     from irrepress.files import check_directory
     from irrepress.families.registry import is_path, published_checkpoint
-    from irrepress.preflight import check_study, labels_key, model_references, paths_of
+    from irrepress.preflight import check_study, labels_key, model_references
+    from irrepress.structures.paths import contents, locate
     from irrepress.report.datasets import used_datasets
     from irrepress.structures.published.registry import get_published
 except ModuleNotFoundError as error:
@@ -129,10 +132,28 @@ else:
     os.environ.pop("IRREPRESS_WORKFLOW_PREFIX", None)
 
 
+def paths_of(dataset):
+    """The files of the user that a dataset is read from."""
+    return [str(file) for path in locate(dataset).all() for file in contents(path)]
+
+
+def holds_wildcard(path):
+    """Whether Snakemake would take a part of a path for a wildcard, which it cannot be told."""
+    return WILDCARD_REGEX.search(path) is not None
+
+
+def unlisted_files_of(dataset):
+    """The files that cannot be inputs, with their times and sizes: for them a parameter."""
+    if not isinstance(dataset, Files):
+        return []
+    paths = [path for path in paths_of(dataset) if holds_wildcard(path)]
+    return [[path, os.stat(path).st_mtime_ns, os.stat(path).st_size] for path in paths]
+
+
 def files_of(dataset):
     """What a dataset is read from: the user's files, or the records of downloads."""
     if isinstance(dataset, Files):
-        return [path for _, path in paths_of(dataset)]
+        return [path for path in paths_of(dataset) if not holds_wildcard(path)]
     entry = get_published(dataset.name)
     return [
         DOWNLOAD.format(collection=entry.collection, file=file.name)

@@ -39,6 +39,7 @@ rule read_dataset:
         runtime=minutes(240),
     params:
         settings=lambda wildcards: settings(CONFIG.datasets[wildcards.dataset]),
+        unlisted=lambda wildcards: unlisted_files_of(CONFIG.datasets[wildcards.dataset]),
     script:
         "../scripts/read_dataset.py"
 

@@ -154,6 +154,28 @@ def test_evaluate_counts_the_stress_of_slabs(run, shared_data):
     assert found["errors"]["energy_mae"] < 1e-5 and found["errors"]["forces_mae"] < 1e-4
 
 
+def test_evaluate_reads_what_a_config_can_name(run, saved, structures, tmp_path, monkeypatch):
+    monkeypatch.setenv("MINE", str(tmp_path))
+    images = [s.to_atoms() for s in structures]
+    (tmp_path / "f").mkdir()
+    for index, atoms in enumerate(images[:2]):
+        ase.io.write(tmp_path / f"f/{index}.dat", atoms, format="extxyz")
+    expected = None
+    for data in (
+        ["$MINE/f/*.dat"],
+        [str(tmp_path / "f/0.dat"), str(tmp_path / "f/1.dat")],
+        ["$MINE/f/*.dat", "--format", "extxyz"],
+    ):
+        errors = json.loads(run("evaluate", saved, *data, "--json").output)["errors"]
+        expected = expected or errors
+        assert errors == expected and errors["forces_mae"] > 0
+    result = run("evaluate", saved, str(tmp_path / "f"), "--format", "extxzy")
+    assert result.exit_code == 2
+    assert "format: no format 'extxzy'; did you mean 'extxyz'?" in result.stderr
+    result = run("evaluate", saved, str(tmp_path / "f"))
+    assert result.exit_code == 2 and "name those that are meant by a pattern" in result.stderr
+
+
 def test_evaluate_tells_what_was_noticed(run, saved, structures, tmp_path):
     path = tmp_path / "own.h5"
     info = StoreInfo("a", "b", "c", level_of_theory="PBE", labels="PBE", checksum="")

@@ -125,7 +125,13 @@ def inspect(
 @_plain_errors
 def evaluate(
     model: ModelArgument,
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="HDF5 store, or a file ASE reads.")],
+    data: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="DATA...",
+            help="HDF5 store, or what a config has under paths: files, folders, quoted patterns.",
+        ),
+    ],
     split: Annotated[
         str | None, typer.Option("--split", help="train, valid or test of an HDF5 store.")
     ] = None,
@@ -142,6 +148,9 @@ def evaluate(
             "between two levels of theory; auto: where it is beyond doubt."
         ),
     ] = "auto",
+    data_format: Annotated[
+        str, typer.Option("--format", help="What the files are, as in a config: vasp-out, ...")
+    ] = "auto",
     batch_size: Annotated[int, typer.Option(min=1, help="Structures per pass.")] = 8,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
     as_json: JsonOption = False,
@@ -150,33 +159,48 @@ def evaluate(
 
     The exit code is 1 if a prediction is not finite, and 2 if nothing could be compared.
     """
+    from pydantic import ValidationError
+
     from irrepress.config import Files, LabelKeys
     from irrepress.evaluation.direct import evaluate_files, evaluate_store
+    from irrepress.structures.formats.mace_hdf5 import SUFFIXES as HDF5_SUFFIXES
+    from irrepress.structures.formats.mace_hdf5 import is_of_mace
     from irrepress.structures.notes import Note
     from irrepress.structures.reading import read_files
     from irrepress.structures.store import StructureStore
 
+    def is_store(paths: list[str]) -> bool:
+        path = Path(paths[0])
+        return len(paths) == 1 and path.suffix in HDF5_SUFFIXES and not is_of_mace(path)
+
     adapter, loaded = _load(model, family, modal, licence)
     notes: Iterable[Note]
     options: dict[str, Any] = {"alignment": align, "batch_size": batch_size, "device": device}
-    if data.suffix in (".h5", ".hdf5"):
-        store = StructureStore(data)
+    name = " ".join(data)
+    if data_format == "auto" and is_store(data):
+        store = StructureStore(Path(data[0]))
         found = evaluate_store(adapter, loaded, store, split, **options)
         notes = store.info.notes
     else:
         if split is not None:
-            raise UserError(f"--split: {data} has no splits; only HDF5 stores do")
+            raise UserError(f"--split: {name} has no splits; only HDF5 stores do")
         keys = LabelKeys(energy=energy_key, forces=forces_key, stress=stress_key)
-        reading = read_files(Files(source="files", paths=[str(data)], keys=keys))
-        found = evaluate_files(adapter, loaded, reading, str(data), **options)
+        try:
+            files = Files(source="files", paths=data, format=data_format, keys=keys)
+        except ValidationError as error:
+            (mistake, *_) = error.errors()
+            reason = mistake.get("ctx", {}).get("error", mistake["msg"])
+            raise UserError(f"{'.'.join(map(str, mistake['loc']))}: {reason}") from None
+        reading = read_files(files)
+        found = evaluate_files(adapter, loaded, reading, name, **options)
         notes = reading.notes
     failures = found.found.failures
     if as_json:
-        content = {"model": model, "data": str(data), **found.record()}
+        content = {"model": model, "data": name, **found.record()}
         content["notes"] = [asdict(note) for note in notes]
         typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
     else:
-        table = Table("quantity", "MAE", "RMSE", "unit", "structures", title=f"{model} on {data}")
+        table = Table("quantity", "MAE", "RMSE", "unit", "structures", title=f"{model} on {name}")
         for row in found.rows():
             table.add_row(*row)
         console.print(table)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,6 +55,24 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         raise UserError(f"{path}: writing failed ({error}); nothing was left behind") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def expanded(path: str) -> str:
+    """Replace ``~`` and environment variables in a path, unless there is something of this name.
+
+    Raises:
+        UserError: a variable is not set.
+    """
+    if os.path.exists(path):
+        return path
+    result = os.path.expandvars(os.path.expanduser(path))
+    unset = re.search(r"\$(\w+|\{[^}]*\})", result)
+    if unset is not None and not os.path.exists(result):
+        raise UserError(
+            f"the environment variable {unset[1].strip('{}')} in {path!r} is not set; set it, or "
+            "write the path itself"
+        )
+    return result
 
 
 def check_directory(directory: str | Path) -> None:

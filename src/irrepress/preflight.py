@@ -23,6 +23,7 @@ from irrepress.families.registry import (
     named_shapes,
 )
 from irrepress.structures.generate import check_systems
+from irrepress.structures.paths import locate
 from irrepress.structures.published.registry import check_licence, get_published
 
 
@@ -117,20 +118,10 @@ def _about_dataset(key: str, dataset: Any) -> Iterator[str]:
     except UserError as error:
         yield f"{key}.{error}"
     if isinstance(dataset, Files):
-        for part, path in paths_of(dataset):
-            if not Path(path).exists():
-                yield (
-                    f"{key}.{part}: there is no file {path!r}; write the path of your file "
-                    f"there (relative ones begin at {Path.cwd()})"
-                )
-
-
-def paths_of(dataset: Files) -> Iterator[tuple[str, str]]:
-    """Yield the files of the user that a dataset is read from, each after its key."""
-    for key in ("paths", "valid_paths", "test_paths"):
-        yield from ((key, path) for path in getattr(dataset, key))
-    if dataset.isolated_atoms:
-        yield "isolated_atoms", dataset.isolated_atoms
+        try:
+            locate(dataset)
+        except UserError as error:
+            yield from (f"{key}.{mistake}" for mistake in str(error).splitlines())
 
 
 def _about_labels(config: Config) -> Iterator[str]:

@@ -138,15 +138,50 @@ def test_a_licence_that_restricts_use_is_shown_before_anything_runs(snakemake, t
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-def test_bad_frames_of_the_user(snakemake, tmp_path, config):
+def write_frames(path: Path, count: int, without_forces: int | None = None) -> None:
     frames = []
-    for index in range(12):
+    for index in range(count):
         atoms = bulk("Cu", cubic=True)
         atoms.rattle(0.05, seed=index)
-        forces = {"forces": np.zeros((4, 3))} if index != 7 else {}
+        forces = {"forces": np.zeros((4, 3))} if index != without_forces else {}
         atoms.calc = SinglePointCalculator(atoms, energy=-15.0, **forces)
         frames.append(atoms)
-    ase.io.write(tmp_path / "own.extxyz", frames)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ase.io.write(path, frames, format="extxyz")
+
+
+def test_folders_patterns_and_odd_names(snakemake, tmp_path, config, monkeypatch):
+    """What a wildcard of Snakemake would be is a name; new files and new content are noticed."""
+    monkeypatch.setenv("MINE", str(tmp_path / "mine"))
+    write_frames(tmp_path / "mine/a b/ü.xyz", 4)
+    write_frames(tmp_path / "runs/{dataset}/{x}.xyz", 4)
+    write_frames(tmp_path / "runs/2.xyz", 4)
+    dataset = {"source": "files", "paths": ["$MINE", "runs/**/*.xyz"], "split": {"by": "structure"}}
+    path, target = config(dataset), "results/data/data/set.h5"
+    done = snakemake(tmp_path, target, config=path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    store = StructureStore(tmp_path / target)
+    assert len(store) == 12
+    read = [str(tmp_path / "mine/a b/ü.xyz"), "runs/2.xyz", "runs/{dataset}/{x}.xyz"]
+    assert store.info.source == ", ".join(read)
+    assert "Nothing to be done" in snakemake(tmp_path, target, config=path).stderr
+
+    write_frames(tmp_path / "runs/{dataset}/{x}.xyz", 5)
+    done = snakemake(tmp_path, target, "--dry-run", config=path)
+    assert "Params have changed" in done.stdout + done.stderr
+    write_frames(tmp_path / "runs/{dataset}/{x}.xyz", 4)
+    write_frames(tmp_path / "runs/3.xyz", 4)
+    done = snakemake(tmp_path, target, config=path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert len(StructureStore(tmp_path / target)) == 16
+
+    done = snakemake(tmp_path, target, config=config({**dataset, "paths": ["rums/*.xyz"]}))
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith("config.yaml: datasets.set.paths: no file fits the pattern 'rums/*.xyz'")
+
+
+def test_bad_frames_of_the_user(snakemake, tmp_path, config):
+    write_frames(tmp_path / "own.extxyz", 12, without_forces=7)
     dataset = {"source": "files", "paths": ["own.extxyz"], "split": {"by": "structure"}}
     done = snakemake(tmp_path, "data", config=config(dataset))
     assert done.returncode != 0

@@ -1,17 +1,21 @@
 """The datasets of a study, and where they come from."""
 
-from typing import Annotated, Literal
+from difflib import get_close_matches
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
 from irrepress.config.models import ModelRef
 from irrepress.config.section import Count, Integer, Name, Number, Section, Seed, Text
-from irrepress.errors import nearest
+from irrepress.errors import UserError, nearest
+from irrepress.files import expanded
 from irrepress.structures.published.registry import PUBLISHED
 
 Format = Literal[
     "auto", "extxyz", "extxyz-archive", "ase", "ase-db", "mace-hdf5", "mptrj-json", "deepmd"
 ]
+# What ASE calls formats that have a reader here.
+ALIASES: dict[str, Format] = {"xyz": "extxyz", "db": "ase-db", "aselmdb": "ase-db"}
 
 
 class LabelKeys(Section):
@@ -106,15 +110,21 @@ class Files(_Read):
     """Structures in files of the user: extxyz (also .xz, .gz), databases, whatever ASE reads."""
 
     source: Literal["files"]
-    paths: list[Text] = Field(min_length=1)
+    paths: list[Text] = Field(
+        min_length=1,
+        description="Files, folders of them, and patterns such as data/*.extxyz or runs/**/OUTCAR; "
+        "~ and environment variables are replaced.",
+    )
     valid_paths: list[Text] = Field(
         default=[], description="Files that are the valid split as a whole."
     )
     test_paths: list[Text] = Field(
         default=[], description="Files that are the test split as a whole."
     )
-    format: Format = Field(
-        "auto", description="How the files are read; auto: by their names and first bytes."
+    format: Format | str = Field(
+        "auto",
+        description="How the files are read; auto: by their names and first bytes. Also the name "
+        "of a format of ASE, such as vasp-out (the command ase info --formats lists them).",
     )
     keys: LabelKeys = LabelKeys()
     units: Units = Units()
@@ -128,6 +138,23 @@ class Files(_Read):
     citation: str = ""
     limit: Count | None = Field(None, description="Read at most this many structures a file.")
     split: Split = Split()
+
+    @field_validator("format")
+    @classmethod
+    def _known_format(cls, name: str) -> str:
+        ours = [*get_args(Format), *ALIASES]
+        if name in ours:
+            return name
+        from ase.io.formats import ioformats  # half a second, which few configs have to wait for
+
+        if name in ioformats:
+            return name
+        close = get_close_matches(name, [*ours, *ioformats], n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise ValueError(
+            f"no format {name!r}; {hint}Known: {', '.join(get_args(Format))}, and the formats of "
+            "ASE, which the command 'ase info --formats' lists"
+        )
 
 
 class Published(_Read):
@@ -211,6 +238,23 @@ class Downloads(Section):
         description="Local directory that is tried before the network: FILE or COLLECTION/FILE "
         "in it, as the official source names them (COLLECTION of a checkpoint is its family).",
     )
+
+    @field_validator("directory", "mirror")
+    @classmethod
+    def _a_path(cls, path: str | None) -> str | None:
+        if path is None:
+            return None
+        try:
+            path = expanded(path)
+        except UserError as error:
+            raise ValueError(str(error)) from None
+        if "{" in path or "}" in path:
+            raise ValueError(
+                f"{path!r} holds braces, which stand for wildcards in Snakemake; choose a "
+                "directory without them"
+            )
+        return path
+
     retries: Integer = Field(
         5, ge=0, le=1000, description="Of each address, after which the next is tried."
     )

@@ -10,6 +10,7 @@ from irrepress.config import Counts, Files, Published, Split
 from irrepress.files import sha256
 from irrepress.structures.layout import StoreInfo
 from irrepress.structures.notes import log_notes
+from irrepress.structures.paths import DATA_KEYS, contents, locate
 from irrepress.structures.published.entry import PublishedDataset
 from irrepress.structures.published.registry import get_published
 from irrepress.structures.reading import Reading, read_files, read_published
@@ -24,15 +25,17 @@ def store_files(path: str | Path, config: Files, workers: int = 1) -> None:
     Raises:
         UserError: see `reading.read_files`, `reading.Reading` and `writing.write_store`.
     """
-    names = [*config.paths, *config.valid_paths, *config.test_paths]
-    reading = read_files(config, workers)
+    located = locate(config)
+    paths = [path for key in DATA_KEYS for path in located.paths[key]]
+    names = list(map(str, paths))
+    reading = read_files(config, workers, located)
     info = StoreInfo(
         source=", ".join(names) if len(names) <= 20 else f"{names[0]} and {len(names) - 1} more",
         licence=config.licence,
         citation=config.citation,
         level_of_theory=config.level_of_theory,
         labels=config.level_of_theory,
-        checksum=joint_checksum([_digest(Path(name)) for name in names]),
+        checksum=joint_checksum([_digest(path) for path in paths]),
         reference_energies=reading.reference_energies,
         notes=reading.notes,
     )
@@ -90,10 +93,7 @@ def joint_checksum(digests: list[str]) -> str:
 
 def _digest(path: Path) -> str:
     """Return the SHA-256 of a file, or of all files in a directory (deepmd's systems)."""
-    if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.is_file())
-        return joint_checksum([sha256(file) for file in files])
-    return sha256(path)
+    return joint_checksum([sha256(file) for file in contents(path)])
 
 
 def _write(

@@ -15,6 +15,7 @@ from irrepress.structures.formats.base import Reader, Record, Remark
 from irrepress.structures.formats.registry import make_reader
 from irrepress.structures.notes import Notes
 from irrepress.structures.parallel import ordered_map
+from irrepress.structures.paths import Located, locate
 from irrepress.structures.published.registry import get_published
 from irrepress.structures.splits import OfficialParts
 from irrepress.structures.structure import Structure
@@ -148,23 +149,28 @@ class Reading:
             logger.warning("left out: %s", error)
 
 
-def read_files(config: Files, workers: int = 1) -> Reading:
+def read_files(config: Files, workers: int = 1, located: Located | None = None) -> Reading:
     """Prepare to read files of the user.
+
+    Args:
+        config: the dataset.
+        workers: number of processes that parse.
+        located: what its paths stand for; None: look now.
 
     Raises:
         UserError: a file is missing, empty or of another format; while it is read, see
             `Reading`.
     """
-
-    def source(path: str, part: str | None) -> Source:
-        return Source(make_reader(config.format, [Path(path)], config.keys, config.units), part)
-
-    sources = [source(path, None) for path in config.paths]
-    sources += [source(path, "valid") for path in config.valid_paths]
-    sources += [source(path, "test") for path in config.test_paths]
+    located = located or locate(config)
+    sources = [
+        Source(make_reader(config.format, [path], config.keys, config.units), part)
+        for key, part in (("paths", None), ("valid_paths", "valid"), ("test_paths", "test"))
+        for path in located.paths[key]
+    ]
     reading = Reading(sources, bad_frames=config.bad_frames, limit=config.limit, workers=workers)
-    if config.isolated_atoms is not None:
-        path = Path(config.isolated_atoms)
+    for remark in located.remarks:
+        reading.notes.add(*remark)
+    for path in located.paths["isolated_atoms"]:
         reading.reference_energies.update(_isolated_atoms(path, config.keys, config.units))
     return reading
 

@@ -141,7 +141,7 @@ def test_files_that_are_cut_off(tmp_path, suffix, keep):
     ("content", "message"),
     [
         (b"<html></html>", "expected JSON, but this is a web page"),
-        (b"[1, 2]", "expected JSON"),
+        (b"[1, 2]", "does not begin as JSON of CHGNet does"),
         (b'{"mp-1": 3}', "mp-1: expected its frames by name, found 3"),
         (b'{"mp-1": {"a": 3}}', "mp-1: a cannot be read"),
         (b"{}", "there are no structures"),

@@ -9,6 +9,7 @@ sAlex is tar.gz of such files, in eV, eV/Å and eV/Å^3; its row's ``data`` hold
 ``agm003300702_0_0``, whose first part is the material.
 """
 
+import json
 import sqlite3
 import zlib
 from collections.abc import Iterator, Mapping
@@ -21,15 +22,18 @@ import numpy as np
 from ase.db import connect
 from ase.io.jsonio import decode
 
+from irrepress.config import Units
 from irrepress.errors import UserError
 from irrepress.structures.formats.base import (
     Reader,
     Record,
+    Remark,
     frames_per_chunk,
     gather,
     nothing_in,
 )
 from irrepress.structures.formats.labels import Frame
+from irrepress.structures.formats.schnetpack import OwnUnits, tells_units
 from irrepress.structures.formats.sources import (
     damaged,
     is_archive,
@@ -41,14 +45,16 @@ from irrepress.structures.formats.sources import (
 )
 
 SUFFIX = ".aselmdb"
+_PICKLE = b"\x80"  # how a pickle of protocol 2 or later begins
 
 
 class Rows(NamedTuple):
-    """Rows of an SQLite database by their ids, first and last included."""
+    """Rows of an SQLite database by their ids, first and last included; the units that it tells."""
 
     path: str
     first: int
     last: int
+    units: OwnUnits | None
 
 
 class PackedRow(NamedTuple):
@@ -82,25 +88,50 @@ class AseDatabaseReader(Reader):
         for path in self.paths:
             kind = kind_of(path)
             if kind == "SQLite":
-                yield from _sqlite_chunks(path)
+                yield from self._sqlite_chunks(path)
             elif kind == "LMDB":
                 yield from gather(_lmdb_rows(path, str(path), (str(path),)))
             else:
                 yield from gather(_archive_rows(path))
+
+    def _sqlite_chunks(self, path: Path) -> Iterator[Rows]:
+        metadata = _metadata(path)
+        units = OwnUnits(metadata, str(path)) if tells_units(metadata) else None
+        if units is not None:
+            if self.units != Units():
+                given = self.units.model_dump(exclude_defaults=True)
+                raise UserError(
+                    f"{path}: units says {', '.join(f'{k}: {v}' for k, v in given.items())}, but "
+                    f"the database tells its own ({units}); leave units out of the config"
+                )
+            text = f"units are those that the database itself tells: {units}"
+            self.remarks.append(Remark(text, str(path)))
+        first, last = _span(path, 0)
+        if first is None:
+            raise nothing_in(path)
+        while first is not None:
+            yield Rows(str(path), first, last, units)
+            first, last = _span(path, last)
 
     def parse(self, chunk: Rows | list[PackedRow]) -> Iterator[Record | UserError]:
         """See `Reader.parse`."""
         return self._parse_sqlite(chunk) if isinstance(chunk, Rows) else self._parse_lmdb(chunk)
 
     def _parse_sqlite(self, chunk: Rows) -> Iterator[Record | UserError]:
-        path, first, last = chunk
+        path, first, last, units = chunk
+        wanted = {name: getattr(self.keys, name) for name in ("energy", "forces", "stress")}
         database = connect(path, type="db", use_lock_file=False)
         selection = f"id>={first},id<={last}"
         try:
             for row in database.select(selection, sort="id"):
                 atoms = row.toatoms()
                 fields = {**row.data, **row.key_value_pairs}
-                yield self._record(Frame.from_atoms(atoms, f"{path}: id {row.id}", fields), path)
+                frame = Frame.from_atoms(atoms, f"{path}: id {row.id}", fields)
+                if units is not None:
+                    frame = units.convert(frame, wanted)
+                yield self._record(frame, path)
+        except UserError:
+            raise
         except Exception as error:  # a damaged page or value fails in any of three libraries
             raise UserError(
                 f"{path}: the database is damaged between ids {first} and {last} "
@@ -140,13 +171,18 @@ def _query(path: Path, question: str) -> list[tuple[Any, ...]]:
         ) from error
 
 
-def _sqlite_chunks(path: Path) -> Iterator[Rows]:
-    first, last = _span(path, 0)
-    if first is None:
-        raise nothing_in(path)
-    while first is not None:
-        yield Rows(str(path), first, last)
-        first, last = _span(path, last)
+def _metadata(path: Path) -> dict[str, Any]:
+    """Return what a database says of itself as a whole."""
+    if not _query(path, "SELECT name FROM sqlite_master WHERE type='table' AND name='information'"):
+        return {}
+    found = _query(path, "SELECT value FROM information WHERE name='metadata'")
+    try:
+        metadata = json.loads(found[0][0]) if found else {}
+    except (ValueError, TypeError) as error:
+        raise UserError(
+            f"{path}: its metadata are not JSON ({error}); copy or download it again"
+        ) from error
+    return metadata if isinstance(metadata, dict) else {}
 
 
 def _span(path: Path, after: int) -> tuple[Any, ...]:
@@ -167,6 +203,7 @@ def _lmdb_rows(path: Path, source: str, names: tuple[str, ...]) -> Iterator[tupl
             environment.begin() as transaction,
         ):
             _check_whole(path, source, environment)
+            _check_rows(transaction, source)
             deleted = frozenset(_number(transaction, "deleted_ids", []))
             last = int(_number(transaction, "nextid", 1)) - 1
             if last <= len(deleted):
@@ -193,6 +230,28 @@ def _check_whole(path: Path, source: str, environment: lmdb.Environment) -> None
         raise UserError(
             f"{source}: the file is cut off ({size} bytes of {needed}); copy or download it again"
         )
+
+
+def _check_rows(transaction: lmdb.Transaction, source: str) -> None:
+    """Check that what lies in an LMDB file are rows of ASE's."""
+    if transaction.get(b"nextid") is not None:
+        return
+    key, value = next(iter(transaction.cursor()), (None, b""))
+    if key is None:
+        raise nothing_in(Path(source))
+    if transaction.get(b"0", value)[:1] == _PICKLE:
+        raise UserError(
+            f"{source}: an LMDB file of pickles, such as those of OC20 and OC22; "
+            "to open a pickle runs whatever code is in it, so it is not read here. If you trust "
+            "the file, read it with the package that wrote it (fairchem-core 1: "
+            "fairchem.core.datasets.LmdbDataset), and write its structures as extxyz or with "
+            "ase.db as .aselmdb"
+        )
+    shown = key[:40].decode(errors="replace")
+    raise UserError(
+        f"{source}: an LMDB file, but not of ASE's (it has no nextid; a key is {shown!r}); write "
+        "its structures as extxyz, or with ase.db as .aselmdb"
+    )
 
 
 def _number(transaction: lmdb.Transaction, key: str, default: Any) -> Any:

@@ -1,15 +1,20 @@
-"""Systems of DeePMD-kit in its npy format, in directories or archives of them.
+"""Systems of DeePMD-kit in its npy and raw formats, in directories or archives of them.
 
 A system is a directory with ``type.raw`` (the type of each atom), ``type_map.raw`` (the element
 of each type), an empty file ``nopbc`` if it is not periodic, and directories ``set.*`` with
 ``box``, ``coord``, ``energy``, ``force`` and ``virial`` as npy files, a frame a row, in Å, eV,
 eV/Å and eV. Of mixed type are systems whose sets hold ``real_atom_types``, the types frame by
 frame, in which -1 stands for an atom that is none. The stress is -virial/volume.
+
+In the raw format, from which DeePMD-kit makes the sets, ``coord.raw`` and so on lie beside
+``type.raw`` in place of the sets: the same numbers as text, a frame a line.
 """
 
 import shutil
 import zipfile
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, NamedTuple
 
@@ -18,7 +23,7 @@ from ase.data import atomic_numbers
 
 from irrepress.config import LabelKeys
 from irrepress.errors import UserError
-from irrepress.structures.formats.base import Reader, Record, frames_per_chunk
+from irrepress.structures.formats.base import Reader, Record, Remark, frames_per_chunk
 from irrepress.structures.formats.labels import Frame
 from irrepress.structures.formats.sources import (
     DAMAGE,
@@ -31,7 +36,6 @@ from irrepress.structures.formats.sources import (
     wrong_kind,
 )
 
-_FILES = ("type.raw", "type_map.raw", "nopbc")
 _REAL_TYPES = "real_atom_types"
 _RESULTS = {"energy": "energy", "forces": "force", "stress": "virial"}
 
@@ -110,8 +114,9 @@ class DeepmdReader(Reader):
                         found = True
             if not found:
                 raise UserError(
-                    f"{path}: there is no system of DeePMD-kit with frames in it (type.raw and "
-                    "set.*/coord.npy); set format to what it holds"
+                    f"{path}: there is no system of DeePMD-kit with frames in it (type.raw, and "
+                    "set.*/coord.npy or coord.raw); set format to what it holds, or convert it "
+                    "with dpdata"
                 )
 
     def parse(self, chunk: Frames) -> Iterator[Record | UserError]:
@@ -181,7 +186,17 @@ class DeepmdReader(Reader):
         elements = self._elements(system, where)
         periodic = not (system / "nopbc").exists()
         wanted = ["coord", *self._result_keys().values(), *(["box"] if periodic else [])]
-        for folder in sorted(system.glob("set.*")):
+        folders = sorted(system.glob("set.*"))
+        if not folders and (system / "coord.raw").exists():
+            for start, chunk in _raw_frames(system, wanted, frames_per_chunk(48 * len(types))):
+                yield Frames(
+                    where, (str(path), name), start, types, elements, periodic, chunk, part
+                )
+            return
+        if folders and (system / "coord.raw").exists():
+            text = "raw files not read, for the sets of npy files beside them are made from them"
+            self.remarks.append(Remark(text, where))
+        for folder in folders:
             # Rows of a memory map are read when they are copied into a chunk.
             arrays = {
                 key: np.load(folder / f"{key}.npy", mmap_mode="r")
@@ -228,6 +243,39 @@ class DeepmdReader(Reader):
         return np.array([atomic_numbers[name] for name in names])
 
 
+def _raw_frames(
+    system: Path, wanted: Collection[str], step: int
+) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+    """Yield place and rows of consecutive frames of a system in the raw format.
+
+    Raises:
+        ValueError: a file is missing, or they have not equally many lines.
+    """
+    present = [name for name in wanted if (system / f"{name}.raw").exists()]
+    if missing := {"coord", "box"} & {*wanted} - {*present}:
+        raise ValueError(
+            f"it has no {min(missing)}.raw" + (" and no file nopbc" * ("box" in missing))
+        )
+    with ExitStack() as stack:
+        files = {
+            name: stack.enter_context((system / f"{name}.raw").open(encoding="utf-8-sig"))
+            for name in present
+        }
+        start = 0
+        while True:
+            lines = {
+                name: list(islice((line for line in file if line.strip()), step))
+                for name, file in files.items()
+            }
+            count = len(lines["coord"])
+            if uneven := [name for name in lines if len(lines[name]) != count]:
+                raise ValueError(f"coord.raw and {uneven[0]}.raw have not equally many lines")
+            if not count:
+                return
+            yield start, {name: np.loadtxt(text, ndmin=2) for name, text in lines.items()}
+            start += count
+
+
 def _find(path: Path, directory: Path, root: Path, line: str) -> Path:
     """Return the system that a line of a list names.
 
@@ -254,7 +302,12 @@ def _unpack(path: Path, directory: Path, lists: Collection[str]) -> None:
                     f"{path}: the member {name!r} leaves the archive; unpack it yourself"
                 )
             is_array = name.endswith(".npy") and parts[-2:-1] and parts[-2].startswith("set.")
-            if is_array or parts[-1] in _FILES or name.endswith(tuple(lists)):
+            if (
+                is_array
+                or parts[-1].endswith(".raw")
+                or parts[-1] == "nopbc"
+                or name.endswith(tuple(lists))
+            ):
                 target = directory.joinpath(*parts)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with target.open("wb") as copy:

@@ -21,6 +21,7 @@ from irrepress.structures.formats.sources import (
     is_archive,
     kind_of,
     open_binary,
+    text_in_utf8,
     wrong_kind,
 )
 
@@ -99,6 +100,7 @@ def frames_of(
     """
     index = 0
     try:
+        stream = text_in_utf8(stream)
         line = _next_line(stream)
         while line:
             where = f"{source}: frame {index}"

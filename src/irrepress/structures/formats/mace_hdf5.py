@@ -142,6 +142,17 @@ def _natural(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
+def is_of_mace(path: Path) -> bool:
+    """Tell whether a file is one that this reader reads; False for what is not there or damaged."""
+    if not path.is_file() or kind_of(path) != "HDF5":
+        return False
+    try:
+        with _opened(str(path)) as file:
+            return bool(_batches(file))
+    except UserError:
+        return False
+
+
 def _batches(file: h5py.File) -> list[str]:
     return sorted((name for name in file if name.startswith(_BATCH)), key=_natural)
 

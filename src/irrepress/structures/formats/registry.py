@@ -1,11 +1,15 @@
 """Readers by name, and the name that fits a file."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from ase.io.formats import ioformats
+
 from irrepress.config import LabelKeys, Units
+from irrepress.config.datasets import ALIASES
 from irrepress.errors import UserError, nearest
 from irrepress.structures.formats.archives import SUFFIXES, ExtxyzArchiveReader
 from irrepress.structures.formats.ase_db import SUFFIX, AseDatabaseReader
@@ -20,6 +24,7 @@ from irrepress.structures.formats.rmd17 import Rmd17Reader
 from irrepress.structures.formats.sources import (
     check_readable,
     head_of,
+    in_utf8,
     is_archive,
     is_compressed,
     kind_of,
@@ -36,8 +41,15 @@ READERS: dict[str, type[Reader]] = {
     "rmd17": Rmd17Reader,
     "deepmd": DeepmdReader,
 }
-# How MPtrj's JSON file begins: with the id of a material.
-_MPTRJ = (b'{"mp-', b'{"mvc-')
+# How JSON of CHGNet begins: a material's id and that of a frame, or a list of structures, and
+# then a structure of pymatgen. What ASE writes begins with the number of a row.
+_CHGNET = re.compile(
+    rb'\s*\{\s*"(mp-|mvc-|structure"|(?!\d+")[^"]*"\s*:\s*\{\s*"[^"]*"\s*:\s*\{\s*"structure")'
+)
+# The count of atoms, and a comment line that only extended XYZ has.
+_EXTXYZ = re.compile(rb"\s*\d+[ \t]*\r?\n.*\b(Properties|Lattice)\s*=", re.IGNORECASE)
+# The first line of VASP's main output, whatever its file is called.
+_OUTCAR = re.compile(rb"\s*vasp\.\d")
 # So many members of an archive are looked at.
 _MEMBERS = 20
 
@@ -52,7 +64,8 @@ def make_reader(
     """Return the reader of a format.
 
     Args:
-        format: one of `READERS`, or ``auto``: what `guess_format` says of the first path.
+        format: one of `READERS`; or what ASE calls a format; or ``auto``: what `guess_format`
+            says of the first path.
         paths: see `base.Reader`, as for the other arguments.
         keys: where the labels are.
         units: units of the source.
@@ -63,8 +76,11 @@ def make_reader(
     """
     if format == "auto":
         format = guess_format(paths[0])
+    format = ALIASES.get(format, format)
     if format not in READERS:
-        raise UserError(f"format: no reader {format!r}; {nearest(format, ['auto', *READERS])}")
+        if format not in ioformats:
+            raise UserError(f"format: no reader {format!r}; {nearest(format, ['auto', *READERS])}")
+        return AseReader(paths, keys, units, {**(options or {}), "format": format})
     return READERS[format](paths, keys, units, options)
 
 
@@ -85,12 +101,13 @@ def guess_format(path: Path) -> str:
         return "mace-hdf5"
     if is_archive(path):
         return _by_names(path, (name for name, _ in members(path)))
-    name = path.stem if is_compressed(path) else path.name
-    if name.lower().endswith(SUFFIXES):
+    name = (path.stem if is_compressed(path) else path.name).lower()
+    head = in_utf8(head_of(path))
+    if name.removesuffix(".txt").endswith(SUFFIXES) or _EXTXYZ.match(head):
         return "extxyz"
-    if name.lower().endswith(".json") and head_of(path).lstrip().startswith(_MPTRJ):
+    if _CHGNET.match(head):
         return "mptrj-json"
-    return "ase"
+    return "vasp-out" if _OUTCAR.match(head) else "ase"
 
 
 def _directory(path: Path) -> Iterable[str]:

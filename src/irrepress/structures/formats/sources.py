@@ -1,6 +1,7 @@
 """Files as they come: what they are, decompressed, unpacked, and what their damage is called."""
 
 import bz2
+import codecs
 import errno
 import gzip
 import io
@@ -13,7 +14,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from irrepress.errors import UserError
 
@@ -131,6 +132,70 @@ def open_binary(path: Path) -> BinaryIO:
     return io.BufferedReader(opener(path, "rb"), _BUFFER)
 
 
+# What a text may begin with, and how the rest of it is then written.
+_BYTE_ORDER_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark it begins with
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+
+
+def encoding_of(head: bytes) -> str | None:
+    """Return the encoding that a text's byte-order mark tells; None if it has none."""
+    marks = _BYTE_ORDER_MARKS.items()
+    return next((encoding for mark, encoding in marks if head.startswith(mark)), None)
+
+
+def in_utf8(head: bytes) -> bytes:
+    """Return the beginning of a text in UTF-8 and without a byte-order mark."""
+    encoding = encoding_of(head)
+    if encoding is None:
+        return head
+    return codecs.getincrementaldecoder(encoding)("replace").decode(head).encode()
+
+
+def text_in_utf8(stream: BinaryIO) -> BinaryIO:
+    """Return a text as UTF-8 without a byte-order mark, which editors and shells may have written.
+
+    Args:
+        stream: text in UTF-8, or in UTF-16 or UTF-32 with their marks. One of `DAMAGE` is raised
+            if it is damaged at its beginning.
+    """
+    buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(stream)
+    encoding = encoding_of(buffered.peek(4)[:4])
+    if encoding is None:
+        return buffered
+    if encoding == "utf-8-sig":
+        buffered.read(len(codecs.BOM_UTF8))
+        return buffered
+    return io.BufferedReader(_Recoded(buffered, encoding), _BUFFER)
+
+
+class _Recoded(io.RawIOBase):
+    """A stream of text in one encoding as the bytes of the same text in UTF-8."""
+
+    def __init__(self, stream: BinaryIO, encoding: str):
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder(encoding)("replace")
+        self._ahead = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._ahead:
+            data = self._stream.read(_BUFFER)
+            self._ahead = self._decoder.decode(data, final=not data).encode()
+            if not data:
+                break
+        taken = self._ahead[: len(buffer)]
+        buffer[: len(taken)] = taken
+        self._ahead = self._ahead[len(taken) :]
+        return len(taken)
+
+
 def damaged(where: str, error: BaseException) -> UserError:
     """Return the error for a file that cannot be read on, because of one of `DAMAGE`."""
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
@@ -211,7 +276,8 @@ def members(path: Path) -> Iterator[tuple[str, BinaryIO]]:
     try:
         for name, stream in (_zip if kind_of(path) in ("zip", "empty zip") else _tar)(path):
             parts = PurePosixPath(name).parts
-            if "__MACOSX" not in parts and not parts[-1].startswith("."):
+            # A member may be called "." or "/", which leaves no name at all.
+            if parts and "__MACOSX" not in parts and not parts[-1].startswith((".", "/")):
                 yield name, stream
     except DAMAGE as error:
         raise damaged(f"{path}: {name}" if name else str(path), error) from error
