@@ -77,3 +77,84 @@ def test_weights_that_are_nan_are_refused(sevennet, small_sevennet, tmp_path):
     with pytest.raises(UserError, match="NaN or infinite"):
         pack(sevennet, broken, tmp_path / "packed.pt")
     assert not (tmp_path / "packed.pt").exists()
+
+
+@pytest.fixture(scope="module")
+def packed(sevennet, small_sevennet, tmp_path_factory):
+    path = tmp_path_factory.mktemp("packed") / "packed.pt"
+    pack(sevennet, small_sevennet, path)
+    return path
+
+
+def change_shape(content):
+    entry = next(e for e in content["parameters"].values() if "matrices" in e)
+    entry["shape"] = [7]
+
+
+def first_matrix(content):
+    entry = next(e for e in content["parameters"].values() if "matrices" in e)
+    return entry["matrices"][0]
+
+
+def last_scale(content, value):
+    first_matrix(content)["scales"][-1] = value
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: c.update(bits=3), "bits is '3', it must be 8 or 4"),
+        (lambda c: c.update(bits=True), "bits is 'True', it must be 8 or 4"),
+        (lambda c: c.pop("bits"), "the key 'bits' is missing"),
+        (lambda c: c.pop("family"), "the key 'family' is missing"),
+        (lambda c: c.pop("native"), "the key 'native' is missing"),
+        (lambda c: c.pop("parameters"), "the key 'parameters' is missing"),
+        (lambda c: c.update(parameters=[]), "parameters by their names"),
+        (lambda c: c.update(family=7), "the name of a family"),
+        (lambda c: c.update(dtype="int8"), "float32 or float64"),
+        (lambda c: c.update(version=None), "packed format None"),
+        (lambda c: c.update(native={"cutoff": 5}), "its config builds no model"),
+        (lambda c: c["parameters"].popitem(), "the file has no parameter"),
+        (lambda c: c["parameters"].update(other=1), "the model has no parameter 'other'"),
+        (change_shape, r"its shape is \[7\], the model's"),
+        (lambda c: first_matrix(c).update(bits=3), "bits is 3, it must be 8 or 4"),
+        (lambda c: first_matrix(c).update(bits=4), "values must be torch.uint8"),
+        (lambda c: first_matrix(c).pop("values"), "'values' is missing"),
+        (lambda c: first_matrix(c).update(shape=[1, 1]), "scales has the shape"),
+        (lambda c: first_matrix(c).update(shape=[-1, 2]), "the shape of a matrix is"),
+        (lambda c: first_matrix(c).update(shape=5), "cannot unpack"),
+        (lambda c: first_matrix(c).update(start=-4), "cannot begin at -4"),
+        (lambda c: first_matrix(c).update(start=10**9), "cannot begin at 1000000000"),
+        (lambda c: first_matrix(c).update(scales=torch.ones(3)), "scales has the shape"),
+        (lambda c: first_matrix(c).update(scales="one"), "scales must be a tensor"),
+        (lambda c: last_scale(c, float("nan")), "scales holds NaN"),
+        (lambda c: last_scale(c, -1.0), "scales must be positive"),
+    ],
+)
+def test_what_does_not_fit_together_is_one_clear_message(
+    sevennet, packed, tmp_path, change, message
+):
+    content = torch.load(packed, weights_only=True)
+    change(content)
+    path = tmp_path / "packed.pt"
+    torch.save(content, path)
+    with pytest.raises(UserError, match=rf"packed\.pt: .*{message}"):
+        unpack(sevennet, path)
+
+
+def test_numbers_of_float64_stay_what_they_are(
+    sevennet, small_sevennet_double, structures, tmp_path
+):
+    pack(sevennet, small_sevennet_double, tmp_path / "packed.pt")
+    back = unpack(sevennet, tmp_path / "packed.pt")
+    assert back.dtype == torch.float64
+    exact = dict(small_sevennet_double.network.named_parameters())
+    content = torch.load(tmp_path / "packed.pt", weights_only=True)
+    kept = [name for name, entry in content["parameters"].items() if "exact" in entry]
+    assert kept
+    for name, parameter in back.network.named_parameters():
+        if name in kept:
+            assert torch.equal(parameter, exact[name])
+    del content["dtype"]  # as older files
+    torch.save(content, tmp_path / "packed.pt")
+    assert unpack(sevennet, tmp_path / "packed.pt").dtype == torch.float32

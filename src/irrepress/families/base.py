@@ -293,12 +293,19 @@ class Family(ABC):
         """
 
     @abstractmethod
-    def build(self, native: dict[str, Any], *, modal: str | None = None) -> Model:
+    def build(
+        self,
+        native: dict[str, Any],
+        *,
+        modal: str | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> Model:
         """Build a model with new weights from the family's own configuration.
 
         Args:
             native: a `Model.native`, also after a round trip through plain Python types.
             modal: the level of theory that the model is to use.
+            dtype: floating-point type of the parameters.
         """
 
     def untrained(

@@ -5,19 +5,18 @@ only and is loaded with ``weights_only=True``: a packed file can run no code.
 """
 
 import math
-import zipfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from irrepress.errors import UserError
+from irrepress.errors import UserError, first_line
 from irrepress.families.base import Family, Model, WeightBlock
 from irrepress.files import atomic_path
-from irrepress.quantization.schemes import QuantizedMatrix, quantize
+from irrepress.quantization.schemes import SUPPORTED_BITS, QuantizedMatrix, quantize
 
 FORMAT = "irrepress-packed"
 VERSION = 1
@@ -50,6 +49,7 @@ def pack(family: Family, model: Model, path: str | Path, *, bits: int = 8) -> No
         "bits": bits,
         "family": model.family,
         "modal": model.modal,
+        "dtype": str(model.dtype).removeprefix("torch."),
         "native": plain(model.native),
         "parameters": parameters,
     }
@@ -70,33 +70,75 @@ def unpack(family: Family, path: str | Path) -> Model:
     """Rebuild the native model from a packed file; its weights are the dequantized ones.
 
     Raises:
-        UserError: not a packed file, of another version or another family.
+        UserError: not a packed file, of another version or another family, or one whose parts do
+            not fit together.
     """
     content = _read(path)
     if content["family"] != family.name:
         raise UserError(f"{path}: holds a {content['family']} model, not {family.name}")
-    model = family.build(content["native"], modal=content["modal"])
+    dtype = getattr(torch, content.get("dtype", "float32"))  # older files do not say
+    try:
+        model = family.build(content["native"], modal=content["modal"], dtype=dtype)
+    except Exception as error:  # of a damaged config, anywhere in the family's constructor
+        raise _damaged(path, f"its config builds no model ({first_line(error)})") from error
+    parameters = dict(model.network.named_parameters())
+    if astray := sorted(parameters.keys() ^ content["parameters"].keys()):
+        where = "the model" if astray[0] in content["parameters"] else "the file"
+        raise _damaged(path, f"{where} has no parameter {astray[0]!r}")
     with torch.no_grad():
-        for name, parameter in model.network.named_parameters():
-            parameter.copy_(_unpack_parameter(content["parameters"][name]))
+        for name, parameter in parameters.items():
+            try:
+                value = _unpack_parameter(content["parameters"][name], parameter.shape)
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise _damaged(path, f"parameter {name!r}: {_reason(error)}") from error
+            parameter.copy_(value)
     return model
+
+
+# Key -> what it must hold, and how messages call that.
+_CONTENT: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "bits": (lambda value: type(value) is int and value in SUPPORTED_BITS, "8 or 4"),
+    "family": (lambda value: isinstance(value, str), "the name of a family"),
+    "modal": (lambda value: value is None or isinstance(value, str), "a name or nothing"),
+    "native": (lambda value: isinstance(value, dict), "a config"),
+    "parameters": (lambda value: isinstance(value, dict), "parameters by their names"),
+    "dtype": (lambda value: value in ("float32", "float64"), "float32 or float64"),
+}
 
 
 def _read(path: str | Path) -> dict[str, Any]:
     """Read a packed file and check that it is one."""
     try:
-        content = torch.load(path, weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
-    except (OSError, RuntimeError, EOFError, UnpicklingError, zipfile.BadZipFile) as error:
+    except Exception as error:  # damaged archives and pickles fail in many ways
         raise UserError(f"{path}: not a packed model, or cut off; pack the model anew") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise UserError(f"{path}: not a packed model of irrepress")
-    if content["version"] != VERSION:
+    if content.get("version") != VERSION:
         raise UserError(
-            f"{path}: packed format {content['version']}, expected {VERSION}; pack anew"
+            f"{path}: packed format {content.get('version')!r}, expected {VERSION}; pack anew"
         )
+    for key, (is_right, wanted) in _CONTENT.items():
+        if key == "dtype" and key not in content:
+            continue
+        if key not in content:
+            raise _damaged(path, f"the key {key!r} is missing")
+        if not is_right(content[key]):
+            raise _damaged(path, f"{key} is {str(content[key])[:40]!r}, it must be {wanted}")
     return content
+
+
+def _damaged(path: str | Path, reason: str) -> UserError:
+    return UserError(
+        f"{path}: {reason}; the file is damaged or was changed: pack the model anew, or get the "
+        "file again"
+    )
+
+
+def _reason(error: Exception) -> str:
+    return f"{error} is missing" if isinstance(error, KeyError) else first_line(error)
 
 
 def plain(value: Any) -> Any:
@@ -139,21 +181,69 @@ def _pack_parameter(parameter: Tensor, blocks: list[WeightBlock], bits: int) -> 
     return {"shape": list(parameter.shape), "matrices": matrices, "rest": flat[~covered].clone()}
 
 
-def _unpack_parameter(entry: dict[str, Any]) -> Tensor:
-    """Undo `_pack_parameter`."""
+def _unpack_parameter(entry: Any, shape: Sequence[int]) -> Tensor:
+    """Undo `_pack_parameter`.
+
+    Args:
+        entry: what it returned.
+        shape: of the parameter in the model.
+
+    Raises:
+        ValueError: sizes, types or numbers that do not fit; the message says which.
+        KeyError: a key is missing.
+    """
+    if not isinstance(entry, dict):
+        raise ValueError(f"it is a {type(entry).__name__} and no table of what it holds")
+    if list(entry["shape"]) != list(shape):
+        raise ValueError(f"its shape is {list(entry['shape'])}, the model's {list(shape)}")
     if "exact" in entry:
-        return entry["exact"]
-    flat = torch.zeros(math.prod(entry["shape"]))
-    covered = torch.zeros(flat.numel(), dtype=torch.bool)
+        return _numbers(entry["exact"], shape, "exact")
+    covered = torch.zeros(math.prod(shape), dtype=torch.bool)
+    blocks = []
     for matrix in entry["matrices"]:
-        shape = (matrix["shape"][0], matrix["shape"][1])
-        quantized = QuantizedMatrix(matrix["values"], matrix["scales"], shape, matrix["bits"])
-        end = matrix["start"] + math.prod(shape)
+        quantized = _quantized(matrix)
+        start = matrix["start"]
+        end = start + math.prod(quantized.shape) if type(start) is int else -1
+        if not 0 <= start < end <= len(covered) or covered[start:end].any():
+            raise ValueError(f"a matrix of shape {quantized.shape} cannot begin at {start}")
+        covered[start:end] = True
         dequantized = quantized.dequantize()
         # Files of older versions do not say so.
         if matrix.get("transposed", False):
             dequantized = dequantized.T
-        flat[matrix["start"] : end] = dequantized.flatten()
-        covered[matrix["start"] : end] = True
-    flat[~covered] = entry["rest"].float()
-    return flat.reshape(entry["shape"])
+        blocks.append((slice(start, end), dequantized.flatten()))
+    rest = _numbers(entry["rest"], [int((~covered).sum())], "rest")
+    flat = torch.zeros(len(covered), dtype=rest.dtype)
+    flat[~covered] = rest
+    for place, values in blocks:
+        flat[place] = values.to(flat.dtype)
+    return flat.reshape(tuple(shape))
+
+
+def _quantized(matrix: Any) -> QuantizedMatrix:
+    """Return a matrix of the file whose parts fit together."""
+    bits, (rows, columns) = matrix["bits"], matrix["shape"]
+    if type(bits) is not int or bits not in SUPPORTED_BITS:
+        raise ValueError(f"bits is {bits!r}, it must be 8 or 4")
+    if not all(type(size) is int and size > 0 for size in (rows, columns)):
+        raise ValueError(f"the shape of a matrix is {matrix['shape']!r}")
+    values, scales = matrix["values"], _numbers(matrix["scales"], [columns], "scales")
+    kind, size = (torch.int8, [rows, columns])
+    if bits == 4:
+        kind, size = (torch.uint8, [-(-rows * columns // 2)])
+    if not isinstance(values, Tensor) or values.dtype != kind or list(values.shape) != size:
+        raise ValueError(f"values must be {kind} of shape {size} for {bits} bits")
+    if not bool((scales > 0).all()):
+        raise ValueError("scales must be positive")
+    return QuantizedMatrix(values, scales, (rows, columns), bits)
+
+
+def _numbers(value: Any, shape: Sequence[int], what: str) -> Tensor:
+    """Return a tensor of finite numbers of some shape."""
+    if not isinstance(value, Tensor) or not value.is_floating_point():
+        raise ValueError(f"{what} must be a tensor of numbers")
+    if list(value.shape) != list(shape):
+        raise ValueError(f"{what} has the shape {list(value.shape)}, it must be {list(shape)}")
+    if not bool(torch.isfinite(value).all()):
+        raise ValueError(f"{what} holds NaN or infinity")
+    return value

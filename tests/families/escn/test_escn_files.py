@@ -392,6 +392,37 @@ def test_classes_named_in_configs_are_not_built(escn, saved, tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.parametrize(
+    "place", ["loss", "normalizer", "dtype", "model", "backbone", "head", "wrapped", "finetune"]
+)
+def test_fairchems_calculator_builds_known_classes_only(escn, saved, tmp_path, place):
+    """It builds what the configs name, where irrepress itself does not look."""
+    ran, path = tmp_path / "ran", tmp_path / "trap.pt"
+    trap = {"_target_": "os.mkdir", "path": str(ran)}
+    content = checkpoint.read(saved)
+    model, tasks = content.model_config, content.tasks_config
+    if place == "loss":
+        tasks[1]["loss_fn"] = {"_target_": "fairchem.core.modules.loss.MAELoss", "extra": [trap]}
+    elif place == "normalizer":
+        tasks[0]["normalizer"]["_target_"] = "fairchem.core.modules.loss.logging.os.mkdir"
+    elif place == "dtype":
+        tasks[0]["out_spec"]["dtype"] = trap
+    elif place == "model":
+        model["pass_through_head_outputs"] = trap
+    elif place == "backbone":
+        model["backbone"]["act_type"] = trap
+    elif place == "head":
+        next(iter(model["heads"].values()))["module"] = "antigravity.MLP_EFS_Head"
+    elif place == "wrapped":
+        next(iter(model["heads"].values()))["head_cls"] = ["os.mkdir"]
+    else:
+        model["finetune_config"] = {"starting_checkpoint": str(tmp_path / "other.pt")}
+    torch.save(content, path)
+    with pytest.raises(UserError, match=r"trap\.pt: its config (names|has fairchem load)"):
+        escn.calculator(path)
+    assert not ran.exists()
+
+
 def test_untrained_models_are_built_for_training(escn, structures):
     """A random model of any size can be built and saved, and predicts something finite."""
     model = escn.build(

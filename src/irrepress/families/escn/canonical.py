@@ -18,10 +18,10 @@ from irrepress.errors import UserError
 from irrepress.families.escn.architecture import BACKBONE, HEAD, MODEL, check_supported
 from irrepress.families.escn.tasks import choose_dataset, datasets_of, read_scale, write_tasks
 
-_PLAIN = {BACKBONE, "escnmd_backbone"}
-_WITH_EXPERTS = {"fairchem.core.models.uma.escn_moe.eSCNMDMoeBackbone", "escnmd_moe_backbone"}
-_HEADS = {"MLP_EFS_Head", "MLP_Energy_Head"}
-_WRAPPERS = {"DatasetSpecificMoEWrapper", "DatasetSpecificSingleHeadWrapper"}
+PLAIN = {BACKBONE, "escnmd_backbone"}
+WITH_EXPERTS = {"fairchem.core.models.uma.escn_moe.eSCNMDMoeBackbone", "escnmd_moe_backbone"}
+HEADS = {"MLP_EFS_Head", "MLP_Energy_Head"}
+WRAPPERS = {"DatasetSpecificMoEWrapper", "DatasetSpecificSingleHeadWrapper"}
 _EMBEDDINGS = "backbone.dataset_embedding.dataset_emb_dict."
 # Settings of one run, and what inference sets anyway.
 _SETTINGS = {
@@ -55,7 +55,7 @@ def backbone_of(source: object, model_config: Any) -> dict[str, Any]:
     backbone = model_config.get("backbone") if target == MODEL else None
     if not isinstance(backbone, Mapping):
         raise UserError(f"{source}: holds no backbone with heads of fairchem, but {target!r}")
-    if backbone.get("model") not in _PLAIN | _WITH_EXPERTS:
+    if backbone.get("model") not in PLAIN | WITH_EXPERTS:
         raise UserError(
             f"{source}: its backbone is {backbone.get('model')!r}; irrepress takes eSCN-MD, the "
             "backbone of UMA and eSEN"
@@ -66,7 +66,7 @@ def backbone_of(source: object, model_config: Any) -> dict[str, Any]:
 def has_experts(backbone: Mapping[str, Any]) -> bool:
     """Whether the backbone is a mixture of experts that is not merged yet."""
     # fairchem's default is 8.
-    return backbone["model"] in _WITH_EXPERTS and backbone.get("num_experts", 8) > 0
+    return backbone["model"] in WITH_EXPERTS and backbone.get("num_experts", 8) > 0
 
 
 def canonical(
@@ -141,7 +141,7 @@ def _head(source: object, heads: Any, state: State, dataset: str) -> tuple[str, 
     kind = str(config.get("module")).split(".")[-1]
     inner, settings = config, config
     prefix = f"output_heads.{name}."
-    if kind in _WRAPPERS:
+    if kind in WRAPPERS:
         inner = {"module": config.get("head_cls"), **(config.get("head_kwargs") or {})}
         expert = _expert(source, settings, dataset) if kind == "DatasetSpecificMoEWrapper" else 0
         state = {
@@ -152,7 +152,7 @@ def _head(source: object, heads: Any, state: State, dataset: str) -> tuple[str, 
         }
         state = {re.sub(r"\.weights$", ".weight", key): tensor for key, tensor in state.items()}
     kind = str(inner["module"]).split(".")[-1]
-    if kind not in _HEADS or inner.get("reduce", "sum") != "sum":
+    if kind not in HEADS or inner.get("reduce", "sum") != "sum":
         raise UserError(
             f"{source}: its head is {inner.get('module')!r}; irrepress takes MLP_EFS_Head, which "
             "sums atomic energies and derives forces and stress from them"

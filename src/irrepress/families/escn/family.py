@@ -30,6 +30,7 @@ from irrepress.families.escn import elements as by_element
 from irrepress.families.escn import gates as gating
 from irrepress.families.escn import native as rounding
 from irrepress.families.escn.architecture import read_architecture
+from irrepress.families.escn.classes import check_classes
 from irrepress.families.escn.cost import make_cost_model, make_cost_terms
 from irrepress.families.escn.tasks import choose_dataset, datasets_of
 from irrepress.families.finite import require_finite
@@ -64,9 +65,16 @@ class EscnFamily(Family):
         """
         return require_finite(checkpoint.load(source, modal, dtype), source)
 
-    def build(self, native: dict[str, Any], *, modal: str | None = None) -> Model:
-        """Build a network from fairchem's configs with new float32 weights."""
-        return checkpoint.build(native, modal)
+    def build(
+        self,
+        native: dict[str, Any],
+        *,
+        modal: str | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> Model:
+        """Build a network from fairchem's configs; see the base class."""
+        built = checkpoint.build(native, modal)
+        return checkpoint.make_model(built.network.to(dtype), built.native, modal)
 
     def untrained(
         self,
@@ -199,6 +207,7 @@ class EscnFamily(Family):
         """Return fairchem's own calculator; the file is checked first, as in `load`."""
         path = checkpoint.resolve(path)
         content = checkpoint.read(path)
+        check_classes(path, content.model_config, content.tasks_config)
         modal = choose_dataset(path, datasets_of(content.tasks_config), modal)
         level = logging.root.level
         with warnings.catch_warnings():

@@ -18,6 +18,11 @@ _TASK = "fairchem.core.units.mlip_unit.mlip_unit.Task"
 _OUTPUT = "fairchem.core.units.mlip_unit.mlip_unit.OutputSpec"
 _NORMALIZER = "fairchem.core.modules.normalization.normalizer.Normalizer"
 _REFERENCES = "fairchem.core.modules.normalization.element_references.ElementReferences"
+# What configs of tasks have fairchem build, losses of the training aside.
+TARGETS = {
+    *(_TASK, _OUTPUT, _NORMALIZER, _REFERENCES),
+    *("torch.DoubleTensor", "torch.FloatTensor", "torch.tensor"),
+}
 _LEVELS = {"energy": ("system", [1]), "forces": ("atom", [3]), "stress": ("system", [1, 9])}
 
 

@@ -1,8 +1,8 @@
 """Reading and writing MACE's native files, whole modules as pickles.
 
-Such a file runs code when it is loaded; nothing else than trusting its source helps against
-that. `inspection` refuses files of other kinds before, downloads are verified first, and a
-config can give the SHA-256 of a file.
+Elsewhere such a file runs code when it is loaded. Here `inspection` refuses files of other kinds,
+and `unpickling` reads what the constructor's arguments and weights are, without running any code
+of the file; downloads are verified first, and a config can give the SHA-256 of a file.
 
 Networks are always built anew by MACE's constructor: files of older versions lack attributes
 that newer ones set, and constants that were saved in float32 would stay rounded in float64.
@@ -23,8 +23,9 @@ from irrepress.families.mace.catalogue import check_checkpoint
 from irrepress.families.mace.code import pickled, settle
 from irrepress.families.mace.config import build_network, read_config
 from irrepress.families.mace.contraction import free_weights, transfer_weights
-from irrepress.families.mace.inspection import check_file
+from irrepress.families.mace.inspection import check_content, damaged
 from irrepress.families.mace.package import e3nn_version, mace_version
+from irrepress.families.mace.unpickling import RefusedName, read_inert
 from irrepress.files import atomic_path
 from irrepress.structures.download import download
 
@@ -62,24 +63,44 @@ def directory() -> Path:
 
 
 def read(path: Path) -> torch.nn.Module:
-    """Load the network of a file as it is.
+    """Read a file without running code from it.
+
+    Returns:
+        The network as modules that hold its arguments and weights but cannot be run.
 
     Raises:
-        UserError: damaged, of another kind, or written with another version of e3nn.
+        UserError: damaged, of another kind, written with another version of e3nn, or a pickle
+            that names what no model needs.
     """
-    check_file(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise damaged(path, str(error)) from error
+    check_content(path, content)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return torch.load(path, map_location="cpu", weights_only=False)
+            return read_inert(content)
+    except RefusedName as error:
+        if error.name.startswith("e3nn."):
+            raise _of_another_version(path, f"it needs {error.name}") from error
+        raise UserError(
+            f"{path}: its pickle names {error.name}, which no MACE model needs and which could run "
+            "code; nothing of it was run. Do not load the file with other tools; get the model "
+            "from its authors again"
+        ) from error
     # What a pickle of other versions runs into depends on the version.
     except Exception as error:
-        raise UserError(
-            f"{path}: mace-torch {mace_version} with e3nn {e3nn_version} cannot load this model "
-            f"({type(error).__name__}: {first_line(error)}). It was written with another version "
-            "of e3nn, or is damaged: whole modules load only with the version they were saved "
-            f"with, MACE's own files with e3nn 0.4.4; save it there anew, or get it again"
-        ) from error
+        raise _of_another_version(path, f"{type(error).__name__}: {first_line(error)}") from error
+
+
+def _of_another_version(path: Path, reason: str) -> UserError:
+    return UserError(
+        f"{path}: mace-torch {mace_version} with e3nn {e3nn_version} cannot load this model "
+        f"({reason}). It was written with another version of e3nn, or is damaged: whole modules "
+        "load only with the version they were saved with, MACE's own files with e3nn 0.4.4; save "
+        "it there anew, or get it again"
+    )
 
 
 def load(source: str | Path, modal: str | None, dtype: torch.dtype) -> Model:
@@ -92,6 +113,9 @@ def load(source: str | Path, modal: str | None, dtype: torch.dtype) -> Model:
         adopt(found, network)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
+    # What modules that are not mace's own run into depends on what they lack.
+    except Exception as error:
+        raise damaged(path, f"{type(error).__name__}: {first_line(error)}") from error
     check_modal(path, config, modal)
     return make_model(network, modal)
 

@@ -55,7 +55,7 @@ class MACEFamily(Family):
 
     Embedding, features and atomic basis share one number of channels, since MACE's constructor
     takes no more; messages, radial networks and readout have their own. A modal is the name of
-    one of the model's heads. Files are whole modules, which run code when they are loaded: see
+    one of the model's heads. Files are whole modules, of which no code is run: see
     `irrepress.families.mace.checkpoint`.
     """
 
@@ -71,9 +71,15 @@ class MACEFamily(Family):
         """Load a model by keyword or from a path; see the base class."""
         return require_finite(checkpoint.load(source, modal, dtype), source)
 
-    def build(self, native: dict[str, Any], *, modal: str | None = None) -> Model:
-        """Build a network from the constructor's arguments with new float32 weights."""
-        return checkpoint.make_model(build_network(native, torch.float32), modal)
+    def build(
+        self,
+        native: dict[str, Any],
+        *,
+        modal: str | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> Model:
+        """Build a network from the constructor's arguments; see the base class."""
+        return checkpoint.make_model(build_network(native, dtype), modal)
 
     def untrained(
         self,
@@ -198,15 +204,17 @@ class MACEFamily(Family):
     def calculator(
         self, path: str | Path, *, device: str = "cpu", modal: str | None = None
     ) -> Calculator:
-        """Return MACE's own calculator; the file is checked first, as in `load`."""
-        path = checkpoint.resolve(path)
-        network = checkpoint.read(path)
-        config = read_config(network)
-        checkpoint.check_modal(path, config, modal)
-        dtype = str(next(network.parameters()).dtype).removeprefix("torch.")
+        """Return MACE's own calculator on the network that mace builds for the file."""
+        found = next(checkpoint.read(checkpoint.resolve(path)).parameters()).dtype
+        network = self.load(path, modal=modal, dtype=found).network
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return MACECalculator(models=[network], device=device, default_dtype=dtype, head=modal)
+            return MACECalculator(
+                models=[network],
+                device=device,
+                default_dtype=str(found).removeprefix("torch."),
+                head=modal,
+            )
 
 
 def _text(channels: Mapping[str, int]) -> str:

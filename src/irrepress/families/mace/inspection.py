@@ -1,11 +1,13 @@
-"""What a file that should hold a MACE model really holds, told without running any of its code.
+"""What a file that should hold a MACE model really holds, told without unpickling it.
 
-A ``.model`` is a pickle of a whole module, and loading it runs what it says. Before that is done,
-the names that the pickle would import are read here, and files of other kinds are refused.
+A ``.model`` is a pickle of a whole module. The names that it would import are read here, so that
+files of other kinds are refused with the mend. That nothing but a model's own names is ever
+imported is the work of `irrepress.families.mace.unpickling`.
 """
 
-import importlib
+import io
 import pickletools
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,17 +24,22 @@ _ACCELERATORS = {
 _ROOTS = tuple(f"mace.modules.models {name}" for name in MODELS)
 
 
-def check_file(path: Path) -> None:
+def check_content(path: Path, content: bytes) -> None:
     """Check that a file holds a native MACE model that this environment can load.
+
+    Args:
+        path: what messages call the file.
+        content: its bytes.
 
     Raises:
         UserError: it is damaged or of another kind; the message names the kind and the mend.
     """
-    content = _read_pickle(path)
     try:
-        names, texts = _names(content)
+        names, texts = _names(_read_pickle(path, content))
+    except UserError:
+        raise
     except Exception as error:  # damaged pickles fail in many ways
-        raise _damaged(path, str(error)) from error
+        raise damaged(path, str(error)) from error
     for package, converter in _ACCELERATORS.items():
         if any(name.startswith(package) for name in names):
             raise UserError(
@@ -51,9 +58,9 @@ def check_file(path: Path) -> None:
             )
 
 
-def _read_pickle(path: Path) -> bytes:
+def _read_pickle(path: Path, content: bytes) -> bytes:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
             names = archive.namelist()
             if any(name.endswith("/constants.pkl") for name in names):
                 raise UserError(
@@ -63,10 +70,10 @@ def _read_pickle(path: Path) -> bytes:
                 )
             found = [name for name in names if name.endswith("/data.pkl")]
             if len(found) != 1:
-                raise _damaged(path, "it has no data.pkl")
+                raise damaged(path, "it has no data.pkl")
             return archive.read(found[0])
     except (zipfile.BadZipFile, OSError, EOFError, KeyError) as error:
-        raise _damaged(path, str(error)) from error
+        raise damaged(path, str(error)) from error
 
 
 def _names(content: bytes) -> tuple[list[str], set[str]]:
@@ -111,13 +118,12 @@ def _kind(names: list[str], texts: set[str]) -> str:
 
 
 def _exists(module: str, attribute: str) -> bool:
-    try:
-        return hasattr(importlib.import_module(module), attribute)
-    except ImportError:
-        return False
+    # What mace itself has imported; nothing is imported because a file says so.
+    return hasattr(sys.modules.get(module), attribute)
 
 
-def _damaged(path: Path, reason: str) -> UserError:
+def damaged(path: Path, reason: str) -> UserError:
+    """Return the message of a file that cannot be read."""
     return UserError(
         f"{path}: cannot be read as a MACE model ({reason}); the file is damaged, truncated or of "
         "another kind: copy or download it again"

@@ -77,9 +77,16 @@ class SevenNetFamily(Family):
         """
         return require_finite(checkpoint.load(source, modal, dtype), source)
 
-    def build(self, native: dict[str, Any], *, modal: str | None = None) -> Model:
-        """Build a network from sevenn's config with new float32 weights."""
-        return checkpoint.make_model(checkpoint.build(native), copy.deepcopy(native), modal)
+    def build(
+        self,
+        native: dict[str, Any],
+        *,
+        modal: str | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> Model:
+        """Build a network from sevenn's config; see the base class."""
+        network = checkpoint.build(native).to(dtype)
+        return checkpoint.make_model(network, copy.deepcopy(native), modal)
 
     def untrained(
         self,
