@@ -215,6 +215,17 @@ def test_no_structures_is_a_clear_error(sevennet, small_sevennet):
         compute_scores(sevennet, small_sevennet, [], device="cpu")
 
 
+def test_predictions_that_are_not_finite_are_no_basis_for_scores(
+    sevennet, small_sevennet, structures
+):
+    """NaN labels count nothing; NaN predictions must not pass for such."""
+    broken = copy.deepcopy(small_sevennet)
+    with torch.no_grad():  # of silicon alone
+        sevennet.shift_energies(broken, {14: float("nan")})
+    with pytest.raises(UserError, match=r"energy is not finite for 1 of the 3 calibration"):
+        compute_scores(sevennet, broken, structures, criteria=["taylor"])
+
+
 def test_the_model_is_left_as_it_was(sevennet, small_sevennet, structures):
     model = copy.deepcopy(small_sevennet)
     before = {name: (p.clone(), p.requires_grad) for name, p in model.named_parameters()}

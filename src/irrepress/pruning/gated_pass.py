@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from irrepress.config import LossWeights
+from irrepress.errors import UserError
 from irrepress.families.base import Batch, Family, Model
 from irrepress.pruning.curvature import rademacher
 from irrepress.pruning.objectives import component_weights, components
@@ -65,6 +66,21 @@ class GatedPass:
         observer = self._observe if observe else None
         with family.gated(model, self.gates, observer), torch.enable_grad():
             self.prediction = family.predict(model, batch, create_graph=True)
+        self._check_finite()
+
+    def _check_finite(self) -> None:
+        """Stress is left out: without a volume it may be infinite."""
+        owner = self.batch.structure
+        for what in ("energy", "forces"):
+            values = getattr(self.prediction, what).detach()
+            wrong = (~torch.isfinite(values)).reshape(len(values), -1).any(1)
+            if wrong.any():
+                count = int(wrong.sum() if what == "energy" else len(owner[wrong].unique()))
+                raise UserError(
+                    f"scoring: the model's {what} is not finite for {count} of the "
+                    f"{len(self.batch)} calibration structures of a batch, so that no block can be "
+                    "scored; check the model and the structures with irrepress evaluate"
+                )
 
     def gradients(self, quantity: Tensor, *, create_graph: bool = False) -> ByGroup:
         """Return the derivatives of a scalar with respect to the gates."""

@@ -165,3 +165,15 @@ def test_activations_that_pickles_name_by_getattr_load(mace, network_maker, tmp_
     path = tmp_path / "model.model"
     torch.save(network_maker(gate=gate), path)
     assert mace.load(path).native["gate"] == gate
+
+
+def test_that_float64_is_rounded_is_told(mace, network_maker, tmp_path, caplog):
+    path = tmp_path / "model.model"
+    torch.save(network_maker(dtype=torch.float64), path)
+    mace.load(path, dtype=torch.float64)
+    assert not caplog.records
+    mace.load(path)
+    assert [r.message for r in caplog.records] == [
+        f"{path}: its numbers are float64 and are used as float32, which rounds energies by 1e-7 "
+        "of their size; to keep them, set dtype: float64 beside the checkpoint in the config"
+    ]

@@ -107,6 +107,12 @@ def load(source: str | Path, modal: str | None, dtype: torch.dtype) -> Model:
     """Load a model by keyword or path; see `irrepress.families.base.Family.load`."""
     path = resolve(source)
     found = read(path)
+    if dtype == torch.float32 and next(found.parameters()).dtype == torch.float64:
+        logger.warning(
+            "%s: its numbers are float64 and are used as float32, which rounds energies by 1e-7 of "
+            "their size; to keep them, set dtype: float64 beside the checkpoint in the config",
+            path,
+        )
     try:
         config = read_config(found)
         network = build_network(config, dtype)
