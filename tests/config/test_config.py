@@ -31,6 +31,21 @@ def test_a_minimal_config_gets_its_defaults():
     assert config.datasets["foundation"].split.train == 0.7
 
 
+def test_directories_of_downloads_may_name_home_and_variables(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("SCRATCH", "/scratch/me")
+    sections = {"directory": "~/downloads", "mirror": "${SCRATCH}/mirror"}
+    downloads = parse_config(changed("downloads", sections)).downloads
+    assert (downloads.directory, downloads.mirror) == ("/home/me/downloads", "/scratch/me/mirror")
+    for key in sections:
+        with pytest.raises(
+            UserError, match=rf"downloads.{key}: '\{{a\}}/b' holds braces, .* choose"
+        ):
+            parse_config(changed("downloads", {key: "{a}/b"}))
+        with pytest.raises(UserError, match=rf"downloads.{key}: the environment variable NONE"):
+            parse_config(changed("downloads", {key: "$NONE/b"}))
+
+
 def test_the_plans_are_criteria_by_budgets_by_axes():
     config = parse_config(
         changed(

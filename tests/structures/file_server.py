@@ -1,5 +1,6 @@
 """A web server on loopback that misbehaves on demand."""
 
+import itertools
 import re
 import threading
 from collections import deque
@@ -21,6 +22,9 @@ class Answer:
     body: bytes | None = None  # in place of the file
     ranges: bool = True  # whether Range is heeded
     length: bool = True  # whether the length of the body is named
+    drip: float | None = None  # seconds from byte to byte of the body, without an end
+    drip_head: float | None = None  # the same of the head
+    endless: bool = False  # the body is sent again and again
 
 
 class FileServer:
@@ -70,6 +74,9 @@ def _handler(server: FileServer) -> type[BaseHTTPRequestHandler]:
             asked = {name.lower(): value for name, value in self.headers.items()}
             server.requests.append((self.path, asked))
             answer = server.answers.popleft() if server.answers else Answer()
+            if answer.drip_head is not None:
+                self._drip(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 50, answer.drip_head)
+                return
             if answer.status is not None:
                 self._head(answer.status, {"Content-Length": "0", **answer.headers})
                 return
@@ -89,6 +96,16 @@ def _handler(server: FileServer) -> type[BaseHTTPRequestHandler]:
                 self.send_header(name, value)
             self.end_headers()
 
+        def _drip(self, data: bytes, pause: float) -> None:
+            try:
+                for byte in itertools.cycle(data):
+                    self.wfile.write(bytes([byte]))
+                    self.wfile.flush()
+                    if server.closing.wait(pause):
+                        break
+            except OSError:
+                pass  # the client went away
+
         def _body(self, body: bytes, answer: Answer) -> None:
             if answer.corrupt:
                 middle = len(body) // 2
@@ -99,6 +116,10 @@ def _handler(server: FileServer) -> type[BaseHTTPRequestHandler]:
             try:
                 self.wfile.write(body[:end])
                 self.wfile.flush()
+                while answer.endless and not server.closing.is_set():
+                    self.wfile.write(body)
+                if answer.drip is not None:
+                    self._drip(body, answer.drip)
                 if answer.stall_at is not None:
                     server.closing.wait(5)
             except OSError:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,10 +22,10 @@ from file_server import Answer, FileServer
 
 from irrepress.errors import UserError
 from irrepress.structures import download as module
-from irrepress.structures import transfer
+from irrepress.structures import patience, transfer
 from irrepress.structures.download import download
+from irrepress.structures.partial_file import CHUNK, Digests, PartialFile
 from irrepress.structures.published.entry import RemoteFile
-from irrepress.structures.transfer import CHUNK
 
 RANDOM = random.Random(3)
 CONTENT = b"\x1f\x8b" + RANDOM.randbytes(900_000)
@@ -213,7 +214,7 @@ def test_a_killed_process_is_continued(server, target):
 
 
 def test_a_process_killed_before_the_file_got_its_name_asks_for_nothing(server, target):
-    with transfer.PartialFile(target) as partial:
+    with PartialFile(target) as partial:
         partial.restart('"first"', len(CONTENT))
         partial.append(CONTENT)
     assert get(remote(server), target) == SHA256
@@ -222,7 +223,7 @@ def test_a_process_killed_before_the_file_got_its_name_asks_for_nothing(server, 
 
 
 def test_a_partial_file_that_is_complete_without_a_known_length(server, target):
-    with transfer.PartialFile(target) as partial:
+    with PartialFile(target) as partial:
         partial.restart('"first"', None)
         partial.append(CONTENT)
     assert get(remote(server), target) == SHA256
@@ -231,7 +232,7 @@ def test_a_partial_file_that_is_complete_without_a_known_length(server, target):
 
 
 def test_a_partial_file_that_is_longer_than_the_file_is_given_up(server, target):
-    with transfer.PartialFile(target) as partial:
+    with PartialFile(target) as partial:
         partial.restart('"first"', None)
         partial.append(CONTENT + b"more")
     assert get(remote(server), target) == SHA256
@@ -239,7 +240,7 @@ def test_a_partial_file_that_is_longer_than_the_file_is_given_up(server, target)
 
 
 def test_another_process_with_the_same_file_is_waited_for(server, target):
-    first = transfer.PartialFile(target)
+    first = PartialFile(target)
     first.restart('"first"', len(CONTENT))
     results = []
     thread = threading.Thread(target=lambda: results.append(get(remote(server), target)))
@@ -255,7 +256,7 @@ def test_another_process_with_the_same_file_is_waited_for(server, target):
 
 
 def test_a_second_writer_where_locks_do_not_work_is_noticed(target):
-    with transfer.PartialFile(target) as partial:
+    with PartialFile(target) as partial:
         partial.restart(None, len(CONTENT))
         partial.append(CONTENT)
         with partial.path.open("ab") as second:
@@ -389,6 +390,84 @@ def test_a_page_in_place_of_the_rest_does_not_cost_what_is_there(server, target)
     assert server.ranges[-1] == "bytes=300000-"
 
 
+@pytest.mark.parametrize("digits", [19, 5000])
+def test_a_length_that_cannot_be_meant(server, target, digits):
+    server.answers += [Answer(length=False, headers={"Content-Length": "9" * digits})]
+    with pytest.raises(UserError, match=rf"the file's length has {digits:,} digits"):
+        get(remote(server), target)
+    server.answers += [Answer(length=False, headers={"Content-Length": "9" * 18})]
+    with pytest.raises(UserError, match="has 999,999,999,999,999,999 bytes, which cannot be meant"):
+        get(remote(server), target)
+    server.answers += [
+        Answer(break_at=300_000),
+        Answer(status=206, headers={"Content-Range": f"bytes 300000-300001/{'9' * digits}"}),
+    ]
+    with pytest.raises(UserError, match=rf"the file's length has {digits:,} digits"):
+        get(remote(server), target)
+    get(remote(server), target)
+    assert_alone(target)
+
+
+def test_a_wait_that_cannot_be_meant(server, target):
+    server.answers += [Answer(status=429, headers={"Retry-After": "9" * 5000})]
+    get(remote(server), target)
+    assert_alone(target)
+    server.answers += [Answer(status=429, headers={"Retry-After": "9" * 400})]
+    target.unlink()
+    with pytest.raises(UserError, match="asks to wait"):
+        get(remote(server), target)
+
+
+def test_bytes_that_drip_for_ever_end_each_attempt(server, other, target, monkeypatch):
+    monkeypatch.setattr(patience, "WINDOW", 0.2)
+    server.answers += [Answer(body=CONTENT[:2000], drip=0.02, length=False) for _ in range(3)]
+    get(remote(server, other), target, retries=1)
+    assert len(server.requests) == 2 and len(other.requests) == 1
+    assert_alone(target)
+    target.unlink()
+    # Nothing to go on with: it begins anew each time.
+    server.etag = None
+    server.answers += [Answer(body=CONTENT[:600], drip=0.02, length=False) for _ in range(3)]
+    with pytest.raises(UserError, match=r"bytes a second came over 0 s, which would not end"):
+        get(remote(server, checksum=None), target, retries=1)
+
+
+def test_a_slow_but_honest_transfer_is_left_alone(server, target, monkeypatch):
+    monkeypatch.setattr(patience, "WINDOW", 0.05)
+    server.answers += [Answer(break_at=300_000), Answer(break_at=300_000)]
+    get(remote(server), target, retries=0)
+    assert_alone(target)
+
+
+def test_a_head_that_drips_for_ever_ends_the_attempt(server, other, target, monkeypatch):
+    monkeypatch.setattr(patience, "WINDOW", 0.2)
+    server.answers += [Answer(drip_head=0.02) for _ in range(3)]
+    get(remote(server, other), target, retries=1)
+    assert len(other.requests) == 1
+    assert_alone(target)
+
+
+@pytest.mark.parametrize("size", [len(CONTENT), None], ids=["known", "unknown"])
+def test_a_body_without_an_end(server, target, monkeypatch, size):
+    monkeypatch.setattr(patience, "LARGEST", len(CONTENT))
+    server.answers += [Answer(endless=True, length=False)]
+    with pytest.raises(UserError, match=r"more than 900,002 bytes came, without an end"):
+        get(remote(server, size=size), target)
+    assert_nothing(target)
+    get(remote(server, size=size), target)
+    assert_alone(target)
+
+
+def test_a_body_without_an_end_does_not_fill_the_disk(server, target, monkeypatch):
+    usage = shutil.disk_usage(target.anchor)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=10**8))
+    monkeypatch.setattr(transfer, "_CHECKED", CHUNK)
+    server.answers += [Answer(endless=True, length=False)]
+    with pytest.raises(UserError, match=r"does not say how many .* only 0\.10 GB free; free some"):
+        get(remote(server), target)
+    assert not target.exists()
+
+
 def test_no_network_sends_to_the_login_node(target, monkeypatch):
     closed = FileServer(CONTENT)
     with closed.running():
@@ -467,8 +546,8 @@ def test_a_file_put_there_by_hand_is_recorded(target):
 
 
 def test_a_disk_without_room_is_noticed_before_the_transfer(server, target, monkeypatch):
-    usage = transfer.shutil.disk_usage(target.anchor)
-    monkeypatch.setattr(transfer.shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    usage = shutil.disk_usage(target.anchor)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
     with pytest.raises(UserError, match=r"the disk has only 0\.00 GB free"):
         get(remote(server), target)
     assert_nothing(target)
@@ -535,7 +614,7 @@ def test_every_byte_is_read_once(server, target, monkeypatch):
 
 
 def test_checksums_of_several_kinds():
-    digests = transfer.Digests(["md5"])
+    digests = Digests(["md5"])
     digests.update(CONTENT)
     assert digests.results() == {"md5": MD5, "sha256": SHA256}
 

@@ -16,16 +16,10 @@ from typing import BinaryIO
 
 from irrepress.errors import UserError
 from irrepress.files import atomic_path, write_text
+from irrepress.structures.partial_file import CHUNK, Digests, PartialFile, digest_file
 from irrepress.structures.progress import transferring
 from irrepress.structures.published.entry import RemoteFile
-from irrepress.structures.transfer import (
-    CHUNK,
-    AddressError,
-    Digests,
-    PartialFile,
-    digest_file,
-    fetch,
-)
+from irrepress.structures.transfer import AddressError, fetch
 
 logger = logging.getLogger(__name__)
 

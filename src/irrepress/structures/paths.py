@@ -23,7 +23,7 @@ _COMPRESSED = r"(\.(gz|bz2|xz))?"
 # twice, so that the user has to say which are meant.
 _KINDS = {
     "extxyz": re.compile(rf".*\.(ext)?xyz(\.txt)?{_COMPRESSED}"),
-    "ase-db": re.compile(r".*\.(db|aselmdb|lmdb)"),
+    "ase-db": re.compile(r".*\.(db|aselmdb|lmdb|mdb)"),
     "mace-hdf5": re.compile(r".*\.(h5|hdf5)"),
     "traj": re.compile(rf".*\.traj{_COMPRESSED}"),
     "vasp": re.compile(rf"(vasprun.*\.xml|outcar.*){_COMPRESSED}"),

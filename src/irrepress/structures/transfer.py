@@ -1,32 +1,27 @@
 """One file over HTTP, into a partial file that a later run can go on with."""
 
-import fcntl
-import hashlib
-import json
 import logging
-import os
 import re
-import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from io import FileIO
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import requests
 from urllib3.exceptions import HTTPError, IncompleteRead, NameResolutionError, ReadTimeoutError
 from urllib3.util import Retry
 
 from irrepress import __version__
-from irrepress.errors import UserError
-from irrepress.files import write_json
+from irrepress.structures import patience
+from irrepress.structures.partial_file import CHUNK, PartialFile
+from irrepress.structures.patience import ImpatientAdapter, Pace
 
 logger = logging.getLogger(__name__)
 
-CHUNK = 1 << 18
 BACKOFF = 1.0
 LONGEST_WAIT = 300.0
+_BEGINNING = 512  # bytes
+_CHECKED = 1 << 26  # bytes after which the room on the disk is looked at
+_MOST_DIGITS = 18
 
 # 202: figshare's answer while it fetches a file from cold storage, or suspects a robot.
 RETRIED = frozenset({202, 408, 425, 429, 500, 502, 503, 504})
@@ -67,174 +62,16 @@ class _Interrupted(Exception):
     Attributes:
         heard: the host answered.
         wait: seconds to wait, if the host asks for it.
+        slow: bytes came, but so slowly that they do not count.
     """
 
-    def __init__(self, reason: str, *, heard: bool = True, wait: float | None = None):
+    def __init__(
+        self, reason: str, *, heard: bool = True, wait: float | None = None, slow: bool = False
+    ):
         super().__init__(reason)
         self.heard = heard
         self.wait = wait
-
-
-class Digests:
-    """Several checksums of the same bytes, SHA-256 always among them."""
-
-    def __init__(self, algorithms: Iterable[str] = ()):
-        self._hashes = {
-            name: hashlib.new(name, usedforsecurity=False) for name in {"sha256", *algorithms}
-        }
-
-    def update(self, data: bytes) -> None:
-        """Take in the next bytes."""
-        for digest in self._hashes.values():
-            digest.update(data)
-
-    def results(self) -> dict[str, str]:
-        """Return algorithm -> hexadecimal text."""
-        return {name: digest.hexdigest() for name, digest in self._hashes.items()}
-
-
-def digest_file(path: Path, algorithms: Iterable[str] = ()) -> dict[str, str]:
-    """Return the checksums of a file, read once: algorithm -> hexadecimal text.
-
-    Raises:
-        UserError: the file cannot be read.
-    """
-    digests = Digests(algorithms)
-    try:
-        with path.open("rb") as stream:
-            while data := stream.read(CHUNK):
-                digests.update(data)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    return digests.results()
-
-
-class PartialFile:
-    """``NAME.partial`` beside the file that it is to become.
-
-    ``NAME.partial.json`` says what the bytes belong to: the validator that the server named
-    with them (an ETag or a date), so that a file that changed meanwhile is not patched
-    together, and the length of the whole. Both outlive a killed process. While one process has
-    it open, others that want the same file wait.
-
-    Attributes:
-        size: bytes that are there.
-        total: length of the whole, if the server said so.
-        validator: value for ``If-Range``, if the server gave any.
-
-    Raises:
-        UserError: the directory or the file cannot be written to.
-    """
-
-    def __init__(self, target: Path, algorithms: Iterable[str] = ()):
-        self.target = target
-        self.path = target.with_name(f"{target.name}.partial")
-        self._note = target.with_name(f"{target.name}.partial.json")
-        self._algorithms = tuple(algorithms)
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            self._stream = _open_locked(self.path)
-            self.size = self._stream.seek(0, os.SEEK_END)
-        except OSError as error:
-            raise self._unwritable(error) from error
-        self.validator, self.total = self._read_note()
-        # Bytes of an earlier run are hashed when it is known that they are of use.
-        self._digests = None if self.size else Digests(self._algorithms)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if not self.size and self.path.exists():
-            self._note.unlink(missing_ok=True)
-            self.path.unlink()
-        self._stream.close()
-
-    @property
-    def complete(self) -> bool:
-        """Whether all bytes are there, as far as the length of the whole is known."""
-        return self.total is not None and self.size == self.total
-
-    def restart(self, validator: str | None = None, total: int | None = None) -> None:
-        """Begin anew, with what the server says of the file now."""
-        try:
-            self._stream.truncate(0)
-            self._stream.seek(0)
-        except OSError as error:
-            raise self._unwritable(error) from error
-        self.size, self.validator, self.total = 0, validator, total
-        self._digests = Digests(self._algorithms)
-        # The note is there before the bytes are: bytes without their validator are worthless.
-        write_json(self._note, {"validator": validator, "total": total})
-
-    def append(self, data: bytes) -> None:
-        """Add bytes at the end; they are the system's when this returns, whatever happens next."""
-        digests = self._known_digests()
-        rest = memoryview(data)
-        try:
-            while rest:
-                rest = rest[self._stream.write(rest) :]
-        except OSError as error:
-            raise self._unwritable(error) from error
-        digests.update(data)
-        self.size += len(data)
-
-    def check_room(self) -> None:
-        """Check that the rest of the file fits on the disk.
-
-        Raises:
-            UserError: it does not.
-        """
-        missing = (self.total or 0) - self.size
-        free = shutil.disk_usage(self.path.parent).free
-        if missing > free:
-            raise UserError(
-                f"{self.target}: {missing / 1e9:.2f} GB are still to come, but the disk has only "
-                f"{free / 1e9:.2f} GB free; free some, a rerun goes on where this one stopped"
-            )
-
-    def results(self) -> dict[str, str]:
-        """Return the checksums of what is there: algorithm -> hexadecimal text."""
-        return self._known_digests().results()
-
-    def finish(self) -> None:
-        """Give the file its final name."""
-        try:
-            os.fsync(self._stream.fileno())
-            # A disk that lost bytes, or a second writer where locks do not work.
-            if self.path.stat().st_size != self.size:
-                raise OSError(f"{self.path} holds other bytes than were written")
-            os.replace(self.path, self.target)
-        except OSError as error:
-            raise self._unwritable(error) from error
-        self._note.unlink(missing_ok=True)
-
-    def _known_digests(self) -> Digests:
-        if self._digests is None:
-            digests = Digests(self._algorithms)
-            self._stream.seek(0)
-            while data := self._stream.read(CHUNK):
-                digests.update(data)
-            self._digests = digests
-        return self._digests
-
-    def _read_note(self) -> tuple[str | None, int | None]:
-        try:
-            note = json.loads(self._note.read_text(encoding="utf-8"))
-            return note["validator"], note["total"]
-        except (OSError, ValueError, KeyError, TypeError):
-            return None, None
-
-    def _unwritable(self, error: OSError) -> UserError:
-        return UserError(
-            f"{self.target}: cannot be written ({error.strerror or error}); free the place or "
-            "choose another downloads.directory, a rerun goes on where this one stopped"
-        )
+        self.slow = slow
 
 
 def fetch(
@@ -249,7 +86,8 @@ def fetch(
 ) -> None:
     """Complete a partial file from one address.
 
-    A transfer that breaks off goes on where it stopped (HTTP Range).
+    A transfer that breaks off goes on where it stopped (HTTP Range). One that would not end is
+    ended; see `patience`.
 
     Args:
         url: http or https.
@@ -267,6 +105,8 @@ def fetch(
     fruitless, furthest, heard = 0, partial.size, False
     with requests.Session() as session:
         session.headers.update(HEADERS)
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, ImpatientAdapter())
         while not partial.complete:
             try:
                 with _ask(session, url, partial, blind_resume, timeout) as response:
@@ -275,7 +115,8 @@ def fetch(
                 return
             except _Interrupted as interruption:
                 heard = heard or interruption.heard
-                fruitless = 0 if partial.size > furthest else fruitless + 1
+                came = partial.size > furthest and not interruption.slow
+                fruitless = 0 if came else fruitless + 1
                 furthest = max(furthest, partial.size)
                 # A host never heard from is probably out of reach: no long wait for each mirror.
                 if fruitless > (retries if heard else min(retries, 1)):
@@ -325,15 +166,18 @@ def _receive(
 ) -> None:
     """Take in the body of a response, at the place where it belongs."""
     chunks = _body(response, timeout)
+    most = size or patience.LARGEST
     if response.status_code == 200:
         total = _number(response.headers.get("Content-Length"))
-        first = next(chunks, b"")
+        first = _beginning(chunks)
         # All checks come before bytes of an earlier attempt are given up.
         _check_first(response, first, partial.target.name)
         if None not in (size, total) and size != total:
             raise AddressError(f"the file there has {total:,} bytes in place of {size:,}")
+        if total is not None and total > most:
+            raise AddressError(f"the file there has {total:,} bytes, which cannot be meant")
         partial.restart(_validator(response.headers), total)
-        partial.check_room()
+        partial.check_room(size)
         partial.append(first)
     else:
         begin, total = _content_range(response)
@@ -346,18 +190,42 @@ def _receive(
         partial.check_room()
     show(partial.size, partial.total)
     for chunk in chunks:
+        if partial.size + len(chunk) > (partial.total or most):
+            partial.restart()
+            raise AddressError(f"more than {partial.total or most:,} bytes came, without an end")
         partial.append(chunk)
         show(partial.size, partial.total)
+        if partial.total is None and size is None and partial.size % _CHECKED < len(chunk):
+            partial.check_reserve()
     if partial.total is not None and partial.size < partial.total:
         raise _Interrupted(f"the transfer broke off at byte {partial.size:,}")
 
 
 def _body(response: requests.Response, timeout: float) -> Iterator[bytes]:
     """Yield the bytes as they are sent: an archive with Content-Encoding: gzip stays one."""
+    pace = Pace()
     try:
-        yield from response.raw.stream(CHUNK, decode_content=False)
+        # What is there is taken at once: to wait for a whole chunk has no end on a slow line.
+        while data := response.raw.read1(CHUNK, decode_content=False):
+            yield data
+            if (rate := pace.too_slow(len(data))) is not None:
+                raise _Interrupted(
+                    f"{rate:.0f} bytes a second came over {patience.WINDOW:.0f} s, which would "
+                    "not end",
+                    slow=True,
+                )
     except HTTPError as error:
         raise _Interrupted(_reason(error, timeout)) from error
+
+
+def _beginning(chunks: Iterator[bytes]) -> bytes:
+    """Return so much of a body that its kind can be told, or all of it."""
+    data = b""
+    for chunk in chunks:
+        data += chunk
+        if len(data) >= _BEGINNING:
+            break
+    return data
 
 
 def _check_first(response: requests.Response, first: bytes, name: str) -> None:
@@ -388,13 +256,18 @@ def _content_range(response: requests.Response) -> tuple[int | None, int | None]
 
 
 def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isdecimal() else None
+    if not text or not text.isdecimal():
+        return None
+    if len(text) > _MOST_DIGITS:
+        raise AddressError(f"it says that the file's length has {len(text):,} digits")
+    return int(text)
 
 
 def _wished_wait(response: requests.Response) -> float | None:
     try:
-        return Retry().get_retry_after(response.raw)
-    except HTTPError:  # neither a number nor a date
+        wait = Retry().get_retry_after(response.raw)
+        return None if wait is None else float(wait)
+    except (HTTPError, ValueError, OverflowError):  # neither a number nor a date that can be meant
         return None
 
 
@@ -422,24 +295,3 @@ def _root(error: BaseException) -> BaseException:
         if known or not isinstance(inner, BaseException):
             return error
         error = inner
-
-
-def _open_locked(path: Path) -> FileIO:
-    """Open a file for reading and writing, unbuffered, and wait until no other process has it."""
-    while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        stream = os.fdopen(handle, "r+b", buffering=0)
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            logger.info("%s: waiting for another process that downloads it", path)
-            fcntl.flock(stream, fcntl.LOCK_EX)
-        except OSError:
-            pass  # a file system without locks; `finish` checks the length
-        try:
-            # The other process may have renamed or removed the file that was waited for.
-            if os.path.samestat(os.fstat(handle), path.stat()):
-                return stream
-        except FileNotFoundError:
-            pass
-        stream.close()

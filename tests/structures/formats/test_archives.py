@@ -19,6 +19,7 @@ from irrepress.config import LabelKeys
 from irrepress.errors import UserError
 from irrepress.structures.formats import sources
 from irrepress.structures.formats.archives import ExtxyzArchiveReader
+from irrepress.structures.formats.registry import make_reader
 
 
 def records(path, *args):
@@ -176,6 +177,14 @@ def test_zip_archives_that_are_cut_off(tmp_path, keep):
     path.write_bytes(data[: int(len(data) * keep)])
     with pytest.raises(UserError, match=rf"{path}: .*cut off or damaged.*download it again"):
         records(path)
+
+
+@pytest.mark.parametrize("name", [".", "/", "./", "a/.", "..", "./."])
+def test_members_without_a_name(tmp_path, name):
+    members = {name: b"3\n", "good.extxyz": extxyz_bytes([salt()])}
+    path = write_tar(tmp_path / "a.tar", members, "")
+    (record,) = make_reader("auto", [path]).records()
+    assert_records([record], [salt()])
 
 
 def test_a_flipped_byte_in_a_zip_archive(tmp_path):

@@ -45,6 +45,8 @@ from irrepress.structures.formats.sources import (
 )
 
 SUFFIX = ".aselmdb"
+# No structure needs more; zlib can turn a megabyte into a gigabyte.
+_MOST_BYTES = 1 << 28
 _PICKLE = b"\x80"  # how a pickle of protocol 2 or later begins
 
 
@@ -142,7 +144,7 @@ class AseDatabaseReader(Reader):
         for source, names, identity, data in chunk:
             where = f"{source}: id {identity}"
             try:
-                frame = _frame(decode(zlib.decompress(data).decode()), where)
+                frame = _frame(decode(_inflated(data).decode()), where)
             except Exception as error:  # what JSON holds can be wrong in many ways
                 yield UserError(
                     f"{where} cannot be read ({type(error).__name__}: {error}); copy or download "
@@ -218,7 +220,9 @@ def _lmdb_rows(path: Path, source: str, names: tuple[str, ...]) -> Iterator[tupl
                         "file again"
                     )
                 yield len(data), PackedRow(source, names, identity, data)
-    except (lmdb.Error, zlib.error, ValueError, TypeError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # damage shows in LMDB, zlib, and what JSON holds
         raise damaged(source, error) from error
 
 
@@ -256,7 +260,18 @@ def _check_rows(transaction: lmdb.Transaction, source: str) -> None:
 
 def _number(transaction: lmdb.Transaction, key: str, default: Any) -> Any:
     data = transaction.get(key.encode())
-    return default if data is None else decode(zlib.decompress(data).decode())
+    return default if data is None else decode(_inflated(data).decode())
+
+
+def _inflated(data: bytes) -> bytes:
+    """Decompress a row, which may claim to be larger than the memory."""
+    decompressor = zlib.decompressobj()
+    content = decompressor.decompress(data, _MOST_BYTES)
+    if decompressor.unconsumed_tail:
+        raise ValueError(f"a row is larger than {_MOST_BYTES:,} bytes")
+    if not decompressor.eof:
+        raise ValueError("a row is cut off")
+    return content
 
 
 def _archive_rows(path: Path) -> Iterator[tuple[int, PackedRow]]:

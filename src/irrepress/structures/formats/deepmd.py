@@ -123,10 +123,14 @@ class DeepmdReader(Reader):
         """See `Reader.parse`."""
         for offset in range(len(chunk.arrays["coord"])):
             where = f"{chunk.source}: frame {chunk.start + offset}"
-            types = chunk.types if chunk.types.ndim == 1 else chunk.types[offset]
-            real = types >= 0
+            mixed = chunk.types.ndim == 2
+            types = chunk.types[offset] if mixed else chunk.types
+            # Only where types are mixed, frames are filled up with atoms that are none.
+            real = types >= 0 if mixed else np.full(len(types), True)
             rows = {name: array[offset] for name, array in chunk.arrays.items()}
             try:
+                if not np.isin(types[real], np.arange(len(chunk.elements))).all():
+                    raise ValueError(f"types {min(types)} to {max(types)}, which are not all known")
                 frame = Frame(
                     numbers=chunk.elements[types[real]],
                     positions=rows["coord"].reshape(-1, 3)[real],
@@ -140,7 +144,7 @@ class DeepmdReader(Reader):
                     fields={"system": chunk.names[-1]},
                     where=where,
                 )
-            except (IndexError, ValueError) as error:
+            except (IndexError, TypeError, ValueError) as error:
                 yield UserError(
                     f"{where} cannot be read ({error}); check type.raw, type_map.raw and the npy "
                     "files of this system"
@@ -157,7 +161,7 @@ class DeepmdReader(Reader):
             name = system.relative_to(directory).as_posix()
             try:
                 yield from self._frames(path, system, name, part)
-            except (OSError, ValueError, zipfile.BadZipFile) as error:
+            except (OSError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
                 raise UserError(
                     f"{path}: the system {name} is cut off or damaged ({error}); copy or "
                     "download it again"

@@ -116,7 +116,8 @@ class _opened:
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         self._file.close()
-        if isinstance(error, OSError | RuntimeError | KeyError):
+        # What is there may be of another kind than its name says: a dataset for a group, ...
+        if isinstance(error, Exception) and not isinstance(error, UserError):
             raise self._damaged(error) from error
 
     def _damaged(self, error: BaseException) -> UserError:
@@ -154,7 +155,14 @@ def is_of_mace(path: Path) -> bool:
 
 
 def _batches(file: h5py.File) -> list[str]:
-    return sorted((name for name in file if name.startswith(_BATCH)), key=_natural)
+    return sorted(
+        (name for name, kind in file.items() if name.startswith(_BATCH) and _is_group(kind)),
+        key=_natural,
+    )
+
+
+def _is_group(item: Any) -> bool:
+    return isinstance(item, h5py.Group)
 
 
 def _repeats_last(file: h5py.File, batch: str, count: int) -> bool:

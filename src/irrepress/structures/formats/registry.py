@@ -81,7 +81,15 @@ def make_reader(
         if format not in ioformats:
             raise UserError(f"format: no reader {format!r}; {nearest(format, ['auto', *READERS])}")
         return AseReader(paths, keys, units, {**(options or {}), "format": format})
-    return READERS[format](paths, keys, units, options)
+    reader = READERS[format]
+    said = (units or Units()).model_dump(exclude_unset=True)
+    wrong = [name for name, fixed in reader.UNITS.items() if said.get(name, fixed) != fixed]
+    if wrong:
+        raise UserError(
+            f"{paths[0]}: units.{wrong[0]} says {said[wrong[0]]!r}, but {format} always holds "
+            f"{reader.UNITS[wrong[0]]!r}; leave it out"
+        )
+    return reader(paths, keys, units, options)
 
 
 def guess_format(path: Path) -> str:
