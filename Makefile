@@ -1,4 +1,5 @@
-# make setup        the virtual environment .venv with everything the workflow needs
+# make setup        the virtual environment .venv with everything the workflow and SevenNet need
+# make setup-mace   .venv-mace beside it, in which jobs of MACE run; setup-escn: the same for eSCN
 # make quickstart   a whole small study; prints where its report lies
 # make test         all tests in WORKERS processes, those of MACE in their own environment .venv-mace
 # make lint         style of the code and of the workflow
@@ -8,26 +9,40 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-MACE_VENV ?= .venv-mace
 BIN := $(VENV)/bin
 CORES ?= all
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test lint schema browser clean
+.PHONY: help setup setup-mace setup-escn quickstart test lint schema browser clean
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 
 setup: $(VENV)/.installed
 
+setup-mace setup-escn: setup-%: .venv-%/.installed
+
+define check-python
+@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else \
+  f"irrepress needs Python 3.11 to 3.13, $(PYTHON) is {sys.version.split()[0]}; run make PYTHON=python3.12")'
+endef
+
 # torch comes first and pinned: later packages then keep this build.
 $(VENV)/.installed: pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else \
-	  f"irrepress needs Python 3.11 to 3.13, $(PYTHON) is {sys.version.split()[0]}; run make PYTHON=python3.12")'
+	$(check-python)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install torch==2.13.0
 	$(BIN)/python -m pip install -e '.[sevennet,workflow]'
+	@touch $@
+
+# Families can exclude each other's packages: MACE needs a version of e3nn that SevenNet excludes.
+# So jobs of a family run in its own environment where .venv lacks it (irrepress.environments).
+.venv-%/.installed: pyproject.toml
+	$(check-python)
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install torch==2.13.0
+	.venv-$*/bin/python -m pip install -e '.[$*]'
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
@@ -38,18 +53,15 @@ quickstart: setup
 	$(BIN)/snakemake --cores $(CORES) --rerun-incomplete --configfile config/quickstart.yaml
 	@echo "The report: $(CURDIR)/results/quickstart/report/index.html"
 
-# MACE needs a version of e3nn that SevenNet excludes, and so an environment of its own. The tests
-# of MACE skip themselves in the main one. There is one SLURM a machine, and so one process for it.
-$(MACE_VENV)/.installed-test: pyproject.toml
-	$(PYTHON) -m venv $(MACE_VENV)
-	$(MACE_VENV)/bin/python -m pip install torch==2.13.0
-	$(MACE_VENV)/bin/python -m pip install -e '.[mace,mace-test,test]'
+# The tests of MACE skip themselves in .venv. There is one SLURM a machine, and so one process for it.
+.venv-mace/.installed-test: .venv-mace/.installed
+	.venv-mace/bin/python -m pip install -e '.[mace,mace-test,test]'
 	@touch $@
 
-test: $(VENV)/.installed-test $(MACE_VENV)/.installed-test
+test: $(VENV)/.installed-test .venv-mace/.installed-test
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --ignore tests/slurm
 	$(BIN)/python -m pytest tests/slurm
-	$(MACE_VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile tests/families/mace
+	.venv-mace/bin/python -m pytest -n $(WORKERS) --dist loadfile tests/families/mace
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
@@ -65,5 +77,5 @@ browser:
 	apt-get install -y --no-install-recommends chromium chromium-driver
 
 clean:
-	rm -rf $(VENV) $(MACE_VENV) build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-mace .venv-escn build dist .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

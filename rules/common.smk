@@ -1,4 +1,5 @@
 # What all rules share: the checked config, the paths, and what a wildcard may be.
+import json
 import os
 import re
 import shutil
@@ -6,6 +7,7 @@ import sys
 from pathlib import Path
 
 from snakemake.io import WILDCARD_REGEX
+from snakemake.settings.types import DeploymentMethod, RerunTrigger
 
 # The library of this source tree is the one that runs, installed or not.
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
@@ -22,11 +24,12 @@ try:
         parse_config,
     )
     from irrepress.config.documents import Document
+    from irrepress.environments import find_environments
     from irrepress.errors import UserError
     from irrepress.failures import failed_jobs, summary
     from irrepress.files import check_directory
     from irrepress.families.registry import is_path, published_checkpoint
-    from irrepress.preflight import check_study, labels_key, model_references
+    from irrepress.preflight import check_study, known_families, labels_key, model_references
     from irrepress.structures.paths import contents, locate
     from irrepress.report.datasets import used_datasets
     from irrepress.structures.published.registry import get_published
@@ -74,11 +77,7 @@ def checkpoint_file(model):
 def check_surroundings(config):
     """Check what the config names but does not hold: files, families, packages, systems."""
     check_directory(Path.cwd())
-    if conda_is_used() and shutil.which("conda") is None:
-        raise UserError(
-            "--sdm conda: there is no conda on PATH; install it (conda-forge.org/download) and "
-            "activate it, or leave --sdm out and install the packages with pip ('make setup')"
-        )
+    choose_environments(config)
     check_study(config, config_source(), packages=not conda_is_used())
 
 
@@ -125,11 +124,68 @@ def conda_is_used():
     return any(str(method) == "conda" for method in methods)
 
 
-# Jobs of conda environments compare their Python with this one (scripts/_environment.py).
-if conda_is_used():
-    os.environ.update(IRREPRESS_WORKFLOW_PREFIX=sys.prefix)
-else:
-    os.environ.pop("IRREPRESS_WORKFLOW_PREFIX", None)
+def choose_environments(config):
+    """Decide where the jobs of each family run, and tell the jobs (scripts/_environment.py).
+
+    In conda environments if the user or a profile asks for them; a profile does so for machines
+    that have conda. Else in the Pythons that have the families' packages; and if there are none, in
+    conda environments after all.
+    """
+    for variable in ("IRREPRESS_WORKFLOW_PREFIX", "IRREPRESS_PYTHONS"):
+        os.environ.pop(variable, None)
+    settings, here = workflow.deployment_settings, shutil.which("conda") is not None
+    if conda_is_used() and not here:
+        if is_told("--sdm", "--software-deployment-method", "--deployment-method", "--use-conda"):
+            raise UserError(
+                "--sdm conda: there is no conda on PATH; install it (conda-forge.org/download) "
+                "and activate it, or leave --sdm out and set up the packages with 'make setup'"
+            )
+        settings.deployment_method = {m for m in settings.deployment_method if str(m) != "conda"}
+        tell("there is no conda on PATH: jobs run in the environments that make sets up")
+    if not conda_is_used():
+        found = find_environments(known_families(config), Path(workflow.basedir))
+        if found.lacking and here:
+            settings.imply_deployment_method(DeploymentMethod.CONDA)
+            families = " and ".join(found.lacking)
+            setup = " ".join(f"setup-{family}" for family in found.lacking)
+            tell(
+                f"no Python here has {families}: jobs run in conda environments ('make {setup}' "
+                "sets up others)"
+            )
+        elif found.pythons:
+            pythons = {family: str(python) for family, python in found.pythons.items()}
+            os.environ.update(IRREPRESS_PYTHONS=json.dumps(pythons))
+            for family, python in pythons.items():
+                tell(f"jobs of the family {family} run in {python}")
+    if conda_is_used():
+        os.environ.update(IRREPRESS_WORKFLOW_PREFIX=sys.prefix)
+
+
+def keep_results_of_other_environments():
+    """Count the same results as current whether or not conda is used, as the profiles do.
+
+    Without this, ``make setup-mace`` after a run with conda would make everything anew. Snakemake
+    takes its triggers from the command line and profiles only, after it has read this file.
+    """
+
+    class Workflow(type(workflow)):
+        @property
+        def rerun_triggers(self):
+            return set(super().rerun_triggers) - {RerunTrigger.SOFTWARE_ENV}
+
+    if not is_told("--rerun-triggers", "--rerun-trigger"):
+        workflow.__class__ = Workflow
+
+
+def is_told(*options):
+    """Whether an option stands on the command line itself, and not in a profile."""
+    return any(word.split("=")[0] in options for word in sys.argv[1:])
+
+
+def tell(sentence):
+    """Print a sentence, unless this process is a job of a run that has printed it."""
+    if workflow.is_main_process:
+        print(sentence, file=sys.stderr)
 
 
 def paths_of(dataset):
@@ -202,6 +258,7 @@ def one_of(names):
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
+keep_results_of_other_environments()
 try:
     # Snakemake has read the same files, but for what they say twice, or otherwise than it seems.
     CONFIG = parse_config(config, config_source(), list(map(Document, config_names())))

@@ -53,13 +53,20 @@ def report_error(
 
 sys.excepthook = report_error  # before the imports below: a package may be missing
 
-from _environment import leave_the_workflows_python, misfit  # noqa: E402
+from _environment import (  # noqa: E402
+    enter_the_familys_python,
+    environment_of,
+    leave_the_workflows_python,
+    misfit,
+)
 
 
 class EnvironmentMistake(Exception):
     """A job runs in a Python that was not meant for it."""
 
 
+if (running := getattr(sys.modules["__main__"], "snakemake", None)) is not None:
+    enter_the_familys_python(running)
 if (mistake := leave_the_workflows_python()) is not None:
     raise EnvironmentMistake(mistake)
 
@@ -223,18 +230,9 @@ def run(main: Callable[[Job], None], snakemake: Any) -> None:
         force=True,
     )
     config = parse_config(snakemake.config)
-    if (mistake := misfit(_environment(snakemake, config))) is not None:
+    if (mistake := misfit(environment_of(snakemake))) is not None:
         raise EnvironmentMistake(mistake)
     main(Job(snakemake, config))
-
-
-def _environment(snakemake: Any, config: Config) -> str:
-    """Return the name of the environment that a job's rule asks for."""
-    if snakemake.rule != "archive" and hasattr(snakemake.wildcards, "model"):
-        return config.models[snakemake.wildcards.model].family
-    if snakemake.rule in ("generate_dataset", "perturb_dataset"):
-        return config.datasets[snakemake.wildcards.dataset].labels.family
-    return "workflow"
 
 
 def _turn_output_to(log: Path) -> None:

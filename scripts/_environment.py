@@ -1,22 +1,48 @@
-"""Whether a job runs in the environment that it was meant for, checked before it works.
+"""The environment that a job was meant for: entered, and checked before the job works.
 
 The versions of all packages that ``envs/*.yaml`` lists must fit, in whatever Python the job
-runs. With ``--sdm conda`` it must be the environment's own Python, and see only its packages:
-Snakemake appends those of its own Python to the path of every script.
+runs. In a conda environment, or in one of a family that make has set up, a job sees only the
+packages of that Python: Snakemake appends those of its own to the path of every script.
 """
 
 import importlib.metadata
+import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 ENVIRONMENTS = Path(__file__).resolve().parents[1] / "envs"
 # The prefix of Snakemake's Python, set by the workflow where jobs run in conda environments.
 WORKFLOW_PREFIX = "IRREPRESS_WORKFLOW_PREFIX"
+# Family -> Python of an environment that make has set up, as JSON; set by the workflow where jobs
+# run in no conda environments and Snakemake's own Python lacks the family.
+PYTHONS = "IRREPRESS_PYTHONS"
+
+
+def environment_of(snakemake: Any) -> str:
+    """Return the name of the environment that a job belongs to: a family, or ``workflow``."""
+    config, wildcards = snakemake.config, snakemake.wildcards
+    if snakemake.rule != "archive" and hasattr(wildcards, "model"):
+        return config["models"][wildcards.model]["family"]
+    if snakemake.rule in ("generate_dataset", "perturb_dataset"):
+        return config["datasets"][wildcards.dataset]["labels"]["family"]
+    return "workflow"
+
+
+def enter_the_familys_python(snakemake: Any) -> None:
+    """Go on in the Python of the job's family, in this process; return if that is this one."""
+    python = json.loads(os.environ.get(PYTHONS, "{}")).get(environment_of(snakemake))
+    if python is None or WORKFLOW_PREFIX in os.environ:  # it has been entered
+        return
+    os.environ[WORKFLOW_PREFIX] = sys.prefix
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(python, [python, *sys.argv])
 
 
 def leave_the_workflows_python() -> str | None:
-    """Hide the packages of Snakemake's Python from a job of a conda environment.
+    """Hide the packages of Snakemake's Python from a job of another environment.
 
     Returns:
         What is wrong, in one sentence; None if the job runs in an environment of its own, or
@@ -56,10 +82,15 @@ def misfit(name: str) -> str | None:
             has = f"{requirement.name} {found}" if found else f"no {requirement.name}"
             return (
                 f"this Python ({sys.executable}) is not the environment envs/{name}.yaml: it has "
-                f"{has}, which has to be {requirement.specifier}; run 'make setup', or run "
+                f"{has}, which has to be {requirement.specifier}; run '{_set_up(name)}', or run "
                 "snakemake with --sdm conda"
             )
     return None
+
+
+def _set_up(name: str) -> str:
+    """Return the command that sets up an environment: ``.venv`` holds SevenNet as well."""
+    return "make setup" if name in ("workflow", "sevennet") else f"make setup-{name}"
 
 
 def _is_of(path: str, prefix: str) -> bool:

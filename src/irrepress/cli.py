@@ -1,6 +1,7 @@
 """The command ``irrepress``: look at models and datasets, evaluate, check configurations."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from functools import wraps
@@ -304,7 +305,8 @@ def validate(
     from irrepress.preflight import check_study
 
     checked = load_config(config)
-    check_study(checked, str(config), packages=not conda)
+    # Where a family has no Python, a run takes conda if it is there.
+    check_study(checked, str(config), packages=not conda and shutil.which("conda") is None)
     typer.echo(f"{config}: valid")
     typer.echo(f"  results: results/{checked.name}/")
     typer.echo(f"  models:  {', '.join(checked.models)}")

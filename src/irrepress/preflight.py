@@ -6,12 +6,12 @@ The Snakefile and ``irrepress validate`` both begin with `check_study`. Neither 
 family's package is imported: the environment of the workflow has none.
 """
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from irrepress.config import Config, Files, Generated, ModelRef, Perturbed, Published, StudyModel
+from irrepress.environments import find_environments
 from irrepress.errors import UserError, nearest
 from irrepress.families.registry import (
     canonical_keyword,
@@ -19,7 +19,6 @@ from irrepress.families.registry import (
     family_names,
     is_path,
     known_modals,
-    missing_packages,
     named_shapes,
 )
 from irrepress.structures.generate import check_systems
@@ -33,8 +32,8 @@ def check_study(config: Config, source: str, *, packages: bool = True) -> None:
     Args:
         config: the config.
         source: what messages call it, such as its path.
-        packages: whether the packages of the families have to be in this Python; False where
-            jobs run in environments of their own.
+        packages: whether the packages of every family have to be here, in this Python or in an
+            environment that make has set up; False where jobs run in conda environments.
 
     Raises:
         UserError: something is wrong; the message has one line for every mistake.
@@ -46,7 +45,9 @@ def check_study(config: Config, source: str, *, packages: bool = True) -> None:
 def find_mistakes(config: Config, *, packages: bool = True) -> Iterator[str]:
     """Yield every mistake, one line each, as key, value and mend; see `check_study`."""
     for key, model in model_references(config):
-        yield from _about_model(key, model, packages)
+        yield from _about_model(key, model)
+    if packages:
+        yield from _about_environments(config)
     for name, dataset in config.datasets.items():
         yield from _about_dataset(f"datasets.{name}", dataset)
     yield from _about_labels(config)
@@ -72,16 +73,23 @@ def labels_key(model: ModelRef | StudyModel) -> tuple[str, str | None, str | Non
     return model.family, checkpoint, model.modal
 
 
-def _about_model(key: str, model: ModelRef | StudyModel, packages: bool) -> Iterator[str]:
+def known_families(config: Config) -> list[str]:
+    """Return the families of a config's models, without those that there are not."""
+    return sorted({model.family for _, model in model_references(config)} & set(family_names()))
+
+
+def _about_environments(config: Config) -> Iterator[str]:
+    for family, reason in find_environments(known_families(config)).lacking.items():
+        keys = [key for key, model in model_references(config) if model.family == family]
+        yield (
+            f"{', '.join(keys)}: {reason}; run 'make setup-{family}', or snakemake with --sdm conda"
+        )
+
+
+def _about_model(key: str, model: ModelRef | StudyModel) -> Iterator[str]:
     if model.family not in family_names():
         yield f"{key}.family: no family {model.family!r}; {nearest(model.family, family_names())}"
         return
-    if packages and (missing := missing_packages(model.family)):
-        yield (
-            f"{key}.family: {model.family!r} needs the package {missing[0]!r}, which this "
-            f"Python ({sys.executable}) lacks; install it with pip install "
-            f"'irrepress[{model.family}]' or run with --sdm conda"
-        )
     if model.checkpoint is None:
         return
     if is_path(model.checkpoint):

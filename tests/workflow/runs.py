@@ -18,6 +18,12 @@ def command(directory: Path, *arguments: str, config: Path = TINY) -> list[str]:
     ]
 
 
+def without_conda() -> dict[str, str]:
+    """PATH without the places that hold conda."""
+    places = os.environ["PATH"].split(os.pathsep)
+    return {"PATH": os.pathsep.join(p for p in places if not Path(p, "conda").exists())}
+
+
 def environment() -> dict[str, str]:
     """The environment of a run: one thread a job, and no settings of the user."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("SNAKEMAKE_")}

@@ -1,6 +1,7 @@
-"""Jobs run in the environment of their rule and nowhere else; conda is a stand-in here."""
+"""Jobs run in the environment of their family and nowhere else; conda is a stand-in here."""
 
-import os
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,12 +13,16 @@ from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 
-from .runs import ROOT, TINY, command, environment
+from irrepress.families.registry import missing_packages
+from irrepress.structures.store import StructureStore
+
+from .runs import ROOT, TINY, command, environment, without_conda
 from .standin_conda import put_on_path
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 STORE = "results/mine/data/mine.h5"
+MACE_PYTHON = ROOT / ".venv-mace/bin/python"
 
 
 @pytest.fixture
@@ -78,10 +83,7 @@ def test_a_job_runs_in_its_own_environment(study, tmp_path_factory):
 
 
 def test_without_conda_the_run_ends_in_one_sentence(study):
-    bare = os.pathsep.join(
-        place for place in os.environ["PATH"].split(os.pathsep) if not Path(place, "conda").exists()
-    )
-    line = told(run(study, "--sdm", "conda", PATH=bare), "there is no conda on PATH")
+    line = told(run(study, "--sdm", "conda", **without_conda()), "there is no conda on PATH")
     assert line.startswith("--sdm conda: ")
 
 
@@ -114,3 +116,130 @@ def test_a_python_with_other_versions_refuses_to_work(study):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     (line,) = done.stdout.strip().splitlines()
     assert "is not the environment envs/workflow.yaml: it has h5py 1.0.0" in line
+
+
+# The smallest study of two families that exclude each other's packages.
+TWO_FAMILIES = {
+    "name": "two",
+    "device": "cpu",
+    "models": {
+        "big": {"family": "sevennet", "checkpoint": "7net-0"},
+        "small": {
+            "family": "mace",
+            "untrained": {"hidden_irreps": "16x0e", "max_ell": 1, "r_max": 3.5},
+            "training": {"dataset": "made", "steps": 1, "batch_size": 2},
+        },
+    },
+    "datasets": {
+        "made": {
+            "source": "generated",
+            "systems": ["silicon"],
+            "count": 4,
+            "labels": {"family": "sevennet", "checkpoint": "7net-0_22may2024"},
+            "split": {"train": 0.5, "valid": 0.25, "test": 0.25, "by": "structure"},
+        }
+    },
+    "scoring": {"dataset": "made", "structures": 1},
+    "sweep": {"criteria": ["magnitude"], "budgets": [0.5], "multiple": 8},
+    "evaluation": {"dataset": "made", "timing_atoms": 2, "timing_repeats": 1},
+}
+SMALL = "results/two/small/parent/original/card.json"
+
+
+@pytest.fixture
+def two_families(tmp_path):
+    """The directory and the config of that study."""
+    pytest.importorskip("sevenn", reason="SevenNet is not installed in this environment")
+    (tmp_path / "two.yaml").write_text(yaml.safe_dump(TWO_FAMILIES))
+    return tmp_path
+
+
+def snakemake(directory: Path, *arguments: str, **variables: str):
+    return subprocess.run(
+        command(directory, *arguments, config=directory / "two.yaml"),
+        env=environment() | variables,
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+
+
+@pytest.mark.skipif(not MACE_PYTHON.exists(), reason="there is no .venv-mace; run make setup-mace")
+def test_two_families_run_side_by_side_without_conda(two_families, tmp_path_factory):
+    """SevenNet labels what MACE is trained on, and neither sees the other's packages."""
+    done = snakemake(two_families, SMALL, **without_conda())
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert f"jobs of the family mace run in {MACE_PYTHON}" in done.stderr
+    store = StructureStore(two_families / "results/two/data/made.h5")
+    assert store.info.labels == "sevennet 7net-0_22may2024"
+    versions = json.loads((two_families / SMALL).read_text())["versions"]
+    assert "mace-torch" in versions and "sevenn" not in versions
+    assert versions["e3nn"] == "0.4.4"
+
+    # Conda makes nothing anew.
+    path = put_on_path(tmp_path_factory.mktemp("conda"))
+    again = snakemake(two_families, SMALL, "--dry-run", "--sdm", "conda", **path)
+    assert "Nothing to be done" in again.stdout + again.stderr, again.stderr[-4000:]
+
+
+@pytest.mark.skipif(not MACE_PYTHON.exists(), reason="there is no .venv-mace; run make setup-mace")
+def test_a_mistake_in_the_familys_python_is_told_as_any_other(two_families):
+    """What the user can cause ends in one line there, too, and in the rule's log."""
+    content = yaml.safe_load((two_families / "two.yaml").read_text())
+    content["models"]["small"]["untrained"]["hidden_irreps"] = "16y0e"
+    (two_families / "two.yaml").write_text(yaml.safe_dump(content))
+    target = "results/two/small/parent/untrained/model.pt"
+    done = snakemake(two_families, target, **without_conda())
+    line = told(done, "16y0e")
+    assert line.startswith("rule untrained: ")
+    assert line in (two_families / "logs/two/small/parent/untrained/model.log").read_text()
+
+
+def dry_run_elsewhere(two_families: Path, *arguments: str, **variables: str):
+    """Run a copy of the workflow, beside which make has set up nothing."""
+    tree = two_families / "tree"
+    tree.mkdir()
+    shutil.copy(ROOT / "Snakefile", tree)
+    for name in ("rules", "scripts", "envs", "src", "report"):
+        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+    words = command(two_families, "--dry-run", *arguments, config=two_families / "two.yaml")
+    words[words.index("--snakefile") + 1] = str(tree / "Snakefile")
+    return subprocess.run(
+        words,
+        env=environment() | {"PYTHONPATH": str(tree / "src")} | variables,
+        cwd=two_families,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+
+
+@pytest.mark.skipif(not missing_packages("mace"), reason="MACE is installed beside SevenNet")
+def test_a_family_that_no_python_has_runs_in_conda_or_ends_in_one_message(
+    two_families, tmp_path_factory
+):
+    done = dry_run_elsewhere(two_families, **without_conda())
+    assert done.returncode != 0
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith("two.yaml: models.small: the family 'mace' needs the package 'mace'")
+    assert "make setup-mace" in line and "--sdm conda" in line
+
+
+@pytest.mark.skipif(not missing_packages("mace"), reason="MACE is installed beside SevenNet")
+def test_conda_is_used_where_it_is_and_nothing_else_is(two_families, tmp_path_factory):
+    path = put_on_path(tmp_path_factory.mktemp("conda"))
+    done = dry_run_elsewhere(two_families, **path)
+    assert done.returncode == 0, done.stderr
+    assert "no Python here has mace: jobs run in conda environments" in done.stderr
+    assert "envs/mace.yaml will be created" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("conda", [True, False])
+def test_the_profile_of_clusters_asks_for_conda_where_it_is(study, tmp_path_factory, conda):
+    path = put_on_path(tmp_path_factory.mktemp("conda")) if conda else without_conda()
+    done = run(study, "--dry-run", "--profile", str(ROOT / "profiles/slurm"), **path)
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output
+    assert ("envs/workflow.yaml will be created" in output) == conda
+    assert ("there is no conda on PATH: jobs run in the environments" in output) != conda

@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from irrepress.cards import read_card
-from irrepress.families.registry import missing_packages
+from irrepress.environments import find_environments
 from irrepress.structures.store import StructureStore
 
-from .runs import ROOT, TINY, command, environment
+from .runs import ROOT, TINY, command, environment, without_conda
 
 pytestmark = pytest.mark.workflow
 
@@ -67,13 +67,20 @@ def test_three_families_run_side_by_side_each_in_its_environment(tmp_path):
     assert counts["report"] == "1"
 
 
-def test_families_that_are_not_installed_are_told_before_any_job(snakemake, tmp_path):
-    """MACE and SevenNet exclude each other, so that one of them is missing everywhere."""
-    done = snakemake(tmp_path, "--dry-run", config=FAMILIES)
-    assert done.returncode != 0
-    lines = done.stderr.strip().splitlines()
-    told = {re.search(r"\.family: '(\w+)' needs the package", line)[1] for line in lines}
-    assert told == {name for name in ("escn", "mace", "sevennet") if missing_packages(name)}
+def test_families_that_no_python_has_are_told_before_any_job(tmp_path):
+    """MACE and SevenNet exclude each other: without its own environment one is missing."""
+    lacking = find_environments(["escn", "mace", "sevennet"]).lacking
+    done = subprocess.run(
+        command(tmp_path, "--dry-run", config=FAMILIES),
+        env=environment() | without_conda(),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert (done.returncode != 0) == bool(lacking)
+    told = re.findall(r": the family '(\w+)' needs the package.* run 'make setup-", done.stderr)
+    assert set(told) == set(lacking) and len(told) == len(lacking)
     assert not (tmp_path / "results").exists()
 
 

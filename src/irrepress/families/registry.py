@@ -46,10 +46,15 @@ def family_names() -> list[str]:
     return sorted(_FAMILIES)
 
 
+def needed_packages(name: str) -> tuple[str, ...]:
+    """Return the packages that family ``name`` needs beside those that irrepress needs."""
+    _, _, packages = _entry(name)
+    return packages
+
+
 def missing_packages(name: str) -> list[str]:
     """Return the packages that family ``name`` needs and that cannot be imported here."""
-    _, _, packages = _entry(name)
-    return [package for package in packages if not _is_installed(package)]
+    return [package for package in needed_packages(name) if not _is_installed(package)]
 
 
 def _is_installed(package: str) -> bool:
