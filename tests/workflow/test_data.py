@@ -138,13 +138,13 @@ def test_a_licence_that_restricts_use_is_shown_before_anything_runs(snakemake, t
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-def write_frames(path: Path, count: int, without_forces: int | None = None) -> None:
+def write_frames(path: Path, count: int, bad: int | None = None) -> None:
     frames = []
     for index in range(count):
         atoms = bulk("Cu", cubic=True)
         atoms.rattle(0.05, seed=index)
-        forces = {"forces": np.zeros((4, 3))} if index != without_forces else {}
-        atoms.calc = SinglePointCalculator(atoms, energy=-15.0, **forces)
+        forces = np.full((4, 3), np.nan if index == bad else 0.0)
+        atoms.calc = SinglePointCalculator(atoms, energy=-15.0, forces=forces)
         frames.append(atoms)
     path.parent.mkdir(parents=True, exist_ok=True)
     ase.io.write(path, frames, format="extxyz")
@@ -181,16 +181,16 @@ def test_folders_patterns_and_odd_names(snakemake, tmp_path, config, monkeypatch
 
 
 def test_bad_frames_of_the_user(snakemake, tmp_path, config):
-    write_frames(tmp_path / "own.extxyz", 12, without_forces=7)
+    write_frames(tmp_path / "own.extxyz", 12, bad=7)
     dataset = {"source": "files", "paths": ["own.extxyz"], "split": {"by": "structure"}}
     done = snakemake(tmp_path, "data", config=config(dataset))
     assert done.returncode != 0
     (message,) = [line for line in done.stderr.splitlines() if line.startswith("rule read_")]
-    assert "own.extxyz: frame 7: no forces" in message and "bad_frames: skip" in message
+    assert "own.extxyz: frame 7: forces holds nan" in message and "bad_frames: skip" in message
     assert not list((tmp_path / "results").rglob("*.h5*"))
 
     done = snakemake(tmp_path, "data", config=config({**dataset, "bad_frames": "skip"}))
     assert done.returncode == 0, done.stderr[-3000:]
     assert len(StructureStore(tmp_path / "results/data/data/set.h5")) == 11
     log = (tmp_path / "logs/data/data/set.log").read_text()
-    assert "own.extxyz: frame 7: no forces" in log and "bad frame left out (once," in log
+    assert "own.extxyz: frame 7: forces holds nan" in log and "bad frame left out (once," in log

@@ -19,29 +19,68 @@ ALIASES: dict[str, Format] = {"xyz": "extxyz", "db": "ase-db", "aselmdb": "ase-d
 
 
 class LabelKeys(Section):
-    """Keys of the labels in files read by ASE; null means ASE's own calculator results."""
+    """Keys of the labels in files.
 
-    energy: Text | None = None
-    forces: Text | None = None
-    stress: Text | None = None
+    null means where ASE keeps its own results, else a key that can mean nothing else (`Energy`,
+    `force`, `virial`), which is noted; false means that the label is not read.
+    """
+
+    energy: Text | Literal[False] | None = None
+    forces: Text | Literal[False] | None = None
+    stress: Text | Literal[False] | None = None
     group: Text | None = Field(
         None,
         description="Key of what siblings share: a trajectory, a material; null: the key 'group'.",
     )
 
 
+ForceUnit = Literal[
+    *("eV/Å", "eV/Bohr", "eV/nm", "meV/Å", "meV/Bohr", "meV/nm"),
+    *("Hartree/Å", "Hartree/Bohr", "Hartree/nm", "Ry/Å", "Ry/Bohr", "Ry/nm"),
+    *("kcal/mol/Å", "kcal/mol/Bohr", "kcal/mol/nm", "kJ/mol/Å", "kJ/mol/Bohr", "kJ/mol/nm"),
+]
+_COMPONENTS = ("xx", "yy", "zz", "yz", "xz", "xy")
+
+
 class Units(Section):
     """Units of a source; they are converted once, when it is read."""
 
-    energy: Literal["eV", "meV", "Hartree", "kcal/mol", "kJ/mol"] = "eV"
+    energy: Literal["eV", "meV", "Hartree", "Ry", "kcal/mol", "kJ/mol"] = "eV"
     length: Literal["Å", "Bohr", "nm"] = Field("Å", description="Of positions and cells.")
-    stress: Literal["eV/Å^3", "GPa", "kbar", "virial"] = Field(
+    forces: ForceUnit | None = Field(
+        None, description="null: the unit of energy per the unit of length."
+    )
+    forces_sign: Literal["forces", "gradient"] = Field(
+        "forces", description="gradient: what stands there is the gradient, minus the forces."
+    )
+    stress: Literal[
+        *("eV/Å^3", "GPa", "MPa", "kbar", "bar", "Mbar", "atm"),
+        *("Hartree/Bohr^3", "Ry/Bohr^3", "kcal/mol/Å^3", "virial"),
+    ] = Field(
         "eV/Å^3",
         description="virial: not the stress but the virial, -stress × volume, in units of energy.",
     )
     stress_sign: Literal["ase", "vasp"] = Field(
         "ase", description="ase: positive under tension; vasp: positive under compression."
     )
+    stress_order: str | None = Field(
+        None,
+        description="Order of a stress of six numbers, such as 'xx yy zz xy yz xz' (as VASP "
+        "prints it) or 'xx yy zz xy xz yz' (LAMMPS); null: Voigt's, 'xx yy zz yz xz xy', as ASE "
+        "has it.",
+    )
+
+    @field_validator("stress_order")
+    @classmethod
+    def _all_components(cls, order: str | None) -> str | None:
+        if order is None:
+            return None
+        words = ["".join(sorted(word)) for word in order.lower().replace(",", " ").split()]
+        if sorted(words) != sorted(_COMPONENTS):
+            raise ValueError(
+                f"{order!r} does not name the six components {' '.join(_COMPONENTS)} once each"
+            )
+        return " ".join(words)
 
 
 class Split(Section):
@@ -128,6 +167,11 @@ class Files(_Read):
     )
     keys: LabelKeys = LabelKeys()
     units: Units = Units()
+    select: dict[str, str | int | float | bool | list[str | int | float | bool]] = Field(
+        default={},
+        description="Read only frames that have these values under these keys, such as "
+        "{head: pbe} or {config_type: [bulk, slab]}.",
+    )
     isolated_atoms: Text | None = Field(
         None,
         description="File of single atoms, whose energies are the reference energies of the "

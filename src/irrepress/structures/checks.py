@@ -1,19 +1,17 @@
 """Checks of labelled structures, before they reach a model."""
 
-import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from ase.cell import Cell
-from ase.data import chemical_symbols
+from ase.data import chemical_symbols, covalent_radii
 from ase.units import Hartree
 
+from irrepress.config import Units
 from irrepress.errors import UserError
 from irrepress.structures.formats.units import ENERGY
 from irrepress.structures.geometry import cell_heights, closest_pair
 from irrepress.structures.structure import Structure
-
-logger = logging.getLogger(__name__)
 
 # Beyond these limits a value is a mistake. All-electron energies of the heaviest elements are
 # below 8e5 eV/atom; the frames of MPtrj with the highest stress have 202 eV/Å and 11 eV/Å^3.
@@ -22,9 +20,15 @@ MAX_FORCE = 1e3  # eV/Å
 MAX_STRESS = 100.0  # eV/Å^3
 MIN_DISTANCE = 0.3  # Å; the bond of H2 has 0.74 Å
 MIN_HEIGHT = 2 * MIN_DISTANCE  # Å between opposite faces of a periodic cell; MPtrj has 0.94
+# An atom further than this from its images is alone; in crystals of caesium they have 5.2 Å.
+ALONE = 7.0  # Å
 
-# meV is none: no code prints total energies in it.
-_OTHER_UNITS = {name: factor for name, factor in ENERGY.items() if name not in ("eV", "meV")}
+# Bonds are as long as the covalent radii say within a third; in Bohr they are 1.89 times as long.
+_LOOSE = 1.6
+_MOST_LOOKED_AT = 1000  # atoms
+
+# Units that codes print total energies in.
+_TOTAL_ENERGY = ("Hartree", "Ry", "kcal/mol", "kJ/mol", "eV")
 
 
 def check_structure(structure: Structure, where: str) -> None:
@@ -40,6 +44,30 @@ def check_structure(structure: Structure, where: str) -> None:
     """
     _check_geometry(structure, where)
     _check_labels(structure, where)
+
+
+def remarks_on(structure: Structure) -> Iterator[str]:
+    """Yield what is to be noted of a structure that is not wrong in itself."""
+    if len(structure) == 1 and is_alone(structure):
+        yield (
+            "single atom far from its images, not marked as isolated (config_type=IsolatedAtom), "
+            "read as a structure"
+        )
+    if not structure.pbc.all() and not np.isnan(structure.stress[0]):
+        yield (
+            "stress of a structure that is not periodic in three directions, which training and "
+            "evaluation do not use"
+        )
+
+
+def is_alone(structure: Structure) -> bool:
+    """Tell whether a single atom has no periodic image within `ALONE`."""
+    if not structure.pbc.any():
+        return True
+    cell = structure.cell
+    if not cell.any(axis=1).all():
+        cell = Cell(cell).complete().array
+    return bool(cell_heights(cell)[structure.pbc].min() > ALONE)
 
 
 def check_elements(store_elements: Iterable[int], model_elements: Iterable[int], what: str) -> None:
@@ -64,30 +92,52 @@ def check_elements(store_elements: Iterable[int], model_elements: Iterable[int],
         )
 
 
-def warn_of_units(structure: Structure, where: str) -> None:
-    """Log a warning if the energy looks like an all-electron energy in another unit than eV.
+def unit_remarks(structure: Structure, units: Units) -> Iterator[str]:
+    """Yield what makes labels and lengths look as if they were in other units.
 
     All-electron energies of atoms follow -0.7687 Z^(7/3) + 0.5 Z^2 - 0.2699 Z^(5/3) Hartree
     (Thomas, Fermi, Scott, Schwinger) to a few percent; binding changes them by less. Energies
     from pseudopotentials, or relative to atoms, tell nothing about their unit.
+
+    Args:
+        structure: one of a source, as it was read.
+        units: what the source was said to hold.
     """
     z = structure.numbers.astype(float)
     expected = np.sum(-0.768745 * z ** (7 / 3) + 0.5 * z**2 - 0.2699 * z ** (5 / 3))
-    for unit, in_electronvolt in _OTHER_UNITS.items():
+    given = structure.energy / ENERGY[units.energy]
+    for unit in _TOTAL_ENERGY:
         # Below Z = 3 the formula is too coarse, and other energies lie close.
-        if (
-            z.max() > 2
-            and abs(structure.energy * in_electronvolt / (expected * Hartree) - 1) < 0.04
-        ):
-            logger.warning(
-                "%s: an energy of %.6g for %d atoms looks like %s, irrepress expects eV; "
-                "multiply energies and forces by %.6g if so",
-                where,
-                structure.energy,
-                len(structure),
-                unit,
-                in_electronvolt,
+        if unit == units.energy or z.max() <= 2:
+            continue
+        if abs(given * ENERGY[unit] / (expected * Hartree) - 1) < 0.04:
+            yield (
+                f"an energy of {given:.6g} for {len(structure)} atoms looks like {unit}, not "
+                f"{units.energy}; set units.energy, and units.forces with it, if so"
             )
+    atomic = units.energy in ("Hartree", "Ry")
+    if atomic and units.forces is None and units.length != "Bohr":
+        yield (
+            f"forces taken in {units.energy}/{units.length}; programs that print {units.energy} "
+            f"mostly print forces in {units.energy}/Bohr: set units.forces to either"
+        )
+    if (closest := _closest_share(structure)) is not None and closest > _LOOSE:
+        yield (
+            f"the closest two atoms are {closest:.2g} times as far apart as a bond is long, as if "
+            "positions were in Bohr; set units.length if so"
+        )
+
+
+def _closest_share(structure: Structure) -> float | None:
+    """Return the least distance over the sum of covalent radii; None without two atoms near."""
+    radii = covalent_radii[structure.numbers]
+    if len(structure) == 1 or len(structure) > _MOST_LOOKED_AT:
+        return None
+    pair = closest_pair(structure, 2.5 * 2 * float(radii.max()))
+    if pair is None:
+        return None
+    first, second, distance = pair
+    return distance / float(radii[first] + radii[second])
 
 
 def _check_geometry(structure: Structure, where: str) -> None:

@@ -1,17 +1,20 @@
 """The structures of a dataset, as its source gives them."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from ase.data import chemical_symbols
+
 from irrepress.config import Files, LabelKeys, Published, Units
 from irrepress.errors import UserError
-from irrepress.structures.checks import warn_of_units
+from irrepress.structures.checks import unit_remarks
 from irrepress.structures.formats.base import Reader, Record, Remark
+from irrepress.structures.formats.labels import lack_of
 from irrepress.structures.formats.registry import make_reader
 from irrepress.structures.notes import Notes
 from irrepress.structures.parallel import ordered_map
@@ -21,6 +24,9 @@ from irrepress.structures.splits import OfficialParts
 from irrepress.structures.structure import Structure
 
 logger = logging.getLogger(__name__)
+
+# Energies of an isolated atom that differ by less come from other boxes, not other methods.
+_SAME_ATOM = 1e-3  # eV
 
 # Messages of bad frames that go to the log one by one; the others are only counted.
 _MOST_MESSAGES = 20
@@ -75,32 +81,114 @@ class Reading:
         self._bad_frames = bad_frames
         self._limit = limit
         self._workers = workers
+        self._levels: dict[str, tuple[str, str]] = {}
+        self._given: frozenset[int] = frozenset()
+        self._atoms: dict[int, str] = {}
+
+    def give_references(self, energies: Mapping[int, float]) -> None:
+        """Set reference energies that win over isolated atoms among the structures.
+
+        Args:
+            energies: atomic number -> energy in eV.
+        """
+        self.reference_energies.update(energies)
+        self._given = frozenset(energies)
 
     def __iter__(self) -> Iterator[Structure]:
         """Yield the structures.
 
         Raises:
-            UserError: a source is damaged, or has a bad frame that is not to be left out.
+            UserError: a source is damaged, or has a bad frame that is not to be left out; frames
+                are of different levels of theory, or isolated atoms of one element have different
+                energies; no frame has a label whose key is given, or is selected.
         """
         return (structure for _, structure in self.located())
 
     def located(self) -> Iterator[tuple[str, Structure]]:
         """Yield file and frame with every structure; see `__iter__`."""
         index = 0
+        missing = {
+            (name, key)
+            for source in self._sources
+            for name in ("energy", "forces", "stress")
+            if (key := getattr(source.reader.keys, name))
+        }
         for number, record in self._records():
             if isinstance(record, UserError):
                 self._skip(record)
                 continue
             for text in record.notes:
                 self.notes.add(text, record.where)
+            if record.level is not None:
+                self._check_level(record)
             if record.isolated_atom:
-                structure = record.structure
-                self.reference_energies[int(structure.numbers[0])] = structure.energy
-                self.notes.add("isolated atom taken as a reference energy only", record.where)
+                self._take_reference(record)
             else:
+                if missing:
+                    missing = {
+                        (name, key)
+                        for name, key in missing
+                        if np.isnan(getattr(record.structure, name)).any()
+                    }
                 self.official.add(index, record.part or self._sources[number].part)
                 yield record.where, record.structure
                 index += 1
+        self._check_found(index, missing)
+
+    def _check_found(self, count: int, missing: set[tuple[str, str]]) -> None:
+        """Raise UserError if the source has nothing of what was asked for."""
+        notes = list(self.notes)
+        if count == 0:
+            for note in notes:
+                if note.text.startswith("left out: "):
+                    raise UserError(
+                        f"{note.first}: no frame is left ({note.text}, {note.count:,} times); "
+                        "change select, or the weights"
+                    )
+            return
+        for name, key in sorted(missing):
+            for note in notes:
+                if note.text.startswith(lack_of(name, key)):
+                    raise UserError(
+                        f"{note.first}: {note.text}, and no other frame has it either; set "
+                        f"keys.{name} to the right one, or leave it out"
+                    )
+                if note.text.startswith(f"{name} of weight zero") or (
+                    name == "stress" and note.text.startswith("virial of a structure without")
+                ):
+                    raise UserError(
+                        f"{note.first}: {note.text}, and no other frame has {name} that counts "
+                        f"either; leave keys.{name} out, or mend the file"
+                    )
+
+    def _check_level(self, record: Record) -> None:
+        """Raise UserError if the labels were computed in another way than those before."""
+        key, value = record.level
+        first, where = self._levels.setdefault(key, (value, record.where))
+        if value != first:
+            raise UserError(
+                f"{record.where}: its {key} is {value}, but that of {where} is {first}; labels of "
+                f"different levels of theory do not go together. Choose with select: "
+                f"{{{key}: {first}}}, or name all that do: {{{key}: [{first}, {value}]}}"
+            )
+
+    def _take_reference(self, record: Record) -> None:
+        number, energy = int(record.structure.numbers[0]), record.structure.energy
+        known = self.reference_energies.get(number)
+        if known is None:
+            self.reference_energies[number] = energy
+            self._atoms[number] = record.where
+            self.notes.add("isolated atom taken as a reference energy only", record.where)
+        elif number in self._given:
+            self.notes.add("isolated atom left out, its file of isolated atoms wins", record.where)
+        elif abs(energy - known) > _SAME_ATOM:
+            raise UserError(
+                f"{record.where}: the isolated atom {chemical_symbols[number]} has {energy:g} eV, "
+                f"but {self._atoms[number]} has {known:g} eV; remove one, choose with select, or "
+                "name a file under isolated_atoms"
+            )
+        else:
+            self.notes.add("isolated atom left out, an earlier one has its energy", record.where)
 
     def _records(self) -> Iterator[tuple[int, Record | UserError]]:
         """Yield what the sources hold, each with the number of its source."""
@@ -110,7 +198,13 @@ class Reading:
             groups = [[number] for number in groups[0]]
         for numbers in groups:
             with closing(self._parsed(numbers)) as records:
-                yield from islice(records, self._limit)
+                read = 0
+                for number, record in records:
+                    yield number, record
+                    # Isolated atoms are references, whatever number of structures is asked for.
+                    read += not (isinstance(record, Record) and record.isolated_atom)
+                    if read == self._limit:
+                        break
 
     def _parsed(self, numbers: Sequence[int]) -> Iterator[tuple[int, Record | UserError]]:
         chunks = (
@@ -125,13 +219,17 @@ class Reading:
                             self._remark(record)
                             continue
                         if number not in seen and isinstance(record, Record):
-                            warn_of_units(record.structure, record.where)
+                            for text in unit_remarks(record.structure, self._units(number)):
+                                self.notes.add(text, record.where)
                             seen.add(number)
                         yield number, record
         finally:
             for number in numbers:
                 for remark in self._sources[number].reader.remarks:
                     self._remark(remark)
+
+    def _units(self, number: int) -> Units:
+        return self._sources[number].reader.units
 
     def _remark(self, remark: Remark) -> None:
         self.notes.add(remark.text, remark.where)
@@ -162,8 +260,9 @@ def read_files(config: Files, workers: int = 1, located: Located | None = None) 
             `Reading`.
     """
     located = located or locate(config)
+    options = {"select": config.select}
     sources = [
-        Source(make_reader(config.format, [path], config.keys, config.units), part)
+        Source(make_reader(config.format, [path], config.keys, config.units, options), part)
         for key, part in (("paths", None), ("valid_paths", "valid"), ("test_paths", "test"))
         for path in located.paths[key]
     ]
@@ -171,7 +270,7 @@ def read_files(config: Files, workers: int = 1, located: Located | None = None) 
     for remark in located.remarks:
         reading.notes.add(*remark)
     for path in located.paths["isolated_atoms"]:
-        reading.reference_energies.update(_isolated_atoms(path, config.keys, config.units))
+        reading.give_references(_isolated_atoms(path, config.keys, config.units))
     return reading
 
 
@@ -188,7 +287,7 @@ def read_published(config: Published, directory: Path, workers: int = 1) -> Read
     """
     entry = get_published(config.name)
     keys, units = LabelKeys(**entry.keys), Units(**entry.units)
-    options = dict(entry.options)
+    options = {"labels": [name for name in entry.labels if name != "stress"], **entry.options}
     if "fold" in options:
         options["fold"] = config.fold
     energies: dict[int, float] = {}
@@ -211,7 +310,7 @@ def read_published(config: Published, directory: Path, workers: int = 1) -> Read
         rest=config.unassigned,
         workers=workers,
     )
-    reading.reference_energies.update(energies)
+    reading.give_references(energies)
     return reading
 
 
@@ -221,6 +320,8 @@ def _isolated_atoms(path: Path, keys: LabelKeys, units: Units) -> dict[int, floa
     reader = make_reader("auto", [path], only_energies, units, {"labels": ["energy"]})
     energies = {}
     for record in reader.records():
+        if isinstance(record, Remark):
+            continue
         if isinstance(record, UserError):
             raise record
         if len(record.structure) != 1:
@@ -228,5 +329,10 @@ def _isolated_atoms(path: Path, keys: LabelKeys, units: Units) -> dict[int, floa
                 f"{record.where}: {len(record.structure)} atoms in a file of isolated atoms; "
                 "name a file with one atom a frame under isolated_atoms"
             )
-        energies[int(record.structure.numbers[0])] = record.structure.energy
+        number, energy = int(record.structure.numbers[0]), record.structure.energy
+        if abs(energies.setdefault(number, energy) - energy) > _SAME_ATOM:
+            raise UserError(
+                f"{record.where}: the isolated atom {chemical_symbols[number]} has {energy:g} eV, "
+                f"but an earlier one of this file {energies[number]:g} eV; remove one"
+            )
     return energies

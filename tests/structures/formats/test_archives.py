@@ -143,10 +143,13 @@ def test_real_frames(shared_data, tmp_path):
 
 
 def test_a_bad_frame_is_named_with_its_member(tmp_path):
-    members = {"a.xyz": extxyz_bytes([salt(), salt(energy=None)]), "b.xyz": extxyz_bytes([salt(2)])}
+    members = {
+        "a.xyz": extxyz_bytes([salt(), salt(energy=float("nan"))]),
+        "b.xyz": extxyz_bytes([salt(2)]),
+    }
     path = write_zip(tmp_path / "a.zip", members)
     first, error, last = records(path)
-    assert str(error).startswith(f"{path}: a.xyz: frame 1: no energy")
+    assert str(error).startswith(f"{path}: a.xyz: frame 1: energy holds nan")
     assert_records([first, last], [salt(), salt(2)])
 
 

@@ -94,7 +94,9 @@ def test_sqlite_databases_of_others_are_left_alone(tmp_path):
 
 
 def test_a_bad_row_is_named(tmp_path):
-    path = write_db(tmp_path / "a.db", [salt(), salt(energy=None), salt(2)])
+    path = write_db(
+        tmp_path / "a.db", [salt(), salt(energy=None, forces=None, stress=None), salt(2)]
+    )
     first, error, last = records(path)
     assert str(error).startswith(f"{path}: id 2: no energy under the key 'energy'")
     assert_records([first, last], [salt(), salt(2)])

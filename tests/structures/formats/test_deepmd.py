@@ -254,9 +254,11 @@ def test_elements_may_be_given_where_the_archive_does_not_tell_them(tmp_path):
 
 def test_missing_labels_are_named_by_file(tmp_path):
     path = write_deepmd(tmp_path / "a", salts(1))
-    (path / "set.000/force.npy").unlink()
+    for name in ("force", "virial"):
+        (path / f"set.000/{name}.npy").unlink()
+    (path / "set.000/energy.npy").unlink()
     (error,) = records(tmp_path)
-    assert "a/set.000: frame 0: no forces" in str(error)
+    assert "a/set.000: frame 0: no energy" in str(error)
 
 
 def test_other_directories_and_archives(tmp_path):

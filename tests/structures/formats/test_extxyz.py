@@ -231,7 +231,6 @@ BAD = {
     "flat cell": (with_cell([[3, 0, 0], [0, 3, 0], [3, 3, 1e-3]]), "is only 0.001 Å thin"),
     "close pair": (close_pair(), r"atoms 0 and 1 are 0\.1 Å apart, less than 0\.3 Å"),
     "dummy": (with_dummy(), "atom 1 is a dummy atom"),
-    "no forces": (salt(forces=None), "no forces under the key 'forces'; set keys.forces"),
 }
 
 

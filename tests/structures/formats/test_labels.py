@@ -41,8 +41,11 @@ def test_a_key_may_name_a_result_of_ase():
 
 def test_stress_may_be_absent_but_not_when_its_key_is_given():
     assert np.isnan(read(salt(stress=None)).stress).all()
+    frame = Frame.from_atoms(salt(stress=None), "a.xyz: frame 3")
+    assert np.isnan(Labels(LabelKeys(stress="virial"), Units()).structure(frame).stress).all()
+    assert frame.notes == ["no stress under the key 'virial', but energy, forces"]
     with pytest.raises(UserError, match="no stress under the key 'virial'"):
-        read(salt(stress=None), LabelKeys(stress="virial"))
+        read(salt(stress=None), LabelKeys(stress="virial"), required=("stress",))
 
 
 @pytest.mark.parametrize("label", ["energy", "forces"])
@@ -132,7 +135,7 @@ def test_numbers_as_groups_become_text():
 def test_an_isolated_atom_needs_its_energy_only(kind):
     atoms = labelled(Atoms("Na"), forces=None, stress=None)
     with pytest.raises(UserError, match="no forces"):
-        read(atoms)
+        read(atoms, required=("energy", "forces"))
     atoms.info["config_type"] = kind
     assert Frame.from_atoms(atoms, "").is_isolated_atom
     keys = LabelKeys(stress="dft_stress", group="material_id")

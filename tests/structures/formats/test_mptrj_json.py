@@ -92,9 +92,8 @@ def test_real_frames(shared_data, tmp_path):
     ("change", "message"),
     [
         ({"force": [[0, 0, 0], [None, 0, 0]]}, "cannot be read|forces holds nan"),
-        ({"force": None}, "no forces under the key 'forces'"),
         ({"force": [[0, 0, 0]]}, r"forces has the shape \[1, 3\], expected \[2, 3\]"),
-        ({"uncorrected_total_energy": None}, "no energy under the key 'energy'"),
+        ({"uncorrected_total_energy": None, "force": None}, "no energy under the key 'energy'"),
         ({"structure": None}, "cannot be read"),
         ({"structure": {"lattice": {"matrix": [[1]]}, "sites": []}}, "cannot be read"),
     ],

@@ -1,5 +1,7 @@
 """Factors against numbers computed by hand from CODATA 2014, and signs."""
 
+import typing
+
 import numpy as np
 import pytest
 from ase.calculators.emt import EMT
@@ -7,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from irrepress.config import LabelKeys, Units
+from irrepress.config.datasets import ForceUnit
+from irrepress.errors import UserError
 from irrepress.structures.formats.labels import Frame, Labels
-from irrepress.structures.formats.units import ENERGY, LENGTH, STRESS, Factors
+from irrepress.structures.formats.units import ENERGY, FORCES, LENGTH, STRESS, Factors
 
 CUBE = np.diag([2.0, 3.0, 4.0])  # 24 Å^3
 
@@ -38,6 +42,18 @@ def structure(units, results, cell=CUBE, pbc=True):
         (LENGTH, "nm", 10),
         (STRESS, "GPa", 6.241509126e-3),  # 1e9 * 1e-30 / 1.6021766208e-19
         (STRESS, "kbar", 6.241509126e-4),  # 1 kbar = 0.1 GPa
+        (STRESS, "Mbar", 0.6241509126),
+        (STRESS, "MPa", 6.241509126e-6),
+        (STRESS, "bar", 6.241509126e-7),
+        (STRESS, "atm", 6.324209122e-7),  # 101325 Pa
+        (STRESS, "Hartree/Bohr^3", 183.6315353),  # 29421.01567 GPa
+        (STRESS, "Ry/Bohr^3", 91.81576765),
+        (STRESS, "kcal/mol/Å^3", 0.0433641039),
+        (ENERGY, "Ry", 13.60569301),
+        (FORCES, "Hartree/Bohr", 51.42206707),
+        (FORCES, "Ry/Bohr", 25.71103353),
+        (FORCES, "kcal/mol/Å", 0.0433641039),
+        (FORCES, "kJ/mol/nm", 0.001036426957),
     ],
 )
 def test_factors(table, unit, factor):
@@ -146,4 +162,78 @@ def test_the_sign_is_that_of_ase():
 
 
 def test_factors_of_stress_do_not_depend_on_handedness():
-    assert Factors(Units(stress="virial")).stress(-CUBE) == pytest.approx(-1 / 24)
+    assert Factors(Units(stress="virial")).virial(-CUBE) == pytest.approx(-1 / 24)
+
+
+# --- units of their own, gradients, orders --------------------------------------------------
+
+
+def test_every_force_unit_of_the_config_has_a_factor():
+    for unit in typing.get_args(ForceUnit):
+        assert structure(Units(forces=unit), {}).forces[0, 0] == pytest.approx(FORCES[unit])
+
+
+def test_forces_may_have_a_unit_of_their_own():
+    read = structure(Units(energy="Hartree", forces="Hartree/Bohr"), {})
+    np.testing.assert_allclose(read.forces[0], np.array([1, -2, 3]) * 51.42206707, rtol=1e-7)
+    np.testing.assert_array_equal(read.cell, CUBE)
+    read = structure(Units(length="nm", forces="eV/Å"), {})
+    assert read.forces.tolist() == [[1.0, -2.0, 3.0]]
+
+
+def test_gradients_are_minus_the_forces():
+    assert structure(Units(forces_sign="gradient"), {}).forces.tolist() == [[-1.0, 2.0, -3.0]]
+
+
+@pytest.mark.parametrize(
+    "order",
+    ["xx yy zz xy yz xz", "XX YY ZZ XY YZ ZX", "xx, xy, xz, yy, yz, zz", "xx yy zz yz xz xy"],
+)
+def test_a_named_order_of_six_components(order):
+    components = dict(zip(["xx", "yy", "zz", "yz", "xz", "xy"], range(1, 7), strict=True))
+    units = Units(stress_order=order)
+    given = np.array([components[name] for name in units.stress_order.split()], dtype=float)
+    frame = one_frame({"own": given / 100})
+    read = Labels(LabelKeys(stress="own"), units).structure(frame)
+    np.testing.assert_array_equal(read.stress, np.arange(1, 7) / 100)
+    assert not frame.notes
+
+
+def test_what_ase_holds_stays_in_its_order():
+    stress = np.arange(1, 7) / 100
+    units = Units(stress_order="xx yy zz xy yz xz", stress="GPa", stress_sign="vasp")
+    read = structure(units, {"stress": stress})
+    np.testing.assert_allclose(read.stress, -stress * STRESS["GPa"])
+
+
+@pytest.mark.parametrize("order", ["xx yy zz", "xx yy zz xy yz yz", "voigt"])
+def test_orders_that_are_none(order):
+    with pytest.raises(ValueError, match="does not name the six components xx yy zz yz xz xy"):
+        Units(stress_order=order)
+
+
+def test_a_guessed_order_is_noted_and_with_the_sign_of_vasp_refused():
+    frame = one_frame({"own": np.arange(6) / 100})
+    Labels(LabelKeys(stress="own"), Units()).structure(frame)
+    assert frame.notes == ["six components of stress taken in the order xx yy zz yz xz xy"]
+    with pytest.raises(UserError, match=r"here: .* set units.stress_order to 'xx yy zz xy yz xz'"):
+        Labels(LabelKeys(stress="own"), Units(stress_sign="vasp")).structure(frame)
+
+
+def test_a_virial_without_a_volume_is_noted():
+    frame = one_frame({"own": np.eye(3)}, cell=np.zeros((3, 3)))
+    read = Labels(LabelKeys(stress="own"), Units(stress="virial")).structure(frame)
+    assert np.isnan(read.stress).all()
+    assert frame.notes == ["virial of a structure without a volume gives no stress"]
+
+
+def one_frame(fields, cell=CUBE):
+    return Frame(
+        numbers=np.array([1]),
+        positions=np.zeros((1, 3)),
+        cell=cell,
+        pbc=np.full(3, True),
+        results={"energy": 2.0},
+        fields={"forces": np.zeros((1, 3)), **fields},
+        where="here",
+    )

@@ -9,8 +9,9 @@ from typing import Any, ClassVar, TypeVar
 
 from irrepress.config import LabelKeys, Units
 from irrepress.errors import UserError
-from irrepress.structures.checks import check_structure
-from irrepress.structures.formats.labels import ALWAYS, Frame, Labels
+from irrepress.structures.checks import check_structure, remarks_on
+from irrepress.structures.formats.labels import Frame, Labels, LeftOut
+from irrepress.structures.formats.selection import Selection
 from irrepress.structures.formats.sources import check_readable
 from irrepress.structures.structure import Structure
 
@@ -31,6 +32,7 @@ class Record:
         part: official part, ``train``, ``valid`` or ``test``; None if the source does not say.
         isolated_atom: its energy is that of a single atom: a reference, no training structure.
         notes: what reading it noticed and did; see `notes`.
+        level: key and value that say how its labels were computed, such as ``("head", "pbe")``.
     """
 
     structure: Structure
@@ -38,6 +40,7 @@ class Record:
     part: str | None = None
     isolated_atom: bool = False
     notes: tuple[str, ...] = ()
+    level: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,9 @@ class Reader(ABC):
 
     - ``parts``: glob -> part. The first glob that matches the file's path or name, or an
       archive member's path or name, says which part the frames belong to.
-    - ``labels``: labels that every frame must have, ``[energy, forces]`` if it is not given.
+    - ``labels``: labels that every frame must have, for sources that are known; if it is not
+      given, any label will do; see `labels.Labels`.
+    - ``select``: see `selection.Selection`.
     - ``group_pattern``: see `labels.Labels`.
 
     Attributes:
@@ -93,7 +98,7 @@ class Reader(ABC):
         """
         self.paths = [Path(path) for path in paths]
         self.options = dict(options or {})
-        unknown = set(self.options) - {"parts", "labels", "group_pattern"} - self.OPTIONS
+        unknown = set(self.options) - {"parts", "labels", "group_pattern", "select"} - self.OPTIONS
         if unknown:
             raise ValueError(f"{type(self).__name__} has no option {', '.join(sorted(unknown))}")
         self.remarks: list[Remark] = []
@@ -103,9 +108,10 @@ class Reader(ABC):
         self._labels = Labels(
             self.keys,
             self.units,
-            self.options.get("labels", ALWAYS),
+            self.options.get("labels"),
             self.options.get("group_pattern"),
         )
+        self._selection = Selection(self.options.get("select", {}))
         for path in self.paths:
             self._check(path)
 
@@ -139,20 +145,34 @@ class Reader(ABC):
         """Raise UserError if a path cannot be a source of this reader."""
         check_readable(path)
 
-    def _record(self, frame: Frame, *names: str, part: str | None = None) -> Record | UserError:
-        """Return the record of a frame, or what is wrong with it.
+    def _record(
+        self, frame: Frame, *names: str, part: str | None = None
+    ) -> Record | Remark | UserError:
+        """Return the record of a frame, why it is left out, or what is wrong with it.
 
         Args:
             frame: what the file says.
             names: path of the file and, in an archive, of the member: they tell the part.
             part: official part, if the source itself says it.
         """
+        if (reason := self._selection.refusal(frame)) is not None:
+            return Remark(f"left out: {reason}", frame.where)
         try:
             structure = self._labels.structure(frame)
             check_structure(structure, frame.where)
+        except LeftOut as reason:
+            return Remark(f"left out: {reason}", frame.where)
         except UserError as error:
             return error.with_traceback(None)
-        return Record(structure, frame.where, part or self._part(*names), frame.is_isolated_atom)
+        isolated = frame.is_isolated_atom
+        return Record(
+            structure,
+            frame.where,
+            part or self._part(*names),
+            isolated,
+            (*frame.notes, *(remarks_on(structure) if not isolated else ())),
+            self._selection.level(frame),
+        )
 
     def _part(self, *names: str) -> str | None:
         for glob, part in self._parts.items():

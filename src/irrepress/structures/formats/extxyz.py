@@ -1,19 +1,24 @@
 """Extended XYZ, plain or compressed by gzip, bzip2 or xz.
 
 The main process only finds where frames begin and end. ASE parses them one by one in the
-workers: all frames of a chunk at once would be 5 % faster, but could not name the bad one.
+workers: all frames of a chunk at once would be 5 % faster, but could not name the bad one. What
+ASE takes for something else than is meant (the case of keys, texts under ``pbc``) or cannot read
+(a stress of six numbers, Fortran's exponents, names of atoms) is read here.
 """
 
 import io
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
+import numpy as np
 from ase.io.extxyz import read_xyz
 
 from irrepress.errors import UserError
 from irrepress.structures.formats.base import Reader, Record, gather, nothing_in
+from irrepress.structures.formats.columns import SPECIES, Columns, columns_of
+from irrepress.structures.formats.comment import FORTRAN, parse_comment, with_exponents
 from irrepress.structures.formats.labels import Frame
 from irrepress.structures.formats.sources import (
     DAMAGE,
@@ -24,7 +29,9 @@ from irrepress.structures.formats.sources import (
     text_in_utf8,
     wrong_kind,
 )
+from irrepress.structures.formats.species import atomic_numbers
 
+_PLAIN = "species:S:1:pos:R:3"
 _TEXT = (None, "gzip", "bzip2", "xz")
 # More cannot be meant; a wrong number would have the rest of the file read as one frame.
 _MOST_ATOMS = 10_000_000
@@ -64,14 +71,14 @@ class ExtxyzReader(Reader):
         for source, names, index, text in chunk:
             where = f"{source}: frame {index}"
             try:
-                atoms = next(read_xyz(io.StringIO(text.decode()), 0))
+                frame = read_frame(text.decode(), where)
             except Exception as error:  # ASE raises errors of many types on bad input
                 yield UserError(
                     f"{where} cannot be read ({type(error).__name__}: {error}); mend or remove it, "
                     "or write the file anew as extxyz"
                 )
             else:
-                yield self._record(Frame.from_atoms(atoms, where), *names)
+                yield self._record(frame, *names)
 
     def _frames(self) -> Iterator[tuple[int, FrameText]]:
         for path in self.paths:
@@ -82,6 +89,50 @@ class ExtxyzReader(Reader):
                     found = True
             if not found:
                 raise nothing_in(path)
+
+
+def read_frame(text: str, where: str) -> Frame:
+    """Return a frame from its lines.
+
+    Args:
+        text: from the number of atoms to the last atom.
+        where: file and frame.
+
+    Raises:
+        Exception: of many types, on bad input; most come from ASE.
+    """
+    notes: list[str] = []
+    columns: list[Columns] = []
+    apart: dict[str, Any] = {}
+
+    def parse(line: str) -> dict[str, Any]:
+        info = parse_comment(line, notes)
+        columns.append(columns_of(info.get("Properties", _PLAIN)))
+        # ASE would take six numbers for components in its own order.
+        if np.shape(info.get("stress")) == (6,):
+            apart["stress"] = info.pop("stress")
+        return {**info, "Properties": columns[0].properties}
+
+    try:
+        atoms = next(read_xyz(io.StringIO(text), 0, properties_parser=parse))
+    except ValueError:
+        text, found = with_exponents(text)
+        if not found:
+            raise
+        columns.clear()
+        atoms = next(read_xyz(io.StringIO(text), 0, properties_parser=parse))
+        notes.append(FORTRAN)
+    # With cells on VEC lines ASE does not parse the comment.
+    if columns:
+        notes += columns[0].notes
+        names = atoms.arrays.pop(SPECIES, None)
+        if names is not None and not columns[0].numbered:
+            atoms.numbers, told = atomic_numbers(names.tolist())
+            notes += told
+        row = text.split("\n", 3)[2]
+        if len(row.split()) > columns[0].count:
+            notes.append("columns beyond those that Properties names not read")
+    return Frame.from_atoms(atoms, where, apart, list(dict.fromkeys(notes)))
 
 
 def frames_of(

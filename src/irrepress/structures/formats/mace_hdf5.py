@@ -7,8 +7,7 @@ A file holds groups ``config_batch_N``, each with groups ``config_N``:
   ``property_weights`` with the weight of each; in older ones both lie beside the positions, the
   weights as ``energy_weight`` and so on.
 
-Virials (-stress × volume) are used where there is no stress, if the file is in these units. The
-text ``None`` stands for what is absent; older versions wrote zeros with the weight 0. To make
+The text ``None`` stands for what is absent; older versions wrote zeros with the weight 0. To make
 the number of frames even MACE repeats the last one and sets the attribute ``drop_last``.
 """
 
@@ -21,7 +20,6 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
-from irrepress.config import Units
 from irrepress.errors import UserError
 from irrepress.structures.formats.base import Reader, Record, frames_per_chunk, nothing_in
 from irrepress.structures.formats.labels import Frame
@@ -51,8 +49,7 @@ class MaceHdf5Reader(Reader):
         """See `Reader`. A directory stands for the HDF5 files in it."""
         files = [file for path in paths for file in _files_in(Path(path))]
         super().__init__(files, *args, **kwargs)
-        self._virials = self.units == Units()
-        named = {value for value in self.keys.model_dump().values() if value is not None}
+        named = {value for value in self.keys.model_dump().values() if value}
         self._wanted = frozenset({*LABELS, "virials", *named})
 
     def _check(self, path: Path) -> None:
@@ -89,9 +86,7 @@ class MaceHdf5Reader(Reader):
             for number in range(start, stop):
                 where = f"{path}: {batch}/config_{number}"
                 try:
-                    frame = _frame(
-                        file[batch][f"config_{number}"], where, self._wanted, self._virials
-                    )
+                    frame = _frame(file[batch][f"config_{number}"], where, self._wanted)
                 except (KeyError, ValueError, TypeError, AttributeError) as error:
                     yield UserError(
                         f"{where} cannot be read ({type(error).__name__}: {error}); write the "
@@ -179,29 +174,26 @@ def _repeats_last(file: h5py.File, batch: str, count: int) -> bool:
     )
 
 
-def _frame(group: h5py.Group, where: str, wanted: frozenset[str], virials: bool) -> Frame:
+def _frame(group: h5py.Group, where: str, wanted: frozenset[str]) -> Frame:
     """Take a frame from its group.
 
     Args:
         group: ``config_N``.
         where: what messages call it.
         wanted: names of the properties that are read; each takes longer than its numbers do.
-        virials: whether they give the stress, if there is none.
     """
     properties = group["properties"] if "properties" in group else group
     # Of the others the names are kept, for messages.
     fields: dict[str, Any] = dict.fromkeys(set(properties) - _GEOMETRY)
     for key in wanted & fields.keys():
         fields[key] = _value(properties[key])
-        if fields[key] is not None and _weight(group, key) == 0:
-            fields[key] = None
+        if fields[key] is not None:
+            fields[f"{key}_weight"] = _weight(group, key)
+    fields["weight"] = _value(group["weight"]) if "weight" in group else None
     fields["config_type"] = _value(group["config_type"]) if "config_type" in group else None
     results = {key: fields.get(key) for key in LABELS}
     cell = _value(group["cell"])
     cell = np.zeros((3, 3)) if cell is None else np.asarray(cell, dtype=float).reshape(3, 3)
-    volume = abs(np.linalg.det(cell))
-    if virials and results["stress"] is None and fields.get("virials") is not None and volume > 0:
-        results["stress"] = -np.asarray(fields["virials"], dtype=float) / volume
     pbc = _value(group["pbc"])
     return Frame(
         numbers=np.asarray(_value(group["atomic_numbers"]), dtype=np.int64),

@@ -9,6 +9,7 @@ import numpy as np
 from ase.data import chemical_symbols
 from ase.units import GPa
 
+from irrepress.structures.checks import ALONE
 from irrepress.structures.leaks import find_leaks
 from irrepress.structures.progress import tracked
 from irrepress.structures.references import EnergyFit
@@ -255,7 +256,8 @@ def _add_stresses(found: Suspects, block: Block) -> None:
 
 
 def _add_geometry(found: Suspects, block: Block) -> None:
-    single = np.flatnonzero((block.sizes == 1) & ~block.pbc.any(axis=1))
+    thinnest = block.heights.min(axis=1)
+    single = np.flatnonzero((block.sizes == 1) & (thinnest > ALONE))
     found.add(
         "single",
         block.indices[single],
@@ -265,7 +267,6 @@ def _add_geometry(found: Suspects, block: Block) -> None:
             f"{chemical_symbols[block.numbers[block.starts[single[place]]]]} alone",
         ),
     )
-    thinnest = block.heights.min(axis=1)
     flat = np.flatnonzero(thinnest < suspects.MIN_HEIGHT)
     found.add(
         "flat",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from irrepress.structures.checks import ALONE
 from irrepress.structures.store import StructureStore
 from irrepress.structures.summary.records import Part, Suspect, SuspectList
 
@@ -85,7 +86,12 @@ KINDS = {
         "the atoms of a structure in an earlier part (of train, or valid if it is in test), moved "
         f"by {NEARLY_SAME_POSITION:g} Å at most, whatever their order, orientation and cell",
     ),
-    "single": Kind("single atom", "atoms", "one atom alone without periodic boundaries"),
+    "single": Kind(
+        "single atom",
+        "atoms",
+        f"one atom without periodic boundaries, or more than {ALONE:g} Å from its images, which is "
+        "not marked as an isolated atom (config_type=IsolatedAtom)",
+    ),
     "flat": Kind(
         "flat cell", "Å", f"opposite faces of a periodic cell less than {MIN_HEIGHT:g} Å apart"
     ),

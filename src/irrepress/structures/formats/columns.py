@@ -1,0 +1,66 @@
+"""What stands in the columns of extended XYZ, as ``Properties`` says."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+# The names of atoms are read here, not by ASE, under a name that it does not know.
+SPECIES = "species_of_file"
+_SPECIES = ("species", "symbol", "symbols", "element", "elements")
+_POSITIONS = ("pos", "position", "positions")
+_NUMBERS = ("z", "numbers", "atomic_numbers", "atomic_number")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a frame.
+
+    Attributes:
+        properties: what ASE is to be told of them.
+        count: how many there are.
+        numbered: whether atomic numbers are among them, which then win over names of atoms.
+        notes: what is to be told of them.
+    """
+
+    properties: str
+    count: int
+    numbered: bool
+    notes: tuple[str, ...]
+
+
+@lru_cache(maxsize=256)
+def columns_of(properties: str) -> Columns:
+    """Read ``Properties``, with the names of species, atomic numbers and positions in any case.
+
+    Raises:
+        ValueError: it is not of the form NAME:TYPE:COLUMNS:..., names something twice, or lacks
+            positions or species.
+    """
+    words = properties.split(":")
+    if len(words) % 3 or not all(word.isdigit() for word in words[2::3]):
+        raise ValueError(f"Properties is {properties!r}, not NAME:TYPE:COLUMNS:...")
+    counts = [int(word) for word in words[2::3]]
+    names: list[str] = []
+    kinds: list[str] = []
+    notes: list[str] = []
+    for name, kind, count in zip(words[::3], words[1::3], counts, strict=True):
+        own = name.lower()
+        if own in _SPECIES and kind.upper() == "I":
+            notes.append("species declared as integers taken as atomic numbers")
+            own = "z"
+        if own in _SPECIES and count == 1:
+            name = SPECIES
+        elif own in _NUMBERS and count == 1:
+            name = "Z"
+        elif own in _POSITIONS and count == 3:
+            name = "pos"
+        names.append(name)
+        kinds.append(kind.upper())
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"Properties names {' and '.join(twice)} twice")
+    for needed in ((SPECIES, "Z"), ("pos",)):
+        if not set(needed) & set(names):
+            what = "species" if SPECIES in needed else "pos (positions)"
+            raise ValueError(f"Properties is {properties!r}, which names no {what}")
+    parts = zip(names, kinds, map(str, counts), strict=True)
+    text = ":".join(":".join(part) for part in parts)
+    return Columns(text, sum(counts), "Z" in names, tuple(notes))
