@@ -374,8 +374,9 @@ def test_code_in_a_pickle_does_not_run(escn, tmp_path):
             return os.mkdir, (str(tmp_path / "ran"),)
 
     torch.save(MLIPInferenceCheckpoint({"a": Trap()}, {}, {}, []), tmp_path / "trap.pt")
-    with pytest.raises(UserError, match=r"not an inference checkpoint.*it holds a \w+\.mkdir"):
-        escn.load(tmp_path / "trap.pt")
+    for function in (escn.load, escn.calculator):
+        with pytest.raises(UserError, match=r"not an inference checkpoint.*it holds a \w+\.mkdir"):
+            function(tmp_path / "trap.pt")
     assert not (tmp_path / "ran").exists()
 
 

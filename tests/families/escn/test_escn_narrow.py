@@ -122,6 +122,20 @@ def test_other_charges_survive_narrowing_of_tables(escn, wide):
     torch.testing.assert_close(small.csd_embedding(charge, spin, ["omat"] * 3), expected)
 
 
+def test_what_narrowing_takes_from_other_charges_is_told(escn, make_escn, wide, caplog):
+    """Sines and cosines of charges cannot be narrowed without loss, tables can."""
+    sines = make_escn(sphere_channels=8, chg_spin_emb_type="pos_emb")
+    for model, told in ((wide, 0), (sines, 2)):
+        groups = escn.groups(model)
+        scores = {g.name: np.zeros(g.channels) for g in groups}
+        plan = plan_for_irreps(groups, scores, Explicit(widths={"sphere_channels": 4}))
+        caplog.clear()
+        escn.narrow(model, plan)
+        found = [r.message for r in caplog.records if "frequencies stay" in r.message]
+        assert len(found) == told
+    assert found[0].startswith("charge_embedding: 2 of 4 frequencies stay")
+
+
 def test_groups_of_one_kind_are_widened_to_the_largest(escn, wide):
     whole = Plan.identity(escn.groups(wide))
     keep = {

@@ -4,14 +4,17 @@ import functools
 import io
 import os
 import pickle
+import re
 import zipfile
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 # Not "mace" alone: that is the name of this folder, too.
 pytest.importorskip("mace.modules", reason="MACE is not installed in this environment")
 
+from irrepress.cli import app
 from irrepress.errors import UserError
 from irrepress.families.mace.package import Linear
 
@@ -115,6 +118,15 @@ def test_a_call_inside_a_real_model_is_refused(mace, network_maker, tmp_path, pl
     assert not ran.exists()
 
 
+def test_inspecting_a_file_runs_nothing_of_it(network_maker, tmp_path):
+    network, path, ran = network_maker(), tmp_path / "trap.model", tmp_path / "ran"
+    network.interactions[0].extra = Call(exec, f"import os; os.mkdir({str(ran)!r})")
+    torch.save(network, path)
+    result = CliRunner().invoke(app, ["inspect", str(path), "--family", "mace"])
+    assert result.exit_code == 2 and not ran.exists()
+    assert re.search(r"trap\.model: its pickle names \w+\.exec, which no MACE model", result.output)
+
+
 def test_code_of_graphs_and_compiled_maps_does_not_run(mace, network_maker, tmp_path, monkeypatch):
     """torch.fx's modules hold Python as text, e3nn's hold TorchScript: neither is needed."""
     network, path, ran = network_maker(), tmp_path / "trap.model", tmp_path / "ran"
@@ -160,11 +172,10 @@ def test_torchscript_under_another_name_is_refused(mace, network_maker, tmp_path
         mace.load(path)
 
 
-@pytest.mark.parametrize("gate", ["tanh", "abs", "None"])
-def test_activations_that_pickles_name_by_getattr_load(mace, network_maker, tmp_path, gate):
+def test_activations_that_pickles_name_by_getattr_load(mace, network_maker, tmp_path):
     path = tmp_path / "model.model"
-    torch.save(network_maker(gate=gate), path)
-    assert mace.load(path).native["gate"] == gate
+    torch.save(network_maker(gate="tanh"), path)
+    assert mace.load(path).native["gate"] == "tanh"
 
 
 def test_that_float64_is_rounded_is_told(mace, network_maker, tmp_path, caplog):

@@ -240,8 +240,9 @@ def test_code_in_a_pickle_does_not_run(sevennet, tmp_path):
             return os.mkdir, (str(tmp_path / "ran"),)
 
     torch.save({"config": {"a": Trap()}, "model_state_dict": {}}, tmp_path / "trap.pt")
-    with pytest.raises(UserError, match=r"not a SevenNet checkpoint \(it holds a \w+\.mkdir\)"):
-        sevennet.load(tmp_path / "trap.pt")
+    for function in (sevennet.load, sevennet.calculator):
+        with pytest.raises(UserError, match=r"not a SevenNet checkpoint \(it holds a \w+\.mkdir\)"):
+            function(tmp_path / "trap.pt")
     assert not (tmp_path / "ran").exists()
 
 

@@ -1,6 +1,7 @@
 """Building the smaller eSCN-MD network that a plan describes."""
 
 import copy
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,8 @@ from irrepress.families.escn.architecture import Architecture, read_architecture
 from irrepress.families.escn.gates import make_groups
 from irrepress.families.escn.layout import FEATURES, SOURCE, Choice, make_layout, messages
 from irrepress.pruning.plan import Plan
+
+logger = logging.getLogger(__name__)
 
 _EMBEDDINGS = ("charge_embedding", "spin_embedding", "dataset_embedding")
 
@@ -81,6 +84,11 @@ def _narrow_embeddings(
             second.load_state_dict(first.state_dict())
         elif hasattr(first, "W"):
             chosen = _strongest(weight, count // 2)
+            logger.warning(
+                "%s: %d of %d frequencies stay; for charges and spins other than the usual ones, "
+                "the narrowed model says something else",
+                *(name, count // 2, size // 2),
+            )
             second.W.copy_(first.W[chosen])
             columns = torch.cat([chosen, chosen + size // 2])
             target.copy_(weight[:, columns])
