@@ -1,27 +1,53 @@
+from dataclasses import replace
+
+import pytest
 import torch
+from ase.build import bulk
 
 from irrepress.evaluation.symmetry import check_symmetry
+from irrepress.structures.structure import Structure
 
 
-def test_a_real_model_passes(sevennet, small_sevennet_double, structures):
+@pytest.mark.parametrize("native", [True, False])
+def test_a_real_model_passes(sevennet, small_sevennet_double, structures, native):
     for structure in structures:
-        checks = check_symmetry(sevennet, small_sevennet_double, structure)
+        checks = check_symmetry(sevennet, small_sevennet_double, structure, native=native)
         assert checks["inversion"] is None
         for name in ("rotation", "translation", "permutation"):
             assert checks[name] < 1e-10, name
         assert checks["finite_difference"] < 1e-4
 
 
-def test_a_broken_model_is_found_out(sevennet, small_sevennet_double, structures):
-    """One component of a vector scaled: still a smooth energy, but no longer invariant."""
+def broken_in(sevennet, broken: bool, change):
+    """The family with predictions changed in its own code, or in the faster one."""
 
     class Broken(type(sevennet)):
-        def predict(self, model, batch, *, create_graph=False):
-            prediction = super().predict(model, batch, create_graph=create_graph)
-            scale = torch.tensor([1.0, 1.0, 1.1], dtype=prediction.forces.dtype)
-            return type(prediction)(prediction.energy, prediction.forces * scale, prediction.stress)
+        def predict(self, model, batch, *, create_graph=False, native=False):
+            found = super().predict(model, batch, create_graph=create_graph, native=native)
+            return change(found) if native == broken else found
 
-    checks = check_symmetry(Broken(), small_sevennet_double, structures[1], components=24)
+    return Broken()
+
+
+def one_component_scaled(prediction):
+    """Still a smooth energy, but no longer invariant."""
+    scale = torch.tensor([1.0, 1.0, 1.1], dtype=prediction.forces.dtype)
+    return replace(prediction, forces=prediction.forces * scale)
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_a_broken_model_is_found_out(sevennet, small_sevennet_double, structures, native):
+    family = broken_in(sevennet, native, one_component_scaled)
+    model, structure = small_sevennet_double, structures[1]
+    checks = check_symmetry(family, model, structure, components=24, native=native)
     assert checks["rotation"] > 1e-3
     assert checks["finite_difference"] > 1e-3
     assert checks["translation"] < 1e-9
+    whole = check_symmetry(family, model, structure, native=not native)
+    assert whole["rotation"] < 1e-9
+
+
+def test_without_forces_nothing_has_a_value(sevennet, small_sevennet_double):
+    atom = Structure.unlabelled(bulk("Fe"))
+    checks = check_symmetry(sevennet, small_sevennet_double, atom)
+    assert set(checks.values()) == {None}

@@ -1,6 +1,7 @@
 import pytest
 from ase.neighborlist import neighbor_list
 
+from irrepress.evaluation import timing
 from irrepress.evaluation.timing import reference_crystal, time_side_by_side
 
 
@@ -17,8 +18,60 @@ def test_another_element_has_bonds_of_its_own_length():
 
 def test_models_are_timed_in_turn(sevennet, small_sevennet):
     crystal = reference_crystal(small_sevennet.elements, 8)
-    seconds = time_side_by_side(
+    times = time_side_by_side(
         sevennet, [small_sevennet, small_sevennet], crystal, repeats=3, device="cpu"
     )
-    assert len(seconds) == 2
-    assert all(s > 0 for s in seconds)
+    assert len(times.seconds) == len(times.spreads) == len(times.ratio_spreads) == 2
+    assert all(s > 0 for s in times.seconds)
+    assert times.ratios[-1] == 1 and times.ratio_spreads[-1] == 0
+    assert times.rounds >= 3
+
+
+class Clock:
+    """Stands in for the time of a turn: the given seconds of two models, round after round."""
+
+    def __init__(self, rounds):
+        self.rounds, self.turns = rounds, 0
+
+    def __call__(self, family, model, batch):
+        value = self.rounds[min(self.turns // 2, len(self.rounds) - 1)][self.turns % 2]
+        self.turns += 1
+        return value
+
+
+def times_of(monkeypatch, sevennet, model, rounds, repeats=3):
+    monkeypatch.setattr(timing, "time_turn", Clock(rounds))
+    monkeypatch.setattr(timing, "busy_machine", lambda: None)
+    crystal = reference_crystal(model.elements, 8)
+    return time_side_by_side(sevennet, [model, model], crystal, repeats=repeats, device="cpu")
+
+
+def test_a_drifting_machine_changes_seconds_and_not_the_ratio(
+    sevennet, small_sevennet, monkeypatch
+):
+    drifting = [(factor * 0.1, factor * 0.2) for factor in (1, 3, 9)]
+    times = times_of(monkeypatch, sevennet, small_sevennet, drifting)
+    assert times.ratios == pytest.approx([0.5, 1])
+    assert times.ratio_spreads == pytest.approx([0, 0])
+    assert times.rounds == 3
+    assert times.seconds == pytest.approx([0.3, 0.6])
+    assert times.spreads == pytest.approx([4 / 3, 4 / 3])
+
+
+def test_rounds_are_repeated_until_the_ratio_is_known(sevennet, small_sevennet, monkeypatch):
+    unsteady = [(0.1, 0.2), (0.14, 0.2), (0.06, 0.2)]
+    times = times_of(monkeypatch, sevennet, small_sevennet, [*unsteady, *[(0.1, 0.2)] * 9])
+    assert 3 < times.rounds < 12
+    assert times.ratios[0] == pytest.approx(0.5)
+    never = [(0.1 + 0.05 * (i % 3), 0.2) for i in range(99)]
+    times = times_of(monkeypatch, sevennet, small_sevennet, never)
+    assert times.rounds == 12  # four times what was asked for
+    assert "rounds differ by" in times.busy
+
+
+def test_a_machine_with_more_work_than_cores_is_busy(monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1})
+    monkeypatch.setattr("os.getloadavg", lambda: (7.9, 3.0, 1.0))
+    assert timing.busy_machine() == "load average 7.9 on 2 cores"
+    monkeypatch.setattr("os.getloadavg", lambda: (2.1, 9.0, 9.0))
+    assert timing.busy_machine() is None

@@ -5,7 +5,10 @@ numbers of examples. `structures` comes from the top conftest: a crystal, a salt
 """
 
 import copy
+import functools
 import pickle
+import pkgutil
+from collections import Counter
 from dataclasses import replace
 from typing import get_args
 
@@ -19,7 +22,9 @@ from targets import TargetsProtocol
 
 from irrepress.config import Part
 from irrepress.errors import UserError
+from irrepress.evaluation.checks import FINITE_DIFFERENCE_TOLERANCE, SYMMETRY_TOLERANCE
 from irrepress.evaluation.predictions import label
+from irrepress.evaluation.symmetry import check_symmetry
 from irrepress.families.base import Family, Model, Pair, Prediction
 from irrepress.families.registry import loading_line
 from irrepress.families.statistics import DataStatistics, measure_statistics
@@ -88,10 +93,25 @@ def tensor_of(prediction: Prediction) -> torch.Tensor:
     return torch.cat([prediction.energy, prediction.forces.flatten(), prediction.stress.flatten()])
 
 
+def counted(calls: Counter[str], name: str):
+    """A function by its dotted name, wrapped so that its calls are counted."""
+    original = pkgutil.resolve_name(name)
+
+    @functools.wraps(original)
+    def wrapped(*args, **kwargs):
+        calls[name] += 1
+        return original(*args, **kwargs)
+
+    return wrapped
+
+
 class FamilyProtocol(TargetsProtocol):
     """Tests of the Family protocol."""
 
     relative = 1e-9  # masked against narrowed, float64
+    # What runs in our faster code only, and what runs in the family's own.
+    ours = "irrepress.families.fast_products.ChannelwiseProduct.__call__"
+    theirs = ""
 
     def row_counts(self, batch) -> set[int]:
         """How many rows an observer may see of features of a group: one for each atom."""
@@ -116,8 +136,9 @@ class FamilyProtocol(TargetsProtocol):
         rng = np.random.default_rng(3)
         return family.narrow(model, family.native_plan(model, Plan.random(groups, rng))[0])
 
-    def test_faster_code_computes_what_the_familys_own_does(self, family, model, batch):
+    def test_faster_code_computes_what_the_familys_own_does(self, family, model, structures, batch):
         """Predictions, and derivatives of a loss on forces by the parameters."""
+        periodic = [i for i, s in enumerate(structures) if s.pbc.all()]
         parameters = [p for p in model.parameters() if p.requires_grad]
         found = []
         for native in (True, False):
@@ -125,6 +146,7 @@ class FamilyProtocol(TargetsProtocol):
             loss = prediction.energy.square().sum() + prediction.forces.square().sum()
             slopes = torch.autograd.grad(loss, parameters, allow_unused=True)
             slopes = [slope.flatten() for slope in slopes if slope is not None]
+            prediction = replace(prediction, stress=prediction.stress[periodic])
             found.append((tensor_of(prediction).detach(), torch.cat(slopes)))
         # A package may hold constants such as 3j symbols in single precision.
         for a, b in zip(*found, strict=True):
@@ -144,6 +166,16 @@ class FamilyProtocol(TargetsProtocol):
         message = r"damaged\.model: 1 of \d+ numbers of the parameter \S+ are NaN or infinite"
         with pytest.raises(UserError, match=message):
             family.load(path, modal=model.modal)
+
+    def test_native_runs_the_familys_own_code_alone(self, family, model, batch, monkeypatch):
+        calls: Counter[str] = Counter()
+        for name in (self.ours, self.theirs):
+            monkeypatch.setattr(name, counted(calls, name))
+        family.predict(model, batch, native=True)
+        assert calls[self.theirs] > 0
+        assert calls[self.ours] == 0
+        family.predict(model, batch)
+        assert calls[self.ours] > 0
 
     # --- groups, gates, narrowing ---------------------------------------------------------
 
@@ -448,6 +480,28 @@ class FamilyProtocol(TargetsProtocol):
         ]
         slope = (energies[0] - energies[1]) / (2 * step)
         assert -np.sum(base.forces * direction) == pytest.approx(slope, rel=1e-5, abs=1e-6)
+
+    @pytest.mark.parametrize("native", [True, False])
+    def test_a_saved_model_passes_its_checks(
+        self, family, model, groups, structures, tmp_path, native
+    ):
+        """By the family's own code, as users of the file run it, and by ours.
+
+        A little is cut only: random networks of a few channels have next to no forces.
+        """
+        whole = Plan.identity(groups)
+        less = {
+            g.name: tuple(range(max(g.floor, g.channels - g.multiple)))
+            for g in groups
+            if g.axis == "channel"
+        }
+        plan, _ = family.native_plan(model, replace(whole, keep={**whole.keep, **less}))
+        family.save(family.narrow(model, plan), tmp_path / "model.pt")
+        model = family.load(tmp_path / "model.pt", modal=model.modal, dtype=torch.float64)
+        found = check_symmetry(family, model, structures[1], seed=8, native=native)
+        assert (found["inversion"] is not None) == family.has_reflections(model)
+        assert found.pop("finite_difference") < FINITE_DIFFERENCE_TOLERANCE
+        assert max(v for v in found.values() if v is not None) < SYMMETRY_TOLERANCE
 
     def test_narrowed_stress_is_a_derivative(self, family, narrowed, structures):
         crystal, step = structures[1], 1e-4

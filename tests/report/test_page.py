@@ -169,11 +169,13 @@ def test_the_parameters_of_the_restricted_parent_are_shown(small, tmp_path):
     assert "with all its elements it has 5,725,072 parameters" in page
 
 
-def test_a_failing_check_is_said(small, tmp_path):
+@pytest.mark.parametrize("code", ["own", "faster"])
+@pytest.mark.parametrize("value", [0.01, None])
+def test_a_failing_check_is_said(small, tmp_path, code, value):
     damaged, config = small
     path = damaged / "sevennet-0" / "taylor-0.50" / "pruned" / "metrics.json"
     metrics = json.loads(path.read_text())
-    metrics["checks"]["rotation"] = 0.01
+    metrics["checks"][code]["rotation"] = value
     path.write_text(json.dumps(metrics))
     write_report(damaged, config, tmp_path / "report")
     assert "Not all models pass" in (tmp_path / "report" / "index.html").read_text(encoding="utf-8")

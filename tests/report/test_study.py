@@ -72,12 +72,18 @@ def test_another_schema_version_is_refused(fresh, config):
         read_study(fresh, config)
 
 
-@pytest.mark.parametrize("record", ["metrics.json", "card.json", "plan.json"])
-def test_another_schema_version_is_told_with_the_one_that_is_read(fresh, config, record):
+@pytest.mark.parametrize(
+    ("record", "read"), [("metrics.json", 2), ("card.json", 1), ("plan.json", 1)]
+)
+@pytest.mark.parametrize("found", [0, 99])
+def test_another_schema_version_is_told_with_the_one_that_is_read(
+    fresh, config, record, read, found
+):
     folder = fresh / MODEL / "taylor-0.50"
     path = folder / record if record == "plan.json" else folder / "pruned" / record
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": 99}))
-    with pytest.raises(UserError, match=rf"{record}: schema_version: is 99, .* reads 1; delete"):
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": found}))
+    message = rf"{record}: schema_version: is {found}, .* reads {read}; delete"
+    with pytest.raises(UserError, match=message):
         read_study(fresh, config)
 
 

@@ -20,6 +20,7 @@ from ase.io import write
 
 from irrepress.cards import read_card
 from irrepress.config import load_config
+from irrepress.evaluation.checks import Checks
 from irrepress.files import sha256
 from irrepress.structures.store import StructureStore
 
@@ -52,9 +53,11 @@ def test_every_output_is_there(study):
         assert np.isfinite(metrics["errors"]["labels"]["forces_mae"])
         assert metrics["cost"]["parameters"] == card["parameters"]
         assert card["name"] == f"sevennet-0/{plan}/{stage}"
-        checks = {k: v for k, v in metrics["checks"].items() if v is not None}
-        assert checks.pop("finite_difference") < 1e-5
-        assert max(checks.values()) < 1e-10, (plan, stage)
+        assert metrics["cost"]["code"].startswith("sevenn ")
+        checks = Checks.model_validate(metrics["checks"])
+        assert checks.failures() == [], (plan, stage)
+        assert checks.own.code == metrics["cost"]["code"]
+        assert max(checks.own.rotation, checks.faster.rotation) < 1e-10
     assert {path.name for path in (results / "report").iterdir()} == {"index.html", *TABLES}
     for dataset in config.datasets:
         summary = read(results / "data" / f"{dataset}.summary.json")
@@ -118,7 +121,7 @@ def test_compensation_changes_weights_and_nothing_else(study):
     )
     assert pruned["shape"] == compensated["shape"]
     assert pruned["sha256"] != compensated["sha256"]
-    assert read(study / TRAINED / "compensated/metrics.json")["checks"]["rotation"] < 1e-9
+    assert read(study / TRAINED / "compensated/metrics.json")["checks"]["own"]["rotation"] < 1e-9
 
 
 def test_downstream_models_keep_the_elements_of_their_dataset(study):

@@ -7,12 +7,14 @@ from typing import Any
 
 import torch
 
+from irrepress import __version__
 from irrepress.config import Evaluation
 from irrepress.devices import resolve_device
-from irrepress.errors import UserError
 from irrepress.evaluation.alignment import Alignment, Setting, align, offsets_between
+from irrepress.evaluation.checks import Checks, Deviations
 from irrepress.evaluation.errors import UNITS as UNITS_OF_ERRORS
 from irrepress.evaluation.errors import compare_predictions
+from irrepress.evaluation.subject import choose_subject
 from irrepress.evaluation.symmetry import check_symmetry
 from irrepress.evaluation.timing import reference_crystal, time_side_by_side
 from irrepress.families.base import Family, Model
@@ -22,7 +24,7 @@ from irrepress.structures.store import StructureStore
 
 logger = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 # Of what metrics.json holds, by its keys there.
 UNITS: dict[str, Any] = {
     "errors": UNITS_OF_ERRORS,
@@ -38,7 +40,9 @@ UNITS: dict[str, Any] = {
         "packed_bytes": "bytes",
         "seconds": "s",
         "parent_seconds": "s",
+        "spread": "distance of the quartiles of all rounds over their median",
     },
+    "checks": {"deviations": "largest force", "largest_force": "eV/Å"},
 }
 # Structures that constants per element are fitted to, at most about.
 _ALIGNED = 4096
@@ -153,7 +157,7 @@ def measure_cost(
         family: the models' family.
         model: the model.
         parent: the uncompressed model; the same object if the model is the parent.
-        settings: size of the timed crystal and number of repeats.
+        settings: size of the timed crystal and number of rounds at least.
         model_path: the native file, whose size is told.
         packed_path: the packed file of a quantized model.
         plan: the plan the model was narrowed by; None for the parent.
@@ -165,9 +169,14 @@ def measure_cost(
     total = sum(g.channels for g in family.groups(parent))
     crystal = reference_crystal(parent.elements, settings.timing_atoms)
     timed = [model] if model is parent else [model, parent]
-    seconds = time_side_by_side(
+    times = time_side_by_side(
         family, timed, crystal, repeats=settings.timing_repeats, device=str(target)
     )
+    if times.busy:
+        logger.warning(
+            "the machine is busy (%s): times are rough; ratios of times are better known",
+            times.busy,
+        )
     return {
         "parameters": model.parameter_count(),
         "flops_per_atom": cost.flops,
@@ -176,9 +185,15 @@ def measure_cost(
         "kept_blocks": plan.kept_blocks() if plan else total,
         "total_blocks": total,
         "timing_atoms": len(crystal),
-        "seconds": seconds[0],
-        "parent_seconds": seconds[-1],
-        "time_ratio": seconds[0] / seconds[-1],
+        "timing_rounds": times.rounds,
+        "code": family.own_code(),
+        "seconds": times.seconds[0],
+        "seconds_spread": times.spreads[0],
+        "parent_seconds": times.seconds[-1],
+        "parent_seconds_spread": times.spreads[-1],
+        "time_ratio": times.ratios[0],
+        "time_ratio_spread": times.ratio_spreads[0],
+        "busy": times.busy,
         "device": str(target),
         "threads": torch.get_num_threads(),
     }
@@ -186,15 +201,31 @@ def measure_cost(
 
 def measure_symmetry(
     family: Family, path: Path, store: StructureStore, *, modal: str | None, seed: int = 0
-) -> dict[str, float | None]:
+) -> dict[str, Any]:
     """Symmetry and finite-difference checks of a saved model in float64 on the CPU.
 
-    The smallest structure of the test split with at least two atoms is taken: round-off and
-    time grow with size, the symmetries do not.
+    They are made on the family's own code, as users of the file run it, and on ours, which scores
+    and trains.
+
+    Args:
+        family: the model's family.
+        path: the saved model.
+        store: structures that its elements occur in; see `choose_subject`.
+        modal: the level of theory that the model is used for.
+        seed: of all that is random.
+
+    Returns:
+        `irrepress.evaluation.checks.Checks` as plain data.
     """
     model = family.load(path, modal=modal, dtype=torch.float64)
-    candidates = [int(i) for i in store.require("test") if store.num_atoms[i] > 1]
-    if not candidates:
-        raise UserError(f"{store.path}: the test split has no structure of two atoms or more")
-    smallest = min(candidates, key=lambda i: int(store.num_atoms[i]))
-    return check_symmetry(family, model, store[smallest], seed=seed)
+    structure, chosen = choose_subject(family, model, store, seed=seed)
+    codes = {True: family.own_code(), False: f"irrepress {__version__}"}
+    own, faster = (
+        Deviations(code=code, **check_symmetry(family, model, structure, seed=seed, native=native))
+        for native, code in codes.items()
+    )
+    reflections = family.has_reflections(model)
+    checks = Checks(structure=chosen, reflections=reflections, own=own, faster=faster)
+    for failure in checks.failures():
+        logger.warning("%s has not passed: %s", path, failure)
+    return checks.model_dump()

@@ -86,6 +86,7 @@ def label(
     device: str = "auto",
     name: str | None = None,
     failures: Failures | None = None,
+    native: bool = False,
 ) -> Iterator[Structure]:
     """Yield the structures with their labels replaced by the model's predictions.
 
@@ -97,6 +98,7 @@ def label(
         device: as in the config.
         name: what messages call the model.
         failures: counts predictions that are not finite, which then are no error.
+        native: run the code of the family's package, see `irrepress.families.base.Family.predict`.
 
     Yields:
         Structures in the same order. The stress is NaN where the cell is not periodic along
@@ -111,7 +113,7 @@ def label(
     index = 0
     for chunk in in_limited_batches(structures, batch_size, ATOMS_PER_BATCH):
         batch = family.batch(model, chunk)
-        prediction = family.predict(model, batch.to(target))
+        prediction = family.predict(model, batch.to(target), native=native)
         energy = prediction.energy.double().cpu().numpy()
         stress = prediction.stress.double().cpu().numpy()
         ends = np.cumsum([len(structure) for structure in chunk])[:-1]

@@ -2,14 +2,13 @@
 
 import logging
 import statistics
-import time
 from collections.abc import Sequence
 
 import numpy as np
 from rich.progress import track
 
-from irrepress.evaluation.timing import time_call
-from irrepress.families.base import Batch, Family, Model
+from irrepress.evaluation.timing import time_call, time_turn
+from irrepress.families.base import Family, Model
 from irrepress.pruning.blocks import widths_of
 from irrepress.pruning.latency import TimedShape
 from irrepress.pruning.plan import Plan
@@ -17,8 +16,6 @@ from irrepress.structures.structure import Structure
 
 # So many shapes are timed between two turns of the unpruned model.
 PARTY = 3
-# A turn lasts at least so long: short calls are easily disturbed.
-TURN_SECONDS = 0.1
 
 
 def time_shapes(
@@ -57,7 +54,7 @@ def time_shapes(
             time_call(family, each, batches[-1])
 
     def turn(i: int) -> float:
-        return _time_turn(family, models[i], batches[i])
+        return time_turn(family, models[i], batches[i])
 
     unpruned: list[float] = []
     ratios = np.ones((repeats, len(models)))
@@ -83,16 +80,3 @@ def time_shapes(
         cost = cost_model(widths)
         shapes.append(TimedShape(widths, cost.parameters, cost.flops, float(ratio) * typical))
     return shapes
-
-
-def _time_turn(family: Family, model: Model, batch: Batch) -> float:
-    """Return the mean seconds of a call during a turn.
-
-    Not the fastest: among many short calls there is one that nobody disturbed, among few long
-    ones there is none, so that on a shared machine small models would seem too fast.
-    """
-    begin = time.perf_counter()
-    calls = [time_call(family, model, batch)]
-    while time.perf_counter() - begin < TURN_SECONDS:
-        calls.append(time_call(family, model, batch))
-    return statistics.fmean(calls)

@@ -4,17 +4,27 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import torch
 from scipy.spatial.transform import Rotation
 
-from irrepress.evaluation.predictions import label
+from irrepress.evaluation.predictions import Failures, label
 from irrepress.families.base import Family, Model
 from irrepress.structures.structure import Structure
 
 STEP = 1e-4  # Å, of the central differences
+# eV/Å. Less is round-off, against which nothing can be measured.
+_LEAST_FORCE = 1e-6
+CHECKS = ("rotation", "inversion", "translation", "permutation", "finite_difference")
 
 
 def check_symmetry(
-    family: Family, model: Model, structure: Structure, *, seed: int = 0, components: int = 6
+    family: Family,
+    model: Model,
+    structure: Structure,
+    *,
+    seed: int = 0,
+    components: int = 6,
+    native: bool = False,
 ) -> dict[str, float | None]:
     """Measure how far a model is from its symmetries, relative to its largest force.
 
@@ -24,19 +34,36 @@ def check_symmetry(
         structure: what is transformed.
         seed: of the rotation, the shift, the permutation and the components differentiated.
         components: force components compared with central differences.
+        native: check the code of the family's package, which users of a saved model run.
 
     Returns:
         ``rotation``, ``inversion`` (None if the family does not claim it), ``translation``,
         ``permutation``: largest deviation of the forces over the largest force, or of the
         energy per atom over 1 eV if that is larger. ``finite_difference``: largest deviation
-        of forces from central differences of the energy over the largest force.
+        of forces from central differences of the energy over the largest force. All are None
+        where the model predicts no forces to compare with, or predictions are not finite.
     """
+    # fairchem turns edges by random angles.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return _check(family, model, structure, seed, components, native)
+
+
+def _check(
+    family: Family, model: Model, structure: Structure, seed: int, components: int, native: bool
+) -> dict[str, float | None]:
     rng = np.random.default_rng(seed)
+    device = str(model.device)
 
     def predict(s: Structure) -> Structure:
-        return next(label(family, model, [s], batch_size=1, device=str(model.device)))
+        # A check of what is not finite has no value.
+        options = {"native": native, "failures": Failures()}
+        return next(label(family, model, [s], batch_size=1, device=device, **options))
 
     base = predict(structure)
+    scale = float(np.abs(base.forces).max())
+    if not scale >= _LEAST_FORCE:  # or NaN
+        return dict.fromkeys(CHECKS)
     rotation = Rotation.random(rng=rng).as_matrix()
     order = rng.permutation(len(structure))
 
@@ -44,9 +71,9 @@ def check_symmetry(
         transform: Callable[[Structure], Structure], forces: Callable[[np.ndarray], np.ndarray]
     ) -> float:
         moved = predict(transform(structure))
-        scale = max(float(np.abs(base.forces).max()), 1e-12)
-        by_forces = float(np.abs(moved.forces - forces(base.forces)).max()) / scale
-        return max(by_forces, abs(moved.energy - base.energy) / len(structure))
+        by_forces = np.abs(moved.forces - forces(base.forces)).max() / scale
+        # Unlike Python's, NumPy's maximum of NaN is NaN.
+        return float(np.maximum(by_forces, abs(moved.energy - base.energy) / len(structure)))
 
     def linear(matrix: np.ndarray) -> Callable[[Structure], Structure]:
         return lambda s: replace(s, positions=s.positions @ matrix.T, cell=s.cell @ matrix.T)
@@ -60,11 +87,14 @@ def check_symmetry(
             lambda s: replace(s, numbers=s.numbers[order], positions=s.positions[order]),
             lambda f: f[order],
         ),
-        "finite_difference": _finite_difference(predict, structure, base, rng, components),
+        "finite_difference": _finite_difference(predict, structure, base, rng, components) / scale,
     }
     if family.has_reflections(model):
         checks["inversion"] = deviation(linear(-np.eye(3)), lambda f: -f)
-    return checks
+    return {
+        name: value if value is not None and np.isfinite(value) else None
+        for name, value in checks.items()
+    }
 
 
 def _finite_difference(
@@ -74,7 +104,7 @@ def _finite_difference(
     rng: np.random.Generator,
     components: int,
 ) -> float:
-    """Largest deviation of force components from central differences, over the largest force."""
+    """Return the largest deviation of force components from central differences in eV/Å."""
     total = structure.positions.size
     worst = 0.0
     for flat in rng.choice(total, size=min(components, total), replace=False):
@@ -84,5 +114,5 @@ def _finite_difference(
             positions.flat[flat] += sign * STEP
             energies.append(predict(replace(structure, positions=positions)).energy)
         force = -(energies[0] - energies[1]) / (2 * STEP)
-        worst = max(worst, abs(force - base.forces.flat[flat]))
-    return worst / max(float(np.abs(base.forces).max()), 1e-12)
+        worst = np.maximum(worst, abs(force - base.forces.flat[flat]))
+    return float(worst)

@@ -1,8 +1,10 @@
 """Time and size of models, measured side by side."""
 
+import os
 import statistics
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,6 +14,15 @@ from ase.data import atomic_numbers, chemical_symbols, covalent_radii
 
 from irrepress.families.base import Batch, Family, Model
 from irrepress.structures.structure import Structure
+
+# A turn lasts at least so long: short calls are easily disturbed.
+TURN_SECONDS = 0.1
+# The median of n rounds is known to about the spread over the root of n; this is enough.
+_STEADY = 0.02
+# So many times the rounds that were asked for, at most.
+_MOST = 4
+# A spread that shows that something else took the machine's time.
+_WIDE = 0.25
 
 
 def reference_crystal(elements: Sequence[int], atoms: int) -> Structure:
@@ -36,35 +47,96 @@ def reference_crystal(elements: Sequence[int], atoms: int) -> Structure:
     return Structure.unlabelled(crystal)
 
 
+@dataclass(frozen=True)
+class Timings:
+    """Times of energy, forces and stress of several models, measured in turn.
+
+    Attributes:
+        seconds: median over rounds of the seconds of a call, one per model.
+        spreads: of these seconds, relative: from the first to the third quartile over the median.
+        ratios: median over rounds of the time relative to that of the last model in the same
+            round, one per model. Where a machine drifts, this is better known than seconds are.
+        ratio_spreads: of these ratios, as `spreads`.
+        rounds: how many there were.
+        busy: why the times are not to be trusted; None if nothing was seen.
+    """
+
+    seconds: list[float]
+    spreads: list[float]
+    ratios: list[float]
+    ratio_spreads: list[float]
+    rounds: int
+    busy: str | None
+
+
 def time_side_by_side(
     family: Family, models: Sequence[Model], structure: Structure, *, repeats: int, device: str
-) -> list[float]:
+) -> Timings:
     """Time energy, forces and stress of several models in turn, A B A B ...
 
-    Machines are shared and their speed drifts, so that only times from one interleaved run
-    can be compared. The neighbour list is not part of the time: it is the same for all.
+    Machines are shared and their speed drifts, so that only times from one interleaved run can
+    be compared. Rounds are repeated until the medians of ratios are known to `_STEADY`, or
+    `_MOST` times as many rounds as asked for have been run. Where the family's own code takes a
+    neighbour list, making it is no part of the time: it is the same for all.
 
     Args:
         family: the models' family.
         models: the models to compare.
         structure: what they predict.
-        repeats: timed calls per model, after two untimed ones.
+        repeats: rounds at least, after two untimed ones.
         device: resolved device name.
-
-    Returns:
-        Median seconds per call, one per model.
     """
+    busy = busy_machine()
     batches: list[Batch] = []
     for model in models:
-        model.to(device)
-        batches.append(family.batch(model, [structure]).to(device))
-    seconds: list[list[float]] = [[] for _ in models]
-    for repeat in range(repeats + 2):
-        for i, (model, batch) in enumerate(zip(models, batches, strict=True)):
-            elapsed = time_call(family, model, batch)
-            if repeat >= 2:  # the first calls compile TorchScript and warm caches
-                seconds[i].append(elapsed)
-    return [statistics.median(values) for values in seconds]
+        batches.append(family.batch(model.to(device), [structure]).to(device))
+        for _ in range(2):  # the first calls compile TorchScript and warm caches
+            time_call(family, model, batches[-1])
+    rounds: list[list[float]] = []
+    while True:
+        rounds.append([time_turn(family, *each) for each in zip(models, batches, strict=True)])
+        times = np.array(rounds)
+        compared = times / times[:, -1:] if len(models) > 1 else times
+        spreads = _spreads(compared)
+        steady = spreads.max() <= _STEADY * len(rounds) ** 0.5
+        if len(rounds) >= repeats and (steady or len(rounds) >= _MOST * repeats):
+            break
+    if spreads.max() > _WIDE:
+        differ = f"rounds differ by {100 * spreads.max():.0f} %"
+        busy = f"{busy}, {differ}" if busy else differ
+    return Timings(
+        seconds=np.median(times, axis=0).tolist(),
+        spreads=_spreads(times).tolist(),
+        ratios=np.median(times / times[:, -1:], axis=0).tolist(),
+        ratio_spreads=_spreads(times / times[:, -1:]).tolist(),
+        rounds=len(rounds),
+        busy=busy,
+    )
+
+
+def busy_machine() -> str | None:
+    """Say that more runs on this machine than it has cores; None if not."""
+    cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
+    return f"load average {load:.1f} on {cores} cores" if load > cores + 0.5 else None
+
+
+def time_turn(family: Family, model: Model, batch: Batch) -> float:
+    """Return the mean seconds of a call during a turn of at least `TURN_SECONDS`.
+
+    Not the fastest: among many short calls there is one that nobody disturbed, among few long
+    ones there is none, so that on a shared machine small models would seem too fast.
+    """
+    begin = time.perf_counter()
+    calls = [time_call(family, model, batch)]
+    while time.perf_counter() - begin < TURN_SECONDS:
+        calls.append(time_call(family, model, batch))
+    return statistics.fmean(calls)
+
+
+def _spreads(rounds: np.ndarray) -> np.ndarray:
+    """Return the quartiles' distance over the median of each column."""
+    first, median, third = np.quantile(rounds, [0.25, 0.5, 0.75], axis=0)
+    return (third - first) / median
 
 
 def time_call(family: Family, model: Model, batch: Batch) -> float:

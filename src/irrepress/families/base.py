@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -260,6 +261,8 @@ class Family(ABC):
     """
 
     name: ClassVar[str]
+    # The family's own package, as its installer calls it.
+    package: ClassVar[str]
     # Whether `restrict_elements` can leave elements out; a family without it sets False.
     restricts_elements: ClassVar[bool] = True
     # Whether `shorten_cutoff` is there.
@@ -367,6 +370,10 @@ class Family(ABC):
             native: run the code of the family's package and nothing else, as users of the
                 model will: for timing. Without it, faster code may compute the same.
         """
+
+    def own_code(self) -> str:
+        """Name the code that ``predict(native=True)`` runs: package, version, settings."""
+        return f"{self.package} {version(self.package)}"
 
     @abstractmethod
     def atomic_energies(self, model: Model, batch: Batch) -> Tensor:

@@ -68,9 +68,18 @@ def page_tables(study: Study) -> dict[str, Table]:
         make_table(
             "checks",
             "Largest relative deviations in float64: of the forces under each transformation, and "
-            "of the forces from central differences of the energy.",
+            "of the forces from central differences of the energy; by the family's own code, which "
+            "users of the model run, and by irrepress's.",
             checks,
-            [*who, "rotation", "inversion", "translation", "permutation", "finite_difference"],
+            [
+                *who,
+                "code",
+                "rotation",
+                "inversion",
+                "translation",
+                "permutation",
+                "finite_difference",
+            ],
             titles={"finite_difference": "finite differences"},
             marked=checks["plan"] == "parent",
         ),

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from irrepress.evaluation.checks import Checks
 from irrepress.records import Record
 
 # Ratios are formed of these.
@@ -33,7 +34,11 @@ class ErrorSets(Record):
 
 
 class Cost(Record):
-    """Size and time of a model; sizes in bytes, times in seconds per E+F+S call."""
+    """Size and time of a model; sizes in bytes, times in seconds per E+F+S call.
+
+    Spreads are relative, the distance of the quartiles over the median of all rounds. ``code`` is
+    what was timed; ``busy`` says why times are rough, None if nothing speaks against them.
+    """
 
     parameters: _Count
     flops_per_atom: _Positive
@@ -42,27 +47,23 @@ class Cost(Record):
     kept_blocks: int
     total_blocks: _Count
     timing_atoms: int
+    timing_rounds: int
+    code: str
     seconds: _Positive
+    seconds_spread: float
     parent_seconds: _Positive
+    parent_seconds_spread: float
     time_ratio: _Positive
+    time_ratio_spread: float
+    busy: str | None
     device: str
     threads: int
-
-
-class Checks(Record):
-    """Relative deviations from symmetry and of forces from finite differences, in float64."""
-
-    rotation: float | None
-    inversion: float | None = None
-    translation: float | None
-    permutation: float | None
-    finite_difference: float | None
 
 
 class TaskMetrics(Record):
     """What was measured on one split of one dataset."""
 
-    schema_version: Literal[1]
+    schema_version: Literal[2]
     dataset: str
     split: str
     labels: str

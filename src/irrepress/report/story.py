@@ -97,12 +97,9 @@ def _errors_text(run: Run) -> str:
 def _tiles(study: Study, run: Run) -> list[Tile]:
     cost = run.metrics.cost
     parent = study.parents[run.model]
-    checks = run.metrics.checks
-    worst = max(
-        v
-        for v in (checks.rotation, checks.inversion, checks.translation, checks.permutation)
-        if v is not None
-    )
+    checks = run.metrics.checks.own
+    deviations = (checks.rotation, checks.inversion, checks.translation, checks.permutation)
+    worst = max((v for v in deviations if v is not None), default=None)
     return [
         Tile(
             factor(parent.metrics.cost.parameters / cost.parameters),
@@ -119,7 +116,11 @@ def _tiles(study: Study, run: Run) -> list[Tile]:
             f"forces MAE against the {reference_of(run)}; the parent "
             f"{number(_error(parent, 'forces'))}",
         ),
-        Tile(number(worst, 3), "largest relative deviation from symmetry, in float64"),
+        Tile(
+            "none" if worst is None else number(worst, 3),
+            "largest relative deviation from symmetry, in float64"
+            + (": no check has a value" if worst is None else ""),
+        ),
     ]
 
 

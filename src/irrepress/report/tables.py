@@ -11,6 +11,7 @@ import pandas as pd
 from ase import units
 
 from irrepress.config import Config
+from irrepress.evaluation.checks import Deviations
 from irrepress.report.records import Errors
 from irrepress.report.study import PARENT_PLAN, PARENT_STAGE, Run, Study, TaskRun, read_study
 
@@ -168,22 +169,39 @@ def cost_table(study: Study) -> pd.DataFrame:
                 "file [MB]": cost.file_bytes / MEGA,
                 "packed file [MB]": _scaled(cost.packed_bytes, 1 / MEGA),
                 "time per call [ms]": cost.seconds * 1e3,
+                "spread [%]": cost.seconds_spread * 1e2,
                 "parent's time per call [ms]": cost.parent_seconds * 1e3,
+                "parent's spread [%]": cost.parent_seconds_spread * 1e2,
                 "time ratio": cost.time_ratio,
+                "spread of the ratio [%]": cost.time_ratio_spread * 1e2,
                 "speed-up": 1 / cost.time_ratio,
                 "atoms timed": cost.timing_atoms,
                 "device": cost.device,
                 "threads": cost.threads,
+                "code timed": cost.code,
+                "busy": cost.busy,
             }
         )
     return pd.DataFrame(rows)
 
 
 def checks_table(study: Study) -> pd.DataFrame:
-    """One row per model, plan and stage: relative deviations, computed in float64."""
-    return pd.DataFrame(
-        [{**_identity(run), **run.metrics.checks.model_dump()} for run in study.runs]
-    ).astype({name: float for name in type(study.runs[0].metrics.checks).model_fields})
+    """Two rows per model, plan and stage: relative deviations, computed in float64.
+
+    One row is of the family's own code, which users of the saved model run, one of irrepress's.
+    """
+    rows = [
+        {
+            **_identity(run),
+            **deviations.model_dump(),
+            "checked on": run.metrics.checks.structure.source,
+            "changes": run.metrics.checks.structure.changes,
+        }
+        for run in study.runs
+        for deviations in (run.metrics.checks.own, run.metrics.checks.faster)
+    ]
+    numbers = [name for name in Deviations.model_fields if name != "code"]
+    return pd.DataFrame(rows).astype(dict.fromkeys(numbers, float))
 
 
 def downstream_table(study: Study) -> pd.DataFrame:

@@ -5,6 +5,9 @@ from protocol import FamilyProtocol, UntrainedProtocol
 
 
 class EscnProtocol(FamilyProtocol):
+    ours = "irrepress.families.escn.forward.run"
+    theirs = "fairchem.core.units.mlip_unit.MLIPPredictUnit.predict"
+
     @pytest.fixture(scope="class")
     def family(self, escn):
         return escn

@@ -10,6 +10,7 @@ pytest.importorskip("mace.modules", reason="MACE is not installed in this enviro
 
 class MACEProtocol(FamilyProtocol):
     relative = 1e-10
+    theirs = "mace.modules.blocks.EquivariantProductBasisBlock.forward"
     architecture = ""
 
     @pytest.fixture(scope="class")

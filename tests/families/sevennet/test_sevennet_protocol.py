@@ -7,6 +7,7 @@ from protocol import FamilyProtocol, UntrainedProtocol
 
 class SevenNetProtocol(FamilyProtocol):
     drops_what_is_idle = True
+    theirs = "sevenn.nn.sequential.AtomGraphSequential.forward"
 
     @pytest.fixture(scope="class")
     def family(self, sevennet):

@@ -174,6 +174,12 @@ def make_model(network: HydraModel, native: dict[str, Any], modal: str | None) -
 
 def save(model: Model, path: str | Path) -> None:
     """Write an inference checkpoint in float32; equal weights and config give equal bytes."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(to_stream(model).getbuffer())
+
+
+def to_stream(model: Model) -> io.BytesIO:
+    """Return the content of a model's file, to be read from its beginning."""
     state = {
         sys.intern(name): tensor.detach().to(
             device="cpu", dtype=torch.float32 if tensor.is_floating_point() else None, copy=True
@@ -194,8 +200,8 @@ def save(model: Model, path: str | Path) -> None:
     # torch.save writes a file's own name into it, but not a buffer's.
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(buffer.getbuffer())
+    buffer.seek(0)
+    return buffer
 
 
 def plain(value: Any) -> Any:

@@ -32,6 +32,7 @@ from irrepress.families.escn import native as rounding
 from irrepress.families.escn.architecture import read_architecture
 from irrepress.families.escn.classes import check_classes
 from irrepress.families.escn.cost import make_cost_model, make_cost_terms
+from irrepress.families.escn.predict_unit import SETTINGS
 from irrepress.families.escn.tasks import choose_dataset, datasets_of
 from irrepress.families.finite import require_finite
 from irrepress.families.statistics import DataStatistics
@@ -51,6 +52,7 @@ class EscnFamily(Family):
     """
 
     name: ClassVar[str] = "escn"
+    package: ClassVar[str] = "fairchem-core"
 
     def resolve(self, source: str | Path, *, licence: str | None = None) -> Path:
         """Return the file of a checkpoint; keywords are those of untrained models, without one."""
@@ -99,7 +101,11 @@ class EscnFamily(Family):
         self, model: Model, batch: Batch, *, create_graph: bool = False, native: bool = False
     ) -> Prediction:
         """Energies (float64), forces and stress; see the base class."""
-        return graph.predict(model, batch, create_graph)
+        return graph.predict(model, batch, create_graph, native)
+
+    def own_code(self) -> str:
+        """Name fairchem and the inference settings; see the base class."""
+        return f"{super().own_code()}, inference settings {SETTINGS!r}"
 
     def atomic_energies(self, model: Model, batch: Batch) -> Tensor:
         """Atomic energies with scale and references; see the base class."""
@@ -214,7 +220,7 @@ class EscnFamily(Family):
             warnings.simplefilter("ignore")
             try:
                 return FAIRChemCalculator.from_model_checkpoint(
-                    str(path), task_name=modal, inference_settings="batch", device=device
+                    str(path), task_name=modal, inference_settings=SETTINGS, device=device
                 )
             finally:
                 logging.root.setLevel(level)

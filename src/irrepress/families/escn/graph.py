@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from ase.geometry import complete_cell, wrap_positions
 from torch import Tensor
 
 from irrepress.families.base import Batch, Model, Prediction
-from irrepress.families.escn import forward
+from irrepress.families.escn import forward, predict_unit
 from irrepress.families.escn.tasks import scale_of
 from irrepress.families.graphs import TensorGraph, check_batch
 from irrepress.structures.neighbours import Neighbours, neighbour_list
@@ -23,7 +24,8 @@ class Graph(TensorGraph):
     """The tensors of a batch: ``numbers``, ``structure``, ``index``, ``vectors``, ``volume``.
 
     ``index`` holds the neighbour and the atom of every edge, ``vectors`` point from the atom to
-    the neighbour.
+    the neighbour. fairchem's own code finds neighbours itself, from ``positions`` (inside the
+    cell), ``cells`` and ``periodic``.
     """
 
 
@@ -42,12 +44,16 @@ def make_batch(model: Model, structures: Sequence[Structure]) -> Batch:
     numbers = torch.from_numpy(np.concatenate([s.numbers for s in structures])).long()
     volumes = np.abs(np.linalg.det([s.cell for s in structures]))
     structure = torch.repeat_interleave(torch.arange(len(structures)), counts)
+    placed = [_placed(s) for s in structures]
     inputs = Graph(
         numbers=numbers,
         structure=structure,
         index=torch.from_numpy(index),
         vectors=torch.from_numpy(vectors).to(model.dtype),
         volume=torch.from_numpy(volumes).to(model.dtype),
+        positions=torch.from_numpy(np.concatenate([p for p, _ in placed])).to(model.dtype),
+        cells=torch.from_numpy(np.stack([cell for _, cell in placed])).to(model.dtype),
+        periodic=torch.from_numpy(np.stack([s.pbc for s in structures])).bool(),
     )
     return Batch(inputs=inputs, num_atoms=counts, structure=structure, numbers=numbers)
 
@@ -73,12 +79,20 @@ def _nearest(edges: Neighbours, atoms: int, most: int) -> tuple[np.ndarray, np.n
     return index[:, kept], vectors[kept]
 
 
-def predict(model: Model, batch: Batch, create_graph: bool) -> Prediction:
+def _placed(structure: Structure) -> tuple[np.ndarray, np.ndarray]:
+    """Return positions inside the cell, and a cell without empty vectors, as fairchem."""
+    cell = np.asarray(complete_cell(structure.cell), dtype=np.float64)
+    return wrap_positions(structure.positions, cell, pbc=structure.pbc, eps=0), cell
+
+
+def predict(model: Model, batch: Batch, create_graph: bool, native: bool = False) -> Prediction:
     """Run the network; see `irrepress.families.base.Family.predict`.
 
     Energies are float64 whatever the model's type, as fairchem's are: references of elements
     are large.
     """
+    if native:
+        return predict_unit.predict(model, batch, create_graph)
     inputs = batch.inputs
     vectors = inputs["vectors"].detach().requires_grad_()
     with torch.enable_grad():

@@ -60,6 +60,7 @@ class MACEFamily(Family):
     """
 
     name: ClassVar[str] = "mace"
+    package: ClassVar[str] = "mace-torch"
 
     def resolve(self, source: str | Path, *, licence: str | None = None) -> Path:
         """Return the file of a checkpoint; see the base class."""

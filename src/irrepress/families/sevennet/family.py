@@ -61,6 +61,7 @@ class SevenNetFamily(Family):
     """
 
     name: ClassVar[str] = "sevennet"
+    package: ClassVar[str] = "sevenn"
     shortens_cutoff: ClassVar[bool] = True
     terms_without_neighbours: ClassVar[frozenset[str]] = frozenset({"paths", "linear"})
 
