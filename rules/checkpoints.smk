@@ -22,6 +22,7 @@ rule parent:
         runtime=minutes(15),
     params:
         settings=lambda wildcards: settings(CONFIG.models[wildcards.model]),
+        unlisted=lambda wildcards: unlisted_checkpoint(CONFIG.models[wildcards.model]),
     script:
         "../scripts/export_parent.py"
 

@@ -69,7 +69,7 @@ def checkpoint_file(model):
     if model.checkpoint is None:
         return []
     if is_path(model.checkpoint):
-        return [model.checkpoint]
+        return [] if holds_wildcard(model.checkpoint) else [model.checkpoint]
     download = checkpoint_download(model)
     return [] if download is None else [DOWNLOAD.format(collection=download[0], file=download[1])]
 
@@ -198,12 +198,20 @@ def holds_wildcard(path):
     return WILDCARD_REGEX.search(path) is not None
 
 
-def unlisted_files_of(dataset):
+def unlisted(paths):
     """The files that cannot be inputs, with their times and sizes: for them a parameter."""
-    if not isinstance(dataset, Files):
-        return []
-    paths = [path for path in paths_of(dataset) if holds_wildcard(path)]
+    paths = [path for path in paths if holds_wildcard(path)]
     return [[path, os.stat(path).st_mtime_ns, os.stat(path).st_size] for path in paths]
+
+
+def unlisted_files_of(dataset):
+    """The files of a dataset that cannot be inputs, for a parameter."""
+    return unlisted(paths_of(dataset)) if isinstance(dataset, Files) else []
+
+
+def unlisted_checkpoint(model):
+    """The file of a checkpoint if it cannot be an input, for a parameter."""
+    return unlisted([model.checkpoint] if is_path(model.checkpoint) else [])
 
 
 def files_of(dataset):

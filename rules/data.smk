@@ -63,6 +63,7 @@ rule generate_dataset:
         runtime=minutes(120),
     params:
         settings=lambda wildcards: settings(CONFIG.datasets[wildcards.dataset]),
+        unlisted=lambda wildcards: unlisted_checkpoint(CONFIG.datasets[wildcards.dataset].labels),
     script:
         "../scripts/generate_dataset.py"
 
@@ -87,6 +88,7 @@ rule perturb_dataset:
         runtime=minutes(240),
     params:
         settings=lambda wildcards: settings(CONFIG.datasets[wildcards.dataset]),
+        unlisted=lambda wildcards: unlisted_checkpoint(CONFIG.datasets[wildcards.dataset].labels),
     script:
         "../scripts/perturb_dataset.py"
 

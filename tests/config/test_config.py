@@ -136,6 +136,10 @@ def test_allocations_have_plans_of_their_own():
         ("sweep.budgets", [-0.5], ["sweep.budgets.0", "greater than 0", "-0.5"]),
         ("sweep.budgets", [1.5], ["sweep.budgets.0", "less than 1", "1.5"]),
         ("sweep.budgets", [0.5, 0.501], ["same to two decimals"]),
+        ("sweep.criteria", ["taylor", "taylor"], ["sweep.criteria: 'taylor' stands twice"]),
+        ("train_plans", ["taylor-0.50"] * 2, ["train_plans: 'taylor-0.50' stands twice"]),
+        ("datasets.own.paths", ["a.xyz", "a.xyz"], ["datasets.own.paths: 'a.xyz' stands twice"]),
+        ("downstream", {"datasets": ["own", "own"]}, ["downstream.datasets: 'own' stands twice"]),
         (
             "sweep",
             {"criteria": ["random"], "allocations": ["iterated"]},
@@ -274,3 +278,61 @@ def test_labels_come_from_a_checkpoint():
     content = changed("datasets.foundation.labels", {"family": "escn", "untrained": {}})
     with pytest.raises(UserError, match=r"foundation\.labels\.(checkpoint|untrained)"):
         parse_config(content)
+
+
+@pytest.mark.parametrize("name", ["data", "Report", "archives"])
+def test_models_are_not_named_like_what_lies_beside_them(name):
+    content = changed("models", {name: MINIMAL["models"]["sevennet-0"]})
+    with pytest.raises(UserError, match=f"models.{name}: the name is reserved for results/study"):
+        parse_config(content)
+    content["models"] = MINIMAL["models"]
+    content["datasets"] = MINIMAL["datasets"] | {name: MINIMAL["datasets"]["own"]}
+    assert name in parse_config(content).datasets
+
+
+def test_a_study_is_not_named_like_the_logs_of_downloads():
+    with pytest.raises(UserError, match="name: 'downloads' is reserved"):
+        parse_config(MINIMAL | {"name": "downloads"})
+
+
+@pytest.mark.parametrize(
+    ("path", "first", "value"),
+    [
+        ("models.Sevennet-0", "models.sevennet-0", MINIMAL["models"]["sevennet-0"]),
+        ("datasets.OWN", "datasets.own", MINIMAL["datasets"]["own"]),
+        (
+            "sweep.explicit",
+            "sweep.explicit.a",
+            {"a": {"irreps": "8x0e"}, "A": {"irreps": "16x0e"}},
+        ),
+    ],
+)
+def test_names_differ_in_more_than_the_case_of_letters(path, first, value):
+    with pytest.raises(UserError, match=f"differs from {first} in the case of letters only"):
+        parse_config(changed(path, value))
+
+
+def test_no_archive_is_that_of_two_models():
+    content = changed("sweep", {"explicit": {"b": {"irreps": "8x0e"}}, "criteria": ["taylor"]})
+    model = MINIMAL["models"]["sevennet-0"]
+    content["models"] = {"m": model, "m_taylor-b": model}
+    parse_config(content)
+    content["sweep"]["explicit"]["b_taylor-b"] = {"irreps": "8x0e"}
+    with pytest.raises(UserError, match=r"models.m_taylor-b: with the plan taylor-b its archive"):
+        parse_config(content)
+
+
+@pytest.mark.parametrize("directory", ["down{loads}", "down\nloads", "a\tb"])
+def test_downloads_go_to_a_plain_directory(directory):
+    with pytest.raises(UserError, match=r"downloads.directory: braces stand for wildcards"):
+        parse_config(changed("downloads", {"directory": directory}))
+
+
+def test_the_home_directory_may_be_written_as_a_tilde(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    content = changed("downloads", {"directory": "~/files/", "mirror": "~/mirror"})
+    content["models"]["own"] = {"family": "mace", "checkpoint": "~/my.model"}
+    config = parse_config(content)
+    assert config.downloads.directory == "/home/me/files"
+    assert config.downloads.mirror == "/home/me/mirror"
+    assert config.models["own"].checkpoint == "/home/me/my.model"

@@ -1,14 +1,24 @@
 """The datasets of a study, and where they come from."""
 
+import os
 from difflib import get_close_matches
 from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
 from irrepress.config.models import ModelRef
-from irrepress.config.section import Count, Integer, Name, Number, Section, Seed, Text
-from irrepress.errors import UserError, nearest
-from irrepress.files import expanded
+from irrepress.config.section import (
+    EACH_ONCE,
+    Count,
+    Integer,
+    Name,
+    Number,
+    PathText,
+    Section,
+    Seed,
+    Text,
+)
+from irrepress.errors import nearest
 from irrepress.structures.published.registry import PUBLISHED
 
 Format = Literal[
@@ -115,7 +125,7 @@ class Generated(Section):
     """Structures built with ASE, strained and rattled, labelled by a model."""
 
     source: Literal["generated"]
-    systems: list[Text] = Field(
+    systems: Annotated[list[Text], EACH_ONCE] = Field(
         min_length=1,
         description="Names of prototypes from irrepress.structures.prototypes, or groups of "
         "them: crystals, alloys, surfaces, molecules.",
@@ -149,15 +159,15 @@ class Files(_Read):
     """Structures in files of the user: extxyz (also .xz, .gz), databases, whatever ASE reads."""
 
     source: Literal["files"]
-    paths: list[Text] = Field(
+    paths: Annotated[list[Text], EACH_ONCE] = Field(
         min_length=1,
         description="Files, folders of them, and patterns such as data/*.extxyz or runs/**/OUTCAR; "
         "~ and environment variables are replaced.",
     )
-    valid_paths: list[Text] = Field(
+    valid_paths: Annotated[list[Text], EACH_ONCE] = Field(
         default=[], description="Files that are the valid split as a whole."
     )
-    test_paths: list[Text] = Field(
+    test_paths: Annotated[list[Text], EACH_ONCE] = Field(
         default=[], description="Files that are the test split as a whole."
     )
     format: Format | str = Field(
@@ -276,30 +286,28 @@ Dataset = Annotated[Generated | Files | Published | Perturbed, Field(discriminat
 class Downloads(Section):
     """Where files of published datasets and checkpoints come from and go to."""
 
-    directory: Text = Field("downloads", description="Shared by all studies.")
-    mirror: Text | None = Field(
+    directory: PathText = Field(
+        "downloads", description="Shared by all studies; ~ and environment variables are replaced."
+    )
+    mirror: PathText | None = Field(
         None,
         description="Local directory that is tried before the network: FILE or COLLECTION/FILE "
         "in it, as the official source names them (COLLECTION of a checkpoint is its family).",
     )
 
-    @field_validator("directory", "mirror")
-    @classmethod
-    def _a_path(cls, path: str | None) -> str | None:
-        if path is None:
-            return None
-        try:
-            path = expanded(path)
-        except UserError as error:
-            raise ValueError(str(error)) from None
-        if "{" in path or "}" in path:
-            raise ValueError(
-                f"{path!r} holds braces, which stand for wildcards in Snakemake; choose a "
-                "directory without them"
-            )
-        return path
-
     retries: Integer = Field(
         5, ge=0, le=1000, description="Of each address, after which the next is tried."
     )
     timeout: Number = Field(30.0, gt=0, le=86400, description="Seconds without a byte.")
+
+    @field_validator("directory", "mirror")
+    @classmethod
+    def _plain(cls, path: str | None) -> str | None:
+        if path is None:
+            return None
+        if any(character in "{}" or not character.isprintable() for character in path):
+            raise ValueError(
+                "braces stand for wildcards in Snakemake, and line breaks and tabs break its "
+                "lists; choose a directory without them"
+            )
+        return os.path.normpath(path)

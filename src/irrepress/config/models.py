@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
-from irrepress.config.section import Name, NumberType, Section, Text
+from irrepress.config.section import Name, NumberType, PathText, Section, Text
 from irrepress.config.training import Training
 
 # YAML 1.1 takes numbers with an exponent for texts unless they have a point and a sign: 1.0e-3.
@@ -17,7 +17,7 @@ class ModelRef(Section):
     """A checkpoint of a family."""
 
     family: str = Field(description="Family of the checkpoint, such as sevennet.")
-    checkpoint: Text = Field(description="Keyword of the family (7net-0) or path of a file.")
+    checkpoint: PathText = Field(description="Keyword of the family (7net-0) or path of a file.")
     modal: Text | None = Field(
         None, description="Level of theory of a multi-modal checkpoint, such as PBE."
     )
@@ -42,7 +42,7 @@ class ModelRef(Section):
 class StudyModel(ModelRef):
     """A model of the study: a checkpoint, or an architecture to be trained from scratch."""
 
-    checkpoint: Text | None = Field(
+    checkpoint: PathText | None = Field(
         None, description="Keyword of the family (7net-0) or path of a file."
     )
     untrained: dict[str, Any] | None = Field(

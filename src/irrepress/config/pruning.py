@@ -1,10 +1,11 @@
 """Scores, the sweep of plans, and compensation."""
 
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
 from irrepress.config.section import (
+    EACH_ONCE,
     Channels,
     Count,
     Fraction,
@@ -95,14 +96,16 @@ class Explicit(Section):
 class Sweep(Section):
     """Which plans are made: all combinations of what the lists hold, and explicit ones."""
 
-    criteria: list[Criterion] = Field(["taylor", "magnitude"], min_length=1)
+    criteria: Annotated[list[Criterion], EACH_ONCE] = Field(["taylor", "magnitude"], min_length=1)
     normalization: Normalization = Field(
         "auto",
         description="Scores are divided by their mean over the group (site and irrep), the layer "
         "or the order before blocks compete; auto: group for magnitude and activation, which "
         "have no scale that sites share, and none for the others.",
     )
-    budgets: list[Fraction] = Field([0.75, 0.5, 0.25], description="What may stay, as a fraction.")
+    budgets: Annotated[list[Fraction], EACH_ONCE] = Field(
+        [0.75, 0.5, 0.25], description="What may stay, as a fraction."
+    )
     unit: Unit = Field(
         "flops",
         description="What the fraction is counted in; time: of energy, forces and stress on this "
@@ -114,10 +117,10 @@ class Sweep(Section):
         le=10_000,
         description="Shapes that are timed for the unit time, the parent included.",
     )
-    axes: list[Axes] = Field(
+    axes: Annotated[list[Axes], EACH_ONCE] = Field(
         ["both", "channels"], min_length=1, description="With and without pruning of orders."
     )
-    allocations: list[Allocation] = Field(
+    allocations: Annotated[list[Allocation], EACH_ONCE] = Field(
         ["greedy"],
         min_length=1,
         description="How a budget is spread over layers and orders. greedy: the least score lost "
@@ -126,7 +129,7 @@ class Sweep(Section):
         "removals that are tried on the calibration structures, where scores choose the channels "
         "alone.",
     )
-    cutoffs: list[Radius | None] = Field(
+    cutoffs: Annotated[list[Radius | None], EACH_ONCE] = Field(
         [None],
         min_length=1,
         description="Radii in Å up to which neighbours stay, with each of which the plans of "

@@ -2,7 +2,17 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from irrepress.errors import UserError
+from irrepress.files import expanded
+
+
+def _expanded(path: str) -> str:
+    try:
+        return expanded(path)
+    except UserError as error:
+        raise ValueError(str(error)) from None
 
 
 def _no_truth_value(value: Any) -> Any:
@@ -18,6 +28,8 @@ Number = Annotated[float, _IS_NUMBER]
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=80)]
 Text = Annotated[str, Field(min_length=1)]
+# A path in which ~ and environment variables are replaced.
+PathText = Annotated[Text, AfterValidator(_expanded)]
 Fraction = Annotated[float, Field(gt=0, lt=1), _IS_NUMBER]
 NumberType = Literal["float32", "float64"]
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$")]
@@ -36,6 +48,17 @@ Radius = Annotated[float, Field(gt=0, le=100), _IS_NUMBER]
 Order = Annotated[int, Field(ge=0, le=100), _IS_NUMBER]
 # A learning rate relative to another.
 RelativeRate = Annotated[float, Field(ge=0, le=1000), _IS_NUMBER]
+
+
+def _each_once(items: list[Any]) -> list[Any]:
+    for place, item in enumerate(items):
+        if item in items[:place]:
+            raise ValueError(f"{item!r} stands twice; remove one")
+    return items
+
+
+# Of a list whose items make no sense twice.
+EACH_ONCE = AfterValidator(_each_once)
 
 
 class Section(BaseModel):

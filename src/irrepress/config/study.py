@@ -1,14 +1,15 @@
 """The whole config, and what must agree between its sections."""
 
 from itertools import product
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
 from irrepress.config.datasets import Dataset, Downloads, Perturbed
 from irrepress.config.models import StudyModel
+from irrepress.config.names import name_mistakes
 from irrepress.config.pruning import Compensation, Scoring, Sweep
-from irrepress.config.section import Count, Device, Name, Section, Seed
+from irrepress.config.section import EACH_ONCE, Count, Device, Name, Section, Seed
 from irrepress.config.stages import Downstream, Evaluation, Export, Quantization
 from irrepress.config.training import Distillation, Training
 from irrepress.errors import nearest
@@ -47,7 +48,7 @@ class Config(Section):
     models: dict[Name, StudyModel] = Field(min_length=1)
     scoring: Scoring
     sweep: Sweep = Sweep()
-    train_plans: list[str] = Field(
+    train_plans: Annotated[list[str], EACH_ONCE] = Field(
         default=[],
         description="Plans that go on to recovery, distillation, quantization and downstream "
         "tasks, such as taylor-0.50.",
@@ -114,6 +115,8 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _references(self) -> "Config":
+        for mistake in name_mistakes(self):
+            raise ValueError(mistake)
         for where, name in self._dataset_references():
             if name not in self.datasets:
                 raise ValueError(f"{where}: no dataset {name!r}; {nearest(name, self.datasets)}")
@@ -132,8 +135,6 @@ class Config(Section):
                 )
         if len({f"{b:.2f}" for b in self.sweep.budgets}) != len(self.sweep.budgets):
             raise ValueError("sweep.budgets: two budgets are the same to two decimals")
-        if len(set(self.sweep.cutoffs)) != len(self.sweep.cutoffs):
-            raise ValueError("sweep.cutoffs: a cutoff stands there twice")
         if "iterated" in self.sweep.allocations and "random" in self.sweep.criteria:
             raise ValueError(
                 "sweep.allocations: 'iterated' scores a model anew as it shrinks, which means "
