@@ -102,6 +102,16 @@ def test_what_snakemake_reads_otherwise_than_it_is_written_is_told(
     assert told.startswith(message)
 
 
+def test_a_checkpoint_may_have_braces_in_its_path(snakemake, tmp_path):
+    (tmp_path / "my{model}.pth").write_bytes(b"PK")
+    models = {"mine": SEVENNET | {"checkpoint": "my{model}.pth"}}
+    config = change(tmp_path, models=models)
+    target = "results/tiny/mine/parent/original/model.pt"
+    done = snakemake(tmp_path, target, "--dry-run", config=config)
+    assert done.returncode == 0, done.stderr
+    assert job_counts(done) == {"parent": 1}
+
+
 def test_a_missing_package_of_a_family_is_told_before_any_job(tmp_path):
     arguments = command(tmp_path, "--dry-run")[3:]
     code = (
