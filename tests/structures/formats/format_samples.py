@@ -17,7 +17,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.db import connect
 from ase.db.row import AtomsRow
 from ase.io.jsonio import encode
-from ase.units import GPa, kcal, mol
+from ase.units import Bohr, GPa, kcal, mol
 
 LABELS = ("energy", "forces", "stress")
 
@@ -291,6 +291,42 @@ def write_deepmd(folder, images, sets=1, mixed=False, pad=0, dtype=np.float64):
         if mixed:
             np.save(target / "real_atom_types.npy", padded[rows].astype(np.int32))
     return folder
+
+
+def write_deepmd_raw(folder, images):
+    """Write one system of DeePMD-kit in its raw format."""
+    write_deepmd(folder, images)
+    for file in (folder / "set.000").iterdir():
+        array = np.load(file)
+        np.savetxt(folder / f"{file.stem}.raw", array.reshape(len(array), -1))
+        file.unlink()
+    (folder / "set.000").rmdir()
+    return folder
+
+
+def write_schnetpack(path, images, units, distance="Ang", **properties):
+    """Write what SchNetPack 2's ASEAtomsData does.
+
+    Args:
+        path: the database.
+        images: labelled atoms.
+        units: property -> unit.
+        distance: unit of positions and cells.
+        properties: property -> result of ASE's that it is, divided by the number beside it.
+    """
+    with connect(path, append=False) as database:
+        database.metadata = {"_distance_unit": distance, "_property_unit_dict": units}
+        for atoms in images:
+            plain = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+            if distance == "Bohr":
+                plain.set_cell(plain.cell / Bohr)
+                plain.positions /= Bohr
+            data = {
+                name: np.atleast_1d(atoms.calc.results[key]) / factor
+                for name, (key, factor) in properties.items()
+            }
+            database.write(plain, data=data)
+    return path
 
 
 def members_of(folder, root=""):

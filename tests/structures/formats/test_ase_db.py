@@ -1,9 +1,14 @@
 """ASE databases: SQLite, LMDB as fairchem and ase-db-backends write it, and archives of LMDB."""
 
 import errno
+import json
+import pickle
+import re
 import sqlite3
 import subprocess
 import sys
+import zlib
+from contextlib import closing
 
 import lmdb
 import pytest
@@ -22,8 +27,9 @@ from format_samples import (
 
 from irrepress.config import LabelKeys
 from irrepress.errors import UserError
-from irrepress.structures.formats import base, sources
+from irrepress.structures.formats import ase_db, base, sources
 from irrepress.structures.formats.ase_db import AseDatabaseReader
+from irrepress.structures.formats.registry import make_reader
 
 SALEX = (LabelKeys(group="sid"), None, {"group_pattern": "[^_]+"})
 
@@ -289,3 +295,101 @@ def test_a_full_disk(tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.copyfileobj", copy)
     with pytest.raises(UserError, match=r"a\.aselmdb: there is no space in .*set TMPDIR"):
         records(path)
+
+
+# --- LMDB files of others, and hostile ones -----------------------------------------------
+
+
+def write_lmdb(path, items):
+    with lmdb.open(str(path), subdir=False, map_size=1 << 28, lock=False) as environment:
+        with environment.begin(write=True) as transaction:
+            for key, value in items.items():
+                transaction.put(key, value)
+    return path
+
+
+def packed(value):
+    return zlib.compress(json.dumps(value).encode())
+
+
+class Payload:
+    def __reduce__(self):
+        return (open, ("unpickled", "w"))
+
+
+@pytest.mark.parametrize("name", ["data.0000.lmdb", "a.aselmdb"])
+def test_pickles_are_named_and_not_opened(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    items = {str(i).encode(): pickle.dumps(Payload(), protocol=4) for i in range(8)}
+    items[b"length"] = pickle.dumps(8)
+    path = write_lmdb(tmp_path / name, items)
+    with pytest.raises(UserError, match=r"LMDB file of pickles.*runs whatever code.*as extxyz or"):
+        list(make_reader("auto", [path]).records())
+    assert not (tmp_path / "unpickled").exists()
+
+
+def test_other_lmdb_files_are_named(tmp_path):
+    path = write_lmdb(tmp_path / "a.lmdb", {b"image-1": b"jpeg"})
+    with pytest.raises(UserError, match=r"not of ASE's .*a key is 'image-1'\); write"):
+        list(make_reader("auto", [path]).records())
+    with pytest.raises(UserError, match="there are no structures"):
+        list(make_reader("auto", [write_lmdb(tmp_path / "b.lmdb", {})]).records())
+
+
+@pytest.mark.parametrize(
+    ("items", "message"),
+    [
+        ({b"nextid": packed(10**18)}, "row 1 of 9+ is missing"),
+        ({b"nextid": packed({"a": 1})}, "cut off or damaged"),
+        ({b"nextid": packed("many")}, "cut off or damaged"),
+        ({b"nextid": b"no zlib"}, "cut off or damaged"),
+        ({b"nextid": zlib.compress(b"[" * 100_000)}, "cut off or damaged"),
+        ({b"nextid": packed(3), b"deleted_ids": packed([[1]])}, "cut off or damaged"),
+        ({b"nextid": packed(3), b"deleted_ids": packed({"__ndarray__": 3})}, "cut off or damaged"),
+        ({b"nextid": packed(2), b"1": b"no zlib"}, "id 1 cannot be read"),
+        ({b"nextid": packed(2), b"1": zlib.compress(b"{}")[:-3]}, "id 1 cannot be read .* cut off"),
+        ({b"nextid": packed(2), b"1": packed([1, 2])}, "id 1 cannot be read"),
+        ({b"nextid": packed(2), b"1": packed({"numbers": "Na"})}, "id 1 cannot be read"),
+        ({b"nextid": packed(2), b"1": zlib.compress(b"[" * 100_000)}, "id 1 cannot be read"),
+        ({b"nextid": packed(2), b"1": zlib.compress(bytes(1 << 20))}, "row is larger than 65,536"),
+    ],
+)
+def test_hostile_lmdb_files(tmp_path, monkeypatch, items, message):
+    monkeypatch.setattr(ase_db, "_MOST_BYTES", 1 << 16)
+    path = write_lmdb(tmp_path / "a.aselmdb", items)
+    try:
+        (error,) = make_reader("auto", [path]).records()
+    except UserError as raised:
+        error = raised
+    assert str(error).startswith(str(path)) and re.search(message, str(error))
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ["UPDATE systems SET numbers = x'00'"],
+        ["UPDATE systems SET positions = 'text'"],
+        ["UPDATE systems SET data = '{'"],
+        ["UPDATE systems SET calculator = 1, energy = 'a'"],
+        ["UPDATE systems SET key_value_pairs = '[1]'"],
+        ["UPDATE systems SET cell = zeroblob(7)"],
+        ["DROP TABLE information", "UPDATE systems SET pbc = 'x'"],
+        ["UPDATE information SET value = '{' WHERE name = 'metadata'"],
+        ["UPDATE information SET value = 'x' WHERE name = 'version'"],
+    ],
+)
+def test_hostile_sqlite_files(tmp_path, statements):
+    path = write_db(tmp_path / "a.db", [salt()])
+    with connect(path) as database:
+        database.metadata = {"title": "mine"}
+    with closing(sqlite3.connect(path)) as database:
+        for statement in statements:
+            database.execute(statement)
+        database.commit()
+    try:
+        found = list(make_reader("auto", [path]).records())
+    except UserError as error:
+        found = [error]
+    (error,) = found
+    assert isinstance(error, UserError), error
+    assert str(error).startswith(str(path)) and "\n" not in str(error)

@@ -13,6 +13,7 @@ from format_samples import (
     salt,
     water,
     write_deepmd,
+    write_deepmd_raw,
     write_tar,
     write_zip,
 )
@@ -293,3 +294,61 @@ def test_archives_that_are_cut_off(tmp_path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(UserError, match=r"a\.tgz: .*cut off.*download it again"):
         records(path)
+
+
+# --- the raw format -----------------------------------------------------------------------
+
+
+def test_raw_systems(tmp_path, monkeypatch):
+    monkeypatch.setattr(base, "CHUNK_FRAMES", 3)
+    images = [salt(index) for index in range(7)]
+    write_deepmd_raw(tmp_path / "raw/a", images)
+    write_deepmd_raw(tmp_path / "raw/b", [water(index) for index in range(2)])
+    read = records(tmp_path / "raw")
+    assert_records(read[:7], images)
+    assert_records(read[7:], [water(index) for index in range(2)])
+    assert [r.structure.group for r in read] == ["a"] * 7 + ["b"] * 2
+    assert read[5].where == f"{tmp_path / 'raw'}: a: frame 5"
+
+
+def test_raw_systems_in_an_archive(tmp_path):
+    write_deepmd_raw(tmp_path / "raw/a", [salt()])
+    path = write_tar(tmp_path / "a.tar.gz", members_of(tmp_path / "raw"))
+    assert_records(records(path), [salt()])
+
+
+def test_sets_beside_raw_files_are_read_and_the_raw_files_are_not(tmp_path):
+    write_deepmd(tmp_path / "dp", [salt()])
+    np.savetxt(tmp_path / "dp/coord.raw", np.zeros((1, 6)))
+    reader = DeepmdReader([tmp_path / "dp"])
+    assert_records(reader.records(), [salt()])
+    assert [remark.text[:18] for remark in reader.remarks] == ["raw files not read"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda folder: (folder / "box.raw").unlink(), "it has no box.raw and no file nopbc"),
+        (lambda folder: cut(folder / "energy.raw"), "energy.raw have not equally many lines"),
+        (lambda folder: (folder / "force.raw").write_text("a b\n" * 3), "could not convert"),
+        (lambda folder: (folder / "coord.raw").write_text("1 2\n1\n1\n"), "number of columns"),
+    ],
+)
+def test_raw_systems_that_are_damaged(tmp_path, spoil, message):
+    folder = write_deepmd_raw(tmp_path / "dp", [salt(index) for index in range(3)])
+    spoil(folder)
+    with pytest.raises(UserError, match=rf"{folder}: the system \. is .*{message}") as caught:
+        records(tmp_path / "dp")
+    assert "\n" not in str(caught.value)
+
+
+def cut(path):
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+
+
+@pytest.mark.parametrize("types", ["0\n-1\n", "0\n2\n"])
+def test_types_that_are_none_are_no_reason_to_drop_atoms(tmp_path, types):
+    folder = write_deepmd(tmp_path / "dp", [salt()])
+    (folder / "type.raw").write_text(types)
+    (error,) = records(tmp_path / "dp")
+    assert "which are not all known" in str(error) and "check type.raw" in str(error)

@@ -3,6 +3,7 @@
 
 import gzip
 import json
+import re
 import tracemalloc
 
 import numpy as np
@@ -15,10 +16,11 @@ from format_samples import (
     write_mptrj_json,
 )
 
-from irrepress.config import LabelKeys
+from irrepress.config import LabelKeys, Units
 from irrepress.errors import UserError
 from irrepress.structures.formats import base
 from irrepress.structures.formats.mptrj_json import MptrjJsonReader
+from irrepress.structures.formats.registry import make_reader
 
 
 def records(path, *args):
@@ -152,3 +154,83 @@ def test_other_files(tmp_path, content, message):
     with pytest.raises(UserError, match=message):
         for record in records(tmp_path / "a.json"):
             raise record
+
+
+# --- what people have of CHGNet's ---------------------------------------------------------
+
+
+def run_of_vasp(images, *names):
+    """Return what ``chgnet.utils.parse_vasp_dir`` saves: a list of all frames under each name."""
+    frames = [mptrj_frame(atoms, "") for atoms in images]
+    return {name: [frame[name] for frame in frames] for name in names}
+
+
+NAMES = ("structure", "uncorrected_total_energy", "energy_per_atom", "force", "magmom", "stress")
+
+
+@pytest.mark.parametrize("left_out", [(), ("uncorrected_total_energy",), ("magmom",)])
+def test_lists_of_a_run_of_vasp(tmp_path, left_out):
+    images = [salt(index) for index in range(4)]
+    content = run_of_vasp(images, *(name for name in NAMES if name not in left_out))
+    path = tmp_path / "chgnet_dataset.json"
+    path.write_text(json.dumps(content))
+    reader = make_reader("auto", [path])
+    assert isinstance(reader, MptrjJsonReader)
+    read = list(reader.records())
+    assert_records(read, images, 1e-9)
+    assert read[2].where == f"{path}: frame 2"
+    told = [remark.text for remark in reader.remarks]
+    expected = "energy taken from energy_per_atom times the number of atoms"
+    assert told == ([expected] if "uncorrected_total_energy" in left_out else [])
+
+
+def test_own_files_with_the_energy_per_atom(tmp_path):
+    frame = mptrj_frame(salt(), "mine")
+    for key in ("uncorrected_total_energy", "corrected_total_energy"):
+        del frame[key]
+    (tmp_path / "a.json").write_text(json.dumps({"my-salt": {"step 1": frame}}))
+    reader = make_reader("auto", [tmp_path / "a.json"])
+    assert_records(reader.records(), [salt()], 1e-9)
+    assert len(reader.remarks) == 1
+
+
+def test_the_energy_per_atom_can_be_asked_for(tmp_path):
+    path = write_mptrj_json(tmp_path / "a.json", {"mp-1": [salt()]})
+    (record,) = records(path, LabelKeys(energy="energy_per_atom"))
+    assert record.structure.energy == pytest.approx(salt().calc.results["energy"])
+
+
+def test_sites_without_cartesian_positions(tmp_path):
+    frame = mptrj_frame(salt(), "mp-1")
+    for site in frame["structure"]["sites"]:
+        del site["xyz"]
+    (tmp_path / "a.json").write_text(json.dumps({"mp-1": {"a": frame}}))
+    assert_records(records(tmp_path / "a.json"), [salt()], 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"structure": [], "force": []}, "but none of structure"),
+        ({"structures": [{}], "energies": [1.0]}, "lists of structures, energies, but none"),
+        (run_of_vasp([salt()], *NAMES) | {"force": [[], []]}, "1 values of structure, but 2 of fo"),
+        ({"mp-1": {"a": {"force": []}}}, "mp-1: a cannot be read .there is no 'structure'"),
+    ],
+)
+def test_other_layouts_are_named_with_what_is_expected(tmp_path, content, message):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(content))
+    try:
+        (error,) = records(path)
+    except UserError as raised:
+        error = raised
+    assert str(error).startswith(str(path)) and "\n" not in str(error)
+    assert re.search(message, str(error)) and re.search("write the (structures|file)", str(error))
+
+
+def test_units_that_contradict_the_format(tmp_path):
+    path = write_mptrj_json(tmp_path / "a.json", {"mp-1": [salt()]})
+    with pytest.raises(UserError, match=r"units.energy says 'meV', but mptrj-json always .* 'eV'"):
+        make_reader("auto", [path], None, Units(energy="meV"))
+    units = Units(stress="kbar", stress_sign="vasp")
+    assert_records(make_reader("auto", [path], None, units).records(), [salt()], 1e-9)

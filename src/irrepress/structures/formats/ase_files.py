@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import ase.io
 from ase import Atoms
-from ase.io.formats import UnknownFileTypeError, filetype
+from ase.io.formats import UnknownFileTypeError, filetype, get_ioformat
 
 from irrepress.config import Units
 from irrepress.errors import UserError
@@ -90,6 +90,7 @@ class AseReader(Reader):
         """Return what ASE calls the format of a file, given or guessed."""
         try:
             format = self.options.get("format") or filetype(str(file))
+            get_ioformat(format)  # for a suffix that it does not know, filetype returns that
         except (UnknownFileTypeError, OSError, ValueError) as error:
             raise UserError(
                 f"{path}: ASE does not know this file by its name or content; set format to what "

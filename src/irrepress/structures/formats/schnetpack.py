@@ -112,7 +112,7 @@ def _factor(unit: str) -> float | None:
     text = re.sub(r"\s+", "", str(unit)) or "1"
     factor, sign = 1.0, 1
     for piece in re.split(r"([*/])", text):
-        if piece in "*/":
+        if piece in ("*", "/"):
             sign = 1 if piece == "*" else -1
             continue
         name, _, power = piece.replace("**", "^").partition("^")
