@@ -44,9 +44,7 @@ def test_atomic_units(tmp_path, spelling):
 def test_units_that_are_not_known(tmp_path, spelling):
     units = {"energy": "kcal/mol", "forces": spelling}
     path = write_schnetpack(tmp_path / "a.db", [water()], units, **KCAL)
-    with pytest.raises(
-        UserError, match=r"a.db: the unit '.*' of _.*\.forces .*; write it"
-    ):
+    with pytest.raises(UserError, match=r"a.db: the unit '.*' of _.*\.forces .*; write it"):
         records(path)
 
 
