@@ -1,11 +1,21 @@
 import json
 import os
 import stat
+import subprocess
+import sys
 
 import pytest
 
 from irrepress.errors import UserError
-from irrepress.files import atomic_path, check_directory, read_json, sha256, write_json
+from irrepress.files import (
+    atomic_path,
+    check_directory,
+    owner_mark,
+    read_json,
+    remove_leftovers,
+    sha256,
+    write_json,
+)
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -71,3 +81,29 @@ def test_json_that_is_too_deep_names_the_file(tmp_path):
     (tmp_path / "a.json").write_text("[" * 200_000)
     with pytest.raises(UserError, match=r"a\.json: not a JSON file"):
         read_json(tmp_path / "a.json")
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path):
+    """Not what a process that runs is writing, nor what another machine may be."""
+    path = tmp_path / "result.txt"
+    killed = "import os; from irrepress.files import owner_mark; print(owner_mark(), end='')"
+    mark = subprocess.run(
+        [sys.executable, "-c", killed], check=True, capture_output=True, text=True
+    ).stdout
+    with atomic_path(path) as ours:
+        parent = owner_mark().replace(str(os.getpid()), str(os.getppid()))
+        live = tmp_path / f".result.txt.{parent}b"
+        elsewhere = tmp_path / ".result.txt.00000000-1-c"
+        foreign = tmp_path / ".result.txt.somebody"
+        for file in (tmp_path / f".result.txt.{mark}a.txt", live, elsewhere, foreign):
+            file.touch()
+        with atomic_path(path) as second:
+            second.write_text("new")
+            assert {p.name for p in tmp_path.iterdir()} == {
+                p.name for p in (ours, second, live, elsewhere, foreign)
+            }
+    os.utime(elsewhere, (0, 0))
+    folder = tmp_path / f".result.txt.{mark}folder"
+    (folder / "deep").mkdir(parents=True)
+    remove_leftovers(tmp_path, ".result.txt.")
+    assert {p.name for p in tmp_path.iterdir()} == {"result.txt", live.name, foreign.name}

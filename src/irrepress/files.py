@@ -3,10 +3,14 @@
 import hashlib
 import json
 import os
+import platform
 import re
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,8 @@ from irrepress.errors import UserError
 
 # A run that finds less space than this would end within its first job.
 _LEAST_SPACE = 1_000_000
+# Nothing is written for longer.
+_OLD = 2 * 86400.0  # seconds
 
 
 @contextmanager
@@ -21,7 +27,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """Give a temporary name beside ``path``; rename it to ``path`` if the block succeeds.
 
     A process killed at any moment leaves either the old file or the whole new one. The
-    temporary file lies in the same directory, so that the rename stays in one file system.
+    temporary file lies in the same directory, so that the rename stays in one file system; what
+    a killed process left of it is removed when the same file is written next.
 
     Args:
         path: the final name; missing parent directories are made.
@@ -35,8 +42,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(path.parent, f".{path.name}.")
         handle, name = tempfile.mkstemp(
-            prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent
+            prefix=f".{path.name}.{owner_mark()}", suffix=path.suffix, dir=path.parent
         )
         os.close(handle)
     except OSError as error:
@@ -55,6 +63,56 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         raise UserError(f"{path}: writing failed ({error}); nothing was left behind") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def owner_mark() -> str:
+    """Return what tells whose a temporary file is: machine and process, for its name."""
+    return f"{_machine()}-{os.getpid()}-"
+
+
+def remove_leftovers(directory: Path, prefix: str) -> None:
+    """Remove temporary files and directories of processes that are gone.
+
+    Args:
+        directory: where they lie.
+        prefix: how their names begin; the mark of their owner follows. Those of processes that
+            run are left alone. What other machines left is removed when it is two days old.
+    """
+    pattern = re.compile(re.escape(prefix) + r"(?P<machine>[0-9a-f]{8})-(?P<process>\d{1,10})-")
+    with os.scandir(directory) as entries:
+        found = [(entry, match) for entry in entries if (match := pattern.match(entry.name))]
+    for entry, match in found:
+        try:
+            if match["machine"] == _machine():
+                stale = not _runs(int(match["process"]))
+            else:
+                stale = time.time() - entry.stat(follow_symlinks=False).st_mtime > _OLD
+            if stale and entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path)
+            elif stale:
+                os.unlink(entry.path)
+        except OSError:  # somebody else's, or gone by now
+            continue
+
+
+@cache
+def _machine() -> str:
+    """Return a mark of what process numbers are unique in: a machine, or a container on it."""
+    try:
+        numbers = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        numbers = ""
+    return hashlib.sha256(f"{platform.node()} {numbers}".encode()).hexdigest()[:8]
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
 
 
 def expanded(path: str) -> str:

@@ -3,8 +3,11 @@
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 
+import psutil
 import pytest
 
 from irrepress.errors import UserError
@@ -67,3 +70,41 @@ def test_errors_reach_the_caller_and_processes_end():
     while multiprocessing.active_children() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not multiprocessing.active_children()
+
+
+WAIT = """
+import os, time
+from irrepress.structures.parallel import ordered_map
+
+def work(number):
+    time.sleep(0.01)
+    return os.getpid()
+
+processes = set()
+for process in ordered_map(work, range(10**9), 3):
+    if process not in processes:
+        processes.add(process)
+        print(process, flush=True)
+    if len(processes) == 3:
+        time.sleep(600)
+"""
+
+
+def test_processes_end_when_their_parent_is_killed():
+    parent = subprocess.Popen([sys.executable, "-c", WAIT], stdout=subprocess.PIPE, text=True)
+    workers = [int(parent.stdout.readline()) for _ in range(3)]
+    parent.kill()
+    parent.wait(60)
+    for _ in range(600):
+        if not any(map(_runs, workers)):
+            break
+        time.sleep(0.1)
+    assert not any(map(_runs, workers))
+
+
+def _runs(process):
+    """A process that ended may wait for its new parent to take notice."""
+    try:
+        return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -55,6 +55,11 @@ def test_round_trip_is_exact_across_buffers_and_chunks(path, structures):
         assert_same(written, read)
 
 
+def finite_floats(shape):
+    elements = st.floats(-1e100, 1e100, width=64)
+    return arrays.arrays(np.float64, shape, elements=elements)
+
+
 def any_floats(shape):
     return arrays.arrays(np.float64, shape, elements=st.floats(width=64))
 
@@ -64,8 +69,8 @@ def ragged_structures(draw):
     size = draw(st.integers(1, 4))
     return Structure(
         numbers=draw(arrays.arrays(np.int64, size, elements=st.integers(1, 118))),
-        positions=draw(any_floats((size, 3))),
-        cell=draw(any_floats((3, 3))),
+        positions=draw(finite_floats((size, 3))),
+        cell=draw(finite_floats((3, 3))),
         pbc=draw(arrays.arrays(np.bool_, 3)),
         energy=draw(st.floats(width=64, allow_infinity=False, max_value=1e9, min_value=-1e9)),
         forces=draw(any_floats((size, 3))),
@@ -302,6 +307,7 @@ def test_killed_half_way_leaves_nothing_and_the_next_try_gives_the_same_bytes(tm
             StructureStore(leftover)
 
     assert run_writer(killed, "go").wait(60) == 0
+    assert {p.name for p in tmp_path.iterdir()} == {"undisturbed.h5", "killed.h5"}
     assert len(StructureStore(killed)) == 3000
     assert sha256(killed) == sha256(undisturbed)
 
@@ -461,8 +467,63 @@ def test_another_schema_version(path, tmp_path):
     ],
 )
 def test_missing_parts(path, tmp_path, edit):
-    with pytest.raises(UserError, match="parts of it are missing"):
+    with pytest.raises(UserError, match="its parts are missing or do not fit together"):
         StructureStore(edited(path, tmp_path, edit))
+
+
+def change(name, index, value):
+    def edit(file):
+        file[name][index] = value
+
+    return edit
+
+
+def replace_train(indices):
+    def edit(file):
+        del file["splits/train"]
+        file["splits/train"] = np.array(indices)
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (replace_train([0, 600]), "the splits index beyond the 600 structures"),
+        (replace_train([-1]), "the splits index beyond the 600 structures"),
+        (replace_train([3, 3]), "a structure lies in two parts"),
+        (lambda file: replace_train([file["splits/test"][0]])(file), "lies in two parts"),
+        (change("ptr", 5, 1), "ptr does not ascend from 0"),
+        (change("ptr", 0, 1), "ptr does not ascend from 0"),
+        (
+            lambda file: file.attrs.__setitem__("elements", np.array([1, 255])),
+            r"elements are \[1, 2",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused_when_a_store_is_opened(path, tmp_path, edit, message):
+    with pytest.raises(UserError, match=rf"edited\.h5: damaged .*{message}.*made anew"):
+        StructureStore(edited(path, tmp_path, edit))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "what"),
+    [
+        ("numbers", 255, "an atomic number"),
+        ("numbers", 0, "an atomic number"),
+        ("positions", np.nan, "a position"),
+        ("positions", np.inf, "a position"),
+        ("cell", np.nan, "a cell"),
+    ],
+)
+def test_atoms_that_cannot_be_are_refused_when_they_are_read(path, tmp_path, name, value, what):
+    with h5py.File(path) as file:
+        row = 17 if name == "cell" else int(file["ptr"][17])
+    store = StructureStore(edited(path, tmp_path, change(name, row, value)))
+    store.read([0, 400])  # what lies elsewhere can be read
+    for read in (lambda: store[17], lambda: list(store.iterate())):
+        with pytest.raises(UserError, match=rf"damaged .*structure 17 has {what} that cannot be"):
+            read()
 
 
 def test_a_flipped_bit_is_found_when_it_is_read(path, tmp_path):

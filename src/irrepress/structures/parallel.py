@@ -1,6 +1,9 @@
 """Work on a stream in several processes, in order and in bounded memory."""
 
 import multiprocessing
+import os
+import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -15,6 +18,8 @@ Result = TypeVar("Result")
 
 # Items that wait or are worked on, per process: enough that no process waits for the others.
 _AHEAD = 2
+# How often a process looks whether its parent still lives.
+_LOOK = 1.0  # seconds
 
 
 def ordered_map(
@@ -60,6 +65,18 @@ def ordered_map(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
+def _end_with_parent() -> None:
+    """End this process when the one that began it is gone, which a kill leaves no time to say.
+
+    Otherwise it would wait for work for ever. (The pipe between the two tells nothing: processes
+    that began later hold it open, too.)
+    """
+    parent = multiprocessing.parent_process()
+    while parent is None or os.getppid() == parent.pid:
+        time.sleep(_LOOK)
+    os._exit(1)
+
+
 class _Process:
     """What a process knows from its beginning on."""
 
@@ -68,6 +85,7 @@ class _Process:
     @classmethod
     def begin(cls, function: Callable[[Any], Any]) -> None:
         cls.function = staticmethod(function)
+        threading.Thread(target=_end_with_parent, daemon=True).start()
 
     @classmethod
     def work(cls, item: Any) -> Any:

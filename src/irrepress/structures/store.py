@@ -1,6 +1,7 @@
 """Stores, read at random by several processes; `layout` says what they look like."""
 
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -22,9 +23,10 @@ from irrepress.structures.layout import (
     blocks,
 )
 from irrepress.structures.notes import Note
-from irrepress.structures.splits import PARTS
+from irrepress.structures.splits import PARTS, check_splits
 from irrepress.structures.structure import Structure
 
+MOST_NUMBER = 118  # the heaviest element
 # Structures with fewer atoms than this between them are read together.
 _LARGEST_GAP = 2 * ATOMS_PER_CHUNK
 
@@ -66,7 +68,7 @@ class StructureStore:
         except OSError as error:
             raise self._damaged(error) from error
         except (KeyError, TypeError, ValueError) as error:
-            raise self._damaged(error, "parts of it are missing") from error
+            raise self._damaged(error, "its parts are missing or do not fit together") from error
 
     def __len__(self) -> int:
         return len(self.num_atoms)
@@ -210,6 +212,11 @@ class StructureStore:
         self.labelled = json.loads(file.attrs["labelled"])
         self._ptr = file["ptr"][:]
         self.num_atoms = np.diff(self._ptr)
+        if not len(self._ptr) or self._ptr[0] != 0 or (self.num_atoms < 1).any():
+            raise ValueError("ptr does not ascend from 0")
+        self.splits = check_splits(self.splits, len(self))
+        if not all(1 <= number <= MOST_NUMBER for number in self.elements):
+            raise ValueError(f"elements are {self.elements}")
         for name in PER_ATOM:
             if file[name].shape[0] != self._ptr[-1]:
                 raise ValueError(f"{name} has not one row for every atom")
@@ -229,6 +236,7 @@ class StructureStore:
         start, stop = int(self._ptr[first]), int(self._ptr[last])
         atoms = {name: self._column(name)[start:stop] for name in PER_ATOM}
         whole = {name: self._column(name)[first:last] for name in PER_STRUCTURE}
+        self._check_atoms(atoms, whole["cell"], first, last)
         groups = self._groups(first, last) if with_groups else None
         for index in run.tolist():
             own = slice(self._ptr[index] - start, self._ptr[index + 1] - start)
@@ -247,6 +255,31 @@ class StructureStore:
                     group=groups[row] if groups is not None else "",
                 ),
             )
+
+    def _check_atoms(
+        self, atoms: dict[str, np.ndarray], cells: np.ndarray, first: int, last: int
+    ) -> None:
+        """Refuse what no conversion writes, and no model should see."""
+        numbers, positions = atoms["numbers"], atoms["positions"]
+        # Sums of squares are not finite where a term is not, and 0 less 1 is 255: a third of the
+        # time that looking at every term takes, which reading one structure would feel.
+        if (
+            math.isfinite(np.dot(positions.ravel(), positions.ravel()))
+            and math.isfinite(np.dot(cells.ravel(), cells.ravel()))
+            and np.maximum.reduce(numbers - np.uint8(1)) < MOST_NUMBER
+        ):
+            return
+        start = int(self._ptr[first])
+        for index in range(first, last):
+            own = slice(self._ptr[index] - start, self._ptr[index + 1] - start)
+            for what, wrong in (
+                ("an atomic number", (numbers[own] < 1) | (numbers[own] > MOST_NUMBER)),
+                ("a position", ~np.isfinite(positions[own])),
+                ("a cell", ~np.isfinite(cells[index - first])),
+            ):
+                if wrong.any():
+                    error = ValueError(f"structure {index} has {what} that cannot be")
+                    raise self._damaged(error, "its content is not what was written")
 
     def _groups(self, first: int, last: int) -> np.ndarray:
         """What the structures of a range share with their siblings, ``[structures]`` texts."""

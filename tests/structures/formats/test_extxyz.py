@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 
 from irrepress.config import LabelKeys, Units
 from irrepress.errors import UserError
-from irrepress.structures.formats import base
+from irrepress.structures.formats import base, extxyz, sources
 from irrepress.structures.formats.extxyz import ExtxyzReader, frames_of
 
 COMPRESSED = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
@@ -355,6 +355,39 @@ def test_garbage(tmp_path, name, content, message):
     with pytest.raises(UserError, match=message) as caught:
         records(tmp_path / name)
     assert str(caught.value).startswith(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("name", ["a.xyz.gz", "a.xyz"])
+def test_a_line_without_end_does_not_fill_the_memory(tmp_path, monkeypatch, name):
+    """A line of some GB compresses to some MB."""
+    monkeypatch.setattr(sources, "MOST_LINE", 1 << 16)
+    pack = gzip.compress if name.endswith(".gz") else bytes
+    (tmp_path / name).write_bytes(pack(b"0" * (1 << 20)))
+    with pytest.raises(UserError, match=r"a\.xyz.*: a line is longer than .* MiB"):
+        records(tmp_path / name)
+    (tmp_path / name).write_bytes(pack(b"1\n" + b"0" * (1 << 20)))
+    with pytest.raises(UserError, match=r"a\.xyz.*: a line is longer than .* MiB"):
+        records(tmp_path / name)
+
+
+@pytest.mark.parametrize("suffix", COMPRESSED)
+def test_what_expands_beyond_measure_is_refused(tmp_path, monkeypatch, suffix):
+    monkeypatch.setattr(sources, "_LEAST_BOUND", 1 << 16)
+    monkeypatch.setattr(sources, "_BUFFER", 4096)
+    frame = b"1\nProperties=species:S:1:pos:R:3:forces:R:3 energy=-1\nH 0 0 0 0 0 0\n"
+    path = tmp_path / f"a.xyz{suffix}"
+    path.write_bytes(COMPRESSED[suffix](frame * 200_000))
+    with pytest.raises(UserError, match=r"expands to more than 200 times its size"):
+        list(ExtxyzReader([path]).chunks())
+    path.write_bytes(COMPRESSED[suffix](extxyz_bytes([salt(i) for i in range(300)])))
+    assert len(records(path)) == 300
+
+
+def test_a_frame_is_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr(extxyz, "_MOST_BYTES", 1000)
+    (tmp_path / "a.xyz").write_bytes(b"1000\n" + b"H 0 0 0 0 0 0\n" * 1001)
+    with pytest.raises(UserError, match=r"frame 0: it has more than .* MiB; check its number"):
+        records(tmp_path / "a.xyz")
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from irrepress.structures.formats.sources import (
     damaged,
     is_archive,
     kind_of,
+    lines_of,
     open_binary,
     text_in_utf8,
     wrong_kind,
@@ -35,6 +36,7 @@ _PLAIN = "species:S:1:pos:R:3"
 _TEXT = (None, "gzip", "bzip2", "xz")
 # More cannot be meant; a wrong number would have the rest of the file read as one frame.
 _MOST_ATOMS = 10_000_000
+_MOST_BYTES = 1 << 30
 
 
 class FrameText(NamedTuple):
@@ -151,24 +153,24 @@ def frames_of(
     """
     index = 0
     try:
-        stream = text_in_utf8(stream)
-        line = _next_line(stream)
+        rows = lines_of(text_in_utf8(stream), source)
+        line = _next_line(rows)
         while line:
             where = f"{source}: frame {index}"
             count = _atom_count(line, where)
-            lines = [line, *islice(stream, count + 1)]
+            lines = [line, *_within(islice(rows, count + 1), where)]
             if len(lines) < count + 2 or _is_cut(lines):
                 raise UserError(
                     f"{where}: the file ends within its {count} atoms; it is cut off, copy or "
                     "download it again"
                 )
-            line = stream.readline()
+            line = next(rows, b"")
             while line.lstrip().startswith(b"VEC"):  # an old way to give the cell
                 lines.append(line)
-                line = stream.readline()
+                line = next(rows, b"")
             text = b"".join(lines)
             yield len(text), FrameText(source, names, index, text)
-            line = line if line.strip() else _next_line(stream)
+            line = line if line.strip() else _next_line(rows)
             index += 1
     except DAMAGE as error:
         raise damaged(f"{source}: frame {index}", error) from error
@@ -180,9 +182,21 @@ def _is_cut(lines: list[bytes]) -> bool:
     return not last.endswith(b"\n") and len(lines) > 3 and len(last.split()) < len(before.split())
 
 
-def _next_line(stream: BinaryIO) -> bytes:
+def _next_line(lines: Iterator[bytes]) -> bytes:
     """Return the next line that is not blank; nothing at the end."""
-    return next((line for line in stream if line.strip()), b"")
+    return next((line for line in lines if line.strip()), b"")
+
+
+def _within(lines: Iterator[bytes], where: str) -> Iterator[bytes]:
+    """Yield lines as long as all of them together are no more than a frame may have."""
+    size = 0
+    for line in lines:
+        size += len(line)
+        if size > _MOST_BYTES:
+            raise UserError(
+                f"{where}: it has more than {_MOST_BYTES >> 20} MiB; check its number of atoms"
+            )
+        yield line
 
 
 def _atom_count(line: bytes, where: str) -> int:

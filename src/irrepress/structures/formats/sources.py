@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, BinaryIO
 
 from irrepress.errors import UserError
+from irrepress.files import owner_mark, remove_leftovers
 
 _OPENERS = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
 _SUFFIXES = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".tgz": "gzip", ".tbz2": "bzip2"}
@@ -39,6 +40,11 @@ _MARKS = {
 }
 _HEAD = 512
 _BUFFER = 1 << 20  # bytes that are decompressed ahead
+# Of texts; a comment line of extended XYZ has some hundred bytes.
+MOST_LINE = 1 << 24
+# Structures compress to a tenth; gzip makes a thousandth of a file of zeros.
+_MOST_RATIO = 200
+_LEAST_BOUND = 1 << 28  # bytes; less does no harm, whatever it was compressed from
 _ANSWERS = {
     "web page": "the server sent a page in place of the file, download it again",
     "SQLite": "set format: ase-db",
@@ -127,9 +133,57 @@ def open_binary(path: Path) -> BinaryIO:
                 "files do); copy or download it again"
             )
         raise wrong_kind(path, f"a file compressed by {named}", kind)
-    opener = _OPENERS.get(kind or "", open)
+    if kind not in _OPENERS:
+        return io.BufferedReader(path.open("rb"), _BUFFER)
     # Decompressors read lines in Python; a buffer around them reads lines in C.
-    return io.BufferedReader(opener(path, "rb"), _BUFFER)
+    return io.BufferedReader(_Expanding(_OPENERS[kind](path, "rb"), path), _BUFFER)
+
+
+class _Expanding(io.RawIOBase):
+    """What a decompressor gives, until it is more than any data make of a file of this size."""
+
+    def __init__(self, stream: IO[bytes], path: Path):
+        self._stream = stream
+        self._path = path
+        self._most = max(_LEAST_BOUND, _MOST_RATIO * path.stat().st_size)
+        self._count = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, target: Any) -> int:
+        data = self._stream.read(len(target))
+        target[: len(data)] = data
+        self._count += len(data)
+        if self._count > self._most:
+            raise UserError(
+                f"{self._path}: the compressed file expands to more than {_MOST_RATIO} times its "
+                "size, as no structures do; decompress it yourself if you trust it"
+            )
+        return len(data)
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
+def lines_of(stream: BinaryIO, where: str) -> Iterator[bytes]:
+    """Yield the lines of a text, with their ends; none may be longer than `MOST_LINE`.
+
+    Args:
+        stream: the text.
+        where: what messages call it.
+
+    Raises:
+        UserError: a line is longer, which would fill the memory.
+    """
+    while line := stream.readline(MOST_LINE):
+        if len(line) == MOST_LINE and not line.endswith(b"\n"):
+            raise UserError(
+                f"{where}: a line is longer than {MOST_LINE >> 20} MiB; this is no text of "
+                "structures, set format to what it is"
+            )
+        yield line
 
 
 # What a text may begin with, and how the rest of it is then written.
@@ -233,8 +287,9 @@ def temporary_file(stream: IO[bytes], name: str, where: str) -> Iterator[Path]:
 
 @contextmanager
 def temporary_directory() -> Iterator[Path]:
-    """Give a directory that is removed afterwards."""
-    with tempfile.TemporaryDirectory(prefix="irrepress-") as directory:
+    """Give a directory that is removed afterwards, or, after a kill, when the next is given."""
+    remove_leftovers(Path(tempfile.gettempdir()), "irrepress-")
+    with tempfile.TemporaryDirectory(prefix=f"irrepress-{owner_mark()}") as directory:
         yield Path(directory)
 
 
@@ -290,6 +345,11 @@ def _zip(path: Path) -> Iterator[tuple[str, BinaryIO]]:
                 continue
             if info.flag_bits & 1:
                 raise UserError(f"{path}: {info.filename} is encrypted; unpack it yourself")
+            if info.file_size > max(_LEAST_BOUND, _MOST_RATIO * info.compress_size):
+                raise UserError(
+                    f"{path}: {info.filename} expands to more than {_MOST_RATIO} times its size, "
+                    "as no structures do; unpack it yourself if you trust it"
+                )
             with archive.open(info) as stream:
                 yield info.filename, io.BufferedReader(stream, 1 << 16)
 
