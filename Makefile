@@ -1,7 +1,8 @@
 # make setup        the virtual environment .venv with everything the workflow and SevenNet need
 # make setup-mace   .venv-mace beside it, in which jobs of MACE run; setup-escn: the same for eSCN
 # make quickstart   a whole small study; prints where its report lies
-# make test         all tests in WORKERS processes, those of MACE in their own environment .venv-mace
+# make test         the tests but the slow ones, in WORKERS processes, those of MACE in .venv-mace
+# make test-all     the slow ones too: whole studies, interrupted trainings, a real SLURM
 # make lint         style of the code and of the workflow
 # make schema       config/schema.json from the library
 # make browser      Chromium for the tests of the report's page (Debian, as root)
@@ -14,7 +15,7 @@ CORES ?= all
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-mace setup-escn quickstart test lint schema browser clean
+.PHONY: help setup setup-mace setup-escn quickstart test test-all lint schema browser clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -58,10 +59,17 @@ quickstart: setup
 	.venv-mace/bin/python -m pip install -e '.[mace,mace-test,test]'
 	@touch $@
 
+# A file stays in one process, for its fixtures' sake.
+PYTEST = -m pytest -n $(WORKERS) --dist loadfile
+
 test: $(VENV)/.installed-test .venv-mace/.installed-test
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --ignore tests/slurm
+	$(BIN)/python $(PYTEST) -m "not slow" --ignore tests/slurm
+	.venv-mace/bin/python $(PYTEST) -m "not slow" tests/families/mace
+
+test-all: $(VENV)/.installed-test .venv-mace/.installed-test
+	$(BIN)/python $(PYTEST) --ignore tests/slurm
 	$(BIN)/python -m pytest tests/slurm
-	.venv-mace/bin/python -m pytest -n $(WORKERS) --dist loadfile tests/families/mace
+	.venv-mace/bin/python $(PYTEST) tests/families/mace
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

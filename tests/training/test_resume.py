@@ -69,10 +69,10 @@ def read_rows(path):
     ("died_at", "changes"),
     [
         (3, {}),
-        (4, {}),
-        (6, {}),
-        (3, {"workers": 2}),
-        (5, {"workers": 2, "max_atoms": 5, "max_edges": 1000}),
+        pytest.param(4, {}, marks=pytest.mark.slow),
+        pytest.param(6, {}, marks=pytest.mark.slow),
+        pytest.param(3, {"workers": 2}, marks=pytest.mark.slow),
+        pytest.param(5, {"workers": 2, "max_atoms": 5, "max_edges": 1000}, marks=pytest.mark.slow),
     ],
 )
 def test_resumed_is_uninterrupted(
@@ -95,6 +95,7 @@ def test_resumed_is_uninterrupted(
     assert read_rows(tmp_path / "training.csv") == read_rows(tmp_path / "whole.csv")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("died_at", [1, 3, 5])
 def test_checkpoints_by_time_save_what_lies_between_two_validations(
     run, settings, interrupt, tmp_path, died_at, same_weights
@@ -112,6 +113,7 @@ def test_checkpoints_by_time_save_what_lies_between_two_validations(
     assert read_rows(tmp_path / "training.csv") == read_rows(tmp_path / "whole.csv")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_signal_saves_and_ends_in_one_message(
     run, settings, tmp_path, monkeypatch, number, same_weights
@@ -148,6 +150,7 @@ def test_a_finished_run_is_not_trained_again(run, interrupt, same_weights):
     assert same_weights(first.model, second.model)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [{"learning_rate": 1e-3}, {"data": True}])
 def test_checkpoints_of_another_run_are_not_used(
     run, settings, interrupt, change, make_store, labelled, caplog
