@@ -63,6 +63,10 @@ include: "rules/archive.smk"
 include: "rules/report.smk"
 
 
+refuse_what_no_cluster_has()
+warn_of_trainings_without_warning()
+
+
 report: "report/workflow.rst"
 
 

@@ -13,7 +13,7 @@ from snakemake.settings.types import DeploymentMethod, RerunTrigger
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
 try:
-    from irrepress.cluster import check_cluster
+    from irrepress.cluster import SIGNAL, Asked, check_queue, check_resources, cluster_answers
     from irrepress.config import (
         OF_THE_MACHINE,
         Files,
@@ -82,20 +82,56 @@ def check_surroundings(config):
 
 
 def slurm_is_used():
-    """Whether this process sends jobs to SLURM; jobs themselves do not."""
-    return workflow.executor_plugin is not None and workflow.executor_plugin.name == "slurm"
+    """Whether this process sends jobs to SLURM, or would if it were no dry run; jobs do not."""
+    if workflow.executor_plugin is not None and workflow.executor_plugin.name != "dryrun":
+        return workflow.executor_plugin.name == "slurm"
+    # Before Snakemake begins: only for other executors than the local one it counts nodes.
+    return workflow.is_main_process and workflow.resource_settings.nodes is not None
 
 
 def refuse_what_the_cluster_would():
-    """End the run with one message if the cluster cannot run it."""
-    asked = [rule.resources.get("slurm_partition") for rule in workflow.rules]
-    partitions = {each.raw for each in asked if each is not None}
-    kind = CONFIG.cluster.gpu_type if gpus() else None
+    """End the run with one message if the cluster cannot run what is to be run."""
+    needed = {job.rule.name for job in workflow.dag.needrun_jobs()}
+    asked = asked_by(rule for rule in workflow.rules if rule.name in needed)
+    file = workflow.executor_settings.partition_config or os.getenv("SNAKEMAKE_SLURM_PARTITIONS")
     try:
-        # Those that are computed job by job are left to the executor.
-        check_cluster({p for p in partitions if is_plain_name(p)}, kind, Path.cwd())
+        check_resources(asked, gpu_type(), Path(file) if file else None)
+        check_queue(Path.cwd())
     except UserError as error:
         sys.exit(str(error))
+
+
+def refuse_what_no_cluster_has():
+    """The same for dry runs, as far as it is known before the jobs are.
+
+    That is partitions and types of GPUs, where a cluster can be asked.
+    """
+    if not slurm_is_used() or not cluster_answers():
+        return
+    try:
+        check_resources({Asked(each.partition) for each in asked_by(workflow.rules)}, gpu_type())
+    except UserError as error:
+        sys.exit(str(error))
+
+
+def asked_by(rules):
+    """What jobs of some rules ask a cluster for."""
+    # Partitions that are computed job by job are left to the executor.
+    partitions = ((rule, plain_resource(rule, "slurm_partition")) for rule in rules)
+    return [Asked(name, "gpu" in rule.resources) for rule, name in partitions if name != ""]
+
+
+def gpu_type():
+    """The type of the GPUs that jobs ask for."""
+    return CONFIG.cluster.gpu_type if gpus() else None
+
+
+def plain_resource(rule, name):
+    """A resource of a rule that is a name; None if it is not set, "" if it is an expression."""
+    resource = rule.resources.get(name)
+    if resource is None or resource.raw is None and not callable(resource._value):
+        return None
+    return resource.raw if is_plain_name(resource.raw) else ""
 
 
 def is_plain_name(text):

@@ -2,6 +2,11 @@
 # others for single rules (set-resources, set-threads).
 
 
+import ast
+
+TRAININGS = {"recover", "distill", "fine_tune"}
+
+
 def minutes(base, per_gigabyte=0):
     """A time limit in minutes: more for large inputs and with every attempt, up to the config's."""
 
@@ -40,7 +45,7 @@ def training(section):
 
     The key mpi tells the executor to leave srun to the script.
     """
-    asked = gpus(section.ranks)
+    asked = gpus(section.ranks) | warning_before_the_limit()
     if section.ranks == 1:
         return asked
     if section.devices > 1:
@@ -48,3 +53,33 @@ def training(section):
     else:
         tasks = {"tasks": section.nodes, "tasks_per_gpu": 0}
     return asked | {"mpi": "srun", "nodes": section.nodes} | tasks
+
+
+def warning_before_the_limit():
+    """What has SLURM send SIGTERM to a training before its time limit, so that it saves itself.
+
+    It stands in the rules, beside what the defaults tell sbatch: --default-resources on the
+    command line takes the place of all those of a profile.
+    """
+    if not slurm_is_used():
+        return {}
+    default = workflow.resource_settings._parsed_default_resources.get("slurm_extra").raw or ""
+    try:
+        default = ast.literal_eval(default)  # an expression, most often a quoted text
+    except (ValueError, SyntaxError):
+        pass
+    return {"slurm_extra": default if "--signal" in default else f"{default} {SIGNAL}".strip()}
+
+
+def warn_of_trainings_without_warning():
+    """Say which trainings lose what they compute after their last checkpoint, and why."""
+    if not slurm_is_used():
+        return
+    for each in workflow.rules:
+        extra = each.resources.get("slurm_extra").raw
+        trains = each.name in TRAININGS or each.name.startswith("train_from_scratch_")
+        if trains and isinstance(extra, str) and "--signal" not in extra:
+            tell(
+                f"set-resources: {each.name}:slurm_extra leaves out {SIGNAL}, without which a "
+                "training does not save itself before its time limit; add it"
+            )

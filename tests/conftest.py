@@ -23,6 +23,21 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture
+def drawn(monkeypatch):
+    """What progress bars have drawn since, on the terminal of a job whose stderr is a log."""
+    import pty
+
+    from irrepress import terminal
+
+    monkeypatch.setattr(terminal, "_device", None)
+    first, second = pty.openpty()
+    terminal.draw_on(second)
+    yield lambda: os.read(first, 100_000).decode()
+    os.close(first)
+    os.close(second)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The directory of real datasets that some tests read; skips where it is absent.

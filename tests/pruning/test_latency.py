@@ -103,7 +103,7 @@ def test_another_file_is_refused(tmp_path, content, message):
         TimeTable.load(path)
 
 
-def test_shapes_are_timed_beside_the_unpruned_model(sevennet, small_sevennet):
+def test_shapes_are_timed_beside_the_unpruned_model(sevennet, small_sevennet, drawn):
     groups = sevennet.groups(small_sevennet)
     plans = [
         sevennet.native_plan(small_sevennet, plan)[0]
@@ -115,3 +115,5 @@ def test_shapes_are_timed_beside_the_unpruned_model(sevennet, small_sevennet):
     assert timed[0].parameters == small_sevennet.parameter_count()
     assert timed[0].flops > max(shape.flops for shape in timed[1:])
     assert all(shape.seconds > 0 for shape in timed)
+    shown = drawn()
+    assert "preparing shapes" in shown and "timing shapes" in shown

@@ -37,6 +37,11 @@ def test_every_criterion_scores_every_block(sevennet, small_sevennet, scores):
         assert np.std(values["features.2.1e"]) > 0
 
 
+def test_progress_is_drawn_on_the_terminal_of_a_job(sevennet, small_sevennet, structures, drawn):
+    compute_scores(sevennet, small_sevennet, structures[:1], criteria=["activation"], device="cpu")
+    assert "scoring" in drawn()
+
+
 def test_taylor_is_the_derivative_of_the_loss(sevennet, small_sevennet_double, structures):
     """Against central differences of the loss in a gate, in float64."""
     model = small_sevennet_double

@@ -14,10 +14,11 @@ MISTAKES = {
 }
 
 
+@pytest.mark.parametrize("dry", [False, True], ids=["run", "dry run"])
 @pytest.mark.parametrize(("arguments", "message"), MISTAKES.values(), ids=MISTAKES)
-def test_one_message_and_no_job(cluster, run, tmp_path, arguments, message):
+def test_one_message_and_no_job(cluster, run, tmp_path, arguments, message, dry):
     before = cluster.jobs("all")
-    done = run(tmp_path, STORE, *arguments)
+    done = run(tmp_path, STORE, *arguments, *["--dry-run"] * dry)
     assert done.returncode != 0
     assert [line for line in done.stderr.splitlines() if message in line], done.stderr
     assert "Traceback" not in done.stderr

@@ -36,7 +36,8 @@ class Watched:
             OUTPUTS[0],
             *arguments,
             *("--config", "cluster={gpu_type: a100}", endless),
-            *("--set-resources", "recover:slurm_extra='--signal=TERM@5'"),
+            # These take the place of all that the profile has; the warning comes all the same.
+            *("--default-resources", "slurm_partition=gpu"),
             output=self.output,
         )
 

@@ -212,6 +212,37 @@ def test_profiles_are_accepted(snakemake, tmp_path, profile):
     assert job_counts(done)["prune"] == 2
 
 
+def test_trainings_are_warned_before_their_limit_whatever_the_defaults(snakemake, tmp_path):
+    profile = ("--dry-run", "--profile", str(ROOT / "profiles/slurm"))
+    targets = [
+        f"results/tiny/sevennet-0/taylor-0.50/{s}/model.pt" for s in ("recovered", "distilled")
+    ]
+
+    def extras(*arguments: str) -> tuple[dict[str, str], str]:
+        done = snakemake(tmp_path, *targets, *profile, *arguments)
+        assert done.returncode == 0, done.stderr
+        lines = re.findall(r"^ *rule (\w+):$|^ +resources: (.*)$", done.stdout, flags=re.MULTILINE)
+        rules = [rule for rule, _ in lines if rule]
+        asked = [resources for _, resources in lines if resources]
+        assert len(rules) == len(asked) > 0
+        extra = [re.search(r"slurm_extra=(.*?), \w+=", text + ", x=") for text in asked]
+        return {r: e[1] for r, e in zip(rules, extra, strict=True) if e}, done.stderr
+
+    trainings = ("recover", "distill")
+    for arguments, extra in {
+        (): "--signal=TERM@120",
+        ("--default-resources", "slurm_partition=gpu"): "--signal=TERM@120",
+        ("--default-resources", "slurm_extra='--qos=high'"): "--qos=high --signal=TERM@120",
+        ("--default-resources", "slurm_extra='--signal=USR1@60'"): "--signal=USR1@60",
+    }.items():
+        found, told = extras(*arguments)
+        assert {rule: found[rule] for rule in trainings} == dict.fromkeys(trainings, extra)
+        assert "leaves out" not in told
+    found, told = extras("--set-resources", "recover:slurm_extra='--qos=high'")
+    assert (found["recover"], found["distill"]) == ("--qos=high", "--signal=TERM@120")
+    assert "recover:slurm_extra leaves out --signal=TERM@120" in told
+
+
 def test_a_target_pulls_only_what_it_needs(snakemake, tmp_path):
     done = snakemake(tmp_path, "--dry-run", "results/tiny/sevennet-0/taylor-0.50/plan.json")
     assert job_counts(done) == {"generate_dataset": 1, "parent": 1, "score": 1, "plan": 1}

@@ -5,13 +5,13 @@ import statistics
 from collections.abc import Sequence
 
 import numpy as np
-from rich.progress import track
 
 from irrepress.evaluation.timing import time_call, time_turn
 from irrepress.families.base import Family, Model
 from irrepress.pruning.blocks import widths_of
 from irrepress.pruning.latency import TimedShape
 from irrepress.pruning.plan import Plan
+from irrepress.structures.progress import tracked
 from irrepress.structures.structure import Structure
 
 # So many shapes are timed between two turns of the unpruned model.
@@ -48,7 +48,7 @@ def time_shapes(
     cost_model = family.cost_model(model)
     models = [model, *(family.narrow(model, plan) for plan in plans)]
     batches = []
-    for each in track(models, "preparing shapes", transient=True):
+    for each in tracked(models, "preparing shapes", "shapes", len(models)):
         batches.append(family.batch(each.to(device), [structure]).to(device))
         for _ in range(2):  # the first calls compile TorchScript and warm caches
             time_call(family, each, batches[-1])
@@ -58,7 +58,7 @@ def time_shapes(
 
     unpruned: list[float] = []
     ratios = np.ones((repeats, len(models)))
-    for round_ in track(ratios, "timing shapes", transient=True):
+    for round_ in tracked(ratios, "timing shapes", "rounds", repeats):
         before = turn(0)
         for start in range(1, len(models), PARTY):
             party = range(start, min(start + PARTY, len(models)))

@@ -32,7 +32,6 @@ from typing import get_args
 
 import numpy as np
 import torch
-from rich.progress import track
 
 from irrepress.config import Criterion, LossWeights
 from irrepress.devices import resolve_device
@@ -43,6 +42,7 @@ from irrepress.pruning.criteria import Activation, DataCriterion, Fisher, Hessia
 from irrepress.pruning.gated_pass import GatedPass
 from irrepress.pruning.scores import Scores
 from irrepress.structures.batching import in_batches
+from irrepress.structures.progress import tracked
 from irrepress.structures.structure import Structure
 from irrepress.training.labels import Labels
 
@@ -91,7 +91,7 @@ def compute_scores(
         batches = -(-total // batch_size) if total else None
         signs = torch.Generator().manual_seed(seed)
         with _frozen(model):
-            for chunk in track(chunks, "scoring", total=batches, transient=True):
+            for chunk in tracked(chunks, "scoring", "batches", batches):
                 forward = GatedPass(
                     family,
                     model,
