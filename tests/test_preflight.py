@@ -87,6 +87,10 @@ GENERATED_BY_PARENT = {"family": "sevennet", "checkpoint": "SevenNet-0"}
             "datasets.foundation.labels.checkpoint: 7net-9: neither",
         ),
         (
+            {"datasets__mine": {"source": "files", "paths": ["runs/**/OUTCAR"]}},
+            "datasets.mine.paths: no file fits the pattern 'runs/.*/OUTCAR'",
+        ),
+        (
             {"datasets__mine": {"source": "files", "paths": ["path/to/my/frames.extxyz"]}},
             "datasets.mine.paths: there is no file 'path/to/my/frames.extxyz'",
         ),

@@ -3,6 +3,7 @@
 import errno
 import json
 import pickle
+import random
 import re
 import sqlite3
 import subprocess
@@ -362,6 +363,26 @@ def test_hostile_lmdb_files(tmp_path, monkeypatch, items, message):
     except UserError as raised:
         error = raised
     assert str(error).startswith(str(path)) and re.search(message, str(error))
+
+
+def test_damaged_pages_do_not_take_the_process_with_them(tmp_path):
+    """Some of these make LMDB read where there is no memory; all end with a message or rows."""
+    content = write_aselmdb(tmp_path / "a.aselmdb", images_of(20)).read_bytes()
+    rng = random.Random(1)
+    crashed = 0
+    for number in range(60):
+        damaged = bytearray(content)
+        for _ in range(50):
+            damaged[rng.randrange(len(damaged))] = rng.randrange(256)
+        # Above all where pages say what is in them.
+        for page in range(8192, len(damaged), 4096):
+            damaged[page + rng.randrange(10, 60)] = rng.randrange(256)
+        (tmp_path / f"{number}.aselmdb").write_bytes(damaged)
+        try:
+            list(AseDatabaseReader([tmp_path / f"{number}.aselmdb"]).records())
+        except UserError as error:
+            crashed += "crashed" in str(error)
+    assert crashed
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,13 @@ def test_what_no_reader_reads(tmp_path):
         guess_format(tmp_path / "cut.xyz.gz")
 
 
+@pytest.mark.parametrize("content", [b"SQLite format 3\x00", b"\x89HDF\r\n\x1a\n"])
+def test_compressed_databases_are_to_be_decompressed(tmp_path, content):
+    (tmp_path / "a.db.gz").write_bytes(gzip.compress(content + bytes(100)))
+    with pytest.raises(UserError, match=r"a.db.gz: compressed, .*; decompress it first"):
+        guess_format(tmp_path / "a.db.gz")
+
+
 def test_readers_by_name(tmp_path):
     (tmp_path / "a.xyz").write_bytes(XYZ)
     (record,) = make_reader("auto", [tmp_path / "a.xyz"]).records()

@@ -1,6 +1,8 @@
 """HDF5 files of ``mace_prepare_data``: layout of ``save_configurations_as_HDF5`` in MACE's
 ``mace/data/utils.py``, today's and the one before ``properties``."""
 
+import re
+
 import h5py
 import numpy as np
 import pytest
@@ -184,3 +186,40 @@ def test_other_files(tmp_path):
         file.create_group("config_batch_0")
     with pytest.raises(UserError, match=r"c\.h5: there are no structures"):
         records(tmp_path / "c.h5")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda file: replace(file, "config_batch_0", 3.0), "not of mace_prepare_data"),
+        (lambda file: replace(file, "config_batch_0/config_1", 3.0), "config_1 cannot be read"),
+        (lambda file: replace(file, f"{CONFIG}/positions", "far away"), "config_0 cannot be read"),
+        (lambda file: replace(file, f"{CONFIG}/positions", np.zeros(5)), "config_0 cannot be read"),
+        (lambda file: replace(file, f"{CONFIG}/cell", h5py.SoftLink("/loop")), "cannot be read"),
+        (lambda file: replace(file, f"{CONFIG}/pbc", h5py.ExternalLink("no.h5", "/")), "be read"),
+        (lambda file: file[f"{CONFIG}/properties"].create_group("x"), None),
+        (lambda file: replace(file, f"{CONFIG}/properties/energy", np.zeros((2, 2))), "energy has"),
+        (lambda file: file.attrs.update({"drop_last": [1, 2]}), "cut off or damaged"),
+    ],
+)
+def test_odd_content_is_one_message(tmp_path, spoil, message):
+    path = write_mace_hdf5(tmp_path / "a.h5", [salt(), salt(1)])
+    with h5py.File(path, "a") as file:
+        spoil(file)
+    try:
+        found = [each for each in records(path) if isinstance(each, UserError)]
+    except UserError as error:
+        found = [error]
+    if message is None:
+        assert not found
+    else:
+        (error,) = found
+        assert re.search(message, str(error)) and str(error).startswith(str(path))
+
+
+CONFIG = "config_batch_0/config_0"
+
+
+def replace(file, name, content):
+    del file[name]
+    file[name] = content

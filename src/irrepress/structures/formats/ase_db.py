@@ -9,10 +9,15 @@ sAlex is tar.gz of such files, in eV, eV/Å and eV/Å^3; its row's ``data`` hold
 ``agm003300702_0_0``, whose first part is the material.
 """
 
+import faulthandler
 import json
+import os
+import resource
+import signal
 import sqlite3
 import zlib
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -199,6 +204,32 @@ def _span(path: Path, after: int) -> tuple[Any, ...]:
 
 def _lmdb_rows(path: Path, source: str, names: tuple[str, ...]) -> Iterator[tuple[int, PackedRow]]:
     """Yield size and content of the rows of an ASE-LMDB file in the order of their ids."""
+    # LMDB trusts the pages of a file: where they are damaged, it takes the process with it.
+    if not _survives(lambda: deque(_whole_rows(path, source, names), maxlen=0)):
+        raise UserError(
+            f"{source}: the LMDB file is damaged (a process that read it crashed); copy or "
+            "download it again"
+        )
+    yield from _whole_rows(path, source, names)
+
+
+def _survives(read: Callable[[], Any]) -> bool:
+    """Tell whether a process that does something ends by itself, and not by a fault of memory."""
+    child = os.fork()
+    if child == 0:
+        try:
+            faulthandler.disable()
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            read()
+        finally:  # what it raises is raised again where it can be told
+            os._exit(0)
+    _, status = os.waitpid(child, 0)
+    faults = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
+    return not (os.WIFSIGNALED(status) and os.WTERMSIG(status) in faults)
+
+
+def _whole_rows(path: Path, source: str, names: tuple[str, ...]) -> Iterator[tuple[int, PackedRow]]:
+    """Yield the rows of a file whose pages are whole; see `_lmdb_rows`."""
     try:
         with (
             lmdb.open(str(path), subdir=False, readonly=True, lock=False) as environment,

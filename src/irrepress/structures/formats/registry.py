@@ -28,6 +28,7 @@ from irrepress.structures.formats.sources import (
     is_archive,
     is_compressed,
     kind_of,
+    kind_of_bytes,
     members,
 )
 
@@ -110,7 +111,13 @@ def guess_format(path: Path) -> str:
     if is_archive(path):
         return _by_names(path, (name for name, _ in members(path)))
     name = (path.stem if is_compressed(path) else path.name).lower()
-    head = in_utf8(head_of(path))
+    head = head_of(path)
+    if (inner := kind_of_bytes(head)) in ("SQLite", "LMDB", "HDF5"):
+        raise UserError(
+            f"{path}: compressed, with a file of {inner} in it, which is read at many places at "
+            "once; decompress it first"
+        )
+    head = in_utf8(head)
     if name.removesuffix(".txt").endswith(SUFFIXES) or _EXTXYZ.match(head):
         return "extxyz"
     if _CHGNET.match(head):
