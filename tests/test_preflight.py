@@ -67,7 +67,7 @@ GENERATED_BY_PARENT = {"family": "sevennet", "checkpoint": "SevenNet-0"}
         ({"models__parent__checkpoint": "no/such.pth"}, "there is no file 'no/such.pth'"),
         (
             {"models__parent__checkpoint": "../"},
-            "models.parent.checkpoint: '[.][.]' is a directory",
+            "models.parent.checkpoint: '[.][.]' is no checkpoint: it is a directory",
         ),
         ({"models__parent__family": "sevenet"}, "no family 'sevenet'; did you mean 'sevennet'"),
         (
@@ -154,7 +154,7 @@ def test_the_check_needs_neither_torch_nor_a_family():
 
 def test_the_parents_own_labels_are_known_by_any_spelling(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "model.pt").write_bytes(b"a model")
+    (tmp_path / "model.pt").write_bytes(b"\x80\x02")
     labels = {"family": "sevennet", "checkpoint": str(tmp_path / "model.pt")}
     found = mistakes(models__parent__checkpoint="./model.pt", datasets__foundation__labels=labels)
     assert len(found) == 1 and "models.parent itself" in found[0]

@@ -397,8 +397,11 @@ def _load(
     import torch
 
     from irrepress.families import family_names, get_family
-    from irrepress.families.registry import missing_packages
+    from irrepress.families.file_kinds import check_kind
+    from irrepress.families.registry import is_path, missing_packages
 
+    if is_path(model) and Path(model).exists():
+        check_kind(Path(model))
     known = _card_of(Path(model))
     family, modal = family or known.get("family"), modal or known.get("modal")
     if family is not None:

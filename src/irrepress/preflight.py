@@ -13,6 +13,7 @@ from typing import Any
 from irrepress.config import Config, Files, Generated, ModelRef, Perturbed, Published, StudyModel
 from irrepress.environments import find_environments
 from irrepress.errors import UserError, nearest
+from irrepress.families.file_kinds import foreign_kind
 from irrepress.families.registry import (
     canonical_keyword,
     check_keyword,
@@ -111,10 +112,10 @@ def _about_model(key: str, model: ModelRef | StudyModel) -> Iterator[str]:
 
 
 def _about_checkpoint_file(key: str, path: Path) -> Iterator[str]:
-    if path.is_dir():
-        yield f"{key}: {str(path)!r} is a directory; give the file of a model in it"
-    elif not path.is_file():
+    if not path.exists():
         yield f"{key}: there is no file {str(path)!r} (relative paths begin at {Path.cwd()})"
+    elif (kind := foreign_kind(path)) is not None:
+        yield f"{key}: {str(path)!r} is no checkpoint: {kind}"
 
 
 def _about_dataset(key: str, dataset: Any) -> Iterator[str]:

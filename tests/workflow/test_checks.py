@@ -103,7 +103,7 @@ def test_what_snakemake_reads_otherwise_than_it_is_written_is_told(
 
 
 def test_a_checkpoint_may_have_braces_in_its_path(snakemake, tmp_path):
-    (tmp_path / "my{model}.pth").write_bytes(b"PK")
+    (tmp_path / "my{model}.pth").write_bytes(b"\x80\x02")
     models = {"mine": SEVENNET | {"checkpoint": "my{model}.pth"}}
     config = change(tmp_path, models=models)
     target = "results/tiny/mine/parent/original/model.pt"

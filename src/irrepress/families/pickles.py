@@ -9,6 +9,10 @@ from typing import Any
 import torch
 
 from irrepress.errors import UserError, first_line
+from irrepress.families.file_kinds import check_kind
+
+# Package of the types that a family's files hold -> family.
+_PACKAGES = {"mace.": "mace", "fairchem.": "escn"}
 
 
 def read_restricted(
@@ -23,14 +27,18 @@ def read_restricted(
         another: makes the message of a file of another kind from the path and what it holds.
 
     Raises:
-        UserError: not readable, truncated, or a file with other types.
+        UserError: not readable, truncated, of another kind, or a file with other types.
     """
+    check_kind(path)
     try:
         with torch.serialization.safe_globals(list(safe_types)):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         found = re.search(r"GLOBAL ([\w.]+)", str(error))
         reason = f"it holds a {found[1]}" if found else "it is no PyTorch file"
+        for package, family in _PACKAGES.items():
+            if found and found[1].startswith(package):
+                reason += f", as files of another family do: set family: {family}"
         raise another(path, reason) from error
     # Damaged files make the unpickler fail in many ways: RuntimeError, EOFError, KeyError, ...
     except Exception as error:

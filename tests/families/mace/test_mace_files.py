@@ -237,7 +237,7 @@ def test_truncated_file(mace, saved, tmp_path, size):
     content = saved.read_bytes()
     path = tmp_path / "cut.model"
     path.write_bytes(content[: size if isinstance(size, int) else int(size * len(content))])
-    with pytest.raises(UserError, match=r"cut\.model: .*damaged, truncated"):
+    with pytest.raises(UserError, match=r"cut\.model: .*(empty|damaged)"):
         mace.load(path)
 
 

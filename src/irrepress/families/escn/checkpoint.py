@@ -31,6 +31,7 @@ from irrepress.families.escn import untrained
 from irrepress.families.escn.canonical import backbone_of, canonical, has_experts
 from irrepress.families.escn.catalogue import check_checkpoint
 from irrepress.families.pickles import read_restricted
+from irrepress.families.registry import is_path
 from irrepress.files import atomic_path
 
 _SAFE_TYPES: list[Any] = [
@@ -62,7 +63,7 @@ def resolve(source: str | Path) -> Path:
     Raises:
         UserError: neither a file nor a keyword.
     """
-    if Path(source).is_file():
+    if is_path(str(source)) and Path(source).exists():
         return Path(source)
     check_checkpoint(str(source))
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "irrepress"
@@ -250,7 +251,7 @@ def _describe(content: Any) -> str:
     """Say what a PyTorch file that is not ours holds."""
     if isinstance(content, dict):
         if "config" in content and "model_state_dict" in content:
-            return "it looks like one of SevenNet"
+            return "it is one of SevenNet: set family: sevennet"
         if "state_dict" in content and ("normalizers" in content or "config" in content):
             return (
                 "it is one of fairchem 1, whose eSCN predicts forces directly; irrepress takes the "

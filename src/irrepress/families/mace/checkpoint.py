@@ -19,6 +19,7 @@ import torch
 
 from irrepress.errors import UserError, nearest
 from irrepress.families.base import Model
+from irrepress.families.file_kinds import check_kind
 from irrepress.families.mace.catalogue import check_checkpoint
 from irrepress.families.mace.code import pickled, settle
 from irrepress.families.mace.config import build_network, read_config
@@ -26,6 +27,7 @@ from irrepress.families.mace.contraction import free_weights, transfer_weights
 from irrepress.families.mace.inspection import check_content, damaged
 from irrepress.families.mace.package import e3nn_version, mace_version
 from irrepress.families.mace.unpickling import RefusedName, read_inert
+from irrepress.families.registry import is_path
 from irrepress.files import atomic_path
 from irrepress.structures.download import download
 
@@ -44,7 +46,7 @@ def resolve(source: str | Path, licence: str | None = None) -> Path:
         UserError: neither a file nor a keyword, its licence was not accepted, or its download
             failed.
     """
-    if Path(source).is_file():
+    if is_path(str(source)) and Path(source).exists():
         return Path(source)
     found = check_checkpoint(str(source), licence)
     logger.info("%s: licence %s, %s", source, found.licence.name, found.licence.url)
@@ -72,6 +74,7 @@ def read(path: Path) -> torch.nn.Module:
         UserError: damaged, of another kind, written with another version of e3nn, or a pickle
             that names what no model needs.
     """
+    check_kind(path)
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -62,12 +62,6 @@ def _read_pickle(path: Path, content: bytes) -> bytes:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             names = archive.namelist()
-            if any(name.endswith("/constants.pkl") for name in names):
-                raise UserError(
-                    f"{path}: a TorchScript archive, as mace_create_lammps_model writes for "
-                    "LAMMPS; its architecture cannot be changed any more: give the .model file "
-                    "that it was made from"
-                )
             found = [name for name in names if name.endswith("/data.pkl")]
             if len(found) != 1:
                 raise damaged(path, "it has no data.pkl")

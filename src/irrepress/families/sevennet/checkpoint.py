@@ -31,6 +31,7 @@ from sevenn.nn.sequential import AtomGraphSequential
 from irrepress.errors import UserError, first_line, nearest
 from irrepress.families.base import Model
 from irrepress.families.pickles import read_restricted
+from irrepress.families.registry import is_path
 from irrepress.families.sevennet.architecture import ONE_HOT, RESCALE, read_architecture
 from irrepress.families.sevennet.catalogue import check_checkpoint
 from irrepress.files import atomic_path
@@ -71,7 +72,7 @@ def resolve(source: str | Path) -> Path:
     Raises:
         UserError: neither a file nor a keyword, or the download failed.
     """
-    if Path(source).is_file():
+    if is_path(str(source)) and Path(source).exists():
         return Path(source)
     check_checkpoint(str(source))
     try:
