@@ -310,3 +310,29 @@ def test_datasets_lists_what_a_config_can_name(run):
     wrong = run("datasets", "rmd17-asprin")
     assert wrong.exit_code == 2
     assert "did you mean 'rmd17-aspirin'" in wrong.output
+
+
+def test_evaluate_takes_units_and_chosen_frames(run, saved, structures, tmp_path):
+    lines = []
+    for head, factor in (("pbe", 1.0), ("r2scan", 3.0)):
+        atoms = structures[0].to_atoms()
+        atoms.calc.results = {
+            "energy": atoms.calc.results["energy"] / 27.21138602 * factor,
+            "forces": atoms.calc.results["forces"] / 51.42206707 * factor,
+        }
+        atoms.info["head"] = head
+        lines.append(atoms)
+    path, right = tmp_path / "hartree.extxyz", tmp_path / "right.extxyz"
+    ase.io.write(path, lines)
+    ase.io.write(right, structures[0].to_atoms())
+    expected = json.loads(run("evaluate", saved, right, "--json").stdout)["errors"]
+    options = ["--unit", "energy=Hartree", "--unit", "forces=Hartree/Bohr", "--json"]
+    content = json.loads(run("evaluate", saved, path, *options, "--select", "head=pbe").stdout)
+    for name in ("energy_mae", "forces_mae"):
+        assert content["errors"][name] == pytest.approx(expected[name], rel=1e-4)
+    assert [note["text"] for note in content["notes"]] == ["left out: its head is r2scan"]
+    mixed = run("evaluate", saved, path, *options)
+    assert mixed.exit_code == 2 and "its head is r2scan" in mixed.output
+    for wrong, message in (("energy=Hartre", "units.energy"), ("energy", "expected NAME=VALUE")):
+        result = run("evaluate", saved, path, "--unit", wrong)
+        assert result.exit_code == 2 and message in result.output, result.output

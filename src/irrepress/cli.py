@@ -152,6 +152,21 @@ def evaluate(
     data_format: Annotated[
         str, typer.Option("--format", help="What the files are, as in a config: vasp-out, ...")
     ] = "auto",
+    unit: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=UNIT",
+            help="One of a config's units: energy=Hartree, forces=Hartree/Bohr, stress=kbar, "
+            "stress_sign=vasp, stress_order='xx yy zz xy yz xz', ... Repeatable.",
+        ),
+    ] = None,
+    select: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="Only frames with this value: head=pbe. Repeatable, for further values or keys.",
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Structures per pass.")] = 8,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
     as_json: JsonOption = False,
@@ -186,8 +201,18 @@ def evaluate(
         if split is not None:
             raise UserError(f"--split: {name} has no splits; only HDF5 stores do")
         keys = LabelKeys(energy=energy_key, forces=forces_key, stress=stress_key)
+        chosen: dict[str, list[str]] = {}
+        for key, value in _pairs("--select", select):
+            chosen.setdefault(key, []).append(value)
         try:
-            files = Files(source="files", paths=data, format=data_format, keys=keys)
+            files = Files(
+                source="files",
+                paths=data,
+                format=data_format,
+                keys=keys,
+                units=dict(_pairs("--unit", unit)),
+                select=chosen,
+            )
         except ValidationError as error:
             (mistake, *_) = error.errors()
             reason = mistake.get("ctx", {}).get("error", mistake["msg"])
@@ -384,6 +409,15 @@ def _card_of(model: Path) -> dict[str, Any]:
     if belongs and (mistake := mismatch(model, card, beside)) is not None:
         typer.echo(f"warning: {mistake}", err=True)
     return card
+
+
+def _pairs(option: str, texts: list[str] | None) -> Iterable[tuple[str, str]]:
+    """Yield name and value of options that are given as NAME=VALUE."""
+    for text in texts or ():
+        name, equals, value = text.partition("=")
+        if not name or not equals or not value:
+            raise UserError(f"{option} {text}: expected NAME=VALUE, such as {option} head=pbe")
+        yield name, value
 
 
 def _load(

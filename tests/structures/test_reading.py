@@ -227,6 +227,96 @@ def test_a_published_file_that_was_deleted_is_named(tmp_path):
         read_published(Published(source="published", name="rmd17-ethanol"), tmp_path)
 
 
+# --- what does not go together ------------------------------------------------------------
+
+
+def with_info(index, **info):
+    atoms = frame(index)
+    atoms.info.update(info)
+    return atoms
+
+
+@pytest.mark.parametrize("key", ["head", "functional", "level_of_theory"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_levels_of_theory_are_not_mixed(tmp_path, key, workers):
+    images = [with_info(0, **{key: "pbe"}), with_info(1, **{key: "scan"}), frame(2)]
+    path = write(tmp_path / "a.extxyz", images)
+    message = rf"a\.extxyz: frame 1: its {key} is scan, but that of .* frame 0 is pbe; .*select"
+    with pytest.raises(UserError, match=message):
+        list(read_files(files(path), workers))
+    chosen = read_files(files(path, select={key: "scan"}), workers)
+    (structure,) = chosen
+    assert_frame(structure, images[1])
+    assert {note.text: note.count for note in chosen.notes} == {
+        f"left out: its {key} is pbe": 1,
+        f"left out: it has no {key}": 1,
+    }
+    assert len(list(read_files(files(path, select={key: ["pbe", "scan"]}), workers))) == 2
+
+
+def test_frames_that_do_not_tell_their_level_beside_others_are_noted(tmp_path):
+    images = [frame(0), with_info(1, head="pbe"), frame(2)]
+    reading = read_files(files(write(tmp_path / "a.extxyz", images)))
+    assert len(list(reading)) == 3
+    (note,) = reading.notes
+    assert (note.text, note.count) == ("no head, though other frames have one (pbe)", 2)
+    assert note.first.endswith("frame 0")
+
+
+def test_a_selection_that_leaves_nothing_is_an_error(tmp_path):
+    path = write(tmp_path / "a.extxyz", [with_info(i, head="pbe") for i in range(3)])
+    message = r"no frame is left \(left out: its head is pbe, 3 times\); change select"
+    with pytest.raises(UserError, match=message):
+        list(read_files(files(path, select={"head": "scan"})))
+
+
+def test_the_limit_is_of_frames_that_are_chosen(tmp_path):
+    images = [with_info(i, head="pbe" if i % 2 else "scan") for i in range(8)]
+    path = write(tmp_path / "a.extxyz", images)
+    read = list(read_files(files(path, select={"head": "pbe"}, limit=3)))
+    for structure, image in zip(read, images[1:6:2], strict=True):
+        assert_frame(structure, image)
+
+
+def test_isolated_atoms_of_one_element_must_agree(tmp_path):
+    alike = [single_atom("Na", energy, config_type="IsolatedAtom") for energy in (-1.5, -1.5004)]
+    reading = read_files(files(write(tmp_path / "a.extxyz", [frame(), *alike])))
+    list(reading)
+    assert reading.reference_energies == {11: -1.5}
+    assert "isolated atom left out, an earlier one has its energy" in [
+        n.text for n in reading.notes
+    ]
+    other = single_atom("Na", -0.8, config_type="IsolatedAtom")
+    path = write(tmp_path / "b.extxyz", [frame(), alike[0], other])
+    message = r"frame 2: the isolated atom Na has -0\.8 eV, but .* frame 1 has -1\.5 eV; remove one"
+    with pytest.raises(UserError, match=message):
+        list(read_files(files(path)))
+    apart = write(tmp_path / "atoms.extxyz", [alike[0], single_atom("Cl", -2.5)])
+    given = read_files(files(path, isolated_atoms=str(apart)))
+    list(given)
+    assert given.reference_energies == {11: -1.5, 17: -2.5}
+    assert [n.count for n in given.notes if "its file of isolated atoms wins" in n.text] == [2]
+    twice = write(tmp_path / "twice.extxyz", [alike[0], other])
+    with pytest.raises(UserError, match=r"twice\.extxyz: frame 1: the isolated atom Na has -0\.8"):
+        read_files(files(path, isolated_atoms=str(twice)))
+
+
+def test_a_key_that_no_frame_has_is_an_error_and_one_that_some_lack_is_noted(tmp_path):
+    images = [with_info(0, dft_energy=-6.0), frame(1), with_info(2, dft_energy=-6.5)]
+    path = write(tmp_path / "a.extxyz", images)
+    reading = read_files(files(path, keys={"energy": "dft_energy"}))
+    assert [structure.energy for structure in reading] == [
+        -6.0,
+        pytest.approx(np.nan, nan_ok=True),
+        -6.5,
+    ]
+    (note,) = reading.notes
+    assert note.count == 1 and note.text.startswith("no energy under the key 'dft_energy', but")
+    message = r"frame 0: no energy under the key 'dtf_energy', .* dft_energy, .*; set keys\.energy"
+    with pytest.raises(UserError, match=message):
+        list(read_files(files(path, keys={"energy": "dtf_energy"})))
+
+
 # --- units and elements -------------------------------------------------------------------
 
 

@@ -47,17 +47,18 @@ class Notes:
     def __init__(self) -> None:
         self._found: dict[str, tuple[int, str]] = {}
 
-    def add(self, text: str, where: str) -> None:
+    def add(self, text: str, where: str, times: int = 1) -> None:
         """Count a remark.
 
         Args:
             text: see `Note`.
-            where: file and frame.
+            where: file and frame; of several at once, the first.
+            times: how many they are.
         """
         if text not in self._found and len(self._found) >= _MOST_KINDS:
             text = _OTHERS
         count, first = self._found.get(text, (0, where))
-        self._found[text] = (count + 1, first)
+        self._found[text] = (count + times, first)
 
     def __iter__(self) -> Iterator[Note]:
         return (Note(text, count, first) for text, (count, first) in self._found.items())

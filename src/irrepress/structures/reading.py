@@ -107,6 +107,7 @@ class Reading:
     def located(self) -> Iterator[tuple[str, Structure]]:
         """Yield file and frame with every structure; see `__iter__`."""
         index = 0
+        unlevelled = (0, "")  # how many frames do not say how they were computed, and the first
         missing = {
             (name, key)
             for source in self._sources
@@ -121,6 +122,8 @@ class Reading:
                 self.notes.add(text, record.where)
             if record.level is not None:
                 self._check_level(record)
+            elif not record.isolated_atom:
+                unlevelled = (unlevelled[0] + 1, unlevelled[1] or record.where)
             if record.isolated_atom:
                 self._take_reference(record)
             else:
@@ -134,6 +137,10 @@ class Reading:
                 yield record.where, record.structure
                 index += 1
         self._check_found(index, missing)
+        for key, (value, _) in self._levels.items():
+            if unlevelled[0]:
+                text = f"no {key}, though other frames have one ({value})"
+                self.notes.add(text, unlevelled[1], unlevelled[0])
 
     def _check_found(self, count: int, missing: set[tuple[str, str]]) -> None:
         """Raise UserError if the source has nothing of what was asked for."""

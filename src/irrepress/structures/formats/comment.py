@@ -18,17 +18,13 @@ _CANONICAL = {"lattice": "Lattice", "properties": "Properties", "pbc": "pbc"}
 _MATRICES = ("Lattice", "virial", "stress")
 _UNCONVERTED = "uid"
 
-_QUOTED = (
-    r'"(?:\\.|[^"\\])*"',
-    r"'(?:\\.|[^'\\])*'",
-    r"\{(?:\\.|[^}\\])*\}",
-    r"\[(?:\\.|[^\]\\])*\]",
-    r"\\.",
-)
-# A quote that nothing closes is a character like any other: comments hold apostrophes.
-_PIECE = re.compile("|".join([*_QUOTED, r"[^\s=\\\"'{\[]+", r"[\"'{\[\\]"]), re.S)
-_WORD = rf"(?:{_PIECE.pattern})+"
-_PAIR = re.compile(rf"(?P<key>{_WORD})(?:\s*=\s*(?P<value>{_WORD}(?:=(?:{_WORD})?)*)?)?", re.S)
+_SPECIAL = re.compile(r"[\s=\\\"'{\[]")
+_SPACE = re.compile(r"\s*")
+# How a text goes on after its opening mark, up to the closing one.
+_QUOTED = {
+    mark: re.compile(rf"((?:\\.|[^{re.escape(end)}\\])*){re.escape(end)}", re.S)
+    for mark, end in {'"': '"', "'": "'", "{": "}", "[": "]"}.items()
+}
 _ESCAPED = re.compile(r"\\(.)", re.S)
 _PARTS = re.compile(r"[^\s,]+")
 _D_EXPONENT = re.compile(r"([+-]?(?:\d+\.\d*|\.\d+))[dD]([+-]?\d+)")
@@ -106,24 +102,48 @@ def with_exponents(text: str) -> tuple[str, bool]:
 
 
 def _pairs(line: str) -> Iterator[tuple[str, str]]:
-    for match in _PAIR.finditer(line):
-        value = match.group("value")
-        # A key alone is a flag.
-        yield _plain(match.group("key")), "T" if value is None else _plain(value)
+    """Yield keys and values, both without quotes; a key alone is a flag.
+
+    A quote or bracket that nothing closes is a character like any other: comments hold
+    apostrophes. Every character is looked at a few times at most, however hostile a line is.
+    """
+    words: list[str] = []  # the key, and what stands between the signs of equality after it
+    pieces: list[str] = []  # of the word at hand, if there is one
+    unclosed = set()
+    place = 0
+    while place < len(line):
+        match = _SPECIAL.search(line, place)
+        stop = match.start() if match else len(line)
+        if stop > place:
+            pieces.append(line[place:stop])
+        if match is None:
+            break
+        mark, place = match.group(), stop + 1
+        if mark in _QUOTED:
+            quoted = None if mark in unclosed else _QUOTED[mark].match(line, place)
+            if quoted is None:
+                unclosed.add(mark)
+                pieces.append(mark)
+            else:
+                pieces.append(_ESCAPED.sub(r"\1", quoted.group(1)))
+                place = quoted.end()
+        elif mark == "\\":
+            pieces.append(line[place : place + 1])
+            place += 1
+        elif mark == "=":
+            words.append("".join(pieces))
+            pieces = []
+        else:
+            place = _SPACE.match(line, place).end()
+            if pieces and line[place : place + 1] != "=":
+                yield _pair([*words, "".join(pieces)])
+                words, pieces = [], []
+    if words or pieces:
+        yield _pair([*words, "".join(pieces)])
 
 
-def _plain(word: str) -> str:
-    """Return a word without the quotes and brackets around its pieces."""
-    if word[0] == '"' and "\\" not in word and word.find('"', 1) == len(word) - 1 > 0:
-        return word[1:-1]
-    if not any(mark in word for mark in "\"'{[\\"):
-        return word
-    pieces = []
-    for piece in _PIECE.findall(word):
-        if len(piece) > 1 and piece[0] in "\"'{[":
-            piece = piece[1:-1]
-        pieces.append(_ESCAPED.sub(r"\1", piece))
-    return "".join(pieces)
+def _pair(words: list[str]) -> tuple[str, str]:
+    return words[0], "T" if len(words) == 1 else "=".join(words[1:])
 
 
 def _converted(key: str, text: str, notes: list[str]) -> Any:
