@@ -16,16 +16,17 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pandas as pd
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-PARENTS = ("7net-l3i5", "7net-0", "7net-mf-0", "7net-0_22may2024")
+PARENTS = ("7net-l3i5", "7net-0", "7net-0_22may2024")
 SYSTEMS = ("silicon", "copper", "titanium", "nacl", "mgo", "tio2", "ethanol", "benzene")
 
 
 def study(models: int, seed: int) -> dict:
     """Return the config of a study with so many models."""
-    labels = {"family": "sevennet", "checkpoint": "7net-l3i5"}
+    labels = {"family": "sevennet", "checkpoint": "7net-mf-0", "modal": "PBE"}
     datasets = {
         name: {"source": "generated", "systems": [name], "labels": labels} for name in SYSTEMS
     }
@@ -80,6 +81,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", type=int, default=4)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--out", type=Path, help="CSV file that keeps the sums")
     arguments = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as directory,
@@ -93,7 +95,11 @@ def main() -> None:
         seconds = time.monotonic() - begun
     for seed, (jobs, took) in enumerate(planned, 1):
         print(f"seed {seed}: {jobs} jobs in {took:.1f} s")
-    print(f"in all: {sum(jobs for jobs, _ in planned)} jobs in {seconds:.1f} s")
+    jobs = sum(jobs for jobs, _ in planned)
+    print(f"in all: {jobs} jobs in {seconds:.1f} s")
+    if arguments.out is not None:
+        row = {"models": arguments.models, "seeds": arguments.seeds, "jobs": jobs}
+        pd.DataFrame([row | {"seconds": seconds}]).to_csv(arguments.out, index=False)
 
 
 if __name__ == "__main__":

@@ -1,71 +1,84 @@
-"""Write the README's result tables: of a finished study, and of benchmarks that were recorded.
+"""Write the README's figures from recorded tables, and record those of a finished study.
 
     python benchmarks/readme_tables.py --study results/quickstart
     python benchmarks/readme_tables.py
 
-Tables stand between two markers in README.md. That of a study holds what the study's CSV files
-hold; ``<!-- recorded: pruning -->`` stands before what benchmarks/results/pruning.csv holds, which
-is a table that a benchmark wrote.
+Tables are CSV files in benchmarks/results, which benchmarks write. In README.md a table stands
+between two markers, ``<!-- recorded: pruning -->`` for what pruning.csv holds, and so does a single
+figure in the text::
+
+    <!-- value: gst | model=parent / model=tuned | parameters | .1f -->3.5<!-- value: end -->
+
+with table, row, column and, if it is not ``.3g``, the format. A row is described by cells,
+``name=value; name=value``; two rows with a slash between them ask for their ratio. ``--study``
+first writes quickstart.csv and quickstart_downstream.csv from the study's report. A test
+compares the README with the tables.
 """
 
 import argparse
 import re
+import sys
 from pathlib import Path
 
 import pandas as pd
 
-BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 README = Path(__file__).resolve().parents[1] / "README.md"
 RECORDED = Path(__file__).with_name("results")
-_RECORDED = re.compile(
-    r"(?P<begin><!-- recorded: (?P<name>\w+) -->).*?(?P<end><!-- recorded: end -->)", re.DOTALL
+END = "<!-- recorded: end -->"
+_RECORDED = re.compile(rf"(?P<begin><!-- recorded: (?P<name>\w+) -->).*?(?P<end>{END})", re.DOTALL)
+_VALUE = re.compile(
+    r"(?P<begin><!-- value: (?P<name>\w+) \| (?P<rows>[^|]+?) \| (?P<column>[^|]+?)"
+    r"(?: \| (?P<format>[^|]+?))? -->)(?P<shown>[^<]*)(?P<end><!-- value: end -->)"
 )
+# Column of a study's report -> of the recorded table.
+_COST = {
+    "parameters": "parameters",
+    "FLOPs ratio": "FLOPs",
+    "time ratio": "time",
+    "spread of the ratio [%]": "spread of the time [%]",
+}
+_ERRORS = {
+    "energy MAE vs labels [meV/atom]": "energy [meV/atom]",
+    "forces MAE vs labels [meV/Å]": "forces [meV/Å]",
+    "stress MAE vs labels [GPa]": "stress [GPa]",
+}
+_STARTS = {
+    "fine-tuned compressed": "compressed",
+    "from scratch": "scratch",
+    "fine-tuned parent": "parent",
+}
 
 
-def models_table(report: Path) -> str:
-    """One row per model of the study: cost relative to the parent, and errors."""
+def models_table(report: Path) -> pd.DataFrame:
+    """One row per model of a study: cost relative to the parent, and errors against labels."""
     keys = ["model", "plan", "stage"]
-    cost = pd.read_csv(report / "cost.csv")
-    errors = pd.read_csv(report / "errors.csv")
-    rows = cost.merge(errors, on=keys)
-    lines = [
-        "| model | parameters | FLOPs | time | energy | forces | stress |",
-        "|---|--:|--:|--:|--:|--:|--:|",
-        "| | | relative | relative | meV/atom | meV/Å | GPa |",
-    ]
-    for _, row in rows.iterrows():
-        name = row["plan"] if row["plan"] == "parent" else f"{row['plan']}, {row['stage']}"
-        lines.append(
-            f"| {name} | {row['parameters']:,} | {row['FLOPs ratio']:.2f} "
-            f"| {row['time ratio']:.2f} | {row['energy MAE vs labels [meV/atom]']:.1f} "
-            f"| {row['forces MAE vs labels [meV/Å]']:.0f} "
-            f"| {row['stress MAE vs labels [GPa]']:.2f} |"
-        )
-    return "\n".join(lines)
+    rows = pd.read_csv(report / "cost.csv").merge(pd.read_csv(report / "errors.csv"), on=keys)
+    named = rows["plan"].where(rows["plan"] == "parent", rows["plan"] + ", " + rows["stage"])
+    columns = {**_COST, **_ERRORS}
+    return (
+        rows[list(columns)]
+        .rename(columns=columns)
+        .assign(model=named)[["model", *columns.values()]]
+    )
 
 
-def downstream_table(report: Path) -> str:
-    """One row per downstream set, and the mean reduction."""
+def downstream_table(report: Path) -> pd.DataFrame:
+    """One row per downstream set and summary of them: errors, and reductions against scratch."""
     table = pd.read_csv(report / "downstream.csv")
     table = table[table["source"] == "this study"]
-    lines = [
-        "| dataset | compressed | from scratch | parent | compressed | from scratch | parent |",
-        "|---|--:|--:|--:|--:|--:|--:|",
-        "| | energy, meV/atom | | | forces, meV/Å | | |",
-    ]
-    starts = ("fine-tuned compressed", "from scratch", "fine-tuned parent")
-    for _, row in table[table["dataset"] != "mean"].iterrows():
-        energy = [f"{row[f'energy MAE {start} [meV/atom]']:.1f}" for start in starts]
-        forces = [f"{row[f'forces MAE {start} [meV/Å]']:.0f}" for start in starts]
-        lines.append(f"| {row['dataset']} | {' | '.join(energy + forces)} |")
-    for _, row in table[table["dataset"] == "mean"].iterrows():
-        lines += [
-            "",
-            f"Mean reduction against training from scratch: "
-            f"{row['energy MAE reduction against scratch [%]']:.0f} % in energy and "
-            f"{row['forces MAE reduction against scratch [%]']:.0f} % in forces.",
-        ]
-    return "\n".join(lines)
+    columns = {"dataset": "dataset"}
+    for quantity, unit in (("energy", "meV/atom"), ("forces", "meV/Å")):
+        for start, short in _STARTS.items():
+            columns[f"{quantity} MAE {start} [{unit}]"] = f"{quantity} {short} [{unit}]"
+    for quantity in ("energy", "forces"):
+        columns[f"{quantity} MAE reduction against scratch [%]"] = f"{quantity} reduced by [%]"
+    return table[list(columns)].rename(columns=columns)
+
+
+def record_study(report: Path, name: str = "quickstart") -> None:
+    """Keep the tables of a study's report that the README shows."""
+    models_table(report).to_csv(RECORDED / f"{name}.csv", index=False)
+    downstream_table(report).to_csv(RECORDED / f"{name}_downstream.csv", index=False)
 
 
 def _cell(value: object) -> str:
@@ -75,28 +88,52 @@ def _cell(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
+def read_table(name: str) -> pd.DataFrame:
+    """Return a recorded table."""
+    return pd.read_csv(RECORDED / f"{name}.csv")
+
+
+def _value(table: pd.DataFrame, row: str, column: str) -> float:
+    """Return what stands in a column of the one row that ``name=value, ...`` describes."""
+    chosen = pd.Series(True, index=table.index)
+    for condition in row.split(";"):
+        name, _, value = (part.strip() for part in condition.partition("="))
+        chosen &= table[name].map(_cell) == value
+    found = table.loc[chosen, column]
+    if len(found) != 1:
+        raise SystemExit(f"README.md: {len(found)} rows are {row!r}, one is needed")
+    return float(found.iloc[0])
+
+
 def with_recorded(text: str) -> str:
-    """Return the README's text with every recorded table as its file is now."""
+    """Return the README's text with every recorded figure as its file is now."""
 
     def table(found: re.Match[str]) -> str:
-        rows = pd.read_csv(RECORDED / f"{found['name']}.csv").map(_cell)
+        rows = read_table(found["name"]).map(_cell)
         written = rows.to_markdown(index=False, disable_numparse=True)
         return f"{found['begin']}\n{written}\n{found['end']}"
 
-    return _RECORDED.sub(table, text)
+    def value(found: re.Match[str]) -> str:
+        whole = read_table(found["name"])
+        first, *second = (_value(whole, row, found["column"]) for row in found["rows"].split(" / "))
+        number = first / second[0] if second else first
+        return f"{found['begin']}{number:{found['format'] or '.3g'}}{found['end']}"
+
+    return _VALUE.sub(value, _RECORDED.sub(table, text))
 
 
 def main() -> None:
-    """Replace what stands between the markers."""
+    """Record a study if one is named, and write the README."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--study", type=Path, help="such as results/quickstart")
-    study = parser.parse_args().study
-    text = with_recorded(README.read_text(encoding="utf-8"))
-    if study is not None:
-        before, rest = text.split(BEGIN)
-        _, after = rest.split(END)
-        tables = f"{models_table(study / 'report')}\n\n{downstream_table(study / 'report')}"
-        text = f"{before}{BEGIN}\n{tables}\n{END}{after}"
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if it is stale")
+    arguments = parser.parse_args()
+    if arguments.study is not None:
+        record_study(arguments.study / "report")
+    before = README.read_text(encoding="utf-8")
+    text = with_recorded(before)
+    if arguments.check:
+        sys.exit("README.md: run python benchmarks/readme_tables.py" if text != before else 0)
     README.write_text(text, encoding="utf-8")
 
 

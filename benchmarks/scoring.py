@@ -10,7 +10,9 @@ import argparse
 import json
 import statistics
 import time
+from pathlib import Path
 
+import pandas as pd
 import torch
 
 from irrepress.config import Generated, LossWeights, ModelRef
@@ -50,6 +52,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--out", type=Path, help="CSV file that keeps the ratio")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     family = get_family(arguments.family)
@@ -96,6 +99,11 @@ def main() -> None:
             "max": max(ratios),
         },
     }
+    if arguments.out is not None:
+        row = {"model": arguments.checkpoint, "criteria": ", ".join(arguments.criteria)}
+        row["structures"] = len(structures)
+        row |= {f"passes, {name}": value for name, value in result["ratio"].items()}
+        pd.DataFrame([row]).to_csv(arguments.out, index=False)
     if arguments.json:
         print(json.dumps(result, indent=2))
         return

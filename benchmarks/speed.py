@@ -1,16 +1,20 @@
 """Whether narrowed models are as fast as their FLOPs promise.
 
-    python benchmarks/speed.py --checkpoint 7net-0 --atoms 64
-    python benchmarks/speed.py --family escn --untrained '{"sphere_channels": 128}' --elements Na Cl
+    python benchmarks/speed.py --checkpoint 7net-0 --out benchmarks/results/speed.csv
+    python benchmarks/speed.py --family escn --untrained '{"sphere_channels": 128}' --name eSCN-MD
 
 For several shapes: parameters, FLOPs ratio, measured time ratio of energy, forces and stress
-side by side with the parent, and how much of the promised speed-up is reached. Times do not
-depend on the weights, so that an untrained model serves where no checkpoint is at hand.
+by the family's own code in turn with the parent, and how much of the promised speed-up is
+reached. Times do not depend on the weights, so that an untrained model serves where no checkpoint
+is at hand. ``--out`` keeps the table; rows of other models in the file stay.
 """
 
 import argparse
 import json
+import sys
+from pathlib import Path
 
+import pandas as pd
 import torch
 from ase.data import atomic_numbers
 from ase.neighborlist import neighbor_list
@@ -45,10 +49,14 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--name", help="of the model in the table; else its checkpoint or family")
+    parser.add_argument("--out", type=Path, help="CSV file that keeps the table")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     device = str(resolve_device(arguments.device))
+    label = arguments.name or (
+        arguments.checkpoint if arguments.untrained is None else arguments.family
+    )
     family = get_family(arguments.family)
     parent = make_parent(family, arguments)
     groups = family.groups(parent)
@@ -72,30 +80,36 @@ def main() -> None:
         plan, _ = family.native_plan(parent, plan_for_widths(groups, scores, widths))
         model = family.narrow(parent, plan)
         cost = costs(plan.widths(groups))
-        parent_seconds, seconds = time_side_by_side(
-            family, [parent, model], crystal, repeats=arguments.repeats, device=device
+        times = time_side_by_side(
+            family, [model, parent], crystal, repeats=arguments.repeats, device=device
         )
-        speedup, promised = parent_seconds / seconds, full.flops / cost.flops
+        speedup, promised = 1 / times.ratios[0], full.flops / cost.flops
         rows.append(
             {
-                "shape": name,
+                "model": label,
+                "kept": name,
                 "parameters": model.parameter_count(),
-                "flops_speedup": promised,
-                "measured_speedup": speedup,
-                "reached": speedup / promised,
+                "faster by FLOPs": promised,
+                "faster, measured": speedup,
+                "spread [%]": 100 * times.ratio_spreads[0],
+                "code": family.own_code(),
             }
         )
-    if arguments.json:
-        print(json.dumps({"device": device, "atoms": len(crystal), "rows": rows}, indent=2))
-        return
-    name = arguments.checkpoint if arguments.untrained is None else arguments.family
-    print(f"{name} on {device}, {len(crystal)} atoms, {edges} edges")
-    print(f"{'shape':42s} {'parameters':>10s} {'FLOPs':>7s} {'time':>7s} {'reached':>8s}")
-    for row in rows:
-        print(
-            f"{row['shape']:42s} {row['parameters']:10,d} {row['flops_speedup']:6.2f}x "
-            f"{row['measured_speedup']:6.2f}x {row['reached']:8.2f}"
-        )
+        if times.busy:
+            print(f"the machine is busy: {times.busy}", file=sys.stderr)
+    table = pd.DataFrame(rows)
+    if arguments.out is not None:
+        record(table, arguments.out)
+    print(f"{label} on {device}, {len(crystal)} atoms, {edges} edges")
+    print(table.to_markdown(index=False, floatfmt=".3g"))
+
+
+def record(table: pd.DataFrame, path: Path) -> None:
+    """Put the rows of a model into a CSV file, in place of those that it had there."""
+    if path.is_file():
+        before = pd.read_csv(path)
+        table = pd.concat([before[~before["model"].isin(table["model"])], table])
+    table.to_csv(path, index=False)
 
 
 def make_parent(family: Family, arguments: argparse.Namespace) -> Model:

@@ -149,7 +149,9 @@ class Race:
             costs = [atoms * family.cost_model(m, neighbours)({}).flops for m in models]
         else:
             device = str(resolve_device(a.device))
-            times = time_side_by_side(family, models, frames[0], repeats=15, device=device)
+            times = time_side_by_side(
+                family, models, frames[0], repeats=15, device=device, native=False
+            )
             costs = times.seconds
         return Budget(*costs, batch=a.batch_size, calibration=2 * a.calibration)
 

@@ -33,7 +33,7 @@ class Clock:
     def __init__(self, rounds):
         self.rounds, self.turns = rounds, 0
 
-    def __call__(self, family, model, batch):
+    def __call__(self, family, model, batch, native):
         value = self.rounds[min(self.turns // 2, len(self.rounds) - 1)][self.turns % 2]
         self.turns += 1
         return value

@@ -70,7 +70,13 @@ class Timings:
 
 
 def time_side_by_side(
-    family: Family, models: Sequence[Model], structure: Structure, *, repeats: int, device: str
+    family: Family,
+    models: Sequence[Model],
+    structure: Structure,
+    *,
+    repeats: int,
+    device: str,
+    native: bool = True,
 ) -> Timings:
     """Time energy, forces and stress of several models in turn, A B A B ...
 
@@ -85,16 +91,20 @@ def time_side_by_side(
         structure: what they predict.
         repeats: rounds at least, after two untimed ones.
         device: resolved device name.
+        native: time the family's own code, as users of the models run it; else irrepress's faster
+            code, which trains.
     """
     busy = busy_machine()
     batches: list[Batch] = []
     for model in models:
         batches.append(family.batch(model.to(device), [structure]).to(device))
         for _ in range(2):  # the first calls compile TorchScript and warm caches
-            time_call(family, model, batches[-1])
+            time_call(family, model, batches[-1], native=native)
     rounds: list[list[float]] = []
     while True:
-        rounds.append([time_turn(family, *each) for each in zip(models, batches, strict=True)])
+        rounds.append(
+            [time_turn(family, *each, native=native) for each in zip(models, batches, strict=True)]
+        )
         times = np.array(rounds)
         compared = times / times[:, -1:] if len(models) > 1 else times
         spreads = _spreads(compared)
@@ -120,16 +130,16 @@ def busy_machine() -> str | None:
     return f"load average {load:.1f} on {cores} cores" if load > cores + 0.5 else None
 
 
-def time_turn(family: Family, model: Model, batch: Batch) -> float:
+def time_turn(family: Family, model: Model, batch: Batch, *, native: bool = True) -> float:
     """Return the mean seconds of a call during a turn of at least `TURN_SECONDS`.
 
     Not the fastest: among many short calls there is one that nobody disturbed, among few long
     ones there is none, so that on a shared machine small models would seem too fast.
     """
     begin = time.perf_counter()
-    calls = [time_call(family, model, batch)]
+    calls = [time_call(family, model, batch, native=native)]
     while time.perf_counter() - begin < TURN_SECONDS:
-        calls.append(time_call(family, model, batch))
+        calls.append(time_call(family, model, batch, native=native))
     return statistics.fmean(calls)
 
 
@@ -139,8 +149,8 @@ def _spreads(rounds: np.ndarray) -> np.ndarray:
     return (third - first) / median
 
 
-def time_call(family: Family, model: Model, batch: Batch) -> float:
-    """Time energy, forces and stress once, in seconds, by the code that users of the model run.
+def time_call(family: Family, model: Model, batch: Batch, *, native: bool = True) -> float:
+    """Time energy, forces and stress once, in seconds; see `time_side_by_side`.
 
     The batch is on the model's device.
     """
@@ -148,7 +158,7 @@ def time_call(family: Family, model: Model, batch: Batch) -> float:
     if on_gpu:
         torch.cuda.synchronize(model.device)
     start = time.perf_counter()
-    family.predict(model, batch, native=True)
+    family.predict(model, batch, native=native)
     if on_gpu:
         torch.cuda.synchronize(model.device)
     return time.perf_counter() - start
