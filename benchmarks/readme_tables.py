@@ -46,6 +46,7 @@ _STARTS = {
     "fine-tuned compressed": "compressed",
     "from scratch": "scratch",
     "fine-tuned parent": "parent",
+    "restricted parent": "untouched parent",
 }
 
 

@@ -19,3 +19,19 @@ rule archive:
         runtime=minutes(15),
     script:
         "../scripts/archive.py"
+
+
+# What was fine-tuned on the only downstream dataset: the model that such a study is for.
+if FINAL_DATASETS:
+
+    use rule archive as archive_final with:
+        input:
+            model=f"{DOWNSTREAM}/model.pt",
+            card=f"{DOWNSTREAM}/card.json",
+            metrics=f"{DOWNSTREAM}/metrics.json",
+        output:
+            archive=ARCHIVE_OF_FINAL,
+        log:
+            f"{LOGS}/archives/{{model}}_{{plan}}_{{stage}}_{{start}}_{{dataset}}.log",
+        benchmark:
+            f"{LOGS}/archives/{{model}}_{{plan}}_{{stage}}_{{start}}_{{dataset}}.benchmark.tsv"

@@ -322,6 +322,9 @@ IN_ROUNDS = [
 STAGES = CONFIG.stages()
 # Models that the study trains from scratch.
 UNTRAINED = [name for name, model in CONFIG.models.items() if model.untrained is not None]
+# The downstream dataset, if it is the only one: the study is for what is fine-tuned on it.
+FINAL_DATASETS = CONFIG.downstream.datasets if CONFIG.downstream is not None else []
+FINAL_DATASETS = FINAL_DATASETS if len(FINAL_DATASETS) == 1 else []
 # The stage that training begins with.
 START = "pruned" if CONFIG.compensation is None else "compensated"
 QUANTIZED_STAGES = [stage for stage in STAGES if "-int" in stage]
@@ -351,6 +354,7 @@ MODEL = f"{RESULTS}/{{model}}/{{plan}}/{{stage}}"
 METRICS = f"{MODEL}/metrics.json"
 DOWNSTREAM = f"{MODEL}/downstream/{{dataset}}/{{start}}"
 ARCHIVE = f"{RESULTS}/archives/{{model}}_{{plan}}_{{stage}}.tar.gz"
+ARCHIVE_OF_FINAL = f"{RESULTS}/archives/{{model}}_{{plan}}_{{stage}}_{{start}}_{{dataset}}.tar.gz"
 PARENT = f"{RESULTS}/{{model}}/parent/original"
 START_OF_PARENT = f"{RESULTS}/{{model}}/parent/untrained"
 TEACHER = f"{PARENT}/teacher/{{dataset}}.h5"
@@ -409,10 +413,21 @@ def trained_metrics(*stages):
 
 
 def archives_of_trained_models():
-    """The archives of the trained plans at their last stages, or of all plans if none is trained."""
+    """The archives of the trained plans at their last stages, or of all plans if none is trained.
+
+    Where there is one downstream dataset, they are of what was fine-tuned on it, too.
+    """
     plans = CONFIG.train_plans or PLANS
+    if FINAL_DATASETS and CONFIG.train_plans:
+        common = {"model": COMPRESSED, "plan": plans, "dataset": FINAL_DATASETS}
+        stage = CONFIG.downstream.stage
+        finals = expand(ARCHIVE_OF_FINAL, stage=stage, start=["finetuned"], **common)
+    else:
+        finals = []
     stages = [stage for stage in STAGES if stage not in ("pruned", "compensated")] or ["pruned"]
-    return expand(ARCHIVE, model=COMPRESSED, plan=plans, stage=stages)
+    trained = expand(ARCHIVE, model=COMPRESSED, plan=plans, stage=stages)
+    # Of a study that only prunes and fine-tunes, nothing else is worth an archive.
+    return finals if finals and stages == ["pruned"] else [*trained, *finals]
 
 
 def downstream_metrics():

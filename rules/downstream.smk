@@ -5,6 +5,8 @@ rule fine_tune:
     input:
         model=f"{MODEL}/model.pt",
         card=f"{MODEL}/card.json",
+        plan=lambda wildcards: [PLAN.format(**wildcards)] if wildcards.plan in PLANS else [],
+        parent=f"{PARENT}/model.pt",
         store=DATA,
     output:
         model=f"{DOWNSTREAM}/model.pt",
@@ -23,6 +25,7 @@ rule fine_tune:
         **training(CONFIG.downstream.training),
         mem_mb=memory(16000),
         runtime=minutes(480),
+    # Settings of the evaluation are no parameters: other repeats of a timing train nothing anew.
     params:
         settings=settings(CONFIG.downstream.training),
         restrict_elements=CONFIG.downstream.restrict_elements,

@@ -23,7 +23,7 @@ PYTHONS = "IRREPRESS_PYTHONS"
 def environment_of(snakemake: Any) -> str:
     """Return the name of the environment that a job belongs to: a family, or ``workflow``."""
     config, wildcards = snakemake.config, snakemake.wildcards
-    if snakemake.rule != "archive" and hasattr(wildcards, "model"):
+    if not snakemake.rule.startswith("archive") and hasattr(wildcards, "model"):
         return config["models"][wildcards.model]["family"]
     if snakemake.rule in ("generate_dataset", "perturb_dataset"):
         return config["datasets"][wildcards.dataset]["labels"]["family"]

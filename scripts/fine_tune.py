@@ -1,10 +1,13 @@
-"""Train a model on a downstream dataset, from its weights or from scratch, and evaluate it."""
+"""Train a model on a downstream dataset, from its weights or from scratch, and measure it."""
+
+from pathlib import Path
 
 from _common import Job, run
 from _training import train_and_save
-from irrepress.evaluation.metrics import measure_errors
+from irrepress.evaluation.metrics import measure_cost, measure_errors, measure_symmetry
 from irrepress.files import write_json
 from irrepress.pruning.elements import keep_elements
+from irrepress.pruning.plan import Plan
 from irrepress.training.energies import fit_energy_shifts
 from irrepress.training.ranks import start_by_srun
 
@@ -41,6 +44,21 @@ def main(job: Job) -> None:
         batch_size=settings.batch_size,
         device=device,
     )
+    # Of a network from scratch both are known: it has the shape of the compressed model.
+    if job.wildcards.start == "finetuned":
+        path = Path(job.outputs.model)
+        metrics["cost"] = measure_cost(
+            job.family,
+            trained,
+            job.load(job.inputs.parent),
+            job.config.evaluation,
+            model_path=path,
+            plan=Plan.load(job.inputs.plan[0]) if job.inputs.plan else None,
+            device=device,
+        )
+        metrics["checks"] = measure_symmetry(
+            job.family, path, store, modal=job.reference.modal, seed=job.config.seed
+        )
     write_json(job.outputs.metrics, metrics)
 
 

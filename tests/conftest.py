@@ -33,7 +33,7 @@ def drawn(monkeypatch):
     monkeypatch.setattr(terminal, "_device", None)
     first, second = pty.openpty()
     terminal.draw_on(second)
-    yield lambda: os.read(first, 100_000).decode()
+    yield lambda: os.read(first, 100_000).decode(errors="replace")
     os.close(first)
     os.close(second)
 

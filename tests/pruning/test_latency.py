@@ -103,6 +103,16 @@ def test_another_file_is_refused(tmp_path, content, message):
         TimeTable.load(path)
 
 
+@pytest.mark.parametrize("key", ["parameters", "flops", "seconds"])
+@pytest.mark.parametrize("value", [0, -1.0, None, float("nan")])
+def test_a_cost_that_nothing_can_be_divided_by_is_named(tmp_path, key, value):
+    shape = {"widths": {"a": 8}, "parameters": 10, "flops": 1e3, "seconds": 0.1, key: value}
+    path = tmp_path / "shapes.json"
+    path.write_text(json.dumps({"schema_version": 1, "shapes": [shape]}))
+    with pytest.raises(UserError, match=rf"shapes\.json: shapes\.0\.{key} must be .* above zero"):
+        TimeTable.load(path)
+
+
 def test_shapes_are_timed_beside_the_unpruned_model(sevennet, small_sevennet, drawn):
     groups = sevennet.groups(small_sevennet)
     plans = [

@@ -65,6 +65,18 @@ DOWNSTREAM = {
     | {"restricted": (0.02, 0.2)},
 }
 
+# What a user's own study is like: one dataset, which everything is about.
+ONE_SYSTEM = {
+    "scoring": {"dataset": "silicon"},
+    "sweep": {"criteria": ["taylor"], "budgets": [0.5], "axes": ["both"]},
+    "train_plans": ["taylor-0.50"],
+    "recovery": {"dataset": "silicon", "steps": 300},
+    "distillation": None,
+    "quantization": None,
+    "downstream": {"datasets": ["silicon"], "stage": "recovered", "baselines": ["parent"]},
+    "evaluation": {"dataset": "silicon"},
+}
+
 
 def make_config(**changes: object) -> Config:
     """The configuration of the study; ``changes`` replace sections, None leaves one out."""
@@ -107,14 +119,14 @@ def write_study(root: Path, config: Config) -> Path:
         base, family = study / model, reference.family
         if reference.compress:
             _write_scores(base / "scores.h5", config, family)
-        _write_run(base / "parent" / "original", model, "parent", "original", {}, reference)
+        _write_run(base / "parent" / "original", model, "parent", "original", {}, config)
         if not reference.compress:
             continue
         for plan, recipe in config.plans().items():
             _write_plan(base / plan / "plan.json", kept_fraction(recipe), family)
             stages = config.stages() if plan in config.train_plans else ["pruned"]
             for stage in stages:
-                _write_run(base / plan / stage, model, plan, stage, recipe, reference)
+                _write_run(base / plan / stage, model, plan, stage, recipe, config)
         if config.downstream:
             _write_downstream(base, model, config)
     return study
@@ -137,6 +149,49 @@ def time_ratio(recipe: dict) -> float:
     if not recipe:
         return 1.0
     return kept_fraction(recipe) * (0.8 if recipe["axes"] == "both" else 1.1)
+
+
+def cost(recipe: dict, *, kept: float | None = None, quantized: bool = False) -> dict:
+    """Size and time of a model that keeps some of its parent, by default as its plan says."""
+    if kept is None:
+        kept = kept_fraction(recipe) if recipe else 1.0
+    return {
+        "parameters": int(PARENT_PARAMETERS * kept),
+        "flops_per_atom": PARENT_FLOPS * kept,
+        "file_bytes": int(4 * PARENT_PARAMETERS * kept),
+        "packed_bytes": int(PARENT_PARAMETERS * kept) if quantized else None,
+        "kept_blocks": int(1000 * kept),
+        "total_blocks": 1000,
+        "timing_atoms": 64,
+        "timing_rounds": 5,
+        "code": "sevenn 0.13.0",
+        "seconds": PARENT_SECONDS * time_ratio(recipe),
+        "seconds_spread": 0.03,
+        "parent_seconds": PARENT_SECONDS,
+        "parent_seconds_spread": 0.04,
+        "time_ratio": time_ratio(recipe),
+        "time_ratio_spread": 0.02 if recipe else 0.0,
+        "busy": None,
+        "device": "cpu",
+        "threads": 1,
+    }
+
+
+def checks(dataset: str) -> dict:
+    """Checks that a model has passed, by both codes."""
+    return {
+        "structure": {
+            "source": f"structure 3 of {dataset} (test split)",
+            "changes": "",
+            "formula": "Na4Cl4",
+            "atoms": 8,
+            "edges": 144,
+            "largest_force": 0.7,
+        },
+        "reflections": False,
+        "own": {"code": "sevenn 0.13.0", **DEVIATIONS},
+        "faster": {"code": "irrepress 0.1.0", **DEVIATIONS},
+    }
 
 
 def _write_stores(folder: Path, config: Config) -> None:
@@ -233,55 +288,25 @@ def _errors(energy: float, forces: float, stress: float | None = None) -> dict:
 
 
 def _write_run(
-    folder: Path, model: str, plan: str, stage: str, recipe: dict, reference: StudyModel
+    folder: Path, model: str, plan: str, stage: str, recipe: dict, config: Config
 ) -> None:
+    reference = config.models[model]
     kept = kept_fraction(recipe) if recipe else 1.0
     forces = forces_mae(recipe, stage)
     quantized = "-int" in stage
     metrics = {
         "schema_version": 2,
-        "dataset": "foundation",
+        "dataset": config.evaluation.dataset,
         "split": "test",
-        "labels": MODEL_LABELS,
+        "labels": MODEL_LABELS if config.evaluation.dataset == "foundation" else "PBE",
         "structures": 2,
         "atoms": 6,
         "errors": {
             "labels": _errors(forces / 4, forces, forces / 10),
             "parent": _errors(forces / 5, forces / 2, forces / 20) if recipe else _errors(0, 0, 0),
         },
-        "cost": {
-            "parameters": int(PARENT_PARAMETERS * kept),
-            "flops_per_atom": PARENT_FLOPS * kept,
-            "file_bytes": int(4 * PARENT_PARAMETERS * kept),
-            "packed_bytes": int(PARENT_PARAMETERS * kept) if quantized else None,
-            "kept_blocks": int(1000 * kept),
-            "total_blocks": 1000,
-            "timing_atoms": 64,
-            "timing_rounds": 5,
-            "code": "sevenn 0.13.0",
-            "seconds": PARENT_SECONDS * time_ratio(recipe),
-            "seconds_spread": 0.03,
-            "parent_seconds": PARENT_SECONDS,
-            "parent_seconds_spread": 0.04,
-            "time_ratio": time_ratio(recipe),
-            "time_ratio_spread": 0.02 if recipe else 0.0,
-            "busy": None,
-            "device": "cpu",
-            "threads": 1,
-        },
-        "checks": {
-            "structure": {
-                "source": "structure 3 of foundation (test split)",
-                "changes": "",
-                "formula": "Na4Cl4",
-                "atoms": 8,
-                "edges": 144,
-                "largest_force": 0.7,
-            },
-            "reflections": False,
-            "own": {"code": "sevenn 0.13.0", **DEVIATIONS},
-            "faster": {"code": "irrepress 0.1.0", **DEVIATIONS},
-        },
+        "cost": cost(recipe, quantized=quantized),
+        "checks": checks(config.evaluation.dataset),
     }
     _write_json(folder / "metrics.json", metrics)
     done = [{"stage": "pruned", "plan": plan}] if recipe else []
@@ -341,6 +366,9 @@ def _write_downstream(base: Path, model: str, config: Config) -> None:
                 "structures": 2,
                 "errors": {"labels": _errors(energy, forces)},
             }
+            if start == "finetuned":
+                recipe = config.plans().get(plan, {})
+                metrics |= {"cost": cost(recipe), "checks": checks(dataset)}
             _write_json(folder / "metrics.json", metrics)
             name = f"{model}/{plan}/{at}/{dataset}/{start}"
             kept = 0.8 if start == "restricted" else 1.0

@@ -96,7 +96,7 @@ def test_plots_are_there_and_visible(opened):
         assert drawing.is_displayed()
         assert drawing.size["width"] > 500 and drawing.size["height"] > 200
     assert find_all(opened, "[data-panel=pareto] .scatterlayer .point")
-    assert find_all(opened, "[data-panel=downstream] .barlayer .point")
+    assert find_all(opened, "[data-panel=downstream] .scatterlayer .point")
     assert find_all(opened, "[data-panel=kept] .heatmaplayer image")
 
 
@@ -157,6 +157,36 @@ def test_a_press_on_a_head_sorts(opened):
         opened.execute_script("arguments[0].click()", button)
         values = [int(text.replace(",", "")) for text in column(opened, "cost", index)]
         assert values == sorted(values, reverse=descending)
+
+
+def test_no_table_is_cut_on_a_desktop(opened):
+    """Neither in width, so that columns hide, nor in height, through the middle of a row."""
+    opened.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": 1280, "height": 900, "deviceScaleFactor": 1, "mobile": False},
+    )
+    cut = opened.execute_script(
+        "return [...document.querySelectorAll('.scroll')].filter(box =>"
+        " box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight)"
+        ".map(box => box.querySelector('table').id)"
+    )
+    opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert cut == []
+
+
+def test_the_first_column_stays_in_sight_on_a_phone(opened):
+    opened.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": 400, "height": 900, "deviceScaleFactor": 1, "mobile": False},
+    )
+    places = opened.execute_script(
+        "const box = document.querySelector('#table-sweep').closest('.scroll');"
+        "box.scrollLeft = 150;"
+        "const cell = box.querySelector('tbody td');"
+        "return [cell.getBoundingClientRect().left, box.getBoundingClientRect().left]"
+    )
+    opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert abs(places[0] - places[1]) < 2
 
 
 @pytest.mark.parametrize("width", [1280, 400])

@@ -1,13 +1,14 @@
 """The figures show the numbers of the tables, and what they mark is marked."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from study import make_config, write_study
+from study import ONE_SYSTEM, make_config, write_study
 
 from irrepress.report import figures, theme
 from irrepress.report.figures.panel import log_axis
@@ -81,6 +82,27 @@ class TestPareto:
         assert "parent" not in traces
         assert "error is 0" in figure.layout.annotations[0].text
 
+    def test_a_fine_tuned_model_stands_with_what_was_tested_on_the_same(self, tmp_path):
+        config = make_config(**ONE_SYSTEM)
+        panel = figures.pareto_panel(read_study(write_study(tmp_path, config), config))
+        traces, _ = self.traces(panel, "time", "energy, vs labels")
+        trained = traces["taylor, channels and orders, trained"]
+        assert list(trained.text) == [
+            *("taylor-0.50, recovered", "taylor-0.50, recovered, fine-tuned on silicon")
+        ]
+        assert trained.y[-1] == pytest.approx(4)
+        assert list(traces["parent, fine-tuned"].y) == pytest.approx([3])
+        assert list(traces["parent"].y) == pytest.approx([7.5])
+
+    def test_errors_on_other_structures_share_no_axis(self, tmp_path):
+        config = make_config(**ONE_SYSTEM | {"evaluation": {"dataset": "foundation"}})
+        panel = figures.pareto_panel(read_study(write_study(tmp_path, config), config))
+        assert panel.choices["Structures"] == ["foundation, test", "silicon, test"]
+        for (_, structures, *_), figure in panel.figures.items():
+            texts = [text for trace in figure.data for text in trace.text or ()]
+            tuned = ["fine-tuned" in text for text in texts]
+            assert all(tuned) if structures.startswith("silicon") else not any(tuned)
+
     def test_axes_have_units(self, panel):
         _, figure = self.traces(panel, "time", "stress, vs labels")
         assert "[GPa]" in figure.layout.yaxis.title.text
@@ -134,28 +156,64 @@ def test_importance_is_the_mean_score_on_a_logarithmic_scale(study):
 
 
 def test_training_curves_are_in_report_units(study):
-    figure = figures.training_panel(study).figures["sevennet-0", "forces MAE"]
-    assert [t.name for t in figure.data] == [
-        f"{plan}, {stage}"
-        for plan in ("taylor-0.50", "taylor-0.25")
-        for stage in ("recovered", "distilled")
-    ]
-    recovered = figure.data[0]
-    assert list(recovered.x) == [50, 100, 150, 200, 250, 300]
-    assert recovered.y[-1] == pytest.approx(100 * (1 + 3 * math.exp(-6)))
-    assert figure.data[0].line.color == figure.data[1].line.color
-    assert figure.data[0].line.dash != figure.data[1].line.dash
+    panel = figures.training_panel(study)
+    recovered = panel.figures["sevennet-0", "recovered, vs labels", "forces MAE"]
+    assert [t.name for t in recovered.data] == ["taylor-0.50, recovered", "taylor-0.25, recovered"]
+    curve = recovered.data[0]
+    assert list(curve.x) == [50, 100, 150, 200, 250, 300]
+    assert curve.y[-1] == pytest.approx(100 * (1 + 3 * math.exp(-6)))
+    distilled = panel.figures["sevennet-0", "distilled, vs parent", "forces MAE"]
+    assert distilled.data[0].line.color == curve.line.color
+    assert distilled.data[0].line.dash != curve.line.dash
 
 
-def test_downstream_bars_on_a_logarithmic_axis(study):
+@pytest.mark.parametrize(
+    ("fraction", "choice", "error", "loss"),
+    [
+        (0.0, "distilled, vs parent", "vs parent", "loss vs parent"),
+        (0.25, "distilled, vs parent", "vs parent", "loss vs 75 % parent, 25 % labels"),
+        (1.0, "distilled, vs labels", "vs labels", "loss vs labels"),
+    ],
+)
+def test_errors_against_the_parent_and_against_labels_share_no_axis(
+    study, fraction, choice, error, loss
+):
+    distillation = {"dataset": "foundation", "steps": 300, "label_fraction": fraction}
+    panel = figures.training_panel(replace(study, config=make_config(distillation=distillation)))
+    assert panel.choices["Training"] == ["recovered, vs labels", choice]
+    for (_, training, shown), figure in panel.figures.items():
+        stages = {trace.name.split(", ")[-1] for trace in figure.data}
+        assert stages == {training.split(", ")[0]}
+        title = figure.layout.yaxis.title.text
+        if training == choice:
+            assert (loss if "loss" in shown else error) in title
+        else:
+            assert "vs labels" in title
+
+
+def test_downstream_errors_are_dots_on_a_logarithmic_axis(study):
     panel = figures.downstream_panel(study)
     figure = panel.figures["sevennet-0, taylor-0.50", "energy"]
     bars = {trace.name: list(trace.y) for trace in figure.data}
-    assert list(bars) == ["from scratch", "fine-tuned compressed", "fine-tuned parent"]
+    assert list(bars) == [
+        *("from scratch", "fine-tuned compressed", "fine-tuned parent", "restricted parent")
+    ]
+    assert {trace.type for trace in figure.data} == {"scatter"}  # a bar has no length here
     assert bars["from scratch"] == pytest.approx([20, 10])
     assert bars["fine-tuned parent"] == pytest.approx([3, 2])
     assert figure.layout.yaxis.type == "log"
-    assert figure.layout.yaxis.range[0] < math.log10(2)  # the smallest bar has some height
+    low, high = figure.layout.yaxis.range
+    assert low < math.log10(2) and high > math.log10(30)
+
+
+def test_a_single_downstream_error_stands_in_a_decade(tmp_path):
+    config = make_config(downstream={"datasets": ["silicon"], "baselines": []})
+    panel = figures.downstream_panel(read_study(write_study(tmp_path, config), config))
+    for figure in panel.figures.values():
+        low, high = figure.layout.yaxis.range
+        (trace,) = figure.data
+        assert high - low == pytest.approx(1)
+        assert (low + high) / 2 == pytest.approx(math.log10(trace.y[0]))
 
 
 def test_only_trainings_that_were_made_have_bars_and_curves(tmp_path):

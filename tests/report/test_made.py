@@ -5,7 +5,15 @@ import shutil
 from pathlib import Path
 
 import pytest
-from study import MODEL_LABELS, PARENT_PARAMETERS, forces_mae, time_ratio
+from study import (
+    MODEL_LABELS,
+    ONE_SYSTEM,
+    PARENT_PARAMETERS,
+    forces_mae,
+    make_config,
+    time_ratio,
+    write_study,
+)
 
 from irrepress.errors import UserError
 from irrepress.report.made import MOST_TOLD, describe, final_folders, terminal_text
@@ -32,7 +40,34 @@ def test_a_downstream_model_is_told_beside_its_fine_tuned_parent(study_dir):
     made = describe(folder)
     assert made.errors.startswith("energy 4.00 meV/atom, forces 100 meV/Å (MAE against PBE")
     assert made.parent_errors == "energy 3.00 meV/atom, forces 80.0 meV/Å"
+    assert made.speed.startswith("2.5× the parent's") and "left out" not in made.speed
+
+
+def test_a_parent_that_was_not_fine_tuned_is_told_as_it_is(tmp_path):
+    config = make_config(**ONE_SYSTEM | {"downstream": {"datasets": ["silicon"], "baselines": []}})
+    folder = write_study(tmp_path, config) / "sevennet-0/taylor-0.50/recovered"
+    made = describe(folder / "downstream/silicon/finetuned")
+    assert made.parent_errors.startswith("energy 7.50 meV/atom, forces 30.0 meV/Å")
+
+
+def test_a_downstream_model_that_was_not_timed_has_the_speed_of_what_it_was_made_of(study_dir):
+    made = describe(study_dir / "sevennet-0/taylor-0.50/recovered/downstream/silicon/scratch")
     assert made.speed.startswith("2.5× the parent's") and "left out" in made.speed
+
+
+def test_predictions_that_are_not_finite_are_told(study_dir, tmp_path):
+    folder = shutil.copytree(
+        study_dir / "sevennet-0/parent/original", tmp_path / "m/parent/original"
+    )
+    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics["failures"] = {"structures": 2, "quantities": {"forces": 2}}
+    metrics["errors"]["labels"]["forces_mae"] = None
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    assert "predictions of 2 structures are not finite" in describe(folder).errors
+    metrics["errors"]["labels"] = dict.fromkeys(metrics["errors"]["labels"])
+    metrics["errors"]["parent"] = None
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    assert describe(folder).errors.startswith("none: predictions of 2 structures are not finite")
 
 
 def test_the_parent_has_no_speed_beside_itself(study_dir):

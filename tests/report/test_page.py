@@ -5,7 +5,7 @@ import re
 
 import pandas as pd
 import pytest
-from study import make_config, write_study
+from study import ONE_SYSTEM, make_config, write_study
 
 from irrepress.errors import UserError
 from irrepress.report.datasets import used_datasets
@@ -179,6 +179,101 @@ def test_a_failing_check_is_said(small, tmp_path, code, value):
     path.write_text(json.dumps(metrics))
     write_report(damaged, config, tmp_path / "report")
     assert "Not all models pass" in (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+
+
+def test_a_check_without_a_value_is_not_passed(small, tmp_path):
+    damaged, config = small
+    path = damaged / "sevennet-0/taylor-0.50/recovered/downstream/silicon/finetuned/metrics.json"
+    metrics = json.loads(path.read_text())
+    metrics["checks"]["own"]["finite_difference"] = None
+    path.write_text(json.dumps(metrics))
+    write_report(damaged, config, tmp_path / "report")
+    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert "Not all models pass" in page and "All models pass" not in page
+    assert (
+        "taylor-0.50, recovered, fine-tuned on silicon: finite_difference (sevenn 0.13.0): no value"
+        in page
+    )
+
+
+def test_predictions_that_are_not_numbers_are_counted(small, tmp_path):
+    damaged, config = small
+    path = damaged / "sevennet-0" / "taylor-0.50" / "pruned" / "metrics.json"
+    metrics = json.loads(path.read_text())
+    metrics["errors"]["labels"] |= {"forces_mae": None, "forces_rmse": None}
+    metrics["failures"] = {"structures": 1, "quantities": {"forces": 1}, "first": [0]}
+    path.write_text(json.dumps(metrics))
+    write_report(damaged, config, tmp_path / "report")
+    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert "Predictions that are not numbers" in page
+    assert "taylor-0.50, pruned: the predicted forces of 1 structure of 2 in foundation" in page
+
+
+def test_aligned_energies_are_told_with_what_they_would_be(small, tmp_path):
+    study_dir, config = small
+    told = "energies aligned: 2 constants take their mean absolute difference from 647,634 to 27"
+    for path in study_dir.rglob("metrics.json"):
+        metrics = json.loads(path.read_text())
+        unaligned = {"energy_mae": 647.634, "energy_rmse": 700.0}
+        metrics["alignment"] = {"applied": True, "told": told, "unaligned": unaligned}
+        path.write_text(json.dumps(metrics))
+    write_report(study_dir, config, tmp_path / "report")
+    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert page.count(f"On foundation, {told}.") == 1
+    assert "parent, original 647,634" in page
+
+
+def test_every_model_is_told_with_its_path_errors_speed_and_how_to_load_it(small, tmp_path):
+    study_dir, config = small
+    write_report(study_dir, config, tmp_path / "report")
+    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    section = re.search(r'<section id="models">.*?</section>', page, flags=re.DOTALL)[0]
+    folders = [path.parent for path in study_dir.rglob("metrics.json")]
+    assert len(folders) == section.count("atoms.calc = SevenNetCalculator(") > 5
+    for folder in folders:
+        assert f"{folder / 'model.pt'}\n" in section
+    first = section[: section.index("<details>")]
+    assert "recovered/downstream/silicon/finetuned/model.pt" in first
+    assert first.count("<pre>") == 1
+
+
+def test_the_final_model_is_the_headline(tmp_path):
+    config = make_config(**ONE_SYSTEM)
+    write_report(write_study(tmp_path, config), config, tmp_path / "report")
+    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    text = re.sub(r"\s+", " ", page)
+    assert "1 plan a model, 5 models measured" in text
+    assert "The study ends at taylor-0.50, recovered, fine-tuned on silicon" in text
+    for name in ("errors", "cost", "checks"):
+        table = re.search(rf'<table id="table-{name}".*?</table>', page, flags=re.DOTALL)[0]
+        assert "fine-tuned on silicon" in table.replace("<wbr>", ""), name
+
+
+def test_labels_of_an_unknown_level_are_called_so(tmp_path):
+    config = make_config(**ONE_SYSTEM)
+    study_dir = write_study(tmp_path, config)
+    path = study_dir / "data" / "silicon.summary.json"
+    summary = json.loads(path.read_text())
+    summary["origin"]["labels"] = "unknown"
+    path.write_text(json.dumps(summary))
+    write_report(study_dir, config, tmp_path / "report")
+    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert "the config does not say of which level" in page
+    assert "<b>unknown</b>" not in page
+
+
+def test_times_of_a_busy_machine_are_called_rough(small, tmp_path):
+    study_dir, config = small
+    path = study_dir / "sevennet-0" / "taylor-0.50" / "recovered" / "metrics.json"
+    metrics = json.loads(path.read_text())
+    metrics["cost"]["busy"] = "its load is 9 on 2 cores"
+    path.write_text(json.dumps(metrics))
+    write_report(study_dir, config, tmp_path / "report")
+    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert "Times are rough" in page
+    assert "<li>its load is 9 on 2 cores: taylor-0.50, recovered</li>" in page
+    table = re.search(r'<table id="table-cost".*?</table>', page, flags=re.DOTALL)[0]
+    assert "spread of the ratio" in table
 
 
 def test_names_are_escaped(small, tmp_path):

@@ -5,9 +5,9 @@ import json
 import re
 
 import pytest
-from study import make_config, write_study
+from study import ONE_SYSTEM, make_config, write_study
 
-from irrepress.report import story, text
+from irrepress.report import story, tables, text
 from irrepress.report.study import read_study
 
 ERRORS = [f"{q}_{s}" for q in ("energy", "forces", "stress") for s in ("mae", "rmse")]
@@ -48,6 +48,93 @@ def test_its_numbers_are_those_of_the_study(study):
     assert values == ["4.0×", "5.0×", "160 meV/Å", "2.0e-13"]
 
 
+def change(path, **keys):
+    """Change keys of a JSON file."""
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | keys))
+
+
+def own_study(tmp_path, **changes):
+    """A study of a user's own system, and its config."""
+    config = make_config(**ONE_SYSTEM | changes)
+    return write_study(tmp_path, config), config
+
+
+def test_the_story_of_one_system_ends_at_its_fine_tuned_model(tmp_path):
+    study_dir, config = own_study(tmp_path)
+    path = study_dir / "sevennet-0/taylor-0.50/recovered/downstream/silicon/finetuned/metrics.json"
+    measured = json.loads(path.read_text())["checks"]
+    measured["own"]["rotation"] = 5e-12
+    change(path, checks=measured)
+    told = story.tell(read_study(study_dir, config), "sevennet-0")
+    assert (told.final.dataset, told.final.start) == ("silicon", "finetuned")
+    assert told.chosen.startswith("The study ends at taylor-0.50, recovered, fine-tuned on silicon")
+    # 100 meV/Å after fine-tuning; the compressed model alone has 0.1 / 0.5 * 0.5 = 100, too
+    values = [tile.value for tile in told.tiles]
+    assert values == ["2.0×", "2.5×", "100 meV/Å", "5.0e-12"]
+    caption = told.tiles[2].caption
+    assert caption.startswith("forces MAE against the labels of silicon, after fine-tuning; before")
+    assert "the parent as it is 30.0; the parent, fine-tuned alike, 80.0" in caption
+
+
+def test_of_several_plans_it_is_said_which_one_is_told(study):
+    told = story.tell(study, "sevennet-0")
+    assert "of the 2 plans that were carried on, the one with the fewest parameters" in told.chosen
+
+
+@pytest.mark.parametrize(
+    ("kept", "sentence"),
+    [
+        ("start", "did not improve on the weights that it began with, and was rejected: the "),
+        ("best", "for 300 steps brings the errors"),
+    ],
+)
+def test_a_training_that_was_rejected_is_told_as_such(tmp_path, kept, sentence):
+    config = make_config(downstream=None)
+    study_dir = write_study(tmp_path, config)
+    card = study_dir / "sevennet-0/taylor-0.25/distilled/card.json"
+    stages = json.loads(card.read_text())["stages"]
+    change(card, stages=[*stages[:-1], stages[-1] | {"kept": kept}])
+    told = sentences(story.tell(read_study(study_dir, config), "sevennet-0"), "Distilled")
+    assert sentence in told
+    assert ("has the weights of the pruned one" in told) == (kept == "start")
+    assert ("brings the errors" in told) == (kept == "best")
+
+
+def test_a_rejected_fine_tuning_is_told_as_such(tmp_path):
+    study_dir, config = own_study(tmp_path)
+    card = study_dir / "sevennet-0/taylor-0.50/recovered/downstream/silicon/finetuned/card.json"
+    change(card, stages=[{"stage": "finetuned", "kept": "start"}])
+    told = sentences(story.tell(read_study(study_dir, config), "sevennet-0"), "Downstream")
+    assert "On silicon, training did not improve on the weights that it began with" in told
+
+
+def test_a_plan_edited_by_hand_is_told_as_such(tmp_path):
+    study_dir, config = own_study(tmp_path)
+    edit = "features.1.1e keeps 8 of 16 instead of 12"
+    stages = [{"stage": "pruned", "plan": "taylor-0.50", "edited": [edit]}]
+    for stage in ("pruned", "recovered"):
+        change(study_dir / f"sevennet-0/taylor-0.50/{stage}/card.json", stages=stages)
+    study = read_study(study_dir, config)
+    told = sentences(story.tell(study, "sevennet-0"), "Pruned")
+    assert f"This plan was edited by hand: {edit}." in told
+    assert tables.sweep_table(study)["edited by hand"].dropna().to_dict() == {1: edit}
+
+
+def test_one_plan_is_told_in_the_singular(tmp_path):
+    study_dir, config = own_study(tmp_path)
+    told = sentences(story.tell(read_study(study_dir, config), "sevennet-0"), "The sweep")
+    assert told.startswith("One plan, taylor-0.50, cuts it down to 50 % of the parameters.")
+
+
+def test_labels_of_an_unknown_level_are_labels(tmp_path):
+    study_dir, config = own_study(tmp_path)
+    for path in study_dir.rglob("metrics.json"):
+        change(path, labels="unknown")
+    told = sentences(story.tell(read_study(study_dir, config), "sevennet-0"), "The parent")
+    assert "against the labels are" in told and "unknown" not in told
+
+
 def test_training_is_compared_with_what_it_began_with(tmp_path):
     config = make_config(compensation={"dataset": "foundation", "structures": 16})
     told = story.tell(read_study(write_study(tmp_path, config), config), "sevennet-0")
@@ -60,8 +147,21 @@ def test_training_is_compared_with_what_it_began_with(tmp_path):
 def test_the_papers_figures_are_called_the_papers(study):
     downstream = sentences(story.tell(study, "sevennet-0"), "Downstream")
     own, paper = downstream.split("The paper")
-    assert "70.0 % lower in energy and 62.5 % lower in forces" in own
+    assert "in the median 70.0 % lower (from 60.0 % lower to 80.0 % lower) in energy" in own
+    assert "62.5 % lower (from 50.0 % lower to 75.0 % lower) in forces" in own
+    assert "the means are 70.0 % lower and 62.5 % lower" in own
     assert "2605.08885" in paper and "70.1 % lower and 34.4 % lower" in paper
+
+
+def test_where_the_untouched_parent_is_better_is_told(tmp_path):
+    config = make_config()
+    study_dir = write_study(tmp_path, config)
+    path = study_dir / "sevennet-0/parent/original/downstream/silicon/restricted/metrics.json"
+    metrics = json.loads(path.read_text())
+    metrics["errors"]["labels"]["forces_mae"] = 0.05
+    path.write_text(json.dumps(metrics))
+    told = sentences(story.tell(read_study(study_dir, config), "sevennet-0"), "Downstream")
+    assert "than the compressed model on 1 of 2 in forces (silicon) and 0 of 2 in energy." in told
 
 
 def test_without_baselines_the_errors_are_told(tmp_path):

@@ -3,9 +3,17 @@
 import json
 
 import pytest
-from study import make_config, write_study
+from study import ONE_SYSTEM, make_config, write_study
 
 from irrepress.report import tables
+from irrepress.report.study import read_study
+
+
+def change_errors(path, **errors):
+    """Change errors against labels in a file of metrics."""
+    metrics = json.loads(path.read_text())
+    metrics["errors"]["labels"] |= errors
+    path.write_text(json.dumps(metrics))
 
 
 def row_of(table, **wanted):
@@ -85,6 +93,33 @@ class TestStages:
         assert table["rotation"].max() == pytest.approx(2e-13)
 
 
+class TestFinal:
+    """A study of one downstream dataset is for the model that is fine-tuned on it."""
+
+    @pytest.fixture(scope="class")
+    def study(self, tmp_path_factory):
+        config = make_config(**ONE_SYSTEM)
+        return read_study(write_study(tmp_path_factory.mktemp("own"), config), config)
+
+    @pytest.mark.parametrize("make", [tables.errors_table, tables.cost_table, tables.checks_table])
+    def test_has_a_row_after_what_it_was_made_of(self, study, make):
+        rows = make(study)
+        stages = rows.loc[rows["plan"] == "taylor-0.50", "stage"].drop_duplicates().tolist()
+        assert stages[-1] == "recovered, fine-tuned on silicon"
+        assert stages[:-1] == ["pruned", "recovered"]
+
+    def test_numbers_are_its_own(self, study):
+        wanted = {"plan": "taylor-0.50", "stage": "recovered, fine-tuned on silicon"}
+        errors = row_of(tables.errors_table(study), **wanted)
+        assert errors["dataset"] == "silicon"
+        assert errors["forces MAE vs labels [meV/Å]"] == pytest.approx(100)
+        assert row_of(tables.cost_table(study), **wanted)["speed-up"] == pytest.approx(2.5)
+
+    def test_of_several_datasets_none_is_the_end(self, study_dir, config):
+        table = tables.collect_errors(study_dir, config)
+        assert not table["stage"].str.contains("fine-tuned").any()
+
+
 class TestDownstream:
     def test_compares_three_trainings(self, study_dir, config):
         table = tables.collect_downstream(study_dir, config)
@@ -101,7 +136,22 @@ class TestDownstream:
         assert row["forces MAE restricted parent [meV/Å]"] == pytest.approx(300)
         whole, restricted = row["parameters parent"], row["parameters restricted parent"]
         assert restricted == int(0.8 * whole)
-        assert table["parameters parent"].isna().sum() == 3  # two means and the paper's row
+        own = ~table["dataset"].isin(tables.SUMMARIES) & (table["source"] == "this study")
+        assert (table["parameters parent"].isna() == ~own).all()
+        assert row["speed-up fine-tuned compressed"] == pytest.approx(2.5)
+
+    def test_says_which_model_is_the_best_on_a_dataset(self, tmp_path):
+        downstream = {"datasets": ["silicon", "ethanol"], "baselines": ["restricted"]}
+        config = make_config(downstream=downstream)
+        study_dir = write_study(tmp_path, config)
+        change_errors(
+            study_dir / "sevennet-0/parent/original/downstream/silicon/restricted/metrics.json",
+            forces_mae=0.05,
+        )
+        table = tables.collect_downstream(study_dir, config).set_index(["plan", "dataset"])
+        assert table.loc[("taylor-0.50", "silicon"), "best in forces"] == "restricted parent"
+        assert table.loc[("taylor-0.50", "silicon"), "best in energy"] == "fine-tuned compressed"
+        assert table.loc[("taylor-0.50", "ethanol"), "best in forces"] == "fine-tuned compressed"
 
     def test_reductions_against_scratch_and_their_mean(self, study_dir, config):
         table = tables.collect_downstream(study_dir, config)
@@ -111,6 +161,18 @@ class TestDownstream:
         assert own.loc["ethanol", [energy, forces]].tolist() == pytest.approx([60, 75])
         assert own.loc["mean", [energy, forces]].tolist() == pytest.approx([70, 62.5])
         assert own.loc["mean"].filter(like="MAE fine-tuned").isna().all()
+
+    def test_a_dataset_on_which_pruning_failed_is_not_hidden_by_a_mean(self, tmp_path):
+        config = make_config()
+        study_dir = write_study(tmp_path, config)
+        folder = study_dir / "sevennet-0/taylor-0.50/recovered/downstream/silicon"
+        change_errors(folder / "finetuned/metrics.json", forces_mae=0.428)  # from scratch 0.2
+        table = tables.collect_downstream(study_dir, config)
+        own = table[table["plan"] == "taylor-0.50"].set_index("dataset")
+        reductions = own[tables.reduction_column("forces")]
+        assert reductions["lowest"] == pytest.approx(-114)
+        assert reductions["highest"] == pytest.approx(75)
+        assert reductions["median"] == reductions["mean"] == pytest.approx((75 - 114) / 2)
 
     def test_the_papers_figures_stand_apart(self, study_dir, config):
         table = tables.collect_downstream(study_dir, config)

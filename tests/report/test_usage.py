@@ -1,8 +1,10 @@
 """What jobs took, from files such as Snakemake writes."""
 
+import pandas as pd
 import pytest
-from study import make_config
+from study import make_config, write_study
 
+from irrepress.report.page import write_report
 from irrepress.report.usage import COLUMNS, shown_usage, usage_table
 
 HEAD = "s\th:m:s\tmax_rss\tmax_vms\tcpu_time\n"
@@ -53,6 +55,20 @@ def test_on_the_cpu_no_gpu_is_counted(logs):
     table = usage_table(logs, make_config(device="cpu"))
     assert (table["GPU time [GPU h]"] == 0).all()
     assert len(shown_usage(table).rows) == len(table)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_machine_without_gpus_took_no_time_of_them(logs, tmp_path, device):
+    config = make_config(device="auto", downstream=None)
+    study_dir = write_study(tmp_path / "results", config)
+    for path in study_dir.rglob("metrics.json"):
+        path.write_text(path.read_text().replace('"device": "cpu"', f'"device": "{device}"'))
+    write_report(study_dir, config, tmp_path / "report", logs)
+    used = pd.read_csv(tmp_path / "report" / "usage.csv").set_index("stage")
+    hours = used.loc["all", "GPU time [GPU h]"]
+    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert ("GPU time" in page) == (hours > 0) == (device == "cuda")
+    assert ("No job had a GPU" in page) == (device == "cpu")
 
 
 def test_without_benchmarks_there_is_no_table(tmp_path):

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,25 @@ def test_the_model_has_finite_errors_and_a_card(study):
     assert card["stages"][2]["dataset"] == "perturbed"
     assert card["shape"]["irreps"][1] == "16x0e+8x1e"
     assert card["parameters"] < 200_000
+    # The final model is measured like any other: beside the whole parent, and its symmetries.
+    assert metrics["cost"]["parameters"] == card["parameters"]
+    assert 0 < metrics["cost"]["time_ratio"] < 1
+    assert metrics["cost"]["kept_blocks"] < metrics["cost"]["total_blocks"]
+    assert metrics["checks"]
+
+
+def test_an_archive_holds_the_final_model(study, snakemake):
+    config = study / "my-system.yaml"
+    wanted = "results/my-system/archives/large_fisher-fast_distilled_finetuned_mine.tar.gz"
+    planned = snakemake(study, "archives", "--dry-run", config=config)
+    assert wanted in planned.stdout + planned.stderr
+    done = snakemake(study, wanted, config=config)
+    assert done.returncode == 0, done.stderr[-4000:]
+    with tarfile.open(study / wanted) as archive:
+        names = {Path(name).name for name in archive.getnames()}
+        model = next(name for name in archive.getnames() if name.endswith("model.pt"))
+        assert archive.extractfile(model).read() == (study / TASK / "model.pt").read_bytes()
+    assert names == {"model.pt", "card.json", "metrics.json", "LICENCE.txt", "METHODS.md"}
 
 
 def test_the_model_loads_where_irrepress_is_not_installed(study):

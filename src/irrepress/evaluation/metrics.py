@@ -167,7 +167,7 @@ def measure_cost(
     groups = family.groups(model)
     cost = family.cost_model(model)(widths_of(groups))
     total = sum(g.channels for g in family.groups(parent))
-    crystal = reference_crystal(parent.elements, settings.timing_atoms)
+    crystal = reference_crystal(model.elements, settings.timing_atoms)
     timed = [model] if model is parent else [model, parent]
     times = time_side_by_side(
         family, timed, crystal, repeats=settings.timing_repeats, device=str(target)

@@ -5,6 +5,7 @@ weigh more, differently on every machine. So shapes of the model are timed on th
 and the family's terms (`Family.cost_terms`) are weighed to reproduce them.
 """
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -146,7 +147,8 @@ class TimeTable:
         """Read a table.
 
         Raises:
-            UserError: not a table of timed shapes, or of another schema version.
+            UserError: not a table of timed shapes, of another schema version, or with costs that
+                nothing can be divided by.
         """
         content = read_json(path)
         if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
@@ -157,4 +159,12 @@ class TimeTable:
             raise UserError(
                 f"{path}: every shape needs widths, parameters, flops and seconds ({error!r})"
             ) from error
+        for number, shape in enumerate(shapes):
+            for key in ("parameters", "flops", "seconds"):
+                value = getattr(shape, key)
+                if not (isinstance(value, int | float) and 0 < value < math.inf):
+                    raise UserError(
+                        f"{path}: shapes.{number}.{key} must be a number above zero, it is "
+                        f"{value!r}; delete the file and run the workflow again"
+                    )
         return cls(shapes=shapes, provenance=content.get("provenance", {}))

@@ -13,7 +13,7 @@ from irrepress.report.study import PARENT_PLAN, PARENT_STAGE
 from irrepress.report.tables import UNITS, convert
 from irrepress.report.text import factor, number, plural
 
-DOWNSTREAM = "downstream"
+DOWNSTREAM, METRICS = "downstream", "metrics.json"
 # Of so many models a run tells all; of others, where they lie.
 MOST_TOLD = 6
 
@@ -66,12 +66,15 @@ def describe(folder: str | Path) -> Made:
     parent = stage.parents[1] / PARENT_PLAN / PARENT_STAGE
     is_parent = stage == parent
     metrics = _metrics(folder, TaskMetrics)
+    # Trained alike, or as it is where that was not done.
     of_parent = parent / folder.relative_to(stage)
+    if not (of_parent / METRICS).is_file():
+        of_parent = parent
     return Made(
         path=folder / "model.pt",
         errors=_errors(metrics) if metrics else None,
         parent_errors=_parent_errors(metrics, of_parent) if metrics and not is_parent else None,
-        speed=None if is_parent else _speed(stage, parent, of_task=task),
+        speed=None if is_parent else _speed(folder, stage, parent),
         load=loading_line(card["family"], folder / "model.pt", card.get("modal")),
     )
 
@@ -90,7 +93,7 @@ def final_folders(outputs: Iterable[str | Path]) -> list[Path]:
     ranks: dict[Path, int] = {}
     for folder in {path.parent for path in outputs if path.name == "model.pt"}:
         rank = _rank(folder)
-        if rank is not None and (rank > 0 or folder / "metrics.json" in outputs):
+        if rank is not None and (rank > 0 or folder / METRICS in outputs):
             ranks[folder] = rank
     highest = max(ranks.values(), default=0)
     return sorted(folder for folder, rank in ranks.items() if rank == highest)
@@ -126,7 +129,7 @@ def terminal_text(outputs: Iterable[str | Path]) -> str:
 
 
 def _metrics(folder: Path, kind: type[TaskMetrics]) -> TaskMetrics | None:
-    path = folder / "metrics.json"
+    path = folder / METRICS
     return read_record(path, kind) if path.is_file() else None
 
 
@@ -141,12 +144,21 @@ def _reference(metrics: TaskMetrics) -> str | None:
 
 def _errors(metrics: TaskMetrics) -> str:
     name = _reference(metrics)
+    failed = ""
+    if metrics.failures.structures:
+        failed = (
+            f"predictions of {plural(metrics.failures.structures, 'structure')} are not finite: "
+            "the model is damaged or diverged in training"
+        )
+    if name is None and failed:
+        return f"none: {failed}"
     if name is None:
         return f"none: no labels to compare with in {metrics.dataset}"
     against = metrics.labels if name == "labels" else "the parent"
     structures = plural(metrics.structures, f"{metrics.split} structure")
     values = _values(getattr(metrics.errors, name))
-    return f"{values} (MAE against {against}, {structures} of {metrics.dataset})"
+    told = f"{values} (MAE against {against}, {structures} of {metrics.dataset})"
+    return f"{told}; {failed}" if failed else told
 
 
 def _values(errors: Errors) -> str:
@@ -167,13 +179,18 @@ def _parent_errors(metrics: TaskMetrics, folder: Path) -> str | None:
     return _values(parent.errors.labels)
 
 
-def _speed(stage: Path, parent: Path, *, of_task: bool) -> str | None:
-    metrics = _metrics(stage, Metrics)
-    if metrics is None:
+def _speed(folder: Path, stage: Path, parent: Path) -> str | None:
+    """Tell speed and size of a model, or of the one that it was fine-tuned from."""
+    own = _metrics(folder, TaskMetrics)
+    timed = own if own is not None and own.cost is not None else _metrics(stage, Metrics)
+    if timed is None:
         return None
-    cost, before = metrics.cost, read_card(parent / "card.json")["parameters"]
+    cost, before = timed.cost, read_card(parent / "card.json")["parameters"]
+    of_start = timed is not own
     return (
         f"{factor(1 / cost.time_ratio)} the parent's on {plural(cost.timing_atoms, 'atom')} "
         f"({cost.device}, {plural(cost.threads, 'thread')}), {cost.parameters:,} parameters of "
-        f"{before:,}" + (", before elements were left out for the dataset" if of_task else "")
+        f"{before:,}"
+        + (", before elements were left out for the dataset" if of_start else "")
+        + (f"; rough, the machine was busy ({cost.busy})" if cost.busy else "")
     )

@@ -16,12 +16,24 @@ from plotly.io.json import to_json_plotly
 from plotly.offline import get_plotlyjs
 
 from irrepress import __version__
+from irrepress.cards import UNKNOWN_LEVEL
 from irrepress.config import Config
 from irrepress.evaluation.checks import FINITE_DIFFERENCE_TOLERANCE, SYMMETRY_TOLERANCE
 from irrepress.files import atomic_path, write_text
-from irrepress.report import data_tables, figures, references, story, tables, text, theme, usage
+from irrepress.report import (
+    data_tables,
+    figures,
+    notes,
+    references,
+    story,
+    tables,
+    text,
+    theme,
+    usage,
+)
 from irrepress.report.figures import Panel
 from irrepress.report.markup import Table
+from irrepress.report.models import model_groups
 from irrepress.report.page_tables import page_tables
 from irrepress.report.study import Study, read_study
 from irrepress.report.suspects import suspect_notes
@@ -60,7 +72,9 @@ def write_report(
             written to.
     """
     study = read_study(study_dir, config)
-    used = usage.usage_table(Path(benchmarks or out_dir), config)
+    # What device: auto became is known from where the models were timed.
+    gpus = any(run.metrics.cost.device != "cpu" for run in study.runs)
+    used = usage.usage_table(Path(benchmarks or out_dir), config, gpus=gpus)
     frames = {
         "sweep": tables.sweep_table(study),
         "downstream": tables.downstream_table(study),
@@ -109,16 +123,20 @@ def render(study: Study, used: Table | None = None) -> str:
     )
     families = {model.family for model in config.models.values()}
     listed = references.of_families(families)
+    stories = [story.tell(study, model) for model in config.models]
     environment.globals["cite"] = partial(_cite, [reference.key for reference in listed])
     environment.globals["symbols"] = chemical_symbols
     environment.globals["systems"] = SYSTEMS
+    environment.globals["unknown_level"] = UNKNOWN_LEVEL
     environment.filters["number"] = text.number
+    environment.filters["plural"] = text.plural
+    environment.filters["breakable"] = text.breakable
     environment.filters["listing"] = text.listing
     environment.filters["keep_units"] = text.keep_units
     return environment.get_template("index.html").render(
         study=study,
         config=config,
-        stories=[story.tell(study, model) for model in config.models],
+        stories=stories,
         labels=label_notes(study),
         families=families,
         treatments=[
@@ -129,7 +147,11 @@ def render(study: Study, used: Table | None = None) -> str:
         used=used,
         trainings=tables.trainings_of(config),
         suspects=suspect_notes(study),
-        checks_ok=checks_hold(study),
+        models=model_groups(study, stories),
+        not_passed=notes.not_passed(study),
+        failed=notes.failed_predictions(study),
+        alignments=notes.alignments(study),
+        busy=notes.busy(study),
         symmetry_tolerance=SYMMETRY_TOLERANCE,
         finite_difference_tolerance=FINITE_DIFFERENCE_TOLERANCE,
         versions=_versions(study),
@@ -153,11 +175,6 @@ def label_notes(study: Study) -> list[LabelNote]:
         datasets.setdefault(key, []).append(name)
     notes = [LabelNote(names, labels, model) for (labels, model), names in datasets.items()]
     return sorted(notes, key=lambda note: not note.by_model)
-
-
-def checks_hold(study: Study) -> bool:
-    """Whether every model has passed every check; one without a value has not been passed."""
-    return not any(run.metrics.checks.failures() for run in study.runs)
 
 
 def _versions(study: Study) -> list[tuple[str, str]]:

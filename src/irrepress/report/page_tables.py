@@ -25,18 +25,19 @@ def page_tables(study: Study) -> dict[str, Table]:
     cost = tables.cost_table(study)
     checks = tables.checks_table(study)
     who = ["model", "plan", "stage"]
+    several = ["dataset"] if errors["dataset"].nunique() > 1 else []
     shown = [
         make_table(
             "sweep",
             "Every plan right after pruning, before any training. Ratios are relative to the "
-            "parent; errors are mean absolute errors against the labels and against the parent.",
+            "parent; errors are mean absolute errors against the labels and against the parent. "
+            "The CSV file also has further ratios.",
             sweep,
             [
                 "model",
                 *(["family"] if sweep["family"].nunique() > 1 else []),
-                *("plan", "blocks kept [%]", "parameters", "parameter ratio"),
-                *("FLOPs ratio", "time ratio", *mae["labels"][:2], *mae["parent"][:2]),
-                *("filter lmax", "irreps"),
+                *("plan", "irreps", "filter lmax", "parameters", "FLOPs ratio", "time ratio"),
+                *(*mae["labels"][:2], *mae["parent"][:2], "edited by hand"),
             ],
             csv="sweep.csv",
             titles=short,
@@ -47,7 +48,7 @@ def page_tables(study: Study) -> dict[str, Table]:
             "Mean absolute errors at every stage, against the labels and against the parent's "
             "predictions. The CSV file also has root mean square errors.",
             errors,
-            [*who, *mae["labels"], *mae["parent"]],
+            [*who, *several, *mae["labels"], *mae["parent"]],
             csv="errors.csv",
             titles=short,
             marked=errors["plan"] == "parent",
@@ -55,12 +56,14 @@ def page_tables(study: Study) -> dict[str, Table]:
         make_table(
             "cost",
             "Size and time at every stage. Time is that of one call for energy, forces and "
-            "stress, measured in turn with the parent.",
+            "stress, measured in turn with the parent; spreads are from the first to the third "
+            "quartile of all rounds, relative to the median.",
             cost,
             [
                 *who,
-                *("parameters", "parameter ratio", "FLOPs per atom [MFLOP]", "FLOPs ratio"),
-                *("file [MB]", "packed file [MB]", "time per call [ms]", "time ratio", "speed-up"),
+                *("parameters", "FLOPs per atom [MFLOP]", "FLOPs ratio"),
+                *("file [MB]", "packed file [MB]", "time per call [ms]", "spread [%]"),
+                *("time ratio", "spread of the ratio [%]", "speed-up"),
             ],
             csv="cost.csv",
             marked=cost["plan"] == "parent",
@@ -86,7 +89,7 @@ def page_tables(study: Study) -> dict[str, Table]:
     ]
     downstream = tables.downstream_table(study)
     if not downstream.empty:
-        shown.append(_downstream_table(downstream, tables.trainings_of(study.config)))
+        shown += _downstream_tables(downstream, tables.trainings_of(study.config))
     shown.append(_data_table(data_tables.data_table(study)))
     suspects = data_tables.suspects_table(study)
     if not suspects.empty:
@@ -97,13 +100,13 @@ def page_tables(study: Study) -> dict[str, Table]:
 def _data_table(frame: pd.DataFrame) -> Table:
     return make_table(
         "data",
-        "What each dataset holds. The CSV file has the elements, how many structures are crystals, "
-        "slabs, wires and molecules, and the whole checksums, too.",
+        "What each dataset holds. The CSV file has the elements, compositions, licences, how many "
+        "structures are crystals, slabs, wires and molecules, and the whole checksums, too.",
         frame.assign(checksum=frame["checksum"].str[:12].replace("", None)),
         [
-            *("dataset", "structures", "atoms", "elements", "compositions"),
+            *("dataset", "structures", "atoms", "elements"),
             *("train", "valid", "test", "suspicious"),
-            *("labelled", "level of theory", "licence", "checksum"),
+            *("labelled", "level of theory", "checksum"),
         ],
         csv="data.csv",
     )
@@ -120,51 +123,58 @@ def _suspects_table(frame: pd.DataFrame) -> Table:
     )
 
 
-def _downstream_table(frame: pd.DataFrame, trainings: list[str]) -> Table:
-    columns = ["model", "plan", "dataset"]
-    titles = {}
-    for quantity in tables.PAPER_REDUCTIONS:
-        unit, _ = tables.UNITS[quantity]
-        reduction = tables.reduction_column(quantity)
-        names = (tables.SCRATCH, "from scratch"), (tables.FINETUNED, "compressed")
-        names = (*names, (tables.PARENT, "parent"), (tables.RESTRICTED, "restricted parent"))
-        for name, short in names:
-            column = tables.task_column(quantity, "mae", name)
-            columns.append(column)
-            titles[column] = f"{quantity}, {short} [{unit}]"
-        columns.append(reduction)
-        titles[reduction] = f"{quantity} reduced by [%]"
-    for name, short in (
-        (tables.WHOLE, "parent"),
-        (tables.RESTRICTED, "restricted parent"),
-        (tables.FINETUNED, "compressed"),
-    ):
-        column = tables.parameters_column(name)
-        columns.append(column)
-        titles[column] = f"parameters, {short}"
+def _downstream_tables(frame: pd.DataFrame, trainings: list[str]) -> list[Table]:
+    """Forces, energies and parameters: each table is narrow enough for a page."""
     is_paper = frame["source"] == tables.PAPER_SOURCE
+    is_summary = frame["dataset"].isin(tables.SUMMARIES)
     shown = frame.assign(
         plan=frame["plan"].where(~is_paper, "the paper's"),
         dataset=frame["dataset"].where(~is_paper, "mean of 8"),
     )
-    caption = f"Mean absolute errors on the test splits of {listing(trainings)}."
+    notes = ""
     if frame[tables.parameters_column(tables.RESTRICTED)].notna().any():
-        caption += (
-            " The restricted parent is the uncompressed one without the elements that the dataset "
+        notes += (
+            " The untouched parent is the uncompressed one without the elements that the dataset "
             "lacks: it predicts the same and is not trained, only its energies are shifted by a "
             "constant per element."
         )
     if is_paper.any():
-        caption += (
-            " Reductions are those of the compressed model against the network from scratch. The "
-            "last row repeats the figures of arXiv:2605.08885, from other models and datasets."
+        notes += (
+            " Reductions are those of the compressed model against the network from scratch; "
+            "negative ones are increases. The last row repeats the figures of arXiv:2605.08885, "
+            "from other models and datasets."
         )
-    return make_table(
-        "downstream",
-        caption,
-        shown,
-        columns,
-        csv="downstream.csv",
-        titles=titles,
-        marked=(frame["dataset"] == tables.MEAN) | is_paper,
-    )
+    who = ["model", "plan", "dataset"]
+    found = []
+    for quantity, name in (("forces", "downstream"), ("energy", "downstream-energy")):
+        unit, _ = tables.UNITS[quantity]
+        titles = {
+            tables.task_column(quantity, "mae", tables.SCRATCH): f"from scratch [{unit}]",
+            tables.task_column(quantity, "mae", tables.FINETUNED): f"compressed [{unit}]",
+            tables.task_column(quantity, "mae", tables.PARENT): f"parent, fine-tuned [{unit}]",
+            tables.task_column(quantity, "mae", tables.RESTRICTED): f"untouched parent [{unit}]",
+            tables.reduction_column(quantity): "reduced by [%]",
+            tables.best_column(quantity): "lowest",
+        }
+        caption = f"Mean absolute errors in {quantity} on the test splits of {listing(trainings)}."
+        found.append(
+            make_table(
+                name,
+                caption + (notes if quantity == "forces" else ""),
+                shown,
+                [*who, *titles],
+                csv="downstream.csv",
+                titles=titles,
+                marked=is_summary | is_paper,
+            )
+        )
+    titles = {
+        tables.parameters_column(tables.WHOLE): "parameters, parent",
+        tables.parameters_column(tables.RESTRICTED): "parameters, restricted parent",
+        tables.parameters_column(tables.FINETUNED): "parameters, compressed",
+        tables.SPEED_UP: "speed-up, compressed",
+    }
+    sizes = shown[~(is_summary | is_paper)]
+    caption = "Parameters and speed, relative to the whole parent, of the models on each dataset."
+    size = make_table("downstream-size", caption, sizes, [*who, *titles], titles=titles)
+    return [*found, size]

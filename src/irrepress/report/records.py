@@ -60,8 +60,32 @@ class Cost(Record):
     threads: int
 
 
+class Failures(Record):
+    """Structures for which a model predicts what is not a number.
+
+    Errors of a quantity with any are None.
+    """
+
+    structures: int = 0
+    quantities: dict[str, int] = Field(default_factory=dict)
+
+
+class AlignedEnergies(Record):
+    """Whether constants per element were taken out of errors of energies, told in a sentence.
+
+    ``unaligned`` holds the errors without that in eV/atom.
+    """
+
+    applied: bool
+    told: str
+    unaligned: dict[str, float | None] = Field(default_factory=dict)
+
+
 class TaskMetrics(Record):
-    """What was measured on one split of one dataset."""
+    """What was measured on one split of one dataset.
+
+    Cost and checks of models that were only trained to compare with are None.
+    """
 
     schema_version: Literal[2]
     dataset: str
@@ -69,10 +93,14 @@ class TaskMetrics(Record):
     labels: str
     structures: int
     errors: ErrorSets
+    failures: Failures = Failures()
+    alignment: AlignedEnergies | None = None
+    cost: Cost | None = None
+    checks: Checks | None = None
 
 
 class Metrics(TaskMetrics):
-    """What was measured on one stage of a model: errors, cost and checks."""
+    """What was measured on one stage of a model, with cost and checks in any case."""
 
     atoms: int
     cost: Cost

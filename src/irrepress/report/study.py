@@ -66,6 +66,12 @@ class TaskRun:
     card: Card
     training: pd.DataFrame | None = None
 
+    @property
+    def name(self) -> str:
+        """What tables call its stage: that of the model it was trained from, and how."""
+        done = {"finetuned": "fine-tuned on", "scratch": "from scratch on"}
+        return f"{self.stage}, {done.get(self.start, 'restricted to')} {self.dataset}"
+
 
 @dataclass(frozen=True)
 class GroupScores:
@@ -109,6 +115,7 @@ class Study:
     """Everything the report shows.
 
     Attributes:
+        root: its folder, ``results/{study}``.
         config: the study's configuration.
         runs: all stages of all models, the parent first, then in the order of the config.
         plans: plans by (model, plan).
@@ -117,6 +124,7 @@ class Study:
         data: data cards by name of the dataset.
     """
 
+    root: Path
     config: Config
     runs: tuple[Run, ...]
     plans: dict[tuple[str, str], PlanRecord]
@@ -132,6 +140,18 @@ class Study:
     def compressed(self, model: str) -> list[Run]:
         """Every stage of every plan of a model, without the parent."""
         return [run for run in self.runs if run.model == model and not run.is_parent]
+
+    @cached_property
+    def finals(self) -> list[TaskRun]:
+        """The fine-tuned models of a study of one downstream dataset: it was made for these.
+
+        The parent comes first, if it was fine-tuned, too. Where there are several datasets, the
+        compressed model that all start from is the end, and they are compared by themselves.
+        """
+        downstream = self.config.downstream
+        if downstream is None or len(downstream.datasets) != 1:
+            return []
+        return [task for task in self.tasks if task.start == "finetuned"]
 
     def find_task(
         self, model: str, plan: str, stage: str, dataset: str, start: Start
@@ -164,6 +184,7 @@ def read_study(study_dir: str | Path, config: Config) -> Study:
     """
     root = Path(study_dir)
     return Study(
+        root=root,
         config=config,
         runs=tuple(_read_runs(root, config)),
         plans={

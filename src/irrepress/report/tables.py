@@ -10,9 +10,10 @@ from typing import Any
 import pandas as pd
 from ase import units
 
+from irrepress.cards import Card
 from irrepress.config import Config
 from irrepress.evaluation.checks import Deviations
-from irrepress.report.records import Errors
+from irrepress.report.records import Errors, TaskMetrics
 from irrepress.report.study import PARENT_PLAN, PARENT_STAGE, Run, Study, TaskRun, read_study
 
 MEGA = 1e6
@@ -30,7 +31,10 @@ PAPER_REDUCTIONS = {"energy": 70.1, "forces": 34.4}
 PAPER_SOURCE = "paper (arXiv:2605.08885; other models and datasets)"
 OWN_SOURCE = "this study"
 
-MEAN = "mean"
+# Rows that sum up the reductions over all datasets. A mean alone would hide a single dataset on
+# which pruning failed; it is there because the paper's figure is one.
+MEAN, MEDIAN, LOWEST, HIGHEST = "mean", "median", "lowest", "highest"
+SUMMARIES = (MEAN, MEDIAN, LOWEST, HIGHEST)
 FINETUNED, SCRATCH, PARENT = "fine-tuned compressed", "from scratch", "fine-tuned parent"
 # The parent that only lost the elements that the dataset lacks; it is not trained.
 RESTRICTED = "restricted parent"
@@ -44,6 +48,8 @@ _BASELINES = {"scratch": SCRATCH, "parent": PARENT}
 _COMPARED = (FINETUNED, SCRATCH, PARENT, RESTRICTED)
 # The parent with all its elements, as it is in the other tables.
 WHOLE = "parent"
+# Of the compressed, fine-tuned model beside the whole parent.
+SPEED_UP = "speed-up fine-tuned compressed"
 
 
 def error_column(quantity: str, statistic: str, reference: str) -> str:
@@ -64,6 +70,11 @@ def parameters_column(trained: str) -> str:
 def reduction_column(quantity: str) -> str:
     """Name of the column with the reduction of the MAE against training from scratch."""
     return f"{quantity} MAE reduction against scratch [%]"
+
+
+def best_column(quantity: str) -> str:
+    """Name of the column that says which model has the least MAE on a dataset."""
+    return f"best in {quantity}"
 
 
 def trainings_of(config: Config) -> list[str]:
@@ -125,14 +136,18 @@ def sweep_table(study: Study) -> pd.DataFrame:
                 "parameter ratio": cost.parameters / parent.parameters,
                 "FLOPs ratio": cost.flops_per_atom / parent.flops_per_atom,
                 "time ratio": cost.time_ratio,
-                **_error_columns(run),
+                **_error_columns(run.metrics),
+                "edited by hand": "; ".join(edited_by_hand(run.card)) or None,
             }
         )
     return pd.DataFrame(rows)
 
 
 def errors_table(study: Study) -> pd.DataFrame:
-    """One row per model, plan and stage: errors against the labels and against the parent."""
+    """One row per model, plan and stage: errors against the labels and against the parent.
+
+    Models that were fine-tuned on the only downstream dataset have a row, too.
+    """
     rows = [
         {
             **_identity(run),
@@ -140,9 +155,9 @@ def errors_table(study: Study) -> pd.DataFrame:
             "split": run.metrics.split,
             "structures": run.metrics.structures,
             "labels": run.metrics.labels,
-            **_error_columns(run),
+            **_error_columns(run.metrics),
         }
-        for run in study.runs
+        for run in with_finals(study)
     ]
     return pd.DataFrame(rows)
 
@@ -154,8 +169,10 @@ def cost_table(study: Study) -> pd.DataFrame:
     with the parent, so only the ratio carries over to other machines.
     """
     rows = []
-    for run in study.runs:
+    for run in with_finals(study):
         cost = run.metrics.cost
+        if cost is None:
+            continue
         parent = study.parents[run.model].metrics.cost
         rows.append(
             {
@@ -197,7 +214,8 @@ def checks_table(study: Study) -> pd.DataFrame:
             "checked on": run.metrics.checks.structure.source,
             "changes": run.metrics.checks.structure.changes,
         }
-        for run in study.runs
+        for run in with_finals(study)
+        if run.metrics.checks is not None
         for deviations in (run.metrics.checks.own, run.metrics.checks.faster)
     ]
     numbers = [name for name in Deviations.model_fields if name != "code"]
@@ -205,12 +223,13 @@ def checks_table(study: Study) -> pd.DataFrame:
 
 
 def downstream_table(study: Study) -> pd.DataFrame:
-    """One row per model, plan, stage and dataset, a mean row after them, the paper's at the end.
+    """One row per model, plan, stage and dataset, summaries after them, the paper's at the end.
 
-    The reduction is ``100 (1 - fine-tuned / from scratch)`` of the mean absolute error. Mean
-    rows average reductions only: errors of different datasets have no common mean. The paper's
-    row is there for orientation and says so in the column ``source``. Where nothing is trained
-    from scratch, there are neither mean rows nor the paper's.
+    The reduction is ``100 (1 - fine-tuned / from scratch)`` of the mean absolute error. Summaries
+    (`SUMMARIES`; of one dataset the mean alone) are of reductions only: errors of different
+    datasets have no common mean. The paper's row is there for orientation and says so in the
+    column ``source``. Where nothing is trained from scratch, there are neither summaries nor the
+    paper's row.
 
     Columns of baselines that are not configured are empty. Without downstream datasets the table
     is empty, but has its columns.
@@ -224,13 +243,9 @@ def downstream_table(study: Study) -> pd.DataFrame:
     for (model, plan, stage), tasks in by_plan.items():
         identity = {"model": model, "plan": plan, "stage": stage}
         own = [{**identity, **_task_row(study, task)} for task in tasks]
-        mean = {
-            reduction_column(q): pd.Series([row[reduction_column(q)] for row in own]).mean()
-            for q in PAPER_REDUCTIONS
-        }
         rows += own
         if has_reductions:
-            rows.append({**identity, "dataset": MEAN, "source": OWN_SOURCE, **mean})
+            rows += [{**identity, **summary} for summary in _summaries(own)]
     if has_reductions:
         paper = {reduction_column(q): value for q, value in PAPER_REDUCTIONS.items()}
         rows.append({"dataset": "mean of 8", "source": PAPER_SOURCE, **paper})
@@ -240,14 +255,29 @@ def downstream_table(study: Study) -> pd.DataFrame:
     return table.astype(dict.fromkeys(whole, "Int64"))
 
 
+def _summaries(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what sums up the reductions on several datasets."""
+    columns = [reduction_column(quantity) for quantity in PAPER_REDUCTIONS]
+    reductions = pd.DataFrame(rows, columns=columns, dtype=float)
+    summaries = {
+        MEAN: reductions.mean(),
+        MEDIAN: reductions.median(),
+        LOWEST: reductions.min(),
+        HIGHEST: reductions.max(),
+    }
+    names = SUMMARIES if len(rows) > 1 else (MEAN,)
+    return [{"dataset": name, "source": OWN_SOURCE, **summaries[name]} for name in names]
+
+
 def _downstream_columns() -> list[str]:
     columns = ["model", "plan", "stage", "dataset", "labels", "test structures"]
     for quantity in PAPER_REDUCTIONS:
         columns += [
             task_column(quantity, statistic, name) for statistic in STATISTICS for name in _COMPARED
         ]
-    columns += [parameters_column(name) for name in (*_COMPARED, WHOLE)]
+    columns += [*(parameters_column(name) for name in (*_COMPARED, WHOLE)), SPEED_UP]
     columns += [reduction_column(quantity) for quantity in PAPER_REDUCTIONS]
+    columns += [best_column(quantity) for quantity in PAPER_REDUCTIONS]
     return [*columns, "source"]
 
 
@@ -268,15 +298,32 @@ def format_irreps(irreps: list[str] | str) -> str:
     return " | ".join(text if n == 1 else f"{text} ({n} layers)" for text, n in runs)
 
 
-def _identity(run: Run) -> dict[str, str]:
-    return {"model": run.model, "plan": run.plan, "stage": run.stage}
+def with_finals(study: Study) -> list[Run | TaskRun]:
+    """Return all models, those that the study was made for after what they were trained from."""
+    found: list[Run | TaskRun] = []
+    for model in study.config.models:
+        for plan in dict.fromkeys(run.plan for run in study.runs if run.model == model):
+            for group in (study.runs, study.finals):
+                found += [run for run in group if (run.model, run.plan) == (model, plan)]
+    return found
 
 
-def _error_columns(run: Run) -> dict[str, float]:
+def edited_by_hand(card: Card) -> list[str]:
+    """Return what was changed by hand in the plan of a model, a phrase each."""
+    pruned = next((stage for stage in card.stages if stage["stage"] == "pruned"), {})
+    return list(pruned.get("edited", []))
+
+
+def _identity(run: Run | TaskRun) -> dict[str, str]:
+    stage = run.name if isinstance(run, TaskRun) else run.stage
+    return {"model": run.model, "plan": run.plan, "stage": stage}
+
+
+def _error_columns(metrics: TaskMetrics) -> dict[str, float]:
     """Errors against both references, in the units of the report."""
     columns = {}
     for reference in ("labels", "parent"):
-        errors: Errors | None = getattr(run.metrics.errors, reference)
+        errors: Errors | None = getattr(metrics.errors, reference)
         for quantity in UNITS:
             for statistic in STATISTICS:
                 name = error_column(quantity, statistic, reference)
@@ -316,9 +363,14 @@ def _task_row(study: Study, task: TaskRun) -> dict[str, Any]:
         row[reduction_column(quantity)] = (
             100 * (1 - finetuned / scratch) if scratch > 0 else float("nan")
         )
+        errors_of = {name: row[task_column(quantity, "mae", name)] for name in trainings}
+        known = {name: error for name, error in errors_of.items() if not pd.isna(error)}
+        row[best_column(quantity)] = min(known, key=known.get) if len(known) > 1 else None
     for name, training in trainings.items():
         row[parameters_column(name)] = training.card.parameters if training else None
     row[parameters_column(WHOLE)] = study.parents[task.model].card.parameters
+    cost = task.metrics.cost
+    row[SPEED_UP] = 1 / cost.time_ratio if cost else float("nan")
     return {**row, "source": OWN_SOURCE}
 
 

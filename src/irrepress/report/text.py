@@ -4,7 +4,11 @@ import math
 import re
 from collections.abc import Sequence
 
+from markupsafe import Markup
+
 NO_VALUE = "–"
+_JOINT = re.compile(r"(?<=[+_/])(?=\w)|(?<=-)(?=[A-Za-z])")
+_WORD = re.compile(r"[A-Za-z]{2}|\dx\d")
 _UNIT = re.compile(r"(?<=[0-9]) (?=%|m?eV|GPa|MB|ms\\b|s\\b|min\\b|h\\b)")
 
 
@@ -59,6 +63,17 @@ def plural(count: int, noun: str) -> str:
 def comparison(reduction: float) -> str:
     """Put a reduction in per cent into words: ``34.4 % lower``, ``2.0 % higher``."""
     return f"{abs(reduction):.1f} % {'higher' if reduction < 0 else 'lower'}"
+
+
+def breakable(text: str) -> Markup:
+    """Let long words break after ``+``, ``-``, ``_`` and ``/``, which copies of them do not show.
+
+    Names of plans and irreps are as wide as a column otherwise; numbers stay whole.
+
+    >>> print(breakable("32x0e+16x1e"), breakable("2.0e-13"))
+    32x0e+<wbr>16x1e 2.0e-13
+    """
+    return Markup("<wbr>").join(_JOINT.split(text) if _WORD.search(text) else [text])
 
 
 def keep_units(text: str) -> str:

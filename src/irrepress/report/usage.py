@@ -8,12 +8,13 @@ from irrepress.config import Config
 from irrepress.report.markup import Table, make_table
 
 SUFFIX = ".benchmark.tsv"
-COLUMNS = ["stage", "jobs", "wall time [h]", "GPU time [GPU h]", "peak memory [GB]"]
-# Stages whose jobs ask for no GPU; all others do, unless the config says cpu.
+GPU_TIME = "GPU time [GPU h]"
+COLUMNS = ["stage", "jobs", "wall time [h]", GPU_TIME, "peak memory [GB]"]
+# Stages whose jobs ask for no GPU; all others do, where they run on GPUs.
 _ON_CPU = ("parent", "plans", "pruned", "report", "archives")
 
 
-def usage_table(benchmarks: Path, config: Config) -> pd.DataFrame:
+def usage_table(benchmarks: Path, config: Config, *, gpus: bool = True) -> pd.DataFrame:
     """Read the benchmark files that Snakemake wrote for every job; no rows where there are none.
 
     A file holds the last run of its job: earlier attempts that were killed are not counted.
@@ -23,6 +24,8 @@ def usage_table(benchmarks: Path, config: Config) -> pd.DataFrame:
     Args:
         benchmarks: the folder with the study's logs and benchmarks.
         config: the study's configuration.
+        gpus: whether jobs ran on GPUs; on a machine without any they took none, whatever the
+            config asks for.
     """
     rows = []
     for path in sorted(benchmarks.rglob(f"*{SUFFIX}")):
@@ -32,7 +35,7 @@ def usage_table(benchmarks: Path, config: Config) -> pd.DataFrame:
             {
                 "stage": stage,
                 "seconds": measured["s"].sum(),
-                "gpus": _gpus(stage, path, config),
+                "gpus": _gpus(stage, path, config) if gpus else 0,
                 "memory": measured["max_rss"].max() / 1024,
             }
         )
@@ -47,7 +50,7 @@ def usage_table(benchmarks: Path, config: Config) -> pd.DataFrame:
             "stage": list(grouped.groups),
             "jobs": grouped.size().to_numpy(),
             "wall time [h]": grouped["hours"].sum().to_numpy(),
-            "GPU time [GPU h]": grouped["gpu_hours"].sum().to_numpy(),
+            GPU_TIME: grouped["gpu_hours"].sum().to_numpy(),
             "peak memory [GB]": grouped["memory"].max().to_numpy(),
         },
         columns=COLUMNS,
@@ -56,7 +59,7 @@ def usage_table(benchmarks: Path, config: Config) -> pd.DataFrame:
         "stage": "all",
         "jobs": int(table["jobs"].sum()),
         "wall time [h]": table["wall time [h]"].sum(),
-        "GPU time [GPU h]": table["GPU time [GPU h]"].sum(),
+        GPU_TIME: table[GPU_TIME].sum(),
         "peak memory [GB]": table["peak memory [GB]"].max(),
     }
     return pd.concat([table, pd.DataFrame([total])], ignore_index=True)
@@ -66,12 +69,18 @@ def shown_usage(table: pd.DataFrame) -> Table | None:
     """Return the table as the page shows it; None if nothing is known."""
     if table.empty:
         return None
+    caption = (
+        "Time and memory of the jobs of every stage, as their benchmark files tell. Wall times of "
+        "jobs that ran at the same time add up"
+    )
+    on_gpus = table[GPU_TIME].max() > 0
     return make_table(
         "usage",
-        "Time and memory of the jobs of every stage, as their benchmark files tell. Wall times of "
-        "jobs that ran at the same time add up; GPU time is what was asked for.",
+        f"{caption}; GPU time is what was asked for."
+        if on_gpus
+        else f"{caption}. No job had a GPU.",
         table,
-        COLUMNS,
+        [column for column in COLUMNS if on_gpus or column != GPU_TIME],
         csv="usage.csv",
         marked=table["stage"] == "all",
     )

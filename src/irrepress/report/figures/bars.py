@@ -1,4 +1,4 @@
-"""Bars: what models cost, and their errors on downstream datasets."""
+"""What models cost as bars, and their errors on downstream datasets as dots."""
 
 import math
 
@@ -9,6 +9,13 @@ from irrepress.report import tables, theme
 from irrepress.report.figures.panel import DOWNSTREAM_COLOURS, HEIGHT, ROW_HEIGHT, Panel, log_axis
 from irrepress.report.study import Study
 from irrepress.report.text import listing
+
+_SYMBOLS = {
+    tables.SCRATCH: "x",
+    tables.FINETUNED: "circle",
+    tables.PARENT: "star",
+    tables.RESTRICTED: "diamond",
+}
 
 
 def cost_panel(study: Study) -> Panel:
@@ -33,11 +40,14 @@ def cost_panel(study: Study) -> Panel:
 
 
 def downstream_panel(study: Study) -> Panel | None:
-    """Bars of downstream errors on a logarithmic axis; None without downstream datasets."""
+    """Dots of downstream errors on a logarithmic axis; None without downstream datasets.
+
+    Lengths of bars would mean nothing on such an axis, which has no zero.
+    """
     table = tables.downstream_table(study)
     if table.empty:
         return None
-    own = table[(table["source"] == tables.OWN_SOURCE) & (table["dataset"] != tables.MEAN)]
+    own = table[(table["source"] == tables.OWN_SOURCE) & ~table["dataset"].isin(tables.SUMMARIES)]
     compressed = list(dict.fromkeys((r.model, r.plan, r.stage) for r in own.itertuples()))
     figures = {}
     for model, plan, stage in compressed:
@@ -46,7 +56,7 @@ def downstream_panel(study: Study) -> Panel | None:
             figures[f"{model}, {plan}", quantity] = _downstream(rows, quantity)
     return Panel(
         name="downstream",
-        description="Bar chart of test errors on every downstream dataset of "
+        description="Chart of test errors on every downstream dataset of "
         f"{listing(tables.trainings_of(study.config))}.",
         choices={
             "Compressed model": [f"{model}, {plan}" for model, plan, _ in compressed],
@@ -112,22 +122,25 @@ def _downstream(rows: pd.DataFrame, quantity: str) -> go.Figure:
             continue
         drawn += values.dropna().tolist()
         figure.add_trace(
-            go.Bar(
+            go.Scatter(
                 x=rows["dataset"],
                 y=values,
                 name=name,
-                marker={"color": colour},
+                mode="markers",
+                marker={"color": colour, "size": 12, "symbol": _SYMBOLS[name]},
                 hovertemplate=f"<b>%{{x}}</b><br>{name}: %{{y:.3~g}} {tables.UNITS[quantity][0]}"
                 "<extra></extra>",
             )
         )
-    figure.update_xaxes(type="category", showgrid=False)
+    figure.update_xaxes(type="category")
     axis = log_axis(drawn)
     if positive := [value for value in drawn if value > 0]:
-        # Room below the smallest bar: otherwise it would have no height.
-        axis["range"] = [math.log10(min(positive) / 2), math.log10(max(positive) * 1.2)]
+        # At least a decade: a single value would else fill the axis, and small differences, too.
+        low, high = math.log10(min(positive)), math.log10(max(positive))
+        margin = max(0.1, (1 - (high - low)) / 2)
+        axis["range"] = [low - margin, high + margin]
     figure.update_yaxes(
         title_text=f"{quantity} MAE on the test split [{tables.UNITS[quantity][0]}]", **axis
     )
-    figure.update_layout(height=HEIGHT, barmode="group", bargap=0.3, bargroupgap=0.06)
+    figure.update_layout(height=HEIGHT, showlegend=True)
     return figure

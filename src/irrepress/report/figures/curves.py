@@ -9,12 +9,13 @@ import plotly.graph_objects as go
 from irrepress.report import tables, theme
 from irrepress.report.figures.panel import DOWNSTREAM_COLOURS, HEIGHT, Panel, log_axis
 from irrepress.report.study import Run, Study, TaskRun
+from irrepress.report.text import number
 
 TRAINING_QUANTITIES = {
-    "forces MAE": ("valid_forces_mae", 1e3, "validation forces MAE [meV/Å]"),
-    "energy MAE": ("valid_energy_mae", 1e3, "validation energy MAE [meV/atom]"),
-    "validation loss": ("valid_loss", 1.0, "validation loss"),
-    "training loss": ("train_loss", 1.0, "training loss"),
+    "forces MAE": ("valid_forces_mae", 1e3, "validation forces MAE{} [meV/Å]"),
+    "energy MAE": ("valid_energy_mae", 1e3, "validation energy MAE{} [meV/atom]"),
+    "validation loss": ("valid_loss", 1.0, "validation loss{}"),
+    "training loss": ("train_loss", 1.0, "training loss{}"),
 }
 
 
@@ -23,17 +24,44 @@ def training_panel(study: Study) -> Panel | None:
     trained = [run for run in study.runs if run.training is not None]
     if not trained:
         return None
+    targets = {run.stage: _target(study, run.stage) for run in trained}
     figures = {}
     for model in study.config.compressed_models():
-        curves = list(_training_curves(r for r in trained if r.model == model))
-        for label, (column, factor, title) in TRAINING_QUANTITIES.items():
-            figures[model, label] = _curves(curves, column, factor, title)
+        for stage, target in targets.items():
+            runs = [r for r in trained if r.model == model and r.stage == stage]
+            curves = list(_training_curves(runs))
+            for label, (column, factor, title) in TRAINING_QUANTITIES.items():
+                against = title.format(_against(study, stage, label))
+                figures[model, f"{stage}, vs {target}", label] = _curves(
+                    curves, column, factor, against
+                )
     return Panel(
         name="training",
         description="Line chart of errors on the validation split against training steps.",
-        choices={"Model": study.config.compressed_models(), "Shown": list(TRAINING_QUANTITIES)},
+        choices={
+            "Model": study.config.compressed_models(),
+            "Training": [f"{stage}, vs {target}" for stage, target in targets.items()],
+            "Shown": list(TRAINING_QUANTITIES),
+        },
         figures=figures,
     )
+
+
+def _target(study: Study, stage: str) -> str:
+    """What a training's errors are measured against: errors of two kinds share no axis."""
+    return "parent" if stage == "distilled" and _label_fraction(study) < 1 else "labels"
+
+
+def _label_fraction(study: Study) -> float:
+    return study.config.distillation.label_fraction if study.config.distillation else 1.0
+
+
+def _against(study: Study, stage: str, label: str) -> str:
+    """What an axis adds to its title: whose values a quantity of a training is measured against."""
+    target, share = _target(study, stage), _label_fraction(study)
+    if "loss" in label and target == "parent" and share > 0:
+        return f" vs {number(100 * (1 - share), 2)} % parent, {number(100 * share, 2)} % labels"
+    return f" vs {target}"
 
 
 def downstream_training_panel(study: Study) -> Panel | None:
@@ -48,7 +76,10 @@ def downstream_training_panel(study: Study) -> Panel | None:
         for dataset in study.config.downstream.datasets:
             curves = _task_curves(study, name, dataset)
             for label in shown:
-                figures[name, dataset, label] = _curves(curves, *TRAINING_QUANTITIES[label])
+                column, factor, title = TRAINING_QUANTITIES[label]
+                figures[name, dataset, label] = _curves(
+                    curves, column, factor, title.format(" vs labels")
+                )
     return Panel(
         name="downstream-training",
         description="Line chart of validation errors against training steps on one dataset.",

@@ -27,6 +27,7 @@ DOWNSTREAM_COLOURS = {
     tables.SCRATCH: theme.GREY,
     tables.FINETUNED: theme.BLUE,
     tables.PARENT: theme.PARENT_COLOUR,
+    tables.RESTRICTED: theme.ORANGE,
 }
 
 

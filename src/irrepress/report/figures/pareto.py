@@ -59,21 +59,28 @@ def pareto_panel(study: Study) -> Panel:
         for label, column in quantities.items()
         if points.loc[points["plan"] != "parent", column].notna().any()
     }
+    # Errors on different structures share no axis.
+    splits = {f"{dataset}, test": dataset for dataset in dict.fromkeys(points["dataset"])}
+    choices = {
+        "Model": study.config.compressed_models(),
+        **({"Structures": list(splits)} if len(splits) > 1 else {}),
+        "Cost": list(COST_AXES),
+        "Error": list(shown),
+    }
+    figures = {}
+    for model in study.config.compressed_models():
+        for split, dataset in splits.items():
+            chosen = points[(points["model"] == model) & (points["dataset"] == dataset)]
+            for axis in COST_AXES:
+                for label, column in shown.items():
+                    key = (model, split, axis, label) if len(splits) > 1 else (model, axis, label)
+                    figures[key] = _pareto(chosen, axis, column)
     return Panel(
         name="pareto",
         description="Scatter plot of the mean absolute error of every model against its cost; "
         "models on the Pareto front are joined by a line.",
-        choices={
-            "Model": study.config.compressed_models(),
-            "Cost": list(COST_AXES),
-            "Error": list(shown),
-        },
-        figures={
-            (model, axis, label): _pareto(points[points["model"] == model], axis, column)
-            for model in study.config.compressed_models()
-            for axis in COST_AXES
-            for label, column in shown.items()
-        },
+        choices=choices,
+        figures=figures,
     )
 
 
@@ -107,7 +114,8 @@ def _pareto(points: pd.DataFrame, axis: str, column: str) -> go.Figure:
     for made, group in compressed.groupby(["criterion", "axes", "allocation"], sort=False):
         criterion, axes, allocation = made
         spread = "" if allocation == "greedy" else f", {allocation}"
-        trained = ~group["stage"].str.startswith(("pruned", "compensated"))
+        untrained = group["stage"].str.startswith(("pruned", "compensated"))
+        trained = ~untrained | group["stage"].str.contains(", ")  # fine-tuned
         colour = theme.CRITERION_COLOURS.get(criterion, theme.GREY)
         for part, rows in ((", pruned", group[~trained]), (", trained", group[trained])):
             if rows.empty:
@@ -118,12 +126,19 @@ def _pareto(points: pd.DataFrame, axis: str, column: str) -> go.Figure:
             symbol = _SYMBOLS[axes] + (opened + mark if mark == "-dot" else mark + opened)
             name = f"{criterion}, {_AXES_TEXT[axes]}{spread}{part}"
             figure.add_trace(_points(rows, x, column, name, symbol, colour))
-    parent = visible[visible["plan"] == "parent"]
+    of_parent = visible[visible["plan"] == "parent"]
+    parent = of_parent[of_parent["stage"] == "original"]
+    tuned = of_parent[of_parent["stage"] != "original"]
+    if not tuned.empty:
+        name = "parent, fine-tuned"
+        figure.add_trace(_points(tuned, x, column, name, "star-open", theme.PARENT_COLOUR, 15))
     if not parent.empty:
         figure.add_trace(_points(parent, x, column, "parent", "star", theme.PARENT_COLOUR, 15))
-    else:
+    elif (points.loc[points["stage"] == "original", column] == 0).any() or visible.empty:
         figure.add_annotation(
-            text="The parent's error is 0 here: below a logarithmic axis.",
+            text="No errors of this kind were measured."
+            if visible.empty
+            else "The parent's error is 0 here: below a logarithmic axis.",
             xref="paper",
             yref="paper",
             x=1,

@@ -1,0 +1,51 @@
+"""Every model of a study as a run tells of it at its end: where it is, and how to load it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from irrepress.report.made import DOWNSTREAM, describe
+from irrepress.report.story import Story
+from irrepress.report.study import Run, Study, TaskRun
+
+
+@dataclass(frozen=True)
+class ModelGroup:
+    """Some models, each as lines of text; ``title`` is empty for those that stories end at."""
+
+    title: str
+    models: list[str]
+
+
+def model_groups(study: Study, stories: Sequence[Story]) -> list[ModelGroup]:
+    """Return the models that stories end at, then all others; groups without any are left out.
+
+    Raises:
+        UserError: a card or metrics that cannot be read.
+    """
+    ends = [folder_of(study, story.final or story.smallest) for story in stories]
+    compressed = [folder_of(study, run) for run in (*study.runs, *study.tasks) if not _is_base(run)]
+    bases = [folder_of(study, run) for run in (*study.runs, *study.tasks) if _is_base(run)]
+    groups = {
+        "": ends,
+        "Other compressed models": [folder for folder in compressed if folder not in ends],
+        "Parents and baselines": [folder for folder in bases if folder not in ends],
+    }
+    return [
+        ModelGroup(title, ["\n".join(describe(folder).lines()) for folder in folders])
+        for title, folders in groups.items()
+        if folders
+    ]
+
+
+def folder_of(study: Study, run: Run | TaskRun) -> Path:
+    """Return the folder of a model's files."""
+    folder = study.root / run.model / run.plan / run.stage
+    if isinstance(run, TaskRun):
+        return folder / DOWNSTREAM / run.dataset / run.start
+    return folder
+
+
+def _is_base(run: Run | TaskRun) -> bool:
+    """Whether a model is a parent, or there to compare with."""
+    return run.plan == "parent" or (isinstance(run, TaskRun) and run.start == "scratch")

@@ -1,0 +1,72 @@
+"""What a reader must know before the numbers: what failed, and what was done to them."""
+
+from collections.abc import Iterator
+
+from irrepress.report.records import TaskMetrics
+from irrepress.report.study import Study
+from irrepress.report.text import listing, number, plural
+
+
+def not_passed(study: Study) -> list[str]:
+    """Return the checks that models have not passed, a text for every such model."""
+    return [
+        f"{name}: {', '.join(failures)}"
+        for name, metrics in _measured(study)
+        if metrics.checks is not None and (failures := metrics.checks.failures())
+    ]
+
+
+def failed_predictions(study: Study) -> list[str]:
+    """Return the models that predict what is not a number, a text for each."""
+    found = []
+    for name, metrics in _measured(study):
+        if count := metrics.failures.structures:
+            what = listing(list(metrics.failures.quantities)) or "values"
+            found.append(
+                f"{name}: the predicted {what} of {plural(count, 'structure')} of "
+                f"{metrics.structures:,} in {metrics.dataset} are not finite, so that these "
+                "quantities have no errors"
+            )
+    return found
+
+
+def alignments(study: Study) -> list[str]:
+    """Return what was done to errors of energies, a sentence for each kind.
+
+    Models of one parent share their constants, so that most sentences hold for many models.
+    """
+    found: dict[tuple[str, str], list[str]] = {}
+    for name, metrics in _measured(study):
+        aligned = metrics.alignment
+        if aligned is None or aligned.told == "energies not aligned":
+            continue
+        of_parent = found.setdefault((metrics.dataset, aligned.told), [])
+        before = aligned.unaligned.get("energy_mae")
+        if aligned.applied and before is not None:
+            of_parent.append(f"{name} {number(1e3 * before)}")
+    texts = []
+    for (dataset, told), before in found.items():
+        text = f"On {dataset}, {told}."
+        if before:
+            text += f" Without that, errors of energies would be [meV/atom]: {'; '.join(before)}."
+        texts.append(text)
+    return texts
+
+
+def busy(study: Study) -> list[str]:
+    """Return why times are rough, of models that were timed on a busy machine."""
+    found: dict[str, list[str]] = {}
+    for name, metrics in _measured(study):
+        reason = metrics.cost.busy if metrics.cost else None
+        if reason:
+            found.setdefault(reason, []).append(name)
+    return [f"{reason}: {'; '.join(names)}" for reason, names in found.items()]
+
+
+def _measured(study: Study) -> Iterator[tuple[str, TaskMetrics]]:
+    """Name and metrics of every model, downstream ones after the others."""
+    several = len(study.config.models) > 1
+    for run in (*study.runs, *study.tasks):
+        stage = getattr(run, "name", run.stage)
+        name = f"{run.plan}, {stage}"
+        yield (f"{run.model}, {name}" if several else name), run.metrics

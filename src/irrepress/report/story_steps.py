@@ -1,0 +1,323 @@
+"""The steps of a study's story in sentences, each from its records."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from irrepress.cards import UNKNOWN_LEVEL
+from irrepress.report import tables
+from irrepress.report.study import Run, Study, TaskRun
+from irrepress.report.text import comparison, listing, number, plural, seconds
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the story."""
+
+    title: str
+    sentences: list[str]
+
+
+def reference_of(run: Run) -> str:
+    """What errors in sentences are measured against: labels if there are any."""
+    labels = run.metrics.errors.labels
+    return "labels" if labels and labels.forces_mae is not None else "parent"
+
+
+def error_of(run: Run, quantity: str) -> float:
+    """Return the MAE of a quantity against `reference_of`, in the unit of the report."""
+    return tables.convert(getattr(run.metrics.errors, reference_of(run)), quantity, "mae")
+
+
+def comparable(error: float) -> float:
+    """Return an error to find the least one: one that was not measured is the largest."""
+    return float("inf") if pd.isna(error) else error
+
+
+def _errors_text(run: Run) -> str:
+    energy, forces = error_of(run, "energy"), error_of(run, "forces")
+    return f"{number(energy)} meV/atom in energy and {number(forces)} meV/Å in forces"
+
+
+def parent_step(study: Study, model: str) -> Step:
+    """Tell what a model is before anything is done to it."""
+    run = study.parents[model]
+    cost, metrics = run.metrics.cost, run.metrics
+    origin = f"the checkpoint {run.card.checkpoint} of the family {run.card.family}"
+    stages = {stage["stage"]: stage for stage in run.card.stages}
+    if training := stages.get("trained"):
+        origin = (
+            f"a model of the family {run.card.family}, trained from scratch on "
+            f"{training['dataset']} in {plural(training['steps'], 'step')}"
+        )
+    sentences = [
+        f"{model} is {origin}, with {cost.parameters:,} parameters in "
+        f"{cost.total_blocks:,} irreps blocks.",
+        f"One call for energy, forces and stress on {cost.timing_atoms} atoms takes "
+        f"{seconds(cost.seconds)} ({cost.device}, {plural(cost.threads, 'thread')}).",
+    ]
+    restricted = stages.get("restricted")
+    if restricted and restricted["left_out"]:
+        sentences.insert(
+            1,
+            f"It was restricted to {listing(restricted['elements'])} before, which loses nothing: "
+            f"with all its elements it has {restricted['parameters_before']:,} parameters.",
+        )
+    if reference_of(run) == "labels":
+        whose = "" if metrics.labels == UNKNOWN_LEVEL else f" of {metrics.labels}"
+        sentences.append(
+            f"On {plural(metrics.structures, 'structure')} of {metrics.dataset} "
+            f"({metrics.split} split) its mean absolute errors against the labels"
+            f"{whose} are {_errors_text(run)}."
+        )
+    return Step("The parent", sentences)
+
+
+def sweep_step(study: Study, model: str) -> Step:
+    """Tell how far the plans go, and which criteria and axes did best."""
+    sweep = study.config.sweep
+    pruned = {r.plan: r for r in study.compressed(model) if r.stage == "pruned"}
+    fewest = min(pruned.values(), key=lambda r: r.metrics.cost.parameters)
+    parent = study.parents[model].metrics.cost
+    share = number(100 * fewest.metrics.cost.parameters / parent.parameters, 2)
+    sentences = [
+        f"{plural(len(pruned), 'plan')} by {listing(sweep.criteria)} cut it down, the furthest "
+        f"to {share} % of the parameters ({fewest.plan})."
+        if len(pruned) > 1
+        else f"One plan, {fewest.plan}, cuts it down to {share} % of the parameters."
+    ]
+    by_recipe: dict[tuple[float, str, str], list[tuple[str, Run]]] = {}
+    for name, recipe in study.config.plans().items():
+        if "budget" in recipe:
+            key = recipe["budget"], recipe["axes"], recipe["allocation"]
+            by_recipe.setdefault(key, []).append((recipe["criterion"], pruned[name]))
+    contests = [c for c in by_recipe.values() if len(c) > 1]
+    if contests:
+        winners = [min(c, key=lambda e: comparable(error_of(e[1], "forces")))[0] for c in contests]
+        counts = {criterion: winners.count(criterion) for criterion in sweep.criteria}
+        best = max(counts, key=lambda criterion: counts[criterion])
+        sentences.append(
+            f"At equal budget and before any training, {best} leaves the smallest forces error in "
+            f"{counts[best]} of {len(contests)} comparisons."
+        )
+    if set(sweep.axes) == {"both", "channels"}:
+        pairs = [
+            (run.metrics.cost.time_ratio, pruned[f"{plan}-channels"].metrics.cost.time_ratio)
+            for plan, run in pruned.items()
+            if f"{plan}-channels" in pruned
+        ]
+        faster = sum(both < channels for both, channels in pairs)
+        if pairs:
+            sentences.append(
+                f"Pruning orders as well as channels gives the faster model in {faster} of "
+                f"{plural(len(pairs), 'pair')} of equal budget."
+            )
+    return Step("The sweep", sentences)
+
+
+def stage_steps(study: Study, smallest: Run) -> list[Step]:
+    """The stages of the smallest model's plan, each against the one before."""
+    steps = []
+    chain = [r for r in study.compressed(smallest.model) if r.plan == smallest.plan]
+    parent = study.parents[smallest.model]
+    by_stage = {run.stage: run for run in chain}
+    for run in chain:
+        if run.stage == "pruned":
+            steps.append(_pruned(run, parent))
+        elif "-int" in run.stage:
+            steps.append(_quantized(run, by_stage[run.stage.rsplit("-int", 1)[0]]))
+        elif "-float" in run.stage:
+            steps.append(_exported(run, by_stage[run.stage.split("-")[0]]))
+        elif run.stage == "compensated":
+            steps.append(_compensated(run, by_stage["pruned"]))
+        else:
+            steps.append(_trained(run, by_stage.get("compensated", by_stage["pruned"])))
+    return steps
+
+
+def _pruned(run: Run, parent: Run) -> Step:
+    cost = run.metrics.cost
+    return Step(
+        "Pruned",
+        [
+            f"The plan {run.plan} keeps {cost.kept_blocks:,} of "
+            f"{cost.total_blocks:,} blocks: {cost.parameters:,} parameters, "
+            f"{number(100 * cost.flops_per_atom / parent.metrics.cost.flops_per_atom, 2)} % of the "
+            f"FLOPs and {number(100 * cost.time_ratio, 2)} % of the time.",
+            *_edits(run),
+            f"Its layers hold {tables.format_irreps(run.card.shape.get('irreps', []))}.",
+            f"Without training its errors against the {reference_of(run)} are {_errors_text(run)}.",
+        ],
+    )
+
+
+def _compensated(run: Run, before: Run) -> Step:
+    done = _record(run)
+    return Step(
+        "Compensated",
+        [
+            f"Fitting the kept weights to the parent's features on {done['structures']:,} "
+            f"structures of {done['dataset']}, without training, brings the errors against the "
+            f"{reference_of(run)} from {_errors_text(before)} to {_errors_text(run)}.",
+        ],
+    )
+
+
+def _record(run: Run) -> dict[str, Any]:
+    """What the card says of the last time that a model went through its stage."""
+    return next((s for s in reversed(run.card.stages) if s.get("stage") == run.stage), {})
+
+
+def _edits(run: Run) -> list[str]:
+    """Say how a plan was edited by hand, if it was."""
+    edits = tables.edited_by_hand(run.card)
+    return [f"This plan was edited by hand: {'; '.join(edits)}."] if edits else []
+
+
+def _trained(run: Run, before: Run) -> Step:
+    done = _record(run)
+    what = "Training on the parent's outputs" if run.stage == "distilled" else "Training on labels"
+    length = f" for {done['steps']:,} steps" if isinstance(done.get("steps"), int) else ""
+    data = f" of {done['dataset']}" if "dataset" in done else ""
+    against = f"errors against the {reference_of(run)}"
+    if done.get("kept") == "start":
+        sentence = (
+            f"{what}{data}{length} did not improve on the weights that it began with, and was "
+            f"rejected: the {run.stage} model has the weights of the {before.stage} one. Its "
+            f"{against} are {_errors_text(run)}."
+        )
+    else:
+        sentence = (
+            f"{what}{data}{length} brings the {against} from {_errors_text(before)} to "
+            f"{_errors_text(run)}."
+        )
+    return Step(run.stage.capitalize(), [sentence])
+
+
+def _quantized(run: Run, before: Run) -> Step:
+    stage, bits = run.stage.rsplit("-int", 1)
+    cost = run.metrics.cost
+    packed = (
+        f"The packed file takes {number(cost.packed_bytes / 1e6)} MB where the model's own file "
+        f"takes {number(cost.file_bytes / 1e6)} MB. "
+        if cost.packed_bytes
+        else ""
+    )
+    return Step(
+        f"Quantized to {bits} bits",
+        [
+            f"{packed}With the path and radial weights of the {stage} model in {bits} bits, the "
+            f"errors go from {_errors_text(before)} to {_errors_text(run)}.",
+        ],
+    )
+
+
+def _exported(run: Run, before: Run) -> Step:
+    stage, dtype = run.stage.split("-")
+    faster = before.metrics.cost.time_ratio / run.metrics.cost.time_ratio
+    return Step(
+        f"Exported in {dtype}",
+        [
+            f"In {dtype} the errors of the {stage} model go from {_errors_text(before)} to "
+            f"{_errors_text(run)}, and a call takes {number(100 / faster, 2)} % of its time.",
+        ],
+    )
+
+
+def downstream_steps(study: Study, smallest: Run) -> list[Step]:
+    """Tell what fine-tuning brought, by itself or over several datasets; none without any."""
+    table = tables.downstream_table(study)
+    own = table[(table["model"] == smallest.model) & (table["plan"] == smallest.plan)]
+    if own.empty:
+        return []
+    summaries = own[own["dataset"].isin(tables.SUMMARIES)].set_index("dataset")
+    datasets = own[~own["dataset"].isin(tables.SUMMARIES)]
+    if summaries.empty or len(datasets) == 1:
+        sentences = [_task_sentence(row) for _, row in datasets.iterrows()]
+        rejected = [t for t in study.tasks if _is_own(t, smallest) and _was_rejected(t)]
+        sentences += [
+            f"On {task.dataset}, training did not improve on the weights that it began with, which "
+            "were kept."
+            for task in rejected
+        ]
+        return [Step("Downstream", sentences)]
+    energy, forces = (_reductions(summaries, q) for q in tables.PAPER_REDUCTIONS)
+    means = [
+        comparison(summaries.loc[tables.MEAN, tables.reduction_column(q)])
+        for q in tables.PAPER_REDUCTIONS
+    ]
+    paper = tables.PAPER_REDUCTIONS
+    return [
+        Step(
+            "Downstream",
+            [
+                f"Fine-tuned on {plural(len(datasets), 'dataset')}, the compressed model's test "
+                f"errors are in the median {energy} in energy and {forces} in forces than those of "
+                f"the same network trained from scratch; the means are {means[0]} and {means[1]}.",
+                *_untouched(datasets),
+                f"The paper (Wang et al., arXiv:2605.08885) reports {comparison(paper['energy'])} "
+                f"and {comparison(paper['forces'])}, the mean over its own eight datasets, with "
+                "its own models and budgets.",
+            ],
+        )
+    ]
+
+
+def _is_own(task: TaskRun, run: Run) -> bool:
+    return (task.model, task.plan, task.start) == (run.model, run.plan, "finetuned")
+
+
+def _was_rejected(task: TaskRun) -> bool:
+    return bool(task.card.stages) and task.card.stages[-1].get("kept") == "start"
+
+
+def _reductions(summaries: pd.DataFrame, quantity: str) -> str:
+    """Median and range of the reductions: ``70.0 % lower (from 9.0 % higher to 80.0 % lower)``."""
+    median, least, most = (
+        comparison(summaries.loc[name, tables.reduction_column(quantity)])
+        for name in (tables.MEDIAN, tables.LOWEST, tables.HIGHEST)
+    )
+    return f"{median} (from {least} to {most})"
+
+
+def _untouched(datasets: pd.DataFrame) -> list[str]:
+    """Say where the parent without any training is better than the compressed model."""
+    told = []
+    for quantity in ("forces", "energy"):
+        parent, compressed = (
+            datasets[tables.task_column(quantity, "mae", name)]
+            for name in (tables.RESTRICTED, tables.FINETUNED)
+        )
+        if parent.isna().all():
+            return []
+        better = datasets.loc[parent < compressed, "dataset"].tolist()
+        where = f"{len(better)} of {len(datasets)}"
+        told.append(f"{where} in {quantity}" + (f" ({listing(better)})" if better else ""))
+    return [
+        "The parent as it is, only restricted to the elements of a dataset and with its energies "
+        f"shifted, has lower errors than the compressed model on {told[0]} and {told[1]}."
+    ]
+
+
+def _task_sentence(row: pd.Series) -> str:
+    """What the test errors on one dataset are, beside those of whatever else was measured."""
+
+    def errors(trained: str) -> str:
+        energy, forces = (
+            number(row[tables.task_column(q, "mae", trained)]) for q in ("energy", "forces")
+        )
+        return f"{energy} meV/atom in energy and {forces} meV/Å in forces"
+
+    sentence = (
+        f"Fine-tuned on {row['dataset']}, the compressed model's errors on "
+        f"{plural(row['test structures'], 'test structure')} are {errors(tables.FINETUNED)}"
+    )
+    for trained, name in (
+        (tables.PARENT, "those of the parent, fine-tuned alike,"),
+        (tables.SCRATCH, "those of the same network trained from scratch"),
+        (tables.RESTRICTED, "those of the parent as it is, with its energies shifted,"),
+    ):
+        if pd.notna(row[tables.task_column("forces", "mae", trained)]):
+            sentence += f"; {name} {errors(trained)}"
+    return f"{sentence}."
