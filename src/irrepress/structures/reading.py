@@ -215,9 +215,10 @@ class Reading:
 
     def _parsed(self, numbers: Sequence[int]) -> Iterator[tuple[int, Record | UserError]]:
         chunks = (
-            (number, chunk) for number in numbers for chunk in self._sources[number].reader.chunks()
+            (number, place, chunk)
+            for number in numbers
+            for place, chunk in enumerate(self._sources[number].reader.chunks())
         )
-        seen = set()
         try:
             with closing(ordered_map(self._parse, chunks, self._workers)) as results:
                 for number, records in results:
@@ -225,25 +226,27 @@ class Reading:
                         if isinstance(record, Remark):
                             self._remark(record)
                             continue
-                        if number not in seen and isinstance(record, Record):
-                            for text in unit_remarks(record.structure, self._units(number)):
-                                self.notes.add(text, record.where)
-                            seen.add(number)
                         yield number, record
         finally:
             for number in numbers:
                 for remark in self._sources[number].reader.remarks:
                     self._remark(remark)
 
-    def _units(self, number: int) -> Units:
-        return self._sources[number].reader.units
-
     def _remark(self, remark: Remark) -> None:
         self.notes.add(remark.text, remark.where)
 
-    def _parse(self, task: tuple[int, Any]) -> tuple[int, list[Record | Remark | UserError]]:
-        number, chunk = task
-        return number, list(self._sources[number].reader.parse(chunk))
+    def _parse(self, task: tuple[int, int, Any]) -> tuple[int, list[Record | Remark | UserError]]:
+        number, place, chunk = task
+        reader = self._sources[number].reader
+        records = list(reader.parse(chunk))
+        if place == 0:
+            first = next((record for record in records if isinstance(record, Record)), None)
+            if first is not None:
+                # Here and not where records are counted: that process needs no neighbour lists,
+                # whose library takes much memory.
+                remarks = unit_remarks(first.structure, reader.units)
+                records += [Remark(text, first.where) for text in remarks]
+        return number, records
 
     def _skip(self, error: UserError) -> None:
         if self._bad_frames == "stop":
