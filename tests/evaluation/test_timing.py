@@ -69,6 +69,12 @@ def test_rounds_are_repeated_until_the_ratio_is_known(sevennet, small_sevennet, 
     assert "rounds differ by" in times.busy
 
 
+def test_a_single_round_is_not_taken_for_certain(sevennet, small_sevennet, monkeypatch):
+    unsteady = [(0.1, 0.2), (0.3, 0.2), (0.2, 0.2)]
+    times = times_of(monkeypatch, sevennet, small_sevennet, unsteady, repeats=1)
+    assert times.rounds >= 3 and times.ratio_spreads[0] > 0.2
+
+
 def test_a_machine_with_more_work_than_cores_is_busy(monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1})
     monkeypatch.setattr("os.getloadavg", lambda: (7.9, 3.0, 1.0))

@@ -61,5 +61,9 @@ class Evaluation(Section):
         64, gt=0, le=100_000, description="Size of the crystal that is timed."
     )
     timing_repeats: Integer = Field(
-        5, gt=0, le=100_000, description="Calls that are timed; the median counts."
+        5,
+        gt=0,
+        le=100_000,
+        description="Rounds of timing in turn with the parent, at least; up to four times as many "
+        "are run until the ratio of times is known to 2 %.",
     )

@@ -19,6 +19,7 @@ from irrepress.structures.structure import Structure
 TURN_SECONDS = 0.1
 # The median of n rounds is known to about the spread over the root of n; this is enough.
 _STEADY = 0.02
+_LEAST = 3
 # So many times the rounds that were asked for, at most.
 _MOST = 4
 # A spread that shows that something else took the machine's time.
@@ -89,7 +90,8 @@ def time_side_by_side(
         family: the models' family.
         models: the models to compare.
         structure: what they predict.
-        repeats: rounds at least, after two untimed ones.
+        repeats: rounds at least, after two untimed ones; no fewer than three, as fewer have no
+            spread.
         device: resolved device name.
         native: time the family's own code, as users of the models run it; else irrepress's faster
             code, which trains.
@@ -100,6 +102,7 @@ def time_side_by_side(
         batches.append(family.batch(model.to(device), [structure]).to(device))
         for _ in range(2):  # the first calls compile TorchScript and warm caches
             time_call(family, model, batches[-1], native=native)
+    least = max(repeats, _LEAST)
     rounds: list[list[float]] = []
     while True:
         rounds.append(
@@ -109,7 +112,7 @@ def time_side_by_side(
         compared = times / times[:, -1:] if len(models) > 1 else times
         spreads = _spreads(compared)
         steady = spreads.max() <= _STEADY * len(rounds) ** 0.5
-        if len(rounds) >= repeats and (steady or len(rounds) >= _MOST * repeats):
+        if len(rounds) >= least and (steady or len(rounds) >= _MOST * repeats):
             break
     if spreads.max() > _WIDE:
         differ = f"rounds differ by {100 * spreads.max():.0f} %"
@@ -126,7 +129,9 @@ def time_side_by_side(
 
 def busy_machine() -> str | None:
     """Say that more runs on this machine than it has cores; None if not."""
-    cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
+    # Not every system tells which cores a process may use, or its load.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0
     return f"load average {load:.1f} on {cores} cores" if load > cores + 0.5 else None
 
 

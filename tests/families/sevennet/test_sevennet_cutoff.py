@@ -94,8 +94,9 @@ def test_forces_are_the_slopes_of_the_energy(sevennet, shorter):
         energies.append(float(predict(sevennet, shorter, [Structure.unlabelled(moved)]).energy))
     slope = (energies[0] - energies[1]) / (2 * step)
     assert float(forces[2, 1]) == pytest.approx(-slope, rel=1e-5, abs=1e-6)
-    symmetry = check_symmetry(sevennet, shorter, Structure.unlabelled(atoms))
-    assert all(symmetry[name] < 1e-9 for name in ("rotation", "translation", "permutation"))
+    for native in (True, False):
+        symmetry = check_symmetry(sevennet, shorter, Structure.unlabelled(atoms), native=native)
+        assert all(symmetry[name] < 1e-9 for name in ("rotation", "translation", "permutation"))
 
 
 def test_masked_is_narrowed(sevennet, tiny, structures):
