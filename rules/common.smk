@@ -33,11 +33,15 @@ try:
     from irrepress.structures.paths import contents, locate
     from irrepress.report.datasets import used_datasets
     from irrepress.structures.published.registry import get_published
+    from irrepress.terminal import print_readably
 except ModuleNotFoundError as error:
     sys.exit(
         f"The workflow needs the Python package {error.name!r}, which this Python "
         f"({sys.executable}) lacks; run 'make setup' or create the environment envs/workflow.yaml."
     )
+
+
+print_readably()
 
 
 def config_names():

@@ -5,6 +5,7 @@ packages below it print goes to the log of its rule. A mistake of the user ends 
 line on the terminal and in the log; anything unexpected with a traceback in the log.
 """
 
+import io
 import logging
 import os
 import sys
@@ -22,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 from irrepress.processes import is_first
 
 _terminal = os.dup(2)  # stays the terminal when run() turns stderr to the log
+_encoding, _stand_ins = sys.stderr.encoding, "backslashreplace"
 
 
 def report_error(
@@ -42,7 +44,7 @@ def report_error(
     else:
         message = f"{step}: unexpected {kind.__name__}: {error}; the traceback is in {log}"
     if is_first():  # ranks end together, most often for the same reason
-        os.write(_terminal, f"{message}\n".encode())
+        os.write(_terminal, f"{message}\n".encode(_encoding, _stand_ins))
     if log:
         Path(log).parent.mkdir(parents=True, exist_ok=True)
         with open(log, "a", encoding="utf-8") as stream:
@@ -77,8 +79,9 @@ from irrepress.families.registry import get_family, published_checkpoint  # noqa
 from irrepress.files import sha256  # noqa: E402
 from irrepress.structures.checks import check_elements  # noqa: E402
 from irrepress.structures.store import StructureStore  # noqa: E402
-from irrepress.terminal import draw_on  # noqa: E402
+from irrepress.terminal import READABLE, draw_on  # noqa: E402
 
+_stand_ins = READABLE
 _logger = logging.getLogger(__name__)
 
 # What stands for the checkpoint of a model that the study trains itself.
@@ -222,8 +225,8 @@ def labels_of(reference: ModelRef) -> str:
 
 def run(main: Callable[[Job], None], snakemake: Any) -> None:
     """Run a script's ``main`` with its output in the log of the rule."""
-    _turn_output_to(Path(snakemake.log[0]))
     draw_on(_terminal)
+    _turn_output_to(Path(snakemake.log[0]))
     logging.basicConfig(
         level=logging.INFO if is_first() else logging.ERROR,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
@@ -244,3 +247,6 @@ def _turn_output_to(log: Path) -> None:
     os.dup2(stream, 1)
     os.dup2(stream, 2)
     os.close(stream)
+    for printed in (sys.stdout, sys.stderr):
+        if isinstance(printed, io.TextIOWrapper):
+            printed.reconfigure(encoding="utf-8")  # as logs are read

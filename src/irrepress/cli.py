@@ -15,6 +15,7 @@ from rich.table import Table
 from irrepress import __version__
 from irrepress.config import NumberType
 from irrepress.errors import UserError
+from irrepress.terminal import encodes, print_readably
 
 app = typer.Typer(
     name="irrepress",
@@ -43,7 +44,13 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machine
 
 def main() -> None:
     """Run the command line."""
+    print_readably()
     app()
+
+
+def _print_json(text: str) -> None:
+    """Print JSON, with escapes where the terminal lacks characters."""
+    typer.echo(text if encodes(text) else json.dumps(json.loads(text), indent=2))
 
 
 def _plain_errors(command: Callable[..., None]) -> Callable[..., None]:
@@ -104,7 +111,7 @@ def inspect(
         ],
     }
     if as_json:
-        typer.echo(json.dumps(content, indent=2))
+        _print_json(json.dumps(content, indent=2))
         return
     table = Table("property", "value", title=model)
     table.add_row("family", loaded.family + (f" (modal {loaded.modal})" if loaded.modal else ""))
@@ -224,7 +231,7 @@ def evaluate(
     if as_json:
         content = {"model": model, "data": name, **found.record()}
         content["notes"] = [asdict(note) for note in notes]
-        typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+        _print_json(json.dumps(content, indent=2, ensure_ascii=False))
     else:
         table = Table("quantity", "MAE", "RMSE", "unit", "structures", title=f"{model} on {name}")
         for row in found.rows():
@@ -253,7 +260,7 @@ def summarize(
 
     summary = scan(StructureStore(path))
     if as_json:
-        typer.echo(summary.model_dump_json(indent=2))
+        _print_json(summary.model_dump_json(indent=2))
         return
     table = Table("property", "value", title=str(path))
     for row in overview(summary):
@@ -284,7 +291,8 @@ def datasets(
 
     entries = [get_published(name)] if name else list(PUBLISHED.values())
     if as_json:
-        typer.echo(json.dumps([asdict(entry) for entry in entries], indent=2, ensure_ascii=False))
+        content = [asdict(entry) for entry in entries]
+        _print_json(json.dumps(content, indent=2, ensure_ascii=False))
         return
     if name is None:
         table = Table()
@@ -352,7 +360,7 @@ def card(
     from irrepress.cards import read_card
 
     path = model if model.suffix == ".json" else model.parent / "card.json"
-    typer.echo(json.dumps(read_card(path), indent=2, ensure_ascii=False))
+    _print_json(json.dumps(read_card(path), indent=2, ensure_ascii=False))
 
 
 @app.command()
