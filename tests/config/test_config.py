@@ -38,9 +38,7 @@ def test_directories_of_downloads_may_name_home_and_variables(monkeypatch, tmp_p
     downloads = parse_config(changed("downloads", sections)).downloads
     assert (downloads.directory, downloads.mirror) == ("/home/me/downloads", "/scratch/me/mirror")
     for key in sections:
-        with pytest.raises(
-            UserError, match=rf"downloads.{key}: '\{{a\}}/b' holds braces, .* choose"
-        ):
+        with pytest.raises(UserError, match=rf"downloads.{key}: braces .* choose .*'{{a}}/b'"):
             parse_config(changed("downloads", {key: "{a}/b"}))
         with pytest.raises(UserError, match=rf"downloads.{key}: the environment variable NONE"):
             parse_config(changed("downloads", {key: "$NONE/b"}))
