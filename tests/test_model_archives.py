@@ -119,6 +119,13 @@ def test_methods_say_that_a_plan_was_edited_by_hand(made):
     assert "made by hand, then edited" in methods_text(card)
 
 
+@pytest.mark.parametrize("kept", ["start", "best"])
+def test_methods_say_that_a_training_was_rejected(made, kept):
+    _, card = made
+    card["stages"][2]["kept"] = kept
+    assert ("the training was rejected" in methods_text(card)) == (kept == "start")
+
+
 def test_a_card_of_another_model_is_refused(made):
     directory, _ = made
     (directory / "model.pt").write_bytes(b"other weights")

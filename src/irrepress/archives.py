@@ -172,11 +172,17 @@ def _sentence(stage: dict[str, Any]) -> str:
             "finetuned": "fine-tuned",
             "scratch": "trained from scratch",
         }.get(name, f"treated ({name})")
-        return (
+        sentence = (
             f"It was {verb} with the dataset {stage['dataset']} (labels: {stage['labels']}) for "
             f"{stage['steps']} steps of up to {settings['batch_size']} structures at a peak "
             f"learning rate of {settings['learning_rate']:g} (AdamW, seed {stage['seed']})."
         )
+        if stage.get("kept") == "start":
+            sentence += (
+                " This did not improve on the weights that it began with, which were kept: the "
+                "training was rejected."
+            )
+        return sentence
     if "bits" in stage:
         return f"Path and radial weights were rounded to {stage['bits']} bits."
     return f"Further stage: {name}."

@@ -215,11 +215,14 @@ def test_aligned_energies_are_told_with_what_they_would_be(small, tmp_path):
     for path in study_dir.rglob("metrics.json"):
         metrics = json.loads(path.read_text())
         unaligned = {"energy_mae": 647.634, "energy_rmse": 700.0}
-        metrics["alignment"] = {"applied": True, "told": told, "unaligned": unaligned}
+        constants = {"Na": -4412.5, "Cl": 12525.0}
+        aligned = {"applied": True, "told": told, "constants": constants, "unaligned": unaligned}
+        metrics["alignment"] = aligned
         path.write_text(json.dumps(metrics))
     write_report(study_dir, config, tmp_path / "report")
     page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
     assert page.count(f"On foundation, {told}.") == 1
+    assert "The constants are [eV]: Na -4412.50, Cl 12525.00." in page
     assert "parent, original 647,634" in page
 
 

@@ -35,20 +35,26 @@ def alignments(study: Study) -> list[str]:
 
     Models of one parent share their constants, so that most sentences hold for many models.
     """
-    found: dict[tuple[str, str], list[str]] = {}
+    found: dict[tuple[str, str], tuple[dict[str, float], list[str]]] = {}
     for name, metrics in _measured(study):
         aligned = metrics.alignment
         if aligned is None or aligned.told == "energies not aligned":
             continue
-        of_parent = found.setdefault((metrics.dataset, aligned.told), [])
+        constants = aligned.constants if aligned.applied else {}
+        _, unaligned = found.setdefault((metrics.dataset, aligned.told), (constants, []))
         before = aligned.unaligned.get("energy_mae")
         if aligned.applied and before is not None:
-            of_parent.append(f"{name} {number(1e3 * before)}")
+            unaligned.append(f"{name} {number(1e3 * before)}")
     texts = []
-    for (dataset, told), before in found.items():
+    for (dataset, told), (constants, unaligned) in found.items():
         text = f"On {dataset}, {told}."
-        if before:
-            text += f" Without that, errors of energies would be [meV/atom]: {'; '.join(before)}."
+        if constants:
+            values = ", ".join(f"{symbol} {energy:.2f}" for symbol, energy in constants.items())
+            text += f" The constants are [eV]: {values}."
+        if unaligned:
+            text += (
+                f" Without them, errors of energies would be [meV/atom]: {'; '.join(unaligned)}."
+            )
         texts.append(text)
     return texts
 

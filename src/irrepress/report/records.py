@@ -73,11 +73,13 @@ class Failures(Record):
 class AlignedEnergies(Record):
     """Whether constants per element were taken out of errors of energies, told in a sentence.
 
-    ``unaligned`` holds the errors without that in eV/atom.
+    ``constants`` are those by symbol, in eV; ``unaligned`` holds the errors without that in
+    eV/atom.
     """
 
     applied: bool
     told: str
+    constants: dict[str, float] = Field(default_factory=dict)
     unaligned: dict[str, float | None] = Field(default_factory=dict)
 
 
