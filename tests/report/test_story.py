@@ -77,6 +77,12 @@ def test_the_story_of_one_system_ends_at_its_fine_tuned_model(tmp_path):
     assert "the parent as it is 30.0; the parent, fine-tuned alike, 80.0" in caption
 
 
+def test_of_one_plan_the_best_stage_is_told(tmp_path):
+    study_dir, config = own_study(tmp_path, downstream=None)
+    told = story.tell(read_study(study_dir, config), "sevennet-0")
+    assert told.chosen.startswith("The study ends at taylor-0.50, recovered, the stage of least")
+
+
 def test_of_several_plans_it_is_said_which_one_is_told(study):
     told = story.tell(study, "sevennet-0")
     assert "of the 2 plans that were carried on, the one with the fewest parameters" in told.chosen

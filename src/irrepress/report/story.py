@@ -81,7 +81,12 @@ def _chosen(study: Study, run: Run, final: TaskRun | None) -> str:
     among = trained or list(study.config.plans())
     carried = "were carried on" if trained else "were made, none of which was trained"
     if len(among) == 1:
-        text = f"The study ends at {name}."
+        text = f"The study ends at {name}"
+        text += (
+            "."
+            if final or not trained
+            else ", the stage of least error of the only plan that was carried on."
+        )
     else:
         text = f"Told is {name}: of the {len(among)} plans that {carried}, the one with the fewest "
         text += "parameters"
