@@ -29,7 +29,13 @@ try:
     from irrepress.failures import failed_jobs, summary
     from irrepress.files import check_directory
     from irrepress.families.registry import is_path, published_checkpoint
-    from irrepress.preflight import check_study, known_families, labels_key, model_references
+    from irrepress.preflight import (
+        check_study,
+        known_families,
+        labels_key,
+        model_references,
+        remarks,
+    )
     from irrepress.structures.paths import contents, locate
     from irrepress.report.datasets import used_datasets
     from irrepress.structures.published.registry import get_published
@@ -313,6 +319,9 @@ try:
     check_surroundings(CONFIG)
 except UserError as error:
     sys.exit(str(error))  # a WorkflowError would print the place in this file, too
+
+for remark in remarks(CONFIG):
+    tell(f"{config_source()}: {remark}")
 
 
 COMPRESSED = CONFIG.compressed_models()

@@ -1,4 +1,5 @@
 import copy
+import re
 import subprocess
 import sys
 
@@ -8,7 +9,8 @@ from typer.testing import CliRunner
 from irrepress.cli import app
 from irrepress.config import parse_config
 from irrepress.errors import UserError
-from irrepress.preflight import check_study, find_mistakes
+from irrepress.files import sha256
+from irrepress.preflight import check_study, find_mistakes, remarks
 
 STUDY = {
     "name": "study",
@@ -109,6 +111,97 @@ def test_what_would_fail_later_is_one_line_at_the_start(changes, message):
     assert "\n" not in line
     with pytest.raises(UserError, match="^study.yaml: .*" + message):
         check_study(parse_config(study(**changes)), "study.yaml", packages=False)
+
+
+OWN = {"source": "generated", "systems": ["silicon"], "labels": GENERATED_BY_PARENT}
+UNTRAINED = {"family": "mace", "training": {"dataset": "foundation"}}
+NO_TEST = STUDY["datasets"]["foundation"] | {"split": {"train": 0.8, "valid": 0.2, "test": 0}}
+NO_VALID = STUDY["datasets"]["foundation"] | {"split": {"train": 0.8, "valid": 0, "test": 0.2}}
+NO_TRAIN = STUDY["datasets"]["foundation"] | {"split": {"train": 0, "valid": 0.8, "test": 0.2}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"datasets__foundation": NO_TEST},
+            "evaluation.dataset: 'foundation' has no test part, since datasets.foundation.split.te",
+        ),
+        (
+            {"datasets__other": NO_VALID, "recovery": {"dataset": "other"}},
+            "recovery.dataset: 'other' has no valid part",
+        ),
+        (
+            {"datasets__other": NO_TRAIN, "compensation": {"dataset": "other"}},
+            "compensation.dataset: 'other' has no train part",
+        ),
+        (
+            {"datasets__other": NO_TEST, "downstream": {"datasets": ["other"]}}
+            | {"recovery": {"dataset": "foundation"}},
+            "downstream.datasets: 'other' has no test part",
+        ),
+        (
+            {"datasets__other": {"source": "published", "name": "wbm"}}
+            | {"recovery": {"dataset": "other"}},
+            "recovery.dataset: 'other' has no train part",
+        ),
+        (
+            {"datasets__foundation__count": 2},
+            "datasets.foundation.count: 2 structures are too few for the parts train, valid, test",
+        ),
+        (
+            {"models__parent": UNTRAINED | {"untrained": {"r_mx": 5.0}}},
+            "models.parent.untrained.r_mx: no setting of the family mace; did you mean 'r_max'",
+        ),
+        (
+            {"models__parent__modal": "PBE"},
+            "models.parent.modal: 7net-0 has one level of theory only; remove modal 'PBE'",
+        ),
+        (
+            {"models__parent": {"family": "mace", "checkpoint": "mace-mp-0-small"}}
+            | {"sweep__cutoffs": [None, 4.5]},
+            "sweep.cutoffs: the cutoff of models of the family mace .* cannot be shortened",
+        ),
+        (
+            {"export": {"dtypes": ["float64"], "stages": ["pruned"]}},
+            "export.dtypes: files of the family sevennet .* hold float32 only; leave float64 out",
+        ),
+    ],
+)
+def test_what_the_config_lacks_for_a_later_stage_is_told(changes, message):
+    lines = mistakes(**changes)
+    assert any(re.match(message, line) for line in lines), lines
+    assert len(lines) <= 2  # train and valid are two parts
+
+
+def test_parts_that_files_give_need_no_share(tmp_path):
+    for name in ("all.extxyz", "test.extxyz"):
+        (tmp_path / name).write_text("1\nProperties=species:S:1:pos:R:3\nH 0 0 0\n")
+    split = {"train": 0.8, "valid": 0.2, "test": 0}
+    files = {"source": "files", "paths": [str(tmp_path / "all.extxyz")], "split": split}
+    assert len(mistakes(datasets__foundation=files)) == 1
+    files["test_paths"] = [str(tmp_path / "test.extxyz")]
+    assert mistakes(datasets__foundation=files) == []
+
+
+def test_another_checkpoint_than_the_config_says_is_told(tmp_path):
+    path = tmp_path / "model.pth"
+    path.write_bytes(b"\x80\x02")
+    model = {"family": "sevennet", "checkpoint": str(path), "sha256": "0" * 64}
+    (line,) = mistakes(models__parent=model)
+    assert line.startswith("models.parent.sha256: that of ") and "not 000" in line
+    assert mistakes(models__parent=model | {"sha256": sha256(path)}) == []
+
+
+def test_what_may_not_be_meant_is_remarked():
+    changes = {"datasets__other": OWN, "recovery": {"dataset": "foundation"}}
+    told = list(remarks(parse_config(study(**changes))))
+    assert told[0].startswith("train_plans is empty, so that nothing is made of recovery; name pla")
+    assert told[1:] == ["datasets.other is used by no section"]
+    changes = {"datasets__other": OWN, "evaluation__dataset": "other"}
+    (line,) = remarks(parse_config(study(**changes)))
+    assert line.startswith("evaluation.dataset: 'other' is labelled by models.parent itself")
+    assert list(remarks(parse_config(study()))) == []
 
 
 def test_own_labels_serve_other_criteria():

@@ -335,11 +335,13 @@ def validate(
 ) -> None:
     """Check a configuration and what it names, as a run does, and list what it would compute."""
     from irrepress.config import load_config
-    from irrepress.preflight import check_study
+    from irrepress.preflight import check_study, remarks
 
     checked = load_config(config)
     # Where a family has no Python, a run takes conda if it is there.
     check_study(checked, str(config), packages=not conda and shutil.which("conda") is None)
+    for remark in remarks(checked):
+        typer.echo(f"note: {remark}")
     typer.echo(f"{config}: valid")
     typer.echo(f"  results: results/{checked.name}/")
     typer.echo(f"  models:  {', '.join(checked.models)}")
@@ -391,7 +393,14 @@ def export(
     """Write a model in another type of numbers, where its family's files hold both."""
     import torch
 
+    from irrepress.families.registry import number_types
+
     adapter, loaded = _load(model, family, modal, licence, dtype="float64")
+    if dtype not in (held := number_types(adapter.name)):
+        raise UserError(
+            f"--dtype: files of the family {adapter.name} hold {' and '.join(held)} only, not "
+            f"{dtype}"
+        )
     adapter.save(loaded, output, dtype=getattr(torch, dtype))
     typer.echo(f"{output}: {dtype}, a native {adapter.name} model")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,8 @@ _FAMILIES = {
 # family name -> module that imports neither torch nor the family's packages, with
 # `check_checkpoint` and, where checkpoints are downloaded, `CHECKPOINTS` (keyword -> what has a
 # `file` and a `licence`), `SPELLINGS` (other spelling -> keyword), `MODALS` (keyword -> levels of
-# theory) and `shapes()`, where there are any
+# theory), `shapes()`, where there are any, `SETTINGS` of untrained models, `NUMBER_TYPES` and
+# `SHORTENS_CUTOFF`
 _CATALOGUES = {name: f"irrepress.families.{name}.catalogue" for name in _FAMILIES}
 # family name -> module and call of the calculator of the family's own package, and what it calls
 # the modal
@@ -115,15 +116,46 @@ def find_checkpoint_file(name: str, file: str) -> RemoteFile | None:
     return next((each.file for each in _published(name).values() if each.file.name == file), None)
 
 
-def known_modals(name: str, keyword: str) -> tuple[str, ...]:
-    """Return the levels of theory that a keyword's model has several of, as far as is known.
+def known_modals(name: str, keyword: str) -> tuple[str, ...] | None:
+    """Return the levels of theory that a keyword's model has several of.
 
     Args:
         name: of the family.
         keyword: of a checkpoint, no path.
+
+    Returns:
+        None if it is not known without the file.
     """
     modals: Mapping[str, tuple[str, ...]] = getattr(_catalogue(name), "MODALS", {})
-    return modals.get(canonical_keyword(name, keyword), ())
+    return modals.get(canonical_keyword(name, keyword))
+
+
+def check_settings(name: str, settings: Iterable[str]) -> None:
+    """Check the names of the settings of an untrained model.
+
+    Args:
+        name: of the family.
+        settings: names, as the config gives them.
+
+    Raises:
+        UserError: one is unknown.
+    """
+    known = _catalogue(name).SETTINGS
+    for setting in settings:
+        if setting not in known:
+            raise UserError(
+                f"untrained.{setting}: no setting of the family {name}; {nearest(setting, known)}"
+            )
+
+
+def number_types(name: str) -> tuple[str, ...]:
+    """Return the types of numbers that a family's files can hold."""
+    return tuple(_catalogue(name).NUMBER_TYPES)
+
+
+def shortens_cutoff(name: str) -> bool:
+    """Whether the cutoff of a family's models can be shortened."""
+    return bool(_catalogue(name).SHORTENS_CUTOFF)
 
 
 def named_shapes(name: str) -> Mapping[str, Explicit]:

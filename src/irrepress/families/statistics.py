@@ -1,11 +1,11 @@
 """What an untrained model is told of the data that it will be trained on."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from irrepress.errors import UserError, nearest
+from irrepress.errors import UserError
 from irrepress.structures.neighbours import neighbour_list
 from irrepress.structures.structure import Structure
 
@@ -71,15 +71,3 @@ def measure_statistics(
     above, atoms = np.sum(energies, axis=0)
     scale = float(np.sqrt(np.mean(np.concatenate(forces) ** 2)))
     return DataStatistics(references, float(above / atoms), scale or 1.0, sample)
-
-
-def check_settings(settings: Mapping[str, object], known: Iterable[str], family: str) -> None:
-    """Check the names of the settings of an untrained model.
-
-    Raises:
-        UserError: one is unknown.
-    """
-    known = set(known)
-    for name in settings:
-        if name not in known:
-            raise UserError(f"untrained.{name}: no setting of {family}; {nearest(name, known)}")

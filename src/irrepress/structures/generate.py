@@ -45,9 +45,15 @@ def check_systems(config: Generated) -> None:
     """Check that every system is known and fits; see `generate`.
 
     Raises:
-        UserError: as `generate`.
+        UserError: as `generate`, or there are fewer structures than parts.
     """
     _fitting(config)
+    parts = [part for part in ("train", "valid", "test") if getattr(config.split, part) > 0]
+    if config.count < len(parts):
+        raise UserError(
+            f"count: {config.count} structures are too few for the parts {', '.join(parts)}; raise "
+            "it, or set the fraction of a part to 0"
+        )
 
 
 @dataclass(frozen=True)

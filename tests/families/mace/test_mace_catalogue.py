@@ -14,6 +14,7 @@ pytest.importorskip("mace.modules", reason="MACE is not installed in this enviro
 from irrepress.cli import app
 from irrepress.errors import UserError
 from irrepress.families.mace import catalogue
+from irrepress.families.mace.scratch import DEFAULTS
 from irrepress.families.registry import (
     check_keyword,
     find_checkpoint_file,
@@ -115,3 +116,7 @@ def test_official_files_are_known():
         assert url.startswith("https://github.com/ACEsuit/") and url.endswith(".model")
         assert found.licence.restricted == (found.file.checksum is not None), keyword
     assert "2022" not in catalogue.CHECKPOINTS["mace-mp-0-large"].file.name
+
+
+def test_every_setting_has_a_default():
+    assert tuple(DEFAULTS) == catalogue.SETTINGS

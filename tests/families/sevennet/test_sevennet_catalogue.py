@@ -4,6 +4,7 @@ from irrepress.errors import UserError
 from irrepress.families.sevennet.catalogue import (
     KEYWORDS,
     MODALS,
+    SETTINGS,
     SPELLINGS,
     check_checkpoint,
 )
@@ -21,10 +22,18 @@ def test_the_keywords_are_sevenns(sevennet, monkeypatch):
 
 def test_the_modals_are_the_checkpoints(sevennet):
     for keyword, modals in MODALS.items():
-        with pytest.raises(UserError, match=f"choose one of {', '.join(modals)}$"):
-            sevennet.load(keyword)
+        given = None if modals else "PBE"
+        message = f"choose one of {', '.join(modals)}$" if modals else "has no modals"
+        with pytest.raises(UserError, match=message):
+            sevennet.load(keyword, modal=given)
 
 
 def test_an_unknown_keyword_names_the_nearest():
     with pytest.raises(UserError, match=r"7net-9: neither a file nor .* did you mean '7net-"):
         check_checkpoint("7net-9")
+
+
+def test_every_setting_has_a_default():
+    from irrepress.families.sevennet.scratch import DEFAULTS
+
+    assert tuple(DEFAULTS) == SETTINGS

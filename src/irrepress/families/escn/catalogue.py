@@ -4,6 +4,23 @@ from irrepress.errors import UserError, nearest
 
 # Untrained models; `irrepress.families.escn.untrained` holds their architectures.
 KEYWORDS = ("escn-md-small",)
+# fairchem's settings that may be chosen; those of which only one value is supported may not.
+SETTINGS = (
+    "sphere_channels",
+    "hidden_channels",
+    "edge_channels",
+    "lmax",
+    "mmax",
+    "num_layers",
+    "num_distance_basis",
+    "cutoff",
+    "max_neighbors",
+    "chg_spin_emb_type",
+    "use_dataset_embedding",
+)
+# What saved files can hold.
+NUMBER_TYPES = ("float32",)
+SHORTENS_CUTOFF = False
 
 
 def check_checkpoint(keyword: str, accepted: str | None = None) -> None:

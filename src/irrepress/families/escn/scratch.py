@@ -11,22 +11,9 @@ from irrepress.families.escn import checkpoint
 from irrepress.families.escn.architecture import check_supported
 from irrepress.families.escn.tasks import EnergyScale, write_tasks
 from irrepress.families.escn.untrained import native_config
-from irrepress.families.statistics import DataStatistics, check_settings
+from irrepress.families.registry import check_settings
+from irrepress.families.statistics import DataStatistics
 
-# fairchem's settings that may be chosen; those of which only one value is supported may not.
-SETTINGS = (
-    "sphere_channels",
-    "hidden_channels",
-    "edge_channels",
-    "lmax",
-    "mmax",
-    "num_layers",
-    "num_distance_basis",
-    "cutoff",
-    "max_neighbors",
-    "chg_spin_emb_type",
-    "use_dataset_embedding",
-)
 # What the saved file calls the only task, where the config gives no other name.
 TASK = "main"
 
@@ -39,7 +26,7 @@ def make_untrained(
     Raises:
         UserError: an unknown setting, or one that fairchem or irrepress refuses.
     """
-    check_settings(settings, SETTINGS, "eSCN-MD")
+    check_settings("escn", settings)
     dataset, numbers = modal or TASK, max(data.elements) + 1
     native = native_config(dataset, **settings, max_num_elements=numbers)
     backbone = native["model_config"]["backbone"]

@@ -73,6 +73,30 @@ CHECKPOINTS: dict[str, Checkpoint] = {
         "a29e397dbf3e7a24ac50a9b0dfc919bd5a62efa346f5895a6237b0950c1d76f4",
     ),
 }
+# Each has one head only.
+MODALS: dict[str, tuple[str, ...]] = dict.fromkeys(CHECKPOINTS, ())
+# Settings of untrained models; `scratch` has their defaults.
+SETTINGS = (
+    "r_max",
+    "num_bessel",
+    "num_polynomial_cutoff",
+    "max_ell",
+    "interaction_cls",
+    "interaction_cls_first",
+    "num_interactions",
+    "hidden_irreps",
+    "MLP_irreps",
+    "correlation",
+    "gate",
+    "radial_MLP",
+    "radial_type",
+    "distance_transform",
+    "pair_repulsion",
+    "readout_cls",
+)
+# What saved files can hold.
+NUMBER_TYPES = ("float32", "float64")
+SHORTENS_CUTOFF = False
 _SIZES = ("small", "medium", "large")
 
 

@@ -10,7 +10,8 @@ from irrepress.errors import UserError, first_line
 from irrepress.families.base import Model
 from irrepress.families.mace.checkpoint import make_model
 from irrepress.families.mace.config import build_network
-from irrepress.families.statistics import DataStatistics, check_settings
+from irrepress.families.registry import check_settings
+from irrepress.families.statistics import DataStatistics
 
 # A small model; settings have the names of the constructor's arguments.
 DEFAULTS: dict[str, Any] = {
@@ -55,7 +56,7 @@ def make_untrained(
     Raises:
         UserError: an unknown setting, one that mace refuses, or a modal.
     """
-    check_settings(settings, DEFAULTS, "MACE")
+    check_settings("mace", settings)
     if modal is not None:
         raise UserError(f"modal: {modal!r} names a head of several; leave it out")
     config = {**_FIXED, **copy.deepcopy(DEFAULTS), **copy.deepcopy(dict(settings))}

@@ -22,8 +22,31 @@ SPELLINGS = {f"sevennet-{name}": f"7net-{name}" for name in _NAMES} | {
     for prefix in ("7net", "sevennet")
     for date in ("11july2024", "11jul2024")
 }
-# Levels of theory of checkpoints that have several and are part of the package, in their order.
-MODALS = {"7net-mf-0": ("R2SCAN", "PBE")}
+# Levels of theory of the checkpoints that are part of the package, in their order; () is one only.
+MODALS: dict[str, tuple[str, ...]] = {
+    "7net-0": (),
+    "7net-0_22may2024": (),
+    "7net-l3i5": (),
+    "7net-mf-0": ("R2SCAN", "PBE"),
+}
+# Settings of untrained models; `scratch` has their defaults.
+SETTINGS = (
+    "channel",
+    "irreps_manual",
+    "lmax",
+    "lmax_edge",
+    "lmax_node",
+    "num_convolution_layer",
+    "is_parity",
+    "cutoff",
+    "cutoff_function",
+    "radial_basis",
+    "weight_nn_hidden_neurons",
+    "self_connection_type",
+)
+# What saved files can hold.
+NUMBER_TYPES = ("float32",)
+SHORTENS_CUTOFF = True
 
 
 def check_checkpoint(keyword: str, accepted: str | None = None) -> None:

@@ -42,6 +42,7 @@ from irrepress.families.sevennet.architecture import (
     RESCALE,
     read_architecture,
 )
+from irrepress.families.sevennet.catalogue import SHORTENS_CUTOFF
 from irrepress.families.sevennet.cost import make_cost_model
 from irrepress.families.sevennet.cutoff import shorten
 from irrepress.families.sevennet.terms import make_cost_terms
@@ -62,7 +63,7 @@ class SevenNetFamily(Family):
 
     name: ClassVar[str] = "sevennet"
     package: ClassVar[str] = "sevenn"
-    shortens_cutoff: ClassVar[bool] = True
+    shortens_cutoff: ClassVar[bool] = SHORTENS_CUTOFF
     terms_without_neighbours: ClassVar[frozenset[str]] = frozenset({"paths", "linear"})
 
     def resolve(self, source: str | Path, *, licence: str | None = None) -> Path:

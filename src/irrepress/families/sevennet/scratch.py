@@ -10,8 +10,9 @@ from ase.data import chemical_symbols
 
 from irrepress.errors import UserError, first_line
 from irrepress.families.base import Model
+from irrepress.families.registry import check_settings
 from irrepress.families.sevennet import checkpoint
-from irrepress.families.statistics import DataStatistics, check_settings
+from irrepress.families.statistics import DataStatistics
 
 # A small model; what is not named here is SevenNet-0's.
 DEFAULTS: dict[str, Any] = {
@@ -38,7 +39,7 @@ def make_untrained(
     Raises:
         UserError: an unknown setting, one that sevenn or irrepress refuses, or a modal.
     """
-    check_settings(settings, DEFAULTS, "SevenNet")
+    check_settings("sevennet", settings)
     if modal is not None:
         raise UserError(f"modal: {modal!r} names a level of theory of several; leave it out")
     with torch.random.fork_rng(devices=[]):  # its network is made with random weights first
