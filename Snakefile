@@ -86,6 +86,7 @@ localrules:
 
 
 onstart:
+    finish_jobs_on_interrupt()
     if slurm_is_used():
         refuse_what_the_cluster_would()
 

@@ -3,7 +3,9 @@ import json
 import os
 import re
 import shutil
+import signal
 import sys
+import threading
 from pathlib import Path
 
 from snakemake.io import WILDCARD_REGEX
@@ -221,6 +223,29 @@ def keep_results_of_other_environments():
 
     if not is_told("--rerun-triggers", "--rerun-trigger"):
         workflow.__class__ = Workflow
+
+
+# Jobs end with the process that started them (scripts/_common.py).
+os.environ.update(IRREPRESS_WORKFLOW_PROCESS=str(os.getpid()))
+
+
+def finish_jobs_on_interrupt():
+    """Let SIGINT to Snakemake alone do what SIGTERM does: jobs that run are finished and counted.
+
+    Snakemake waits for them anyway, but marks their results as incomplete. Ctrl-C reaches the
+    jobs, too, which end at once; and a second one ends Snakemake as ever. Jobs on a cluster are
+    cancelled, as ever.
+    """
+    graceful = signal.getsignal(signal.SIGTERM)
+    if slurm_is_used() or not callable(graceful):
+        return
+
+    def interrupt(number, frame):
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        # Not here: this may interrupt what holds the lock that it takes.
+        threading.Thread(target=graceful).start()
+
+    signal.signal(signal.SIGINT, interrupt)
 
 
 def is_told(*options):

@@ -20,7 +20,7 @@ from typing import Any
 # The library of this source tree runs, so that environments hold only what it depends on.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from irrepress.processes import is_first
+from irrepress.processes import end_with, is_first
 
 _terminal = os.dup(2)  # stays the terminal when run() turns stderr to the log
 _encoding, _stand_ins = sys.stderr.encoding, "backslashreplace"
@@ -36,6 +36,8 @@ def report_error(
     # Known by their names: importing them may be what fails.
     if kind.__name__ in ("UserError", "EnvironmentMistake"):
         message = f"{step}: {error}"
+    elif issubclass(kind, KeyboardInterrupt):
+        message = f"{step}: interrupted"
     elif issubclass(kind, ModuleNotFoundError):
         message = (
             f"{step}: this Python ({sys.executable}) lacks the package {error.name!r}; run "
@@ -225,6 +227,7 @@ def labels_of(reference: ModelRef) -> str:
 
 def run(main: Callable[[Job], None], snakemake: Any) -> None:
     """Run a script's ``main`` with its output in the log of the rule."""
+    end_with(int(os.environ.get("IRREPRESS_WORKFLOW_PROCESS", 0)))
     draw_on(_terminal)
     _turn_output_to(Path(snakemake.log[0]))
     logging.basicConfig(

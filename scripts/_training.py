@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from _common import Job
 from irrepress.config import OF_THE_MACHINE, Training
 from irrepress.processes import is_first
 from irrepress.structures.store import StructureStore
-from irrepress.training.features import FeatureGuide
+from irrepress.training.lock import locked
 from irrepress.training.trainer import train
 
 
@@ -18,10 +19,7 @@ def train_and_save(
     model: Any,
     settings: Training,
     stage: dict[str, Any],
-    *,
-    teacher: StructureStore | None = None,
-    label_fraction: float = 1.0,
-    guide: FeatureGuide | None = None,
+    **options: Any,
 ) -> Any:
     """Train a model on the job's dataset; write it, its card and its training curve.
 
@@ -33,15 +31,28 @@ def train_and_save(
         model: the model to begin with.
         settings: the training's settings.
         stage: the beginning of the stage's record in the card.
-        teacher: the dataset labelled by the parent.
-        label_fraction: weight of the dataset's own labels.
-        guide: the parent's features.
+        **options: of `irrepress.training.trainer.train`: what a distillation takes beside.
 
     Returns:
         The trained model, on the first rank; the others end here.
     """
-    store = StructureStore(job.inputs.store)
     checkpoints = Path(job.outputs.model).parent / ".checkpoints"
+    # Ranks that the first one starts, or that wait for it, go on as it does.
+    with locked(checkpoints) if is_first() else nullcontext():
+        trained = _train(job, model, settings, stage, checkpoints, **options)
+    shutil.rmtree(checkpoints)  # not before: network file systems keep a file that is open
+    return trained
+
+
+def _train(
+    job: Job,
+    model: Any,
+    settings: Training,
+    stage: dict[str, Any],
+    checkpoints: Path,
+    **options: Any,
+) -> Any:
+    store = StructureStore(job.inputs.store)
     result = train(
         job.family,
         model,
@@ -51,9 +62,7 @@ def train_and_save(
         device=job.config.device,
         work_dir=checkpoints,
         metrics_csv=Path(job.outputs.training),
-        teacher=teacher,
-        label_fraction=label_fraction,
-        guide=guide,
+        **options,
     )
     if not is_first():
         sys.exit()
@@ -69,5 +78,4 @@ def train_and_save(
         "seed": job.config.seed,
     }
     job.save(result.model, stage | record)
-    shutil.rmtree(checkpoints)
     return result.model

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -107,3 +108,44 @@ def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path):
     (folder / "deep").mkdir(parents=True)
     remove_leftovers(tmp_path, ".result.txt.")
     assert {p.name for p in tmp_path.iterdir()} == {"result.txt", live.name, foreign.name}
+
+
+WRITE = """
+import resource, sys, torch
+from irrepress.errors import UserError
+from irrepress.training.checkpoints import AtomicCheckpointIO
+if len(sys.argv) > 2:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    AtomicCheckpointIO().save_checkpoint({"weights": torch.zeros(1_000_000)}, sys.argv[1])
+except UserError as error:
+    print(error)
+"""
+
+
+def told_of_writing(path, *arguments):
+    done = subprocess.run(
+        [sys.executable, "-c", WRITE, path, *arguments], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stdout.splitlines()
+    assert line.startswith(f"{path}: writing failed (") and line.endswith("nothing was left behind")
+    assert list(path.parent.iterdir()) == []
+    return line
+
+
+def test_a_full_disk_is_told_as_such_whoever_writes(tmp_path):
+    """PyTorch tells of it as a RuntimeError that names a line of its own code."""
+    assert "quota" in told_of_writing(tmp_path / "last.ckpt", "limited")
+    mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(tmp_path)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("a small disk can be mounted by root only")
+    try:
+        assert "No space left" in told_of_writing(tmp_path / "last.ckpt")
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def test_other_mistakes_while_a_file_is_written_stay_what_they_are(tmp_path):
+    with pytest.raises(RuntimeError, match="shape"), atomic_path(tmp_path / "model.pt"):
+        raise RuntimeError("shape")

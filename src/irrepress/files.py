@@ -1,5 +1,6 @@
 """Files that are either whole or absent, and their checksums."""
 
+import errno
 import hashlib
 import json
 import os
@@ -61,8 +62,24 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
     except OSError as error:
         raise UserError(f"{path}: writing failed ({error}); nothing was left behind") from error
+    except RuntimeError as error:
+        if (reason := _why_not_written(error, path.parent)) is None:
+            raise
+        raise UserError(f"{path}: writing failed ({reason}); nothing was left behind") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _why_not_written(error: RuntimeError, directory: Path) -> str | None:
+    """Return what kept a library from writing that does not say so; None for other errors.
+
+    PyTorch's writer and HDF5 tell of a full disk by the line of code that noticed it.
+    """
+    if shutil.disk_usage(directory).free < _LEAST_SPACE:
+        return os.strerror(errno.ENOSPC)
+    if any(name in str(error) for name in ("PytorchStreamWriter", "inline_container.cc")):
+        return "the disk is full, or a quota is used up"
+    return None
 
 
 def owner_mark() -> str:

@@ -150,7 +150,8 @@ def test_a_training_survives_what_happens_to_snakemake(watched, run, cluster):
     assert cluster.jobs(directory=directory) == []
     assert not any((directory / path).exists() for path in OUTPUTS)
     left = {path.name for path in (directory / RECOVERED).rglob("*") if path.is_file()}
-    assert left <= {"best.ckpt", "last.ckpt", "recent.ckpt", "metrics.json"} | downstream(directory)
+    checkpoints = {"best.ckpt", "last.ckpt", "recent.ckpt", "lock"}
+    assert left <= checkpoints | {"metrics.json"} | downstream(directory)
 
     # What was interrupted is computed as if nothing had been.
     done = run(directory, OUTPUTS[0], "--rerun-incomplete", config=TINY)

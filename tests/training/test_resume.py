@@ -114,7 +114,7 @@ def test_checkpoints_by_time_save_what_lies_between_two_validations(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
 def test_a_signal_saves_and_ends_in_one_message(
     run, settings, tmp_path, monkeypatch, number, same_weights
 ):

@@ -1,7 +1,9 @@
 """A whole small study through the real Snakefile, and what becomes of it afterwards."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -23,6 +25,7 @@ from irrepress.config import load_config
 from irrepress.evaluation.checks import Checks
 from irrepress.files import sha256
 from irrepress.structures.store import StructureStore
+from irrepress.training.lock import locked
 
 from .runs import TINY, command, environment
 
@@ -362,6 +365,49 @@ def test_training_goes_on_after_everything_was_killed(study, snakemake, tmp_path
     assert "training goes on from step" in log
     assert read_card(copy / TRAINED / "recovered/card.json")["stages"][-1]["steps"] == 40
     assert not checkpoints.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_to_snakemake_alone(study, snakemake, tmp_path, number):
+    """Its training saves itself and ends, or is finished and counted; nothing runs on beside."""
+    copy = copy_study(study, tmp_path)
+    steps = 20 if number == signal.SIGINT else 2000
+    longer = ("--config", f"recovery={{steps: {steps}, validate_every: 2}}")
+    target = str(TRAINED / "recovered/model.pt")
+    checkpoints = copy / TRAINED / "recovered/.checkpoints"
+    running = subprocess.Popen(
+        command(copy, target, *longer),
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        # A shell without a terminal lets what it runs in the background ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    wait_for(lambda: (checkpoints / "last.ckpt").exists(), running)
+    job = psutil.Process(json.loads((checkpoints / "lock").read_text())["process"])
+    running.send_signal(number)
+    running.wait(timeout=300)
+    job.wait(timeout=300)
+    log = (copy / "logs/tiny/sevennet-0/taylor-0.50/recovered/model.log").read_text()
+    if number == signal.SIGINT:
+        again = snakemake(copy, target, "--dry-run", *longer)
+        assert "Nothing to be done" in again.stdout + again.stderr
+        return
+    assert "told to stop (SIGTERM)" in log
+    assert (checkpoints / "recent.ckpt").exists() and not (copy / target).exists()
+
+
+def test_a_training_beside_another_is_refused(study, snakemake, tmp_path):
+    """As after --unlock, while a job of the run before is still there."""
+    copy = copy_study(study, tmp_path)
+    recovered = copy / TRAINED / "recovered"
+    (recovered / "model.pt").unlink()
+    with locked(recovered / ".checkpoints"):
+        done = snakemake(copy, str(TRAINED / "recovered/model.pt"))
+    assert done.returncode != 0
+    told = [line for line in done.stderr.splitlines() if "trains here since" in line]
+    assert told and told[0].startswith("rule recover: ")
+    assert f"process {os.getpid()} on " in told[0] and "Traceback" not in done.stderr
 
 
 def test_a_dataset_of_the_users_own_files(snakemake, tmp_path):

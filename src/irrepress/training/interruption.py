@@ -1,7 +1,7 @@
 """Ending a training that was told to stop, in a state that it goes on from.
 
 SLURM sends SIGTERM to the processes of a job before its time limit, when it is preempted and
-when someone cancels it; other schedulers, and ``sbatch --signal``, send SIGUSR1.
+when someone cancels it; other schedulers, and ``sbatch --signal``, send SIGUSR1. Ctrl-C is SIGINT.
 """
 
 import signal
@@ -14,7 +14,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from irrepress.errors import UserError
 
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
 class Interruption(Callback):
@@ -56,4 +56,6 @@ class Interruption(Callback):
         )
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT and self._received is not None:
+            raise KeyboardInterrupt  # whoever asks twice does not want to wait
         self._received = signal.Signals(number)

@@ -1,0 +1,79 @@
+"""One training at a time in a directory of checkpoints."""
+
+import errno
+import fcntl
+import json
+import logging
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from irrepress.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+NAME = "lock"
+
+
+@contextmanager
+def locked(directory: str | Path) -> Iterator[None]:
+    """Keep other processes from training in a directory while the block lasts.
+
+    The lock is one of the operating system (``fcntl``), which network file systems pass on to
+    their server. It ends with its process, however that ends, and is not inherited by workers; the
+    file that bears it says who has it, and stays.
+
+    Args:
+        directory: holds the checkpoints; made if it is not there.
+
+    Raises:
+        UserError: another process trains there; the message says which, and where.
+    """
+    directory = Path(directory)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        file = (directory / NAME).open("a+", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{directory}: cannot be written ({error.strerror})") from error
+    with file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                raise UserError(_refusal(directory, file.name)) from error
+            logger.warning(
+                "%s: the file system has no locks (%s); see that no other run trains here",
+                directory,
+                error.strerror,
+            )
+        file.truncate(0)
+        json.dump(_owner(), file)
+        file.flush()
+        yield
+
+
+def _owner() -> dict[str, object]:
+    return {
+        "host": platform.node(),
+        "process": os.getpid(),
+        "job": os.environ.get("SLURM_JOB_ID"),
+        "since": datetime.now().isoformat(" ", "seconds"),
+    }
+
+
+def _refusal(directory: Path, path: str) -> str:
+    try:
+        owner = json.loads(Path(path).read_text(encoding="utf-8"))
+        who = f"process {owner['process']} on {owner['host']} trains here since {owner['since']}"
+        mend = f"kill {owner['process']} (on {owner['host']})"
+        if owner["job"]:
+            mend = f"scancel {owner['job']}"
+    except (OSError, ValueError, KeyError, TypeError):  # it is being written
+        return f"{directory}: another process trains here; wait for it, or end it, then run again"
+    return (
+        f"{directory}: {who}, from another run; wait for it, or end it ({mend}: it saves itself "
+        "first), then run again"
+    )
