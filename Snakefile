@@ -87,6 +87,7 @@ localrules:
 
 onstart:
     finish_jobs_on_interrupt()
+    update_texts()
     if slurm_is_used():
         refuse_what_the_cluster_would()
 

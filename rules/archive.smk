@@ -17,6 +17,8 @@ rule archive:
     resources:
         mem_mb=memory(2000),
         runtime=minutes(15),
+    params:
+        licence=lambda wildcards: model_licence(CONFIG.models[wildcards.model]),
     script:
         "../scripts/archive.py"
 

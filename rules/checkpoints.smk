@@ -22,7 +22,7 @@ rule parent:
         runtime=minutes(15),
     params:
         settings=lambda wildcards: settings(CONFIG.models[wildcards.model]),
-        unlisted=lambda wildcards: unlisted_checkpoint(CONFIG.models[wildcards.model]),
+        content=lambda wildcards: content_of_checkpoint(CONFIG.models[wildcards.model]),
     script:
         "../scripts/export_parent.py"
 
@@ -46,7 +46,7 @@ rule untrained:
         runtime=minutes(15),
     params:
         settings=lambda wildcards: CONFIG.models[wildcards.model].model_dump(
-            mode="json", exclude={"training"}
+            mode="json", exclude={"training", "licence"}
         ),
         seed=CONFIG.seed,
     script:

@@ -18,6 +18,7 @@ try:
     from irrepress.cluster import SIGNAL, Asked, check_queue, check_resources, cluster_answers
     from irrepress.config import (
         OF_THE_MACHINE,
+        Config,
         Files,
         Generated,
         Perturbed,
@@ -26,11 +27,13 @@ try:
         parse_config,
     )
     from irrepress.config.documents import Document
+    from irrepress.contents import Contents
     from irrepress.environments import find_environments
     from irrepress.errors import UserError
     from irrepress.failures import failed_jobs, summary
     from irrepress.files import check_directory
     from irrepress.families.registry import is_path, published_checkpoint
+    from irrepress.licences import model_licence, outdated, update
     from irrepress.preflight import (
         check_study,
         known_families,
@@ -81,7 +84,7 @@ def checkpoint_file(model):
     if model.checkpoint is None:
         return []
     if is_path(model.checkpoint):
-        return [] if holds_wildcard(model.checkpoint) else [model.checkpoint]
+        return of_the_user([model.checkpoint])
     download = checkpoint_download(model)
     return [] if download is None else [DOWNLOAD.format(collection=download[0], file=download[1])]
 
@@ -225,6 +228,13 @@ def keep_results_of_other_environments():
         workflow.__class__ = Workflow
 
 
+def update_texts():
+    """Give the records of earlier runs the licences and citations that the config has now."""
+    for path, texts in list(outdated(CONFIG, RESULTS)):
+        update(path, texts)
+        tell(f"{path}: {' and '.join(texts)} written again, as the config has it")
+
+
 # Jobs end with the process that started them (scripts/_common.py).
 os.environ.update(IRREPRESS_WORKFLOW_PROCESS=str(os.getpid()))
 
@@ -269,26 +279,38 @@ def holds_wildcard(path):
     return WILDCARD_REGEX.search(path) is not None
 
 
-def unlisted(paths):
-    """The files that cannot be inputs, with their times and sizes: for them a parameter."""
-    paths = [path for path in paths if holds_wildcard(path)]
-    return [[path, os.stat(path).st_mtime_ns, os.stat(path).st_size] for path in paths]
+def content_of_files(dataset):
+    """What the user's files of a dataset contain, for a parameter; None if there are none."""
+    return content_of(paths_of(dataset)) if isinstance(dataset, Files) else None
 
 
-def unlisted_files_of(dataset):
-    """The files of a dataset that cannot be inputs, for a parameter."""
-    return unlisted(paths_of(dataset)) if isinstance(dataset, Files) else []
+def content_of_checkpoint(model):
+    """What a checkpoint of the user contains, for a parameter; None for a keyword."""
+    path = model.checkpoint
+    return content_of([path]) if path is not None and is_path(path) else None
 
 
-def unlisted_checkpoint(model):
-    """The file of a checkpoint if it cannot be an input, for a parameter."""
-    return unlisted([model.checkpoint] if is_path(model.checkpoint) else [])
+def content_of(paths):
+    """One SHA-256 for the contents of files; None if one cannot be read, which its job tells."""
+    try:
+        return CONTENTS.of_all(paths)
+    except UserError:
+        return None
+
+
+def of_the_user(paths):
+    """Files of the user as inputs: parameters tell of their contents, times say nothing.
+
+    Unless parameters are left out of what makes a job run again (--rerun-triggers).
+    """
+    paths = [path for path in paths if not holds_wildcard(path)]
+    return list(map(ancient, paths)) if RerunTrigger.PARAMS in workflow.rerun_triggers else paths
 
 
 def files_of(dataset):
     """What a dataset is read from: the user's files, or the records of downloads."""
     if isinstance(dataset, Files):
-        return [path for path in paths_of(dataset) if not holds_wildcard(path)]
+        return of_the_user(paths_of(dataset))
     entry = get_published(dataset.name)
     return [
         DOWNLOAD.format(collection=entry.collection, file=file.name)
@@ -366,6 +388,7 @@ FINAL_DATASETS = FINAL_DATASETS if len(FINAL_DATASETS) == 1 else []
 # The stage that training begins with.
 START = "pruned" if CONFIG.compensation is None else "compensated"
 QUANTIZED_STAGES = [stage for stage in STAGES if "-int" in stage]
+CONTENTS = Contents(".snakemake/irrepress/contents.json")
 PUBLISHED = [
     get_published(dataset.name)
     for dataset in CONFIG.datasets.values()
@@ -422,10 +445,16 @@ def labels_environment(wildcards):
 
 
 def settings(section):
-    """A section of the config as a parameter of a rule: when it changes, the rule runs again."""
+    """A section of the config as a parameter of a rule: when it changes, the rule runs again.
+
+    Licences and citations change no number: records are given the new ones (update_texts).
+    """
     if section is None:
         return None
     leave_out = OF_THE_MACHINE if isinstance(section, Training) else set()
+    if not isinstance(section, Config):
+        texts = {"licence", "citation", "accept_licence"}
+        leave_out = {key: True for key in {*leave_out, *texts}} | {"labels": texts}
     return section.model_dump(mode="json", exclude=leave_out)
 
 

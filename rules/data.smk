@@ -39,7 +39,7 @@ rule read_dataset:
         runtime=minutes(240),
     params:
         settings=lambda wildcards: settings(CONFIG.datasets[wildcards.dataset]),
-        unlisted=lambda wildcards: unlisted_files_of(CONFIG.datasets[wildcards.dataset]),
+        content=lambda wildcards: content_of_files(CONFIG.datasets[wildcards.dataset]),
     script:
         "../scripts/read_dataset.py"
 
@@ -63,7 +63,7 @@ rule generate_dataset:
         runtime=minutes(120),
     params:
         settings=lambda wildcards: settings(CONFIG.datasets[wildcards.dataset]),
-        unlisted=lambda wildcards: unlisted_checkpoint(CONFIG.datasets[wildcards.dataset].labels),
+        content=lambda wildcards: content_of_checkpoint(CONFIG.datasets[wildcards.dataset].labels),
     script:
         "../scripts/generate_dataset.py"
 
@@ -88,7 +88,7 @@ rule perturb_dataset:
         runtime=minutes(240),
     params:
         settings=lambda wildcards: settings(CONFIG.datasets[wildcards.dataset]),
-        unlisted=lambda wildcards: unlisted_checkpoint(CONFIG.datasets[wildcards.dataset].labels),
+        content=lambda wildcards: content_of_checkpoint(CONFIG.datasets[wildcards.dataset].labels),
     script:
         "../scripts/perturb_dataset.py"
 

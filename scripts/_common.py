@@ -5,6 +5,7 @@ packages below it print goes to the log of its rule. A mistake of the user ends 
 line on the terminal and in the log; anything unexpected with a traceback in the log.
 """
 
+import errno
 import io
 import logging
 import os
@@ -36,8 +37,8 @@ def report_error(
     # Known by their names: importing them may be what fails.
     if kind.__name__ in ("UserError", "EnvironmentMistake"):
         message = f"{step}: {error}"
-    elif issubclass(kind, KeyboardInterrupt):
-        message = f"{step}: interrupted"
+    elif (reason := _fault_of_the_machine(kind, error)) is not None:
+        message = f"{step}: {reason}"
     elif issubclass(kind, ModuleNotFoundError):
         message = (
             f"{step}: this Python ({sys.executable}) lacks the package {error.name!r}; run "
@@ -54,6 +55,31 @@ def report_error(
                 traceback.print_exception(kind, error, trace, file=stream)
             stream.write(f"{message}\n")
 
+
+def _fault_of_the_machine(kind: type[BaseException], error: BaseException) -> str | None:
+    """Say what a user can mend outside the study; None for other errors."""
+    if issubclass(kind, KeyboardInterrupt):
+        return "interrupted"
+    if kind.__name__ == "OutOfMemoryError":  # of torch
+        first = str(error).split(". ")[0]
+        return f"the GPU's memory is full ({first}); lower batch_size, or take a larger GPU"
+    if issubclass(kind, MemoryError):
+        return "the memory is full; lower batch_size, run fewer jobs at a time, or ask for more"
+    if isinstance(error, OSError) and error.errno in _FAULTS:
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{error.strerror}; {_FAULTS[error.errno]}, then run again"
+    return None
+
+
+_FAULTS = {
+    errno.ENOSPC: "free space",
+    errno.EDQUOT: "free space in your quota",
+    errno.EROFS: "choose another directory (snakemake --directory)",
+    errno.EACCES: "see to the permissions",
+    errno.EPERM: "see to the permissions",
+    errno.EIO: "see to the disk",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+}
 
 sys.excepthook = report_error  # before the imports below: a package may be missing
 

@@ -4,16 +4,9 @@ from pathlib import Path
 
 from _common import Job, checked_checkpoint, run
 from irrepress.cards import parent_card, write_card
-from irrepress.config import ModelRef
-from irrepress.families.registry import published_checkpoint
 from irrepress.files import sha256
+from irrepress.licences import model_licence
 from irrepress.pruning.elements import keep_elements
-
-
-def licence_of(reference: ModelRef) -> str | None:
-    """Return the licence of a published checkpoint, if it is one."""
-    published = published_checkpoint(reference.family, reference.checkpoint)
-    return published[1].name if published else None
 
 
 def main(job: Job) -> None:
@@ -37,7 +30,7 @@ def main(job: Job) -> None:
         checkpoint_sha256=sha256(source),
         shape=job.family.shape(model),
         parameters=model.parameter_count(),
-        licence=reference.licence or licence_of(reference),
+        licence=model_licence(reference),
         modal=reference.modal,
         seed=job.config.seed,
     ) | {"stages": stages}

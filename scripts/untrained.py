@@ -8,6 +8,7 @@ from _common import FROM_SCRATCH, Job, run
 from irrepress.cards import parent_card, write_card
 from irrepress.families.statistics import measure_statistics
 from irrepress.files import sha256
+from irrepress.licences import model_licence
 from irrepress.structures.store import StructureStore
 
 # Structures that scale and neighbours are measured on.
@@ -32,7 +33,7 @@ def main(job: Job) -> None:
         checkpoint_sha256=sha256(path),
         shape=job.family.shape(model),
         parameters=model.parameter_count(),
-        licence=reference.licence or "that of the data it is trained on",
+        licence=model_licence(reference),
         modal=reference.modal,
         seed=seed,
     )

@@ -15,6 +15,8 @@ from irrepress.files import read_json, sha256, write_json
 from irrepress.records import Record, read_record
 
 SCHEMA_VERSION = 1
+# Of a checkpoint for which neither its catalogue nor the user names one.
+UNKNOWN_LICENCE = "see the checkpoint's source"
 # The level of theory of datasets whose config names none; two of them need not agree.
 UNKNOWN_LEVEL = "unknown"
 CARD = "card.json"
@@ -102,7 +104,7 @@ def parent_card(
         "modal": modal,
         "parent_sha256": checkpoint_sha256,
         "sha256": sha256(model_path),
-        "licence": licence or "see the checkpoint's source",
+        "licence": licence or UNKNOWN_LICENCE,
         "shape": shape,
         "parameters": parameters,
         "stages": [],

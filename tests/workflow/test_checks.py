@@ -357,6 +357,29 @@ def test_a_script_says_in_one_sentence_which_package_is_missing():
     assert "lacks the package 'pydantic'" in line and sys.executable in line
 
 
+FAULTS = {
+    "KeyboardInterrupt()": "irrepress: interrupted",
+    "MemoryError()": "irrepress: the memory is full; lower batch_size",
+    "torch.cuda.OutOfMemoryError('CUDA out of memory. Tried to')": "(CUDA out of memory); lower",
+    "OSError(28, 'No space left on device', 'scores.h5')": "scores.h5: No space left on device;",
+    "PermissionError(13, 'Permission denied', 'm.pt')": "m.pt: Permission denied; see to the",
+    "ValueError('a fault of ours')": "unexpected ValueError: a fault of ours; the traceback is in",
+}
+
+
+@pytest.mark.parametrize(("fault", "message"), FAULTS.items())
+def test_faults_of_the_machine_are_no_faults_of_the_program(fault, message):
+    done = subprocess.run(
+        [sys.executable, "-c", f"import torch; import _common; raise {fault}"],
+        env=os.environ | {"PYTHONPATH": str(ROOT / "scripts")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode != 0
+    (line,) = done.stderr.strip().splitlines()
+    assert message in line
+
+
 def job_counts(done: subprocess.CompletedProcess[str]) -> dict[str, int]:
     """Read Snakemake's table of jobs; sums (``all``, ``total``) are left out."""
     rows = re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, flags=re.MULTILINE)

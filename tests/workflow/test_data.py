@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import tarfile
 from pathlib import Path
 
@@ -194,3 +195,70 @@ def test_bad_frames_of_the_user(snakemake, tmp_path, config):
     assert len(StructureStore(tmp_path / "results/data/data/set.h5")) == 11
     log = (tmp_path / "logs/data/data/set.log").read_text()
     assert "own.extxyz: frame 7: forces holds nan" in log and "bad frame left out (once," in log
+
+
+@pytest.fixture
+def mine(tmp_path, config):
+    """A config of a dataset of the user's file, and that file."""
+    path = tmp_path / "mine.extxyz"
+    rng = np.random.default_rng(0)
+    frames = []
+    for _ in range(8):
+        atoms = bulk("Cu", cubic=True)
+        atoms.rattle(0.05, rng=rng)
+        results = {"energy": -14.0, "forces": rng.normal(size=(4, 3))}
+        atoms.calc = SinglePointCalculator(atoms, **results)
+        frames.append(atoms)
+    ase.io.write(path, frames)
+    dataset = {"source": "files", "paths": ["mine.extxyz"], "level_of_theory": "PBE"}
+    return path, lambda **changes: config(dataset | changes)
+
+
+def reads(snakemake, directory: Path, config: Path, *arguments: str) -> bool:
+    """Whether the store would be made anew."""
+    store = "results/data/data/set.h5"
+    done = snakemake(directory, store, "--dry-run", *arguments, config=config)
+    assert done.returncode == 0, done.stderr
+    output = done.stdout + done.stderr
+    assert ("rule read_dataset" in output) != ("Nothing to be done" in output)
+    return "rule read_dataset" in output
+
+
+def test_the_content_of_a_users_file_decides(snakemake, tmp_path, mine):
+    """Not its time, which copies change and some tools set back."""
+    path, config = mine
+    assert snakemake(tmp_path, "results/data/data/set.h5", config=config()).returncode == 0
+    status = path.stat()
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 10**12))
+    assert not reads(snakemake, tmp_path, config())
+
+    text = path.read_text()
+    path.write_text(text.replace("-14.0", "-15.0"))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert path.stat().st_size == status.st_size
+    assert reads(snakemake, tmp_path, config())
+    # Who leaves the parameters out has the times again.
+    os.utime(path)
+    assert reads(snakemake, tmp_path, config(), "--rerun-triggers", "mtime")
+
+
+def test_a_licence_makes_nothing_anew(snakemake, tmp_path, mine):
+    _, config = mine
+    path = config()
+    assert snakemake(tmp_path, "data", config=path).returncode == 0
+    store, summary = (tmp_path / f"results/data/data/set.{end}" for end in ("h5", "summary.json"))
+    made = store.stat().st_mtime_ns
+    texts = {"licence": "CC-BY-4.0", "citation": "doi:10/1"}
+    path = config(**texts)
+    assert not reads(snakemake, tmp_path, path)
+    assert reads(snakemake, tmp_path, config(**texts, level_of_theory="PBEsol"))
+
+    # The next run with something to do brings the records up to date.
+    done = snakemake(tmp_path, "data", "--forcerun", "summarize_dataset", config=config(**texts))
+    assert done.returncode == 0, done.stderr
+    assert f"{store.relative_to(tmp_path)}: licence and citation written again" in done.stderr
+    assert store.stat().st_mtime_ns == made
+    info = StructureStore(store).info
+    assert (info.licence, info.citation) == (texts["licence"], texts["citation"])
+    assert json.loads(summary.read_text())["origin"]["licence"] == "CC-BY-4.0"
+    assert not reads(snakemake, tmp_path, path)

@@ -353,7 +353,7 @@ def _fingerprint(
         "settings": settings.model_dump(mode="json", exclude=OF_THE_MACHINE),
         "seed": seed,
         "label_fraction": label_fraction,
-        "labels": [dataclasses.asdict(s.info) for s in (store, teacher) if s is not None],
+        "labels": [_of_labels(s) for s in (store, teacher) if s is not None],
     }
     digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
     for array in (store.num_atoms, store.splits["train"], store.splits["valid"]):
@@ -364,6 +364,12 @@ def _fingerprint(
             tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
         )
     return digest.hexdigest()
+
+
+def _of_labels(store: StructureStore) -> dict[str, Any]:
+    """What tells the labels of a store from others; its licence and citation do not."""
+    info = dataclasses.asdict(store.info)
+    return {key: value for key, value in info.items() if key not in ("licence", "citation")}
 
 
 def _write_csv(path: Path, rows: list[Row]) -> None:
