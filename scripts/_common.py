@@ -12,6 +12,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -49,11 +50,12 @@ def report_error(
     if is_first():  # ranks end together, most often for the same reason
         os.write(_terminal, f"{message}\n".encode(_encoding, _stand_ins))
     if log:
-        Path(log).parent.mkdir(parents=True, exist_ok=True)
-        with open(log, "a", encoding="utf-8") as stream:
-            if "traceback is in" in message:
-                traceback.print_exception(kind, error, trace, file=stream)
-            stream.write(f"{message}\n")
+        with suppress(OSError):  # the disk may be full: the terminal has the message
+            Path(log).parent.mkdir(parents=True, exist_ok=True)
+            with open(log, "a", encoding="utf-8") as stream:
+                if "traceback is in" in message:
+                    traceback.print_exception(kind, error, trace, file=stream)
+                stream.write(f"{message}\n")
 
 
 def _fault_of_the_machine(kind: type[BaseException], error: BaseException) -> str | None:
