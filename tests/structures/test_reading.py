@@ -301,6 +301,27 @@ def test_isolated_atoms_of_one_element_must_agree(tmp_path):
         read_files(files(path, isolated_atoms=str(twice)))
 
 
+def test_an_isolated_atom_whose_energy_has_no_weight_is_no_reference(tmp_path):
+    write(tmp_path / "a.extxyz", [frame()])
+    text = (
+        "1\nProperties=species:S:1:pos:R:3:forces:R:3 energy=0 config_type=IsolatedAtom "
+        'config_energy_weight=0 pbc="F F F"\nNa 0 0 0 0 0 0\n'
+    )
+    (tmp_path / "a.extxyz").open("a").write(text)
+    reading = read_files(files(tmp_path / "a.extxyz"))
+    assert len(list(reading)) == 1 and not reading.reference_energies
+    assert any("without an energy that counts" in note.text for note in reading.notes)
+
+
+def test_a_stress_in_larger_units_is_told(tmp_path):
+    line = 'Properties=species:S:1:pos:R:3 Lattice="4 0 0 0 4 0 0 0 4" energy=-1 '
+    for pressure, told in ((20, 1), (0.02, 0)):
+        (tmp_path / "a.xyz").write_text(f'1\n{line}stress="{pressure} 0 0 0 0 0 0 0 0"\nNa 0 0 0\n')
+        reading = read_files(files(tmp_path / "a.xyz"))
+        assert len(list(reading)) == 1
+        assert sum("set units.stress if so" in note.text for note in reading.notes) == told
+
+
 def test_a_key_that_no_frame_has_is_an_error_and_one_that_some_lack_is_noted(tmp_path):
     images = [with_info(0, dft_energy=-6.0), frame(1), with_info(2, dft_energy=-6.5)]
     path = write(tmp_path / "a.extxyz", images)

@@ -21,11 +21,14 @@ MAX_STRESS = 100.0  # eV/Å^3
 MIN_DISTANCE = 0.3  # Å; the bond of H2 has 0.74 Å
 MIN_HEIGHT = 2 * MIN_DISTANCE  # Å between opposite faces of a periodic cell; MPtrj has 0.94
 # An atom further than this from its images is alone; in crystals of caesium they have 5.2 Å.
-ALONE = 7.0  # Å
+ALONE = 6.0  # Å
 
 # Bonds are as long as the covalent radii say within a third; in Bohr they are 1.89 times as long.
 _LOOSE = 1.6
 _MOST_LOOKED_AT = 1000  # atoms
+
+# Beyond this a crystal is under 160 GPa, or the stress in GPa, kbar or times a volume.
+_HIGH_STRESS = 1.0  # eV/Å^3
 
 # Units that codes print total energies in.
 _TOTAL_ENERGY = ("Hartree", "Ry", "kcal/mol", "kJ/mol", "eV")
@@ -58,6 +61,10 @@ def remarks_on(structure: Structure) -> Iterator[str]:
             "stress of a structure that is not periodic in three directions, which training and "
             "evaluation do not use"
         )
+    if structure.energy == 0:
+        yield "energy of exactly zero, as placeholders are; such a label should have no weight"
+    if not structure.stress.any() and structure.forces.any():
+        yield "stress of exactly zero beside forces, as placeholders are"
 
 
 def is_alone(structure: Structure) -> bool:
@@ -120,6 +127,11 @@ def unit_remarks(structure: Structure, units: Units) -> Iterator[str]:
         yield (
             f"forces taken in {units.energy}/{units.length}; programs that print {units.energy} "
             f"mostly print forces in {units.energy}/Bohr: set units.forces to either"
+        )
+    if units.stress == "eV/Å^3" and np.abs(structure.stress).max() > _HIGH_STRESS:
+        yield (
+            "a stress of more than 1 eV/Å^3 (160 GPa) looks as if it were in GPa, in kbar or a "
+            "virial; set units.stress if so"
         )
     if (closest := _closest_share(structure)) is not None and closest > _LOOSE:
         yield (

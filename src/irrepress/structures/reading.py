@@ -181,6 +181,9 @@ class Reading:
 
     def _take_reference(self, record: Record) -> None:
         number, energy = int(record.structure.numbers[0]), record.structure.energy
+        if np.isnan(energy):
+            self.notes.add("isolated atom without an energy that counts left out", record.where)
+            return
         known = self.reference_energies.get(number)
         if known is None:
             self.reference_energies[number] = energy

@@ -414,3 +414,23 @@ def test_hostile_sqlite_files(tmp_path, statements):
     (error,) = found
     assert isinstance(error, UserError), error
     assert str(error).startswith(str(path)) and "\n" not in str(error)
+
+
+def test_the_free_energy_of_rows_is_told_where_it_differs(tmp_path):
+    row = {"numbers": [11], "positions": [[0, 0, 0]], "cell": [[4, 0, 0], [0, 4, 0], [0, 0, 4]]}
+    row |= {"pbc": [True] * 3, "energy": -1.0, "free_energy": -1.5, "forces": [[0, 0, 0]]}
+    items = {b"nextid": packed(2), b"deleted_ids": packed([]), b"1": packed(row)}
+    write_lmdb(tmp_path / "a.aselmdb", items)
+    (record,) = records(tmp_path / "a.aselmdb")
+    assert "set keys.energy: free_energy to take that" in record.notes[0]
+    (record,) = records(tmp_path / "a.aselmdb", LabelKeys(energy="free_energy"))
+    assert record.structure.energy == -1.5
+
+
+def test_metadata_on_units_that_are_not_read_are_told(tmp_path):
+    database = connect(tmp_path / "a.db")
+    database.write(images_of(1)[0])
+    database.metadata = {"distance_unit": "Bohr"}
+    reader = AseDatabaseReader([tmp_path / "a.db"])
+    assert len(list(reader.records())) == 1
+    assert reader.remarks[0].text.startswith("distance_unit of its metadata not read")

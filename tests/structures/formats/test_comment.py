@@ -122,7 +122,9 @@ def test_a_lattice_of_other_than_nine_numbers_is_refused(value):
         parse_comment(f'Lattice="{value}"', [])
 
 
-@pytest.mark.parametrize("key", ["cell", "Box", "unit_cell", "lattice_vectors"])
+@pytest.mark.parametrize(
+    "key", ["cell", "Box", "unit_cell", "lattice_vectors", "cell_vec", "dft_cell", "latticevec"]
+)
 def test_a_cell_under_another_name_is_refused(key):
     for value in ("5 0 0 0 6 0 0 0 7", "5 6 7", "5 6 7 90 90 90"):
         with pytest.raises(ValueError, match=r"there is no Lattice, but .* looks like the cell"):
@@ -145,3 +147,19 @@ def test_names_with_underscores_are_no_numbers():
 
 def test_a_stress_of_six_numbers_is_read():
     assert parse_comment('stress="1 2 3 4 5 6"', [])["stress"].tolist() == [1, 2, 3, 4, 5, 6]
+
+
+def test_lengths_of_a_cell_are_no_lattice():
+    with pytest.raises(ValueError, match="there is no Lattice, but a, b and c"):
+        parse_comment("a=5.6 b=5.6 c=5.6 energy=1", [])
+
+
+@pytest.mark.parametrize("key", ["periodic", "Boundary", "boundary_conditions", "periodicity"])
+def test_periodicity_under_another_name_is_refused(key):
+    for value in ("T T F", "p p f", "F"):
+        with pytest.raises(ValueError, match=rf"there is no pbc, but '{key}' .* looks like it"):
+            parse_comment(f'{CELL} {key}="{value}"', [])
+    # What is assumed anyway, and what is something else.
+    for line in (f'{CELL} {key}="T T T"', f"{key}=F energy=1", f"{CELL} {key}=grain"):
+        assert key in parse_comment(line, [])
+    assert parse_comment(f'{CELL} {key}="T T F" pbc="T T F"', [])["pbc"] == [True, True, False]

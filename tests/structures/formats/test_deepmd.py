@@ -219,7 +219,7 @@ def shorten(name):
         (change("type_map.raw", "Na X1"), "X1 in type_map.raw is no element"),
         (change("type.raw", "0 one"), "the system a is cut off or damaged"),
         (remove("set.000/coord.npy"), "set.000 has no coord.npy"),
-        (remove("set.000/box.npy"), "set.000 has no box.npy"),
+        (remove("set.000/box.npy"), "set.000 has no box.npy and there is no file nopbc"),
         (shorten("set.000/coord.npy"), "the system a is cut off or damaged .*again"),
         (change("set.000/force.npy", "hello"), "the system a is cut off or damaged"),
     ],
@@ -251,6 +251,19 @@ def test_elements_may_be_given_where_the_archive_does_not_tell_them(tmp_path):
     path = write_deepmd(tmp_path / "a", [labelled(bulk("Cu"), i) for i in range(2)])
     (path / "type_map.raw").unlink()
     assert len(records(tmp_path, None, None, {"type_map": ["Cu"]})) == 2
+
+
+def test_deuterium_is_hydrogen_and_cells_beside_nopbc_are_told(tmp_path):
+    path = write_deepmd(tmp_path / "a", salts(1))
+    (path / "type_map.raw").write_text("D T")
+    (path / "nopbc").touch()
+    reader = DeepmdReader([tmp_path])
+    (record,) = reader.records()
+    assert set(record.structure.numbers) == {1} and not record.structure.pbc.any()
+    assert {remark.text for remark in reader.remarks} == {
+        "cells not read, because of the file nopbc",
+        "D or T taken as hydrogen",
+    }
 
 
 def test_missing_labels_are_named_by_file(tmp_path):

@@ -234,3 +234,32 @@ def test_units_that_contradict_the_format(tmp_path):
         make_reader("auto", [path], None, Units(energy="meV"))
     units = Units(stress="kbar", stress_sign="vasp")
     assert_records(make_reader("auto", [path], None, units).records(), [salt()], 1e-9)
+
+
+def test_a_total_energy_of_its_own_is_read(tmp_path):
+    frame = mptrj_frame(salt(), "mp-1")
+    energy = frame.pop("uncorrected_total_energy")
+    frame = {key: value for key, value in frame.items() if "energy" not in key}
+    (tmp_path / "a.json").write_text(json.dumps({"mine": {"0": {**frame, "energy": energy}}}))
+    (record,) = records(tmp_path / "a.json")
+    assert record.structure.energy == pytest.approx(energy)
+
+
+def test_damage_is_told_in_one_line(tmp_path):
+    text = json.dumps({"mp-1": {"mp-1-0-0": mptrj_frame(salt(), "mp-1")}})
+    (tmp_path / "a.json").write_text(text[:-100])
+    with pytest.raises(UserError, match="not JSON after its beginning") as caught:
+        records(tmp_path / "a.json")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("layout", ["list", "flat", "plural"])
+def test_json_of_pymatgen_s_structures_in_other_layouts_names_what_is_expected(tmp_path, layout):
+    frame = mptrj_frame(salt(), "mp-1")
+    plural = {"structures": [frame["structure"]], "energies": [-1.0]}
+    content = {"list": [frame], "flat": {"f0": frame}, "plural": plural}[layout]
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match="JSON of CHGNet") as caught:
+        for found in make_reader("auto", [tmp_path / "a.json"]).records():
+            raise found
+    assert "extxyz" in str(caught.value)

@@ -2,14 +2,15 @@
 
 import pytest
 
-from irrepress.structures.formats.species import ISOTOPES, NAMES, atomic_numbers
+from irrepress.structures.formats.species import CAPITALS, ISOTOPES, NAMES, atomic_numbers
 
 
 @pytest.mark.parametrize(
     ("names", "expected", "notes"),
     [
         (["H", "Si", "Og"], [1, 14, 118], []),
-        (["h", "SI", "na"], [1, 14, 11], []),
+        (["h", "si", "na"], [1, 14, 11], []),
+        (["SI", "CO", "H"], [14, 27, 1], [CAPITALS]),
         (["D", "T", "O", "d"], [1, 1, 8, 1], [ISOTOPES]),
         (["Si1", "C_2", "Fe3+", "O-ads", "Na*", "c_a"], [14, 6, 26, 8, 11, 6], [NAMES]),
         (["D1", "O1"], [1, 8], [ISOTOPES, NAMES]),

@@ -113,6 +113,12 @@ class AseDatabaseReader(Reader):
                 )
             text = f"units are those that the database itself tells: {units}"
             self.remarks.append(Remark(text, str(path)))
+        else:
+            self.remarks += [
+                Remark(f"{key} of its metadata not read; set units if it matters", str(path))
+                for key in metadata
+                if "unit" in key.lower()
+            ]
         first, last = _span(path, 0)
         if first is None:
             raise nothing_in(path)
@@ -331,7 +337,9 @@ def _frame(row: Mapping[str, Any], where: str) -> Frame:
         positions=np.asarray(row["positions"], dtype=float).reshape(-1, 3),
         cell=np.asarray(row["cell"], dtype=float).reshape(3, 3),
         pbc=np.asarray(row["pbc"], dtype=bool),
-        results={key: row[key] for key in ("energy", "forces", "stress") if key in row},
+        results={
+            key: row[key] for key in ("energy", "forces", "stress", "free_energy") if key in row
+        },
         fields={**(row.get("data") or {}), **(row.get("key_value_pairs") or {})},
         where=where,
     )

@@ -8,6 +8,14 @@ SPECIES = "species_of_file"
 _SPECIES = ("species", "symbol", "symbols", "element", "elements")
 _POSITIONS = ("pos", "position", "positions")
 _NUMBERS = ("z", "numbers", "atomic_numbers", "atomic_number")
+# Vectors whose components stand under names of their own, one after another.
+_COMPONENTS = {
+    ("x", "y", "z"): "pos",
+    **{
+        tuple(f"{name}{axis}" for axis in "xyz"): "forces"
+        for name in ("f", "f_", "force_", "forces_")
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,9 @@ class Columns:
 def columns_of(properties: str) -> Columns:
     """Read ``Properties``, with the names of species, atomic numbers and positions in any case.
 
+    Components of positions or forces in columns of their own (``fx:R:1:fy:R:1:fz:R:1``) are
+    taken together.
+
     Raises:
         ValueError: it is not of the form NAME:TYPE:COLUMNS:..., names something twice, or lacks
             positions or species.
@@ -38,11 +49,12 @@ def columns_of(properties: str) -> Columns:
     words = properties.split(":")
     if len(words) % 3 or not all(word.isdigit() for word in words[2::3]):
         raise ValueError(f"Properties is {properties!r}, not NAME:TYPE:COLUMNS:...")
-    counts = [int(word) for word in words[2::3]]
+    notes: list[str] = []
+    columns = _joined(list(zip(words[::3], words[1::3], map(int, words[2::3]), strict=True)), notes)
+    counts = [count for _, _, count in columns]
     names: list[str] = []
     kinds: list[str] = []
-    notes: list[str] = []
-    for name, kind, count in zip(words[::3], words[1::3], counts, strict=True):
+    for name, kind, count in columns:
         own = name.lower()
         if own in _SPECIES and kind.upper() == "I":
             notes.append("species declared as integers taken as atomic numbers")
@@ -64,3 +76,20 @@ def columns_of(properties: str) -> Columns:
     parts = zip(names, kinds, map(str, counts), strict=True)
     text = ":".join(":".join(part) for part in parts)
     return Columns(text, sum(counts), "Z" in names, tuple(notes))
+
+
+def _joined(columns: list[tuple[str, str, int]], notes: list[str]) -> list[tuple[str, str, int]]:
+    """Return columns with the three components of a vector as one."""
+    joined = []
+    place = 0
+    while place < len(columns):
+        three = columns[place : place + 3]
+        vector = _COMPONENTS.get(tuple(name.lower() for name, _, _ in three))
+        if vector and all(kind.upper() == "R" and count == 1 for _, kind, count in three):
+            notes.append(f"columns {', '.join(name for name, _, _ in three)} taken as {vector}")
+            joined.append((vector, "R", 3))
+            place += 3
+        else:
+            joined.append(columns[place])
+            place += 1
+    return joined

@@ -37,7 +37,14 @@ _PERIODIC = {
     **dict.fromkeys(("f", "false", ".false.", "0"), False),
 }
 # Other names for the cell, with or without what it is given by.
-_CELL = re.compile(r"(unit_?)?(cell|box|lattice)(_?(vectors?|matrix|parameters|lengths))?", re.I)
+_CELL = re.compile(
+    r"(.*_)?(unit_?)?(cell|box|lattice)s?(_?(vec|par|mat|len|dim|abc|size).*)?", re.I
+)
+_LENGTHS = ("a", "b", "c")
+# Other names for pbc.
+_PBC = re.compile(
+    r"pbcs|periodic(ity)?|is_periodic|(periodic_)?boundar(y|ies)(_conditions?)?", re.I
+)
 
 
 def parse_comment(line: str, notes: list[str]) -> dict[str, Any]:
@@ -73,6 +80,8 @@ def parse_comment(line: str, notes: list[str]) -> dict[str, Any]:
             info[key] = _converted(key, text, notes)
     if "Lattice" not in info:
         _check_no_cell(info)
+    if "pbc" not in info:
+        _check_no_periodicity(texts, periodic="Lattice" in info)
     return info
 
 
@@ -191,3 +200,22 @@ def _check_no_cell(info: dict[str, Any]) -> None:
     for key, value in info.items():
         if _CELL.fullmatch(key) and np.size(value) in (3, 6, 9) and not isinstance(value, str):
             raise ValueError(f"there is no Lattice, but {key!r} looks like the cell; rename it")
+    if all(isinstance(info.get(key), int | float | np.number) for key in _LENGTHS):
+        raise ValueError("there is no Lattice, but a, b and c; write Lattice with nine numbers")
+
+
+def _check_no_periodicity(texts: dict[str, str], periodic: bool) -> None:
+    """Refuse a frame that has no pbc, but another one than is assumed under another name."""
+    for key, text in texts.items():
+        if not _PBC.fullmatch(key):
+            continue
+        try:
+            values = parse_pbc(text)
+        except ValueError:
+            if len(_PARTS.findall(text)) != 3:
+                continue  # another quantity
+            values = []
+        if values != [periodic] * 3:
+            raise ValueError(
+                f'there is no pbc, but {key!r} ({text}) looks like it; write pbc="T T F" or such'
+            )

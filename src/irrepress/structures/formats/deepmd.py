@@ -19,7 +19,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from ase.data import atomic_numbers
 
 from irrepress.config import LabelKeys
 from irrepress.errors import UserError
@@ -35,6 +34,7 @@ from irrepress.structures.formats.sources import (
     temporary_directory,
     wrong_kind,
 )
+from irrepress.structures.formats.species import atomic_numbers
 
 _REAL_TYPES = "real_atom_types"
 _RESULTS = {"energy": "energy", "forces": "force", "stress": "virial"}
@@ -190,6 +190,8 @@ class DeepmdReader(Reader):
         elements = self._elements(system, where)
         periodic = not (system / "nopbc").exists()
         wanted = ["coord", *self._result_keys().values(), *(["box"] if periodic else [])]
+        if not periodic and any([*system.glob("set.*/box.npy"), *system.glob("box.raw")]):
+            self.remarks.append(Remark("cells not read, because of the file nopbc", where))
         folders = sorted(system.glob("set.*"))
         if not folders and (system / "coord.raw").exists():
             for start, chunk in _raw_frames(system, wanted, frames_per_chunk(48 * len(types))):
@@ -211,7 +213,8 @@ class DeepmdReader(Reader):
             count = len(arrays["coord"]) if "coord" in arrays else 0
             uneven = [key for key in arrays if len(arrays[key]) != count]
             if missing:
-                raise ValueError(f"{folder.name} has no {min(missing)}.npy")
+                hint = " and there is no file nopbc" * ("box" in missing)
+                raise ValueError(f"{folder.name} has no {min(missing)}.npy{hint}")
             if uneven:
                 raise ValueError(f"{folder.name}/{uneven[0]}.npy has not {count} rows")
             step = frames_per_chunk(48 * len(types))
@@ -238,13 +241,20 @@ class DeepmdReader(Reader):
                 f"{where}: there is no type_map.raw that tells the elements; write one, an "
                 "element a line in the order of the types"
             )
-        unknown = [name for name in names if name not in atomic_numbers]
-        if unknown:
+        try:
+            numbers, notes = atomic_numbers(names)
+        except ValueError as error:
+            raise UserError(
+                f"{where}: type_map.raw cannot be read ({error}); write the elements in the order "
+                "of the types"
+            ) from error
+        if unknown := [name for name, number in zip(names, numbers, strict=True) if not number]:
             raise UserError(
                 f"{where}: {', '.join(unknown)} in type_map.raw is no element; write the elements "
                 "in the order of the types"
             )
-        return np.array([atomic_numbers[name] for name in names])
+        self.remarks += [Remark(note, where) for note in notes]
+        return numbers
 
 
 def _raw_frames(

@@ -110,8 +110,8 @@ def read_frame(text: str, where: str) -> Frame:
     def parse(line: str) -> dict[str, Any]:
         info = parse_comment(line, notes)
         columns.append(columns_of(info.get("Properties", _PLAIN)))
-        # ASE would take six numbers for components in its own order.
-        if np.shape(info.get("stress")) == (6,):
+        # ASE would take six numbers for components in its own order, and fails on a text.
+        if np.shape(info.get("stress")) == (6,) or isinstance(info.get("stress"), str):
             apart["stress"] = info.pop("stress")
         return {**info, "Properties": columns[0].properties}
 

@@ -27,14 +27,21 @@ _ANOTHER = re.compile(
     r"zero_?point|nuclear|repulsion|dispersion|per_?atom|max|norm|rms|std|var",
     re.I,
 )
+# Other energies that forces may belong to, and an energy that is to be multiplied.
+_FREE = re.compile(r"(.*_)?(free_?(energy|energies|e)|e_?free|toten)", re.I)
+_PER_ATOM = re.compile(r"per_?atom|/atom", re.I)
+_VIRIAL = re.compile(r"(.*[_-])?virials?", re.I)
 # What may be the label where no better key is there.
 _MAY_BE = {"energy": re.compile("ene?rg|etot", re.I), "forces": re.compile("for[ck]|grad", re.I)}
-_WEIGHT = re.compile(r"(?<![a-z])weights?(?![a-z])", re.I)
-_WHOLE_WEIGHT = re.compile(r"((config|configuration|frame|structure|sample)_)?weights?", re.I)
+_WEIGHT = re.compile(r"(?<![a-z])(weights?|wts?)(?![a-z])|^w (?=[a-z])|(?<=[a-z]) w$", re.I)
+_WHOLE_WEIGHT = re.compile(
+    r"((config(_type)?|configuration|frame|structure|sample|head|loss|training)_)?(weights?|wts?)",
+    re.I,
+)
 _WEIGHED = {
-    "energy": re.compile(r"energy", re.I),
-    "forces": re.compile(r"forces?", re.I),
-    "stress": re.compile(r"stress(es)?|virials?", re.I),
+    "energy": re.compile(r"energy|energies|(?<![a-z])e(?![a-z])", re.I),
+    "forces": re.compile(r"forces?|(?<![a-z])f(?![a-z])", re.I),
+    "stress": re.compile(r"stress(es)?|virials?|(?<![a-z])[sv](?![a-z])", re.I),
 }
 
 
@@ -49,6 +56,9 @@ class Roles:
         possible: label -> all keys that might be it, such as ``energie``.
         weights: label -> keys of weights of this label.
         whole_weights: keys of weights of all labels of a frame.
+        other_weights: keys of weights of something else.
+        free: keys of energies that forces may belong to, such as ``Free_Energy``.
+        per_atom: keys of energies per atom.
     """
 
     alias: Mapping[str, str]
@@ -57,6 +67,9 @@ class Roles:
     possible: Mapping[str, tuple[str, ...]]
     weights: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     whole_weights: tuple[str, ...] = ()
+    other_weights: tuple[str, ...] = ()
+    free: tuple[str, ...] = ()
+    per_atom: tuple[str, ...] = ()
 
 
 @lru_cache(maxsize=1024)
@@ -75,25 +88,54 @@ def roles_of(keys: tuple[str, ...]) -> Roles:
     }
     virials = [key for name in _VIRIALS for key in keys if key.lower() == name]
     known = {*LABELS, *alias.values()}
+    weighing = [key for key in keys if _WEIGHT.search(key.replace("_", " "))]
     others = {
         label: tuple(
             key
             for key in keys
-            if key not in known and look.search(key) and not _ANOTHER.search(key)
+            if key not in known
+            and key not in weighing
+            and look.search(key)
+            and not _ANOTHER.search(key)
         )
         for label, look in _LOOKS.items()
     }
-    weighing = [key for key in keys if _WEIGHT.search(key.replace("_", " "))]
     possible = {
         label: tuple(key for key in keys if key not in weighing and look.search(key))
         for label, look in _MAY_BE.items()
     }
     weights = {
-        label: tuple(key for key in weighing if word.search(key))
+        label: tuple(key for key in weighing if word.search(key.replace("_", " ")))
         for label, word in _WEIGHED.items()
     }
     whole = tuple(key for key in weighing if _WHOLE_WEIGHT.fullmatch(key))
-    return Roles(alias, virials[0] if virials else None, others, possible, weights, whole)
+    known_weights = {*whole, *(key for of_label in weights.values() for key in of_label)}
+    return Roles(
+        alias,
+        virials[0] if virials else None,
+        others,
+        possible,
+        weights,
+        whole,
+        other_weights=tuple(key for key in weighing if key not in known_weights),
+        free=tuple(key for key in keys if _FREE.fullmatch(key) and key not in weighing),
+        per_atom=tuple(key for key in possible["energy"] if is_per_atom(key)),
+    )
+
+
+def is_per_atom(key: str) -> bool:
+    """Tell whether a key says that its energy is one per atom."""
+    return bool(_PER_ATOM.search(key))
+
+
+def is_gradient(key: str) -> bool:
+    """Tell whether a key says that it is the gradient of the energy, minus the forces."""
+    return "grad" in key.lower()
+
+
+def is_virial(key: str) -> bool:
+    """Tell whether a key says that it is a virial and no stress."""
+    return bool(_VIRIAL.fullmatch(key))
 
 
 def weights_of(fields: Mapping[str, Any], keys: Iterable[str]) -> Iterator[tuple[str, np.ndarray]]:

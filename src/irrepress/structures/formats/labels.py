@@ -7,22 +7,23 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.stress import full_3x3_to_voigt_6_stress
 
 from irrepress.config import LabelKeys, Units
 from irrepress.errors import UserError
 from irrepress.structures.formats.keys import (
     LABELS,
     Roles,
+    is_gradient,
+    is_per_atom,
+    is_virial,
     roles_of,
     weights_of,
 )
 from irrepress.structures.formats.units import VOIGT, Factors
+from irrepress.structures.formats.values import same, shaped, voigt
 from irrepress.structures.structure import Structure
 
-# Where two energies of a frame agree better than this per atom, they are the same.
-_SAME_ENERGY = 1e-6  # in the file's own units
-
+_SAME_STRESS = 1e-4  # eV/Å^3
 
 _WEIGHTLESS = " of weight zero"
 
@@ -86,8 +87,11 @@ class Frame:
     @property
     def is_isolated_atom(self) -> bool:
         """Whether it is a single atom marked as such: config_type=IsolatedAtom, isolated_atom."""
-        kind = str(self.fields.get("config_type", "")).replace("_", "").lower()
-        return len(self.numbers) == 1 and kind.startswith("isolatedatom")
+        if len(self.numbers) != 1:
+            return False
+        kinds = [str(self.fields[key]) for key in self.fields if key.lower() == "config_type"]
+        kind = re.sub(r"[_\s-]", "", "".join(kinds)).lower()
+        return kind.startswith("isolatedatom") or kind == "isolated"
 
 
 class Labels:
@@ -161,8 +165,22 @@ class Labels:
         key, value = found
         if name == "stress":
             return self._stress(frame, key, value, cell)
-        factor = self._factors.energy if name == "energy" else self._factors.forces
-        return _shaped(value, shape, name, frame.where) * factor
+        label = shaped(value, shape, name, frame.where)
+        if name == "forces":
+            self._check_sign(frame, key)
+            return label * self._factors.forces
+        if is_per_atom(key):
+            frame.notes.append(f"energy under the key {key!r} taken times the number of atoms")
+            label = label * len(frame.numbers)
+        return label * self._factors.energy
+
+    def _check_sign(self, frame: Frame, key: str) -> None:
+        """Refuse a gradient of which nobody said whether it is one."""
+        if is_gradient(key) and "forces_sign" not in self._units.model_fields_set:
+            raise UserError(
+                f"{frame.where}: the key {key!r} of the forces is that of a gradient, which has "
+                "the opposite sign; set units.forces_sign to gradient, or to forces"
+            )
 
     def _weigh_whole(self, frame: Frame, roles: Roles) -> None:
         """Note a weight of the whole frame that is not used.
@@ -173,7 +191,15 @@ class Labels:
         for key, values in weights_of(frame.fields, roles.whole_weights):
             if not values.any():
                 raise LeftOut(f"{key} is zero")
+            if values.size not in (1, len(frame.numbers)):
+                raise UserError(
+                    f"{frame.where}: {key} has {values.size} values, neither one nor one an atom; "
+                    "give energy, forces and stress weights of their own, such as energy_weight=0"
+                )
             self._note_uneven(frame, key, values)
+        for key, values in weights_of(frame.fields, roles.other_weights):
+            if not values.any():
+                frame.notes.append(f"{key} of zero not used, for it is no label's weight")
 
     def _is_weightless(self, frame: Frame, roles: Roles, name: str, label_key: str) -> bool:
         """Tell whether a label has the weight zero, and note it.
@@ -220,10 +246,10 @@ class Labels:
             if place.get(name) is not None:
                 if name == "stress" and self._only_virial_counts(frame, roles):
                     break
-                self._tell_of_others(frame, roles, name, place[name])
+                self._tell_of_others(frame, roles, name, name, place[name])
                 return name, place[name]
         if (key := self._alias(frame, roles, name)) is not None:
-            self._tell_of_others(frame, roles, name, frame.fields[key])
+            self._tell_of_others(frame, roles, name, key, frame.fields[key])
             return key, frame.fields[key]
         return self._absent(frame, roles, name)
 
@@ -287,7 +313,10 @@ class Labels:
             self._may_hold(frame, other) for other in LABELS if other != name
         ):
             raise self._no_label(frame, name, name)
-        frame.notes.append(f"no {name}")
+        free = _free_energy(frame, roles) if name == "energy" else None
+        frame.notes.append(
+            f"no {name}" + (f"; set keys.energy: {free[0]} to take that" if free else "")
+        )
 
     def _may_hold(self, frame: Frame, name: str) -> bool:
         """Tell whether a frame may have a label, to find those that have none at all."""
@@ -308,30 +337,65 @@ class Labels:
             f"{', '.join(found) or 'none (there are no labels at all)'}"
         )
 
-    def _tell_of_others(self, frame: Frame, roles: Roles, name: str, value: Any) -> None:
+    def _tell_of_others(
+        self, frame: Frame, roles: Roles, name: str, taken: str, value: Any
+    ) -> None:
         """Note further labels of the kind that is taken, if nobody said which one is meant."""
         if self._required is not None:
             return
-        for key in roles.others[name]:
-            if np.size(frame.fields[key]) == np.size(value) and not _same(value, frame.fields[key]):
-                frame.notes.append(
-                    f"{name} taken from {name!r}, though {key!r} differs from it; set "
-                    f"keys.{name} to the one that is meant"
-                )
+        atoms = len(frame.numbers)
+        others = {key: frame.fields[key] for key in roles.others[name]}
+        if (alias := roles.alias.get(name, taken)) != taken:
+            others[alias] = frame.fields[alias]
+        for key, other in others.items():
+            if np.size(other) == np.size(value) and not same(value, other):
+                self._tell_apart(frame, name, taken, key)
+        if name == "stress" and roles.virial not in (None, taken):
+            self._compare_virial(frame, taken, value, roles.virial)
         if name != "energy":
             return
-        free = frame.results.get("free_energy", frame.fields.get("free_energy"))
-        if free is not None and not _same(value, free, len(frame.numbers)):
+        for key in roles.per_atom:
+            if np.size(frame.fields[key]) == 1 and not same(value, frame.fields[key], atoms, atoms):
+                self._tell_apart(frame, name, taken, f"{key} times the number of atoms")
+        free = _free_energy(frame, roles)
+        if free is not None and not same(value, free[1], atoms):
             frame.notes.append(
-                "energy taken from 'energy', though 'free_energy', which forces belong to where "
-                "there is smearing, differs; set keys.energy: free_energy to take that, or "
-                "keys.energy: energy if this is meant"
+                f"energy taken from {taken!r}, though {free[0]!r}, which forces belong to where "
+                f"there is smearing, differs; set keys.energy: {free[0]} to take that, or "
+                f"keys.energy: {taken} if this is meant"
             )
+
+    def _tell_apart(self, frame: Frame, name: str, taken: str, other: str) -> None:
+        frame.notes.append(
+            f"{name} taken from {taken!r}, though {other!r} differs from it; set keys.{name} to "
+            "the one that is meant"
+        )
+
+    def _compare_virial(self, frame: Frame, taken: str, value: Any, virial: str) -> None:
+        """Note a virial that is not -stress × volume."""
+        cell = np.asarray(frame.cell, dtype=np.float64) * self._factors.length
+        factors = (self._factors.stress, self._factors.virial(cell))
+        if not np.isfinite(factors).all():
+            return
+        try:
+            one, other = (
+                voigt(label, factor, VOIGT, frame.where)
+                for label, factor in zip((value, frame.fields[virial]), factors, strict=True)
+            )
+        except UserError:
+            return  # what is wrong with the label that is taken is told where it is read
+        if np.abs(one - other).max() > max(_SAME_STRESS, 1e-2 * np.abs(other).max()):
+            self._tell_apart(frame, "stress", taken, virial)
 
     def _stress(self, frame: Frame, key: str, value: Any, cell: np.ndarray) -> np.ndarray:
         virial = self._units.stress == "virial" or (
-            self._keys.stress is None and key.lower().startswith("virial")
+            is_virial(key) and "stress" not in self._units.model_fields_set
         )
+        if virial and self._units.stress != "virial" and self._keys.stress is not None:
+            frame.notes.append(
+                f"stress taken from {key!r} as -virial/volume, as it is called; units.stress says "
+                "what it is"
+            )
         factor = self._factors.virial(cell) if virial else self._factors.stress
         if virial and not np.isfinite(factor):
             frame.notes.append("virial of a structure without a volume gives no stress")
@@ -341,7 +405,7 @@ class Labels:
         order = VOIGT
         if np.size(value) == 6 and own_order:
             order = self._order(frame)
-        return _voigt(value, factor, order, frame.where)
+        return voigt(value, factor, order, frame.where)
 
     def _order(self, frame: Frame) -> tuple[str, ...]:
         """Return the order of six components, noting it or refusing where it is a guess."""
@@ -377,22 +441,13 @@ class Labels:
         return match.group()
 
 
-def _shaped(value: Any, shape: tuple[int, ...], name: str, where: str) -> np.ndarray:
-    """Return a label as float64 of the given shape; a missing number must not pass as NaN."""
-    try:
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise UserError(f"{where}: {name} is {value!r}, not numbers; mend the file") from None
-    if array.shape != shape and array.size != int(np.prod(shape)):
-        raise UserError(
-            f"{where}: {name} has the shape {list(array.shape)}, expected {list(shape)}; check "
-            f"keys.{name}"
-        )
-    if not np.all(np.isfinite(array)):
-        raise UserError(
-            f"{where}: {name} holds {array[~np.isfinite(array)].flat[0]}; mend or remove the frame"
-        )
-    return array.reshape(shape)
+def _free_energy(frame: Frame, roles: Roles) -> tuple[str, Any] | None:
+    """Return key and value of the energy that forces belong to where there is smearing."""
+    if frame.results.get("free_energy") is not None:
+        return "free_energy", frame.results["free_energy"]
+    return next(
+        ((key, frame.fields[key]) for key in roles.free if np.size(frame.fields[key]) == 1), None
+    )
 
 
 def lack_of(name: str, key: str) -> str:
@@ -403,28 +458,3 @@ def lack_of(name: str, key: str) -> str:
 def _listing(frame: Frame) -> str:
     found = sorted({*frame.fields, *frame.results} - {"numbers", "positions"})
     return ", ".join(found)
-
-
-def _same(one: Any, other: Any, atoms: int = 1) -> bool:
-    """Tell whether two labels have the same numbers, energies within round-off per atom."""
-    try:
-        one, other = (np.asarray(value, dtype=np.float64).ravel() for value in (one, other))
-    except (TypeError, ValueError):
-        return True  # no label
-    return one.size != other.size or bool(np.abs(one - other).max() <= _SAME_ENERGY * atoms)
-
-
-def _voigt(value: Any, factor: float, order: tuple[str, ...], where: str) -> np.ndarray:
-    """Return stress times factor in Voigt order, from 6 components or a symmetric matrix."""
-    if np.size(value) == 6:
-        given = _shaped(value, (6,), "stress", where) * factor
-        return given if order == VOIGT else given[[order.index(name) for name in VOIGT]]
-    matrix = _shaped(value, (3, 3), "stress", where)
-    converted = matrix * factor
-    # Published stresses are rounded: what is small beside 0.01 eV/Å^3 is no asymmetry.
-    asymmetry = np.abs(converted - converted.T).max()
-    if asymmetry > 1e-3 * max(np.abs(converted).max(), 1e-2):
-        raise UserError(
-            f"{where}: the stress {matrix.tolist()} is not symmetric; check keys.stress"
-        )
-    return full_3x3_to_voigt_6_stress(converted)

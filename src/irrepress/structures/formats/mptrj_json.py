@@ -11,10 +11,10 @@ MPtrj is ``{material: {frame: {...}}}``, where a frame holds
 - ``force`` in eV/Å, ``magmom``;
 - ``stress``, ``[3, 3]`` in kbar with VASP's sign: times -0.1 it is in GPa with ASE's sign.
 
-Files of one's own may have ``energy_per_atom`` only (the corrected energy in MPtrj, but what VASP
-computed in a file of one's own); times the number of atoms it is the energy. A run of VASP is
-``{"structure": [...], "energy_per_atom": [...], "force": [...], ...}``, a list of the frames'
-values under each of these names.
+Files of one's own may have ``energy``, or ``energy_per_atom`` only (the corrected energy in
+MPtrj, but what VASP computed in a file of one's own); times the number of atoms it is the energy.
+A run of VASP is ``{"structure": [...], "energy_per_atom": [...], "force": [...], ...}``, a list
+of the frames' values under each of these names.
 
 Frames of one material are siblings: the material is the group.
 """
@@ -140,8 +140,8 @@ def _materials(path: Path) -> Iterator[tuple[str, Any]]:
                 last = material
     except ijson.JSONError as error:
         raise UserError(
-            f"{path}: not JSON after {last} ({error}); the file is cut off or damaged, download "
-            "it again"
+            f"{path}: not JSON after {last} ({str(error).splitlines()[0].strip()}); the file is "
+            "cut off or damaged, download it again"
         ) from error
     except DAMAGE as error:
         raise damaged(f"{path}: after {last}", error) from error
@@ -175,14 +175,16 @@ def _frame(frame: Mapping[str, Any], material: str, where: str) -> Frame:
     positions = [site["xyz"] if "xyz" in site else np.dot(site["abc"], cell) for site in sites]
     energies = {key: frame[key] for key in ENERGIES if frame.get(key) is not None}
     if frame.get(PER_ATOM) is not None:
-        energies[PER_ATOM] = frame[PER_ATOM] * len(sites)
+        energies[PER_ATOM] = frame[PER_ATOM]  # `labels` multiplies it if it is asked for
     return Frame(
         numbers=np.array([_number(site) for site in sites]),
         positions=np.array(positions, dtype=float).reshape(-1, 3),
         cell=cell,
         pbc=np.array(structure["lattice"].get("pbc", (True, True, True)), dtype=bool),
         results={
-            "energy": energies.get(PER_ATOM if _only_per_atom(frame) else ENERGIES[0]),
+            "energy": energies[PER_ATOM] * len(sites)
+            if _only_per_atom(frame)
+            else energies.get(ENERGIES[0], frame.get("energy")),
             "forces": _array(frame.get("force")),
             "stress": _array(frame.get("stress")),
         },
@@ -193,7 +195,8 @@ def _frame(frame: Mapping[str, Any], material: str, where: str) -> Frame:
 
 def _only_per_atom(frame: Mapping[str, Any]) -> bool:
     """Tell whether a frame's only energy is that per atom; MPtrj has corrections in it."""
-    return PER_ATOM in frame and not any(key in frame for key in ENERGIES)
+    others = (*ENERGIES, "energy")
+    return frame.get(PER_ATOM) is not None and not any(key in frame for key in others)
 
 
 def _number(site: Mapping[str, Any]) -> int:

@@ -42,11 +42,9 @@ READERS: dict[str, type[Reader]] = {
     "rmd17": Rmd17Reader,
     "deepmd": DeepmdReader,
 }
-# How JSON of CHGNet begins: a material's id and that of a frame, or a list of structures, and
-# then a structure of pymatgen. What ASE writes begins with the number of a row.
-_CHGNET = re.compile(
-    rb'\s*\{\s*"(mp-|mvc-|structure"|(?!\d+")[^"]*"\s*:\s*\{\s*"[^"]*"\s*:\s*\{\s*"structure")'
-)
+# JSON of CHGNet and what is much like it: a material's id, or structures of pymatgen, by name or
+# in lists. What ASE writes has no structure.
+_CHGNET = re.compile(rb'\s*[\[{]\s*("(mp-|mvc-)|.*?"structures?"\s*:)', re.S)
 # The count of atoms, and a comment line that only extended XYZ has.
 _EXTXYZ = re.compile(rb"\s*\d+[ \t]*\r?\n.*\b(Properties|Lattice)\s*=", re.IGNORECASE)
 # The first line of VASP's main output, whatever its file is called.

@@ -13,6 +13,7 @@ _HYDROGEN = ("D", "T")
 _NAMED = re.compile(r"([A-Z][a-z]?)(?:[\d_+\-*'(.].*)")
 
 ISOTOPES = "D or T taken as hydrogen"
+CAPITALS = "atom names of two capitals such as SI taken as elements"
 NAMES = "atom names such as Si1 or C_2 taken as the elements that they begin with"
 
 
@@ -39,7 +40,8 @@ def atomic_numbers(names: Sequence[str]) -> tuple[np.ndarray, list[str]]:
 def _number(name: str) -> tuple[int, str | None]:
     symbol = name.capitalize()
     if symbol in _NUMBERS:
-        return _NUMBERS[symbol], None
+        # CO may be a carbon of some kind; small letters cannot be mistaken.
+        return _NUMBERS[symbol], CAPITALS if len(name) == 2 and name.isupper() else None
     if symbol in _HYDROGEN:
         return 1, ISOTOPES
     match = _NAMED.fullmatch(name[:1].upper() + name[1:])
