@@ -129,4 +129,5 @@ def score(
         probes=settings.probes,
         seed=job.config.seed,
         device=job.config.device,
+        counts=store.count_labels(chosen),
     )

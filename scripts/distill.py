@@ -2,6 +2,7 @@
 
 from _common import Job, run
 from _training import train_and_save
+from irrepress.evaluation.alignment import require_one_level
 from irrepress.pruning.plan import Plan
 from irrepress.structures.store import StructureStore
 from irrepress.training.features import FeatureGuide
@@ -15,12 +16,15 @@ def main(job: Job) -> None:
     if settings.features > 0:
         parent, plan = job.load(job.inputs.parent), Plan.load(job.inputs.plan)
         guide = FeatureGuide(job.family, parent, plan)
+    teacher = StructureStore(job.inputs.teacher)
+    if 0 < settings.label_fraction < 1:
+        require_one_level(StructureStore(job.inputs.store), teacher)
     train_and_save(
         job,
         job.load(job.inputs.model),
         settings,
         {"stage": "distilled", "label_fraction": settings.label_fraction},
-        teacher=StructureStore(job.inputs.teacher),
+        teacher=teacher,
         label_fraction=settings.label_fraction,
         guide=guide,
     )

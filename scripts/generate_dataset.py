@@ -1,10 +1,14 @@
 """Build structures, label them by a model, and write them into an HDF5 store."""
 
+import logging
+
 from _common import Job, labelling_model, labels_of, run
 from irrepress.evaluation.predictions import label
 from irrepress.structures.generate import generate
 from irrepress.structures.layout import StoreInfo
 from irrepress.structures.writing import write_store
+
+logger = logging.getLogger("generate")
 
 
 def main(job: Job) -> None:
@@ -19,8 +23,11 @@ def main(job: Job) -> None:
         labels=labels_of(reference),
         checksum="",
     )
-    structures = label(family, model, generate(dataset), device=job.config.device)
-    write_store(job.outputs.store, structures, info, dataset.split, dataset.seed)
+    name, count = job.wildcards.dataset, dataset.count
+    logger.info("datasets.%s: %d structures, to be labelled by %s", name, count, info.labels)
+    structures = label(family, model, generate(dataset), device=job.config.device, name=info.labels)
+    write_store(job.outputs.store, structures, info, dataset.split, dataset.seed, total=count)
+    logger.info("datasets.%s: %d structures are labelled", name, count)
 
 
 run(main, snakemake)

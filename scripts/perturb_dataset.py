@@ -1,5 +1,6 @@
 """Perturb the structures of another dataset, label them by a model, and write a store."""
 
+import logging
 from collections.abc import Iterable, Iterator
 
 from _common import Job, labelling_model, labels_of, run
@@ -10,6 +11,8 @@ from irrepress.structures.perturb import Perturbations
 from irrepress.structures.store import StructureStore
 from irrepress.structures.structure import Structure
 from irrepress.structures.writing import write_store
+
+logger = logging.getLogger("perturb")
 
 
 def main(job: Job) -> None:
@@ -28,10 +31,17 @@ def main(job: Job) -> None:
         labels=labels_of(reference),
         checksum=source.info.checksum,
     )
-    labelled = label(family, model, perturbations, device=job.config.device)
+    logger.info("datasets.%s: %s, to be labelled by %s", name, perturbations, info.labels)
+    labelled = label(family, model, perturbations, device=job.config.device, name=info.labels)
     write_store(
-        job.outputs.store, checked(labelled, name), info, perturbations.splits, dataset.seed
+        job.outputs.store,
+        checked(labelled, name),
+        info,
+        perturbations.splits,
+        dataset.seed,
+        total=len(perturbations),
     )
+    logger.info("datasets.%s: %d structures are labelled", name, len(perturbations))
 
 
 def checked(structures: Iterable[Structure], name: str) -> Iterator[Structure]:

@@ -2,13 +2,18 @@
 
 from _common import Job, run
 from _training import train_and_save
+from irrepress.evaluation.alignment import shifts_beyond_doubt
 from irrepress.training.ranks import start_by_srun
 
 
 def main(job: Job) -> None:
     start_by_srun(job.config.recovery)
     model = job.load(job.inputs.model)
-    train_and_save(job, model, job.config.recovery, {"stage": "recovered"})
+    store = job.open_store(job.inputs.store, model)
+    shifts = shifts_beyond_doubt(job.family, model, store, device=job.config.device)
+    job.family.shift_energies(model, shifts)
+    stage = {"stage": "recovered", "energy_shifts": {str(z): e for z, e in shifts.items()}}
+    train_and_save(job, model, job.config.recovery, stage)
 
 
 run(main, snakemake)

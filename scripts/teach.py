@@ -1,5 +1,6 @@
 """Label a dataset by the parent: for distillation, and for the agreement with the parent."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -11,15 +12,28 @@ from irrepress.structures.store import StructureStore
 from irrepress.structures.structure import Structure
 from irrepress.structures.writing import write_store
 
+logger = logging.getLogger("teach")
+
 
 def main(job: Job) -> None:
     parent = job.load(job.inputs.model)
     store = job.open_store(job.inputs.store, parent)
     wanted = np.concatenate([store.splits[part] for part in job.snakemake.params.parts])
-    labelled = label(job.family, parent, store.iterate(np.sort(wanted)), device=job.config.device)
+    parts = ", ".join(job.snakemake.params.parts)
+    logger.info("%s: %d structures (%s), to be labelled", store.path, len(wanted), parts)
+    labelled = label(
+        job.family,
+        parent,
+        store.iterate(np.sort(wanted)),
+        device=job.config.device,
+        name=job.inputs.model,
+    )
     info = replace(store.info, labels=labels_of(job.reference), reference_energies={})
     structures = among_all(store, labelled, wanted)
-    write_store(job.outputs.store, structures, info, store.splits, job.config.seed)
+    write_store(
+        job.outputs.store, structures, info, store.splits, job.config.seed, total=len(store)
+    )
+    logger.info("%s: %d structures are labelled", store.path, len(wanted))
 
 
 def among_all(

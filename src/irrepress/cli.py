@@ -334,7 +334,7 @@ def validate(
     ] = False,
 ) -> None:
     """Check a configuration and what it names, as a run does, and list what it would compute."""
-    from irrepress.config import load_config
+    from irrepress.config import Perturbed, load_config
     from irrepress.preflight import check_study, remarks
 
     checked = load_config(config)
@@ -344,6 +344,10 @@ def validate(
         typer.echo(f"note: {remark}")
     typer.echo(f"{config}: valid")
     typer.echo(f"  results: results/{checked.name}/")
+    for name, dataset in checked.datasets.items():
+        if isinstance(dataset, Perturbed):
+            own = f", and {dataset.of} itself on top (keep_unperturbed)" * dataset.keep_unperturbed
+            typer.echo(f"  {name}: {dataset.count:,} perturbed copies of {dataset.of}{own}")
     typer.echo(f"  models:  {', '.join(checked.models)}")
     typer.echo(f"  plans:   {', '.join(checked.plans())}")
     typer.echo(

@@ -70,6 +70,11 @@ def draw_on(descriptor: int) -> None:
         _encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
 
 
+def draws_elsewhere() -> bool:
+    """Say whether bars are drawn on another device than standard error, such as a log is."""
+    return _device is not None
+
+
 @contextmanager
 def claimed() -> Iterator[Console | None]:
     """Give the console to draw on while the block lasts.

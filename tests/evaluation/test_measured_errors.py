@@ -10,6 +10,8 @@ import torch
 from ase.build import bulk
 
 from irrepress.config import Split
+from irrepress.errors import UserError
+from irrepress.evaluation.alignment import require_one_level, shifts_beyond_doubt
 from irrepress.evaluation.metrics import measure_errors
 from irrepress.evaluation.predictions import label
 from irrepress.structures.layout import StoreInfo
@@ -145,3 +147,22 @@ def test_predictions_that_are_not_finite_are_failures(
     assert metrics["failures"]["quantities"] == {"energy": 6, "forces": 6, "stress": 6}
     assert metrics["errors"]["labels"]["energy_mae"] is None
     assert "results/s/model.pt: the predicted energy and forces and stress of 6" in caplog.text
+
+
+def test_training_begins_at_the_level_of_the_labels(
+    sevennet, small_sevennet, labelled, make_store, caplog
+):
+    store = make_store(all_electron(labelled))
+    shifts = shifts_beyond_doubt(sevennet, small_sevennet, store, device="cpu")
+    assert shifts == pytest.approx(CONSTANTS, rel=1e-2)
+    assert "energies aligned" in caplog.text
+    # What a model may be wrong by is left to training.
+    close = sevennet.load("7net-0")
+    assert shifts_beyond_doubt(sevennet, close, make_store(labelled), device="cpu") == {}
+
+
+def test_labels_and_parent_of_two_levels_are_not_mixed(labelled, make_store):
+    teacher = make_store(labelled, "teacher")
+    require_one_level(make_store(labelled), teacher)
+    with pytest.raises(UserError, match=r"distillation.label_fraction: .* contradict each other"):
+        require_one_level(make_store(all_electron(labelled)), teacher)

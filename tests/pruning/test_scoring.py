@@ -215,6 +215,23 @@ def test_missing_stress_counts_nothing(sevennet, small_sevennet, structures):
         assert all(np.isfinite(v).all() for v in values.values())
 
 
+def test_a_label_that_some_structures_lack_enters_by_its_mean(sevennet, small_sevennet, structures):
+    """Two copies of each structure, forces on one of them, are as good as forces on both."""
+    weights = LossWeights(energy=0, forces=1, stress=0)
+    bare = [replace(s, forces=np.full_like(s.forces, np.nan)) for s in structures]
+    options = {"weights": weights, "criteria": ["taylor"], "device": "cpu"}
+    whole = compute_scores(sevennet, small_sevennet, structures, **options).of("taylor")
+    some = compute_scores(sevennet, small_sevennet, [*structures, *bare], **options).of("taylor")
+    for name, values in whole.items():
+        np.testing.assert_allclose(some[name], values, rtol=1e-3, atol=1e-9)
+
+
+def test_taylor_without_labels_is_told_before_time_is_spent(structures):
+    bare = [s.without_labels() for s in structures]
+    with pytest.raises(UserError, match=r"taylor.*use 'fisher' \(labels of 3 structures: energies"):
+        compute_scores(None, None, bare, criteria=["taylor"], device="cpu")  # no model is touched
+
+
 def test_no_structures_is_a_clear_error(sevennet, small_sevennet):
     with pytest.raises(UserError, match="no calibration structures"):
         compute_scores(sevennet, small_sevennet, [], device="cpu")
@@ -227,7 +244,7 @@ def test_predictions_that_are_not_finite_are_no_basis_for_scores(
     broken = copy.deepcopy(small_sevennet)
     with torch.no_grad():  # of silicon alone
         sevennet.shift_energies(broken, {14: float("nan")})
-    with pytest.raises(UserError, match=r"energy is not finite for 1 of the 3 calibration"):
+    with pytest.raises(UserError, match=r"scoring: .* energy is not finite for 1 of the 3 str"):
         compute_scores(sevennet, broken, structures, criteria=["taylor"])
 
 

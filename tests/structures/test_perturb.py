@@ -76,6 +76,16 @@ def test_the_structures_themselves_come_without_their_labels(tmp_path, store, st
     assert len(without) == 6
 
 
+def test_what_comes_beside_the_copies_is_told(tmp_path, structures, info):
+    write_store(tmp_path / "a.h5", structures, info, {"train": [0, 1], "valid": [2]}, seed=0)
+    chosen = Perturbations(StructureStore(tmp_path / "a.h5"), settings(count=24))
+    assert str(chosen) == (
+        "24 perturbed copies of 3 structures, and all 3 structures as they are "
+        "(keep_unperturbed): 27"
+    )
+    assert len(list(chosen)) == 27
+
+
 @pytest.mark.parametrize("count", [2, 5, 10, 11, 97])
 def test_the_count_is_shared_out_evenly(store, count):
     chosen = Perturbations(store, settings(count=count, keep_unperturbed=False))

@@ -1,7 +1,10 @@
 """Progress bars show on terminals and nowhere else."""
 
 import logging
+import os
+import pty
 
+from irrepress import terminal
 from irrepress.structures import progress
 from irrepress.structures.progress import tracked, transferring
 
@@ -56,3 +59,16 @@ def test_long_work_leaves_lines_in_the_log(monkeypatch, caplog):
         "downloading a.zip: 2 MB",
         "downloading a.zip: 2 of 5 MB",
     ]
+
+
+def test_a_bar_on_the_terminal_leaves_lines_in_the_log_as_well(monkeypatch, caplog):
+    """Where standard error goes to a log, and the bar to the terminal behind it."""
+    ends = pty.openpty()
+    monkeypatch.setattr(terminal, "_device", os.ttyname(ends[1]))
+    monkeypatch.setattr(progress, "SECONDS", 0.0)
+    with caplog.at_level(logging.INFO):
+        assert list(tracked("ab", "writing a.h5", "structures", total=2)) == ["a", "b"]
+    assert caplog.messages == ["writing a.h5: 0 of 2 structures", "writing a.h5: 1 of 2 structures"]
+    assert b"writing a.h5" in os.read(ends[0], 1000)
+    for end in ends:
+        os.close(end)

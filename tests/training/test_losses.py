@@ -125,3 +125,17 @@ def test_sums_of_batches_equal_one_batch(crystal, atom):
     assert parts.mean_absolute() == pytest.approx(whole.mean_absolute())
     weights = LossWeights(stress=1.0)
     assert parts.loss(weights).item() == pytest.approx(whole.loss(weights).item())
+
+
+def test_rare_labels_weigh_by_their_mean_and_not_by_their_number(crystal):
+    """Forces on one crystal of three: their mean over this one, not over zeros of the others."""
+    bare = replace(crystal, forces=np.full((2, 3), np.nan), stress=np.full(6, np.nan))
+    forces, stress = np.full((6, 3), 0.4), np.zeros((3, 6))
+    prediction = predict([-4.0] * 3, forces, stress)
+    weights = LossWeights(energy=1, forces=2, stress=0, huber_delta=DELTA)
+    some = compare_with([crystal, bare, bare], prediction).loss(weights)
+    everywhere = compare_with([crystal] * 3, prediction).loss(weights)
+    assert some.item() == pytest.approx(everywhere.item()) == pytest.approx(2 * (0.4 - DELTA / 2))
+    # Without forces in a batch the energies weigh as ever.
+    none = compare_with([bare] * 3, predict([-3.0] * 3, forces, stress)).loss(weights)
+    assert none.item() == pytest.approx(0.5 - DELTA / 2)

@@ -78,6 +78,22 @@ def study(snakemake, sevennet, tmp_path_factory) -> Path:
     return directory
 
 
+def test_energies_of_another_level_are_aligned_with_the_parent(study):
+    """Labels are r²SCAN's, the parent knows PBE."""
+    metrics = read(study / PRUNED / "metrics.json")
+    alignment, errors = metrics["alignment"], metrics["errors"]["labels"]
+    assert alignment["applied"] and set(alignment["constants"]) == {"Si"}
+    assert alignment["before"] > 1 > 100 * alignment["after"]
+    assert errors["energy_mae"] < alignment["unaligned"]["energy_mae"]
+    assert metrics["labelled"]["stress"] == 0 < metrics["labelled"]["forces"]
+    log = study / "logs/my-system/large/fisher-fast/pruned/metrics.log"
+    assert alignment["told"] in log.read_text()
+    # The fine-tuned model knows the labels, and its errors are what they are.
+    tuned = read(study / TASK / "metrics.json")
+    assert not tuned["alignment"]["applied"]
+    assert read(study / TASK / "card.json")["stages"][-1]["kept"] in ("best", "start")
+
+
 def test_an_unedited_config_says_in_one_line_what_to_write(snakemake, tmp_path):
     done = snakemake(tmp_path, "--dry-run", config=MY_SYSTEM)
     assert done.returncode != 0
@@ -144,7 +160,10 @@ def test_the_model_loads_where_irrepress_is_not_installed(study):
 def test_nothing_is_made_of_test_structures(study):
     mine, perturbed = (StructureStore(study / DATA / f"{n}.h5") for n in ("mine", "perturbed"))
     assert not len(perturbed.splits["test"])
-    assert len(perturbed) == 12 + len(mine.splits["train"]) + len(mine.splits["valid"])
+    own = len(mine.splits["train"]) + len(mine.splits["valid"])
+    assert len(perturbed) == 12 + own
+    log = (study / "logs/my-system/data/perturbed.log").read_text()
+    assert f"and all {own} structures as they are (keep_unperturbed): {12 + own}" in log
     assert {s.group for s in perturbed.iterate()} == {
         f"mine/{i}" for part in ("train", "valid") for i in mine.splits[part]
     }

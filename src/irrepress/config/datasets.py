@@ -254,7 +254,8 @@ class Perturbed(Section):
         500,
         ge=2,
         le=10**9,
-        description="Perturbed structures in all, spread evenly over the dataset's.",
+        description="Perturbed copies in all, spread evenly over the dataset's structures; these "
+        "themselves come on top with keep_unperturbed.",
     )
     rattle: Number = Field(
         0.1,
@@ -274,7 +275,9 @@ class Perturbed(Section):
         None, description="Leave out structures that are larger, to label faster."
     )
     keep_unperturbed: bool = Field(
-        True, description="The dataset's own structures come, too, labelled by the model."
+        True,
+        description="The dataset's own structures come, too, labelled by the model, beside the "
+        "count of copies.",
     )
     labels: ModelRef = Field(description="The model whose energies and forces are the labels.")
     seed: Seed = 0

@@ -13,6 +13,7 @@ Constants can hide real errors, too: those of a pruned model are often mostly co
   are at least three structures for each constant.
 """
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -21,8 +22,13 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from irrepress.errors import UserError
+from irrepress.families.base import Family, Model
 from irrepress.structures.references import EnergyOffsets
+from irrepress.structures.store import StructureStore
 from irrepress.structures.structure import Structure
+from irrepress.training.energies import energy_offsets
+
+logger = logging.getLogger(__name__)
 
 Setting = Literal["auto", "always", "never"]
 
@@ -34,6 +40,9 @@ _STRUCTURES_PER_CONSTANT = 3
 # From here on, constants that would explain most of a difference are worth a word.
 _WORTH_A_WORD = 0.05  # eV/atom
 _MOSTLY = 1 / 3
+# Structures that are looked at, at most about: to see whether there may be constants, and to fit
+# them where nothing has to be predicted.
+_FEW, _MANY = 32, 4096
 
 
 @dataclass(frozen=True)
@@ -141,6 +150,58 @@ def offsets_between(predicted: Iterable[Structure], labelled: Iterable[Structure
         if np.isfinite(first.energy) and np.isfinite(second.energy):
             offsets.add(second.numbers, second.energy - first.energy)
     return offsets
+
+
+def shifts_beyond_doubt(
+    family: Family, model: Model, store: StructureStore, *, device: str = "auto"
+) -> dict[int, float]:
+    """Return constants per element by which labels lie beyond doubt from a model's energies.
+
+    Training would take thousands of steps to learn them. A few structures tell whether there may
+    be any; only then all of the train part is looked at.
+
+    Args:
+        family: the model's family.
+        model: the model; it is not changed.
+        store: the structures that it is to be trained on.
+        device: as in the config.
+
+    Returns:
+        Atomic number -> eV, as `Family.shift_energies` takes it; empty without such constants.
+
+    Raises:
+        UserError: the train part is empty, or a predicted energy is not finite.
+    """
+    train = store.require("train")
+    few = train[:: max(1, len(train) // _FEW)]
+    offsets = energy_offsets(family, model, store, few, device=device)
+    if not len(offsets) or offsets.mean_absolute() < BEYOND_DOUBT:
+        return {}
+    offsets = energy_offsets(family, model, store, train, device=device)
+    found = align(offsets, "auto", "this model, train split")
+    logger.warning("%s", found.told)
+    return found.constants if found.applied else {}
+
+
+def require_one_level(store: StructureStore, teacher: StructureStore) -> None:
+    """Refuse to mix labels and a parent's predictions that contradict each other.
+
+    Args:
+        store: structures with labels.
+        teacher: the same structures labelled by the parent.
+
+    Raises:
+        UserError: beyond doubt their energies differ by constants per element.
+    """
+    indices = np.concatenate([store.splits[part] for part in ("train", "valid")])
+    indices = np.sort(indices)[:: max(1, len(indices) // _MANY)]
+    offsets = offsets_between(teacher.iterate(indices), store.iterate(indices))
+    found = align(offsets, "auto", "the parent, train and valid splits")
+    if found is not None and found.applied:
+        raise UserError(
+            f"distillation.label_fraction: the labels of {store.path} and those of the parent "
+            f"contradict each other in their energies ({found.told}); set it to 0 or 1"
+        )
 
 
 def _milli(value: float) -> str:

@@ -177,10 +177,7 @@ def evaluate_files(
     frames = list(reading.located())
     _check_elements(frames, model)
     structures = [structure for _, structure in frames]
-    counts = LabelCounts()
-    for structure in structures:
-        counts.add(structure)
-    _check_labels(counts, source)
+    _check_labels(LabelCounts.of(structures), source)
     found = compare_predictions(family, model, structures, batch_size=batch_size, device=device)
     return Evaluation(
         found, align(found.against[0].offsets, alignment, "this model, the same structures")

@@ -17,6 +17,10 @@ from irrepress.pruning.objectives import huber_loss, squared_loss
 
 # A loss below this is the model compared with its own predictions.
 ROUND_OFF = 1e-9
+NO_BASIS_FOR_TAYLOR = (
+    "scoring: the criterion 'taylor' needs labels that differ from the model's own predictions, "
+    "and the calibration structures have none; use 'fisher'"
+)
 
 
 class DataCriterion(ABC):
@@ -44,17 +48,14 @@ class Taylor(DataCriterion):
 
     def add(self, forward: GatedPass) -> None:
         """See the base class."""
-        losses = huber_loss(forward.prediction, forward.batch, forward.labels, forward.weights)
+        losses = huber_loss(forward.prediction, forward.batch, forward.labels, forward.loss_weights)
         self._labelled |= bool((losses > ROUND_OFF).any())
         self._sums.add({k: v.abs() for k, v in forward.gradients(losses.sum()).items()})
 
     def scores(self) -> ByGroup:
         """See the base class."""
         if not self._labelled:
-            raise UserError(
-                "scoring: the criterion 'taylor' needs labels that differ from the model's own "
-                "predictions, and the calibration structures have none; use 'fisher'"
-            )
+            raise UserError(NO_BASIS_FOR_TAYLOR)
         return self._sums.mean()
 
 

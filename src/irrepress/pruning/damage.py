@@ -4,6 +4,7 @@ Blocks are gated by 0 instead of cut: the outcome is the same, and no model has 
 takes longer than a few predictions on a GPU.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from irrepress.config import LossWeights
 from irrepress.devices import resolve_device
+from irrepress.errors import UserError
 from irrepress.families.base import Batch, Family, Model, Pair
 from irrepress.pruning.plan import Plan
 from irrepress.structures.batching import in_batches
@@ -36,6 +38,7 @@ class Damage:
 
     Raises:
         ValueError: there are no structures.
+        UserError: the unpruned model predicts what is not finite.
     """
 
     def __init__(
@@ -57,10 +60,19 @@ class Damage:
         pairs = [Pair.of(family, model, self._model, chunk) for chunk in chunks]
         self._periodic = [torch.tensor([all(s.pbc) for s in chunk]) for chunk in chunks]
         self._targets = self._outputs(model, [pair.parent for pair in pairs], {})
+        if not all(torch.isfinite(target).all() for target in self._targets):
+            raise UserError(
+                "measuring the damage of plans: what the unpruned model predicts for the "
+                "calibration structures is not finite; the model is damaged (irrepress evaluate "
+                "shows where)"
+            )
         self._batches = [pair.narrowed for pair in pairs]
 
     def __call__(self, plan: Plan) -> float:
-        """Return the damage that a plan of the unpruned model does; 0 is none."""
+        """Return the damage that a plan of the unpruned model does; 0 is none.
+
+        It is infinite where a prediction is not finite any more.
+        """
         gates = {
             name: torch.zeros(plan.channels[name], dtype=self._model.dtype).index_fill(
                 0, torch.tensor(kept, dtype=torch.int64), 1.0
@@ -73,11 +85,12 @@ class Damage:
             found - target for found, target in zip(outputs, self._targets, strict=True)
         )
         parts = {"energy": energy - energy.median(), "forces": forces, "stress": stress}
-        return sum(
+        damage = sum(
             getattr(self._weights, name) * float(difference.abs().mean())
             for name, difference in parts.items()
             if len(difference)
         )
+        return damage if math.isfinite(damage) else math.inf
 
     def _outputs(
         self, model: Model, batches: Sequence[Batch], gates: Mapping[str, Tensor]

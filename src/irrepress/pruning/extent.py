@@ -10,7 +10,9 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
+from irrepress.errors import UserError
 from irrepress.families.base import Family, LinearFit, Model, Pair
+from irrepress.families.finite import check_prediction
 
 # From the fitted weights (1) back to the old ones (0).
 EXTENTS = (1.0, 0.75, 0.5, 0.25, 0.0)
@@ -39,6 +41,9 @@ def choose_extent(
     Returns:
         The extent, one of `EXTENTS`, and the share of the old weights' mean absolute force
         difference that is left over at it.
+
+    Raises:
+        UserError: a model predicts forces that are not finite.
     """
     fitted = [fit.weights() for fit in fits]
     errors = torch.zeros(len(EXTENTS), dtype=torch.float64)
@@ -48,11 +53,17 @@ def choose_extent(
             fit.set_weights({irrep: torch.lerp(start[irrep], end[irrep], extent) for irrep in end})
 
     for pair in batches:
-        target = family.predict(parent, pair.parent).forces
+        prediction = family.predict(parent, pair.parent)
+        check_prediction(prediction, pair.parent, "compensation, the parent")
+        target = prediction.forces
         for index, extent in enumerate(EXTENTS):
             go(extent)
             difference = family.predict(narrowed, pair.narrowed).forces - target
             errors[index] += float(difference.abs().sum())
+    if not torch.isfinite(errors).all():
+        raise UserError(
+            "compensation: the forces that the narrowed model predicts are not finite; prune less"
+        )
     best = int(errors.argmin())
     go(EXTENTS[best])
     return EXTENTS[best], float(errors[best] / errors[-1]) if errors[-1] > 0 else 1.0

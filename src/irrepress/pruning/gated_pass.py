@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from irrepress.config import LossWeights
-from irrepress.errors import UserError
 from irrepress.families.base import Batch, Family, Model
+from irrepress.families.finite import check_prediction
 from irrepress.pruning.curvature import rademacher
 from irrepress.pruning.objectives import component_weights, components
 from irrepress.training.labels import Labels
@@ -28,6 +28,7 @@ class GatedPass:
         batch: the batch.
         labels: its labels.
         weights: of energy, forces and stress.
+        loss_weights: the same for losses against the labels.
         activations: group name -> sum over atoms or edges of the squared norm of each block's
             features, and the number of atoms or edges; empty unless asked for.
     """
@@ -42,6 +43,7 @@ class GatedPass:
         generator: torch.Generator,
         *,
         observe: bool = False,
+        loss_weights: LossWeights | None = None,
     ):
         """Run the model.
 
@@ -53,8 +55,14 @@ class GatedPass:
             weights: of energy, forces and stress.
             generator: of the random signs of `projected`, on the CPU.
             observe: collect activations.
+            loss_weights: of losses against the labels; by default ``weights``. Where only some
+                structures have a label, it weighs more on these.
+
+        Raises:
+            UserError: a prediction is not finite.
         """
         self.batch, self.labels, self.weights = batch, labels, weights
+        self.loss_weights = loss_weights or weights
         self._generator = generator
         self.gates = {
             g.name: torch.ones(
@@ -66,21 +74,7 @@ class GatedPass:
         observer = self._observe if observe else None
         with family.gated(model, self.gates, observer), torch.enable_grad():
             self.prediction = family.predict(model, batch, create_graph=True)
-        self._check_finite()
-
-    def _check_finite(self) -> None:
-        """Stress is left out: without a volume it may be infinite."""
-        owner = self.batch.structure
-        for what in ("energy", "forces"):
-            values = getattr(self.prediction, what).detach()
-            wrong = (~torch.isfinite(values)).reshape(len(values), -1).any(1)
-            if wrong.any():
-                count = int(wrong.sum() if what == "energy" else len(owner[wrong].unique()))
-                raise UserError(
-                    f"scoring: the model's {what} is not finite for {count} of the "
-                    f"{len(self.batch)} calibration structures of a batch, so that no block can be "
-                    "scored; check the model and the structures with irrepress evaluate"
-                )
+        check_prediction(self.prediction, batch, "scoring")
 
     def gradients(self, quantity: Tensor, *, create_graph: bool = False) -> ByGroup:
         """Return the derivatives of a scalar with respect to the gates."""

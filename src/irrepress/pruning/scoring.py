@@ -26,6 +26,7 @@ Scores are stored as they are. Taylor, fisher and hessian scores are changes of 
 compete across layers and orders; `irrepress.pruning.normalization` makes others comparable.
 """
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import get_args
@@ -38,13 +39,23 @@ from irrepress.devices import resolve_device
 from irrepress.errors import UserError
 from irrepress.families.base import Family, Model
 from irrepress.pruning.blocks import Group
-from irrepress.pruning.criteria import Activation, DataCriterion, Fisher, Hessian, Taylor
+from irrepress.pruning.criteria import (
+    NO_BASIS_FOR_TAYLOR,
+    Activation,
+    DataCriterion,
+    Fisher,
+    Hessian,
+    Taylor,
+)
 from irrepress.pruning.gated_pass import GatedPass
 from irrepress.pruning.scores import Scores
 from irrepress.structures.batching import in_batches
+from irrepress.structures.label_counts import LabelCounts
 from irrepress.structures.progress import tracked
 from irrepress.structures.structure import Structure
-from irrepress.training.labels import Labels
+from irrepress.training.labels import QUANTITIES, Labels
+
+logger = logging.getLogger(__name__)
 
 CRITERIA: tuple[str, ...] = get_args(Criterion)
 
@@ -61,6 +72,7 @@ def compute_scores(
     probes: int = 1,
     seed: int = 0,
     device: str = "auto",
+    counts: LabelCounts | None = None,
 ) -> Scores:
     """Score every block by every criterion in one pass.
 
@@ -77,14 +89,25 @@ def compute_scores(
         seed: of the random signs and vectors, and of the criterion ``random``. A criterion's
             scores do not depend on which others are computed.
         device: as in the config.
+        counts: which labels the structures have. A label that only some of them have then weighs
+            more on these, so that each quantity enters by its mean over the structures that have
+            it, as in training. Structures in a sequence are counted if it is not given.
 
     Raises:
-        UserError: no structures, or ``taylor`` without labels that differ from the model's own
-            predictions.
+        UserError: no structures, ``taylor`` without labels that differ from the model's own
+            predictions, or a model whose predictions are not finite.
     """
+    weights = weights or LossWeights()
+    if counts is None and isinstance(structures, Sequence):
+        counts = LabelCounts.of(structures)
+    loss_weights = _for_labels(weights, counts) if counts else weights
+    if counts and counts.structures and "taylor" in criteria and not _is_labelled(weights, counts):
+        raise UserError(f"{NO_BASIS_FOR_TAYLOR} ({counts})")
     model.to(resolve_device(device))
     groups = family.groups(model)
     found = _with_data(groups, criteria, probes, seed)
+    if found and counts:
+        logger.info("scoring: %s", counts)
     count = 0
     if found:
         chunks = in_batches(structures, batch_size)
@@ -97,9 +120,10 @@ def compute_scores(
                     model,
                     family.batch(model, chunk).to(model.device),
                     Labels.of(chunk, model.dtype).to(model.device),
-                    weights or LossWeights(),
+                    weights,
                     signs,
                     observe="activation" in found,
+                    loss_weights=loss_weights,
                 )
                 for criterion in found.values():
                     criterion.add(forward)
@@ -118,6 +142,21 @@ def compute_scores(
         rng = np.random.default_rng(seed)
         values["random"] = {g.name: rng.random(g.channels) for g in groups}
     return Scores(groups=groups, values=values, provenance={"structures": count})
+
+
+def _is_labelled(weights: LossWeights, counts: LabelCounts) -> bool:
+    return any(getattr(weights, name) > 0 and getattr(counts, name) for name in QUANTITIES)
+
+
+def _for_labels(weights: LossWeights, counts: LabelCounts) -> LossWeights:
+    """Return weights that make up for structures without a label."""
+    return weights.model_copy(
+        update={
+            name: getattr(weights, name) * counts.structures / getattr(counts, name)
+            for name in QUANTITIES
+            if getattr(counts, name)
+        }
+    )
 
 
 def _with_data(

@@ -1,5 +1,6 @@
 """How many structures have which label, and how that is told."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,14 @@ class LabelCounts:
     forces: int = 0
     stress: int = 0
     stress_without_volume: int = 0
+
+    @classmethod
+    def of(cls, structures: Iterable[Structure]) -> "LabelCounts":
+        """Count some structures."""
+        counts = cls()
+        for structure in structures:
+            counts.add(structure)
+        return counts
 
     def add(self, structure: Structure) -> None:
         """Count a structure."""

@@ -57,6 +57,15 @@ class Perturbations:
     def __len__(self) -> int:
         return sum(map(len, self.splits.values()))
 
+    def __str__(self) -> str:
+        """Return what there is: ``24 perturbed copies of 12 structures and these: 36``."""
+        copies = int(self._copies.sum())
+        told = f"{copies:,} perturbed copies of {int((self._copies > 0).sum()):,} structures"
+        if self.config.keep_unperturbed:
+            own = len(self._indices)
+            told += f", and all {own:,} structures as they are (keep_unperturbed): {len(self):,}"
+        return told
+
     def __iter__(self) -> Iterator[Structure]:
         used = self._copies + self.config.keep_unperturbed > 0
         indices, copies = self._indices[used], self._copies[used]

@@ -17,7 +17,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from irrepress.terminal import claimed
+from irrepress.terminal import claimed, draws_elsewhere
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,9 @@ SECONDS = 60.0
 def tracked(
     items: Iterable[Item], description: str, unit: str, total: int | None = None
 ) -> Iterator[Item]:
-    """Yield the items, with a progress bar, or a line in the log every minute.
+    """Yield the items, with a progress bar, and a line in the log every minute.
+
+    Where the bar is drawn on standard error there are no lines: they would break it.
 
     Args:
         items: what is worked on.
@@ -49,6 +51,8 @@ def tracked(
             TextColumn(unit),
             TimeElapsedColumn(),
         )
+        if draws_elsewhere():
+            items = _logged(items, description, unit, total)
         with Progress(*columns, console=console, transient=True) as progress:
             yield from progress.track(items, total=total, description=description)
 

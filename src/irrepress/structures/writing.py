@@ -57,6 +57,7 @@ def write_store(
     seed: int,
     official: OfficialParts | None = None,
     counts: Counts | None = None,
+    total: int | None = None,
 ) -> None:
     """Write structures to a new store, as they come, in bounded memory.
 
@@ -73,6 +74,7 @@ def write_store(
         seed: seed of the split.
         official: parts that the source itself gives; they may be filled meanwhile, too.
         counts: largest sizes of the parts.
+        total: how many structures there are, if it is known: for the progress bar.
 
     Raises:
         UserError: there are no structures, the split cannot be made, or the disk is full.
@@ -82,7 +84,7 @@ def write_store(
     keys = array("Q")
     with atomic_path(path) as temporary, open_for_writing(temporary) as file:
         writer = _Writer(file)
-        for structure in tracked(structures, f"writing {path.name}", "structures"):
+        for structure in tracked(structures, f"writing {path.name}", "structures", total):
             keys.append(sibling_key(structure, len(keys), by, seed))
             writer.add(structure)
         writer.flush()

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from irrepress.devices import resolve_device
-from irrepress.errors import UserError
 from irrepress.families.base import Family, Model
+from irrepress.families.finite import check_prediction
 from irrepress.structures.batching import in_batches
 from irrepress.structures.references import EnergyOffsets
 from irrepress.structures.store import StructureStore
@@ -95,12 +95,9 @@ def energy_offsets(
             if not structures:
                 continue
             batch = family.batch(model, structures).to(target)
-            predicted = family.predict(model, batch).energy.double().cpu().numpy()
-            if not np.isfinite(predicted).all():
-                raise UserError(
-                    f"{store.path}: the model predicts energies that are not finite; it is "
-                    "damaged, or diverged in training"
-                )
+            prediction = family.predict(model, batch)
+            check_prediction(prediction, batch, f"{store.path}")
+            predicted = prediction.energy.double().cpu().numpy()
             for structure, energy in zip(structures, predicted, strict=True):
                 offsets.add(structure.numbers, structure.energy - energy)
     finally:

@@ -20,7 +20,7 @@ from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 from rich.console import Console
 
-from irrepress.config import OF_THE_MACHINE, Training
+from irrepress.config import OF_THE_MACHINE, LossWeights, Training
 from irrepress.devices import resolve_device
 from irrepress.errors import UserError
 from irrepress.families.base import Family, Model
@@ -42,6 +42,7 @@ from irrepress.training.checkpoints import (
 from irrepress.training.data import TrainingData
 from irrepress.training.features import FeatureGuide
 from irrepress.training.interruption import Interruption
+from irrepress.training.labels import QUANTITIES
 from irrepress.training.limits import make_limits
 from irrepress.training.module import COLUMNS, STATE_KEY, Row, TrainingModule, is_finished
 from irrepress.training.progress import TrainingProgress
@@ -126,6 +127,7 @@ def train(
     _check(model, store, teacher, label_fraction, settings.ranks)
     if label_fraction == 1:
         teacher = None  # it would be read for nothing
+    _check_labels(store, teacher, label_fraction, settings.weights)
 
     seed_everything(seed, workers=True, verbose=False)
     fingerprint = _fingerprint(model, store, settings, seed, teacher, label_fraction)
@@ -239,6 +241,40 @@ def _check(
             f"{teacher.path}: not the same structures and splits as {store.path}; label the "
             "dataset by the parent anew"
         )
+
+
+def _check_labels(
+    store: StructureStore,
+    teacher: StructureStore | None,
+    label_fraction: float,
+    weights: LossWeights,
+) -> None:
+    """Tell which labels there are, and refuse splits without any that has a weight."""
+    wanted = [name for name in QUANTITIES if getattr(weights, name) > 0]
+    sources = [(store, label_fraction), (teacher, 1 - label_fraction)]
+    used = [source for source, fraction in sources if source is not None and fraction > 0]
+    for part in ("train", "valid"):
+        found = dict.fromkeys(QUANTITIES, 0)
+        for source in used:
+            counts = source.count_labels(source.splits[part])
+            logger.info("%s, %s split: %s", source.path, part, counts)
+            for name in QUANTITIES:
+                found[name] += getattr(counts, name)
+        if not any(found[name] for name in wanted):
+            raise UserError(
+                f"training: no structure of the {part} split of {store.path} has a label of "
+                f"{' or '.join(wanted) or 'anything with a weight'}; check the labels of the "
+                "dataset and the weights of the loss"
+            )
+        for name in wanted:
+            if not found[name]:
+                logger.warning(
+                    "no structure of the %s split has a label of %s: its weight in the loss (%g) "
+                    "counts as 0 there",
+                    part,
+                    name,
+                    getattr(weights, name),
+                )
 
 
 def _devices(settings: Training, device: torch.device) -> int | list[int]:
