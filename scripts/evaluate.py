@@ -26,11 +26,13 @@ def main(job: Job) -> None:
     model = job.load(path, **number_type(job))
     store = job.open_store(job.inputs.store, model)
     is_parent = job.wildcards.plan == "parent"
+    parent = model if is_parent else job.load(job.inputs.parent)
     metrics = measure_errors(
         job.family,
         model,
         store,
         teacher=StructureStore(job.inputs.teacher),
+        parent=parent,
         alignment=settings.align_energies,
         knows_labels=trained_on(
             read_card(job.inputs.card), job.config.evaluation.dataset, store.info.labels
@@ -42,7 +44,7 @@ def main(job: Job) -> None:
     metrics["cost"] = measure_cost(
         job.family,
         model,
-        model if is_parent else job.load(job.inputs.parent),
+        parent,
         settings,
         model_path=path,
         packed_path=Path(job.inputs.packed[0]) if job.inputs.packed else None,

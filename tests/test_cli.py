@@ -145,35 +145,28 @@ def test_evaluate_of_a_model_that_predicts_nan_fails(
     assert found["failures"]["structures"] == 3
 
 
-def test_evaluate_counts_the_stress_of_slabs(run, shared_data):
+@pytest.mark.parametrize(
+    ("case", "options", "counts"),
+    [
+        ("energies-only/ccsd.extxyz", "", {"forces": 0, "stress": 0}),
+        (
+            "stress-on-some-frames/train.xyz",
+            "--energy-key dft_energy --forces-key dft_force --stress-key dft_virial "
+            "--unit stress=virial",
+            {"forces": 12, "stress": 4},
+        ),
+        ("slab-with-stress/ttf_stress.extxyz", "", {"stress": 0, "stress_without_volume": 4}),
+    ],
+)
+def test_evaluate_compares_with_the_labels_that_are_there(run, shared_data, case, options, counts):
     """Labelled by SevenNet-0: no error in what can be compared."""
-    found = evaluated(run, "7net-0", shared_data / "reports/slab-with-stress/ttf_stress.extxyz")
-    counts = found["labelled"]
-    assert counts["stress_without_volume"] > 0
-    assert counts["energy"] == counts["forces"] == counts["structures"]
-    assert found["errors"]["energy_mae"] < 1e-5 and found["errors"]["forces_mae"] < 1e-4
-
-
-def test_evaluate_reads_what_a_config_can_name(run, saved, structures, tmp_path, monkeypatch):
-    monkeypatch.setenv("MINE", str(tmp_path))
-    images = [s.to_atoms() for s in structures]
-    (tmp_path / "f").mkdir()
-    for index, atoms in enumerate(images[:2]):
-        ase.io.write(tmp_path / f"f/{index}.dat", atoms, format="extxyz")
-    expected = None
-    for data in (
-        ["$MINE/f/*.dat"],
-        [str(tmp_path / "f/0.dat"), str(tmp_path / "f/1.dat")],
-        ["$MINE/f/*.dat", "--format", "extxyz"],
-    ):
-        errors = json.loads(run("evaluate", saved, *data, "--json").output)["errors"]
-        expected = expected or errors
-        assert errors == expected and errors["forces_mae"] > 0
-    result = run("evaluate", saved, str(tmp_path / "f"), "--format", "extxzy")
-    assert result.exit_code == 2
-    assert "format: no format 'extxzy'; did you mean 'extxyz'?" in result.stderr
-    result = run("evaluate", saved, str(tmp_path / "f"))
-    assert result.exit_code == 2 and "name those that are meant by a pattern" in result.stderr
+    found = evaluated(run, "7net-0", shared_data / "reports" / case, *options.split())
+    labelled, errors = found["labelled"], found["errors"]
+    assert {name: labelled[name] for name in counts} == counts
+    assert labelled["energy"] == labelled["structures"]
+    for name, limit in (("energy", 1e-5), ("forces", 1e-4), ("stress", 1e-5)):
+        error = errors[f"{name}_mae"]
+        assert error < limit if labelled[name] else error is None
 
 
 def test_evaluate_tells_what_was_noticed(run, saved, structures, tmp_path):
@@ -288,6 +281,11 @@ def test_export_writes_a_native_model(run, saved, sevennet, tmp_path):
         (("inspect", "absent.pt"), "absent.pt"),
         (("inspect", "7net-0", "--family", "sevenet"), "did you mean 'sevennet'"),
         (("evaluate", "7net-0", "absent.extxyz"), "absent.extxyz"),
+        (
+            ("evaluate", "7net-0", "a.xyz", "--unit", "energy=furlong"),
+            "--unit energy=furlong: energy",
+        ),
+        (("evaluate", "7net-0", "a.xyz", "--unit", "energy"), "write NAME=UNIT"),
         (("validate", "absent.yaml"), "absent.yaml: cannot be read"),
         (("card", "absent.pt"), "card.json: cannot be read"),
         (("unpack", "absent.pt", "model.pt"), "absent.pt: no such file"),

@@ -38,10 +38,10 @@ def labelled(sevennet):
 
 @pytest.fixture
 def make_store(tmp_path):
-    def make(structures, name="data"):
+    def make(structures, name="data", train=0.5, test=0.5):
         path = tmp_path / f"{name}.h5"
         info = StoreInfo("test", "MIT", "", "PBE", labels="PBE", checksum="0")
-        split = Split(train=0.5, valid=0.0, test=0.5, by="structure")
+        split = Split(train=train, valid=0.0, test=test, by="structure")
         write_store(path, structures, info, split, seed=0)
         return StructureStore(path)
 
@@ -104,6 +104,25 @@ def test_a_model_that_was_trained_on_the_labels_is_aligned_with_the_parent_inste
     expected = measure_errors(sevennet, small_sevennet, teacher, **options)["errors"]["parent"]
     for reference in ("labels", "parent"):
         assert errors[reference]["energy_mae"] == pytest.approx(expected["energy_mae"], abs=2e-3)
+
+
+def test_the_parent_is_run_where_the_evaluated_split_is_too_small(
+    sevennet, small_sevennet, labelled, make_store
+):
+    """A teacher that labels the test split alone, as in studies that do not distil on the data."""
+    store = make_store(all_electron(labelled), train=0.75, test=0.25)
+    is_test = set(store.splits["test"].tolist())
+    taught = [s if i in is_test else s.without_labels() for i, s in enumerate(labelled)]
+    teacher = make_store(taught, "teacher", train=0.75, test=0.25)
+    options = {"teacher": teacher, "device": "cpu"}
+    alone = measure_errors(sevennet, small_sevennet, store, **options)["alignment"]
+    assert not alone["applied"]
+    assert "too few to tell" in alone["told"]
+    parent = sevennet.load("7net-0")
+    found = measure_errors(sevennet, small_sevennet, store, parent=parent, **options)["alignment"]
+    assert found["applied"]
+    assert found["fitted_to"] == "the parent, a part of the train split"
+    assert found["constants"] == pytest.approx({"Na": -4400, "Cl": -12500}, rel=1e-5)
 
 
 def test_a_setting_forbids_alignment(sevennet, small_sevennet, labelled, make_store):

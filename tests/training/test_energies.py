@@ -67,6 +67,7 @@ def test_energies_that_are_not_finite_are_an_error(sevennet, small_sevennet, sto
     with torch.no_grad():
         next(model.parameters()).fill_(float("nan"))
     with pytest.raises(
-        UserError, match=r"the model's energy is not finite for \d of the \d structures of a batch, such as"
+        UserError,
+        match=r"the model's energy is not finite for \d of the \d structures of a batch, such as",
     ):
         fit_energy_shifts(sevennet, model, store, device="cpu")

@@ -40,7 +40,7 @@ _STRUCTURES_PER_CONSTANT = 3
 # From here on, constants that would explain most of a difference are worth a word.
 _WORTH_A_WORD = 0.05  # eV/atom
 _MOSTLY = 1 / 3
-# Structures that are looked at, at most about: to see whether there may be constants, and to fit
+# Structures that are looked at, at most: to see whether there may be constants, and to fit
 # them where nothing has to be predicted.
 _FEW, _MANY = 32, 4096
 
@@ -152,6 +152,11 @@ def offsets_between(predicted: Iterable[Structure], labelled: Iterable[Structure
     return offsets
 
 
+def spread(indices: np.ndarray, most: int) -> np.ndarray:
+    """Return at most so many of some indices, evenly spread over all of them."""
+    return indices[:: max(1, -(-len(indices) // most))]
+
+
 def shifts_beyond_doubt(
     family: Family, model: Model, store: StructureStore, *, device: str = "auto"
 ) -> dict[int, float]:
@@ -173,8 +178,7 @@ def shifts_beyond_doubt(
         UserError: the train part is empty, or a predicted energy is not finite.
     """
     train = store.require("train")
-    few = train[:: max(1, len(train) // _FEW)]
-    offsets = energy_offsets(family, model, store, few, device=device)
+    offsets = energy_offsets(family, model, store, spread(train, _FEW), device=device)
     if not len(offsets) or offsets.mean_absolute() < BEYOND_DOUBT:
         return {}
     offsets = energy_offsets(family, model, store, train, device=device)
@@ -194,7 +198,7 @@ def require_one_level(store: StructureStore, teacher: StructureStore) -> None:
         UserError: beyond doubt their energies differ by constants per element.
     """
     indices = np.concatenate([store.splits[part] for part in ("train", "valid")])
-    indices = np.sort(indices)[:: max(1, len(indices) // _MANY)]
+    indices = spread(np.sort(indices), _MANY)
     offsets = offsets_between(teacher.iterate(indices), store.iterate(indices))
     found = align(offsets, "auto", "the parent, train and valid splits")
     if found is not None and found.applied:

@@ -8,7 +8,7 @@ import numpy as np
 from ase import units
 
 from irrepress.errors import UserError
-from irrepress.evaluation.alignment import BEYOND_DOUBT, Alignment, Setting, align
+from irrepress.evaluation.alignment import BEYOND_DOUBT, Alignment, Setting, align, spread
 from irrepress.evaluation.errors import UNITS, Comparisons, compare_predictions
 from irrepress.evaluation.predictions import QUANTITIES
 from irrepress.families.base import Family, Model
@@ -25,7 +25,7 @@ PRINTED = {
     "forces": ("meV/Å", 1e3),
     "stress": ("GPa", 1 / units.GPa),
 }
-# Structures of the train part that constants per element are fitted to, at most about.
+# Structures of the train part that constants per element are fitted to, at most.
 _ALIGNED = 512
 
 
@@ -139,8 +139,7 @@ def evaluate_store(
     apart = split in ("valid", "test") and len(train) and not found.failures
     far = len(offsets) and offsets.mean_absolute() >= BEYOND_DOUBT
     if apart and alignment != "never" and (far or alignment == "always"):
-        sample = train[:: max(1, len(train) // _ALIGNED)]
-        of_train = energy_offsets(family, model, store, sample, **options)
+        of_train = energy_offsets(family, model, store, spread(train, _ALIGNED), **options)
         if len(of_train):
             offsets, fitted_to = of_train, "this model, train split"
     return Evaluation(found, align(offsets, alignment, fitted_to))

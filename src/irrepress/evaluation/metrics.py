@@ -1,16 +1,26 @@
 """Everything that is measured on one model, as it goes into ``metrics.json``."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from irrepress import __version__
 from irrepress.config import Evaluation
 from irrepress.devices import resolve_device
-from irrepress.evaluation.alignment import Alignment, Setting, align, offsets_between
+from irrepress.evaluation.alignment import (
+    BEYOND_DOUBT,
+    Alignment,
+    Setting,
+    align,
+    offsets_between,
+    spread,
+)
 from irrepress.evaluation.checks import Checks, Deviations
 from irrepress.evaluation.errors import UNITS as UNITS_OF_ERRORS
 from irrepress.evaluation.errors import compare_predictions
@@ -20,7 +30,9 @@ from irrepress.evaluation.timing import reference_crystal, time_side_by_side
 from irrepress.families.base import Family, Model
 from irrepress.pruning.blocks import widths_of
 from irrepress.pruning.plan import Plan
+from irrepress.structures.references import EnergyOffsets
 from irrepress.structures.store import StructureStore
+from irrepress.training.energies import energy_offsets
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +58,8 @@ UNITS: dict[str, Any] = {
 }
 # Structures that constants per element are fitted to, at most about.
 _ALIGNED = 4096
+# For each element: from so many on, the evaluated split alone tells constants from errors.
+_ENOUGH = 10
 
 
 def measure_errors(
@@ -55,6 +69,7 @@ def measure_errors(
     *,
     split: str = "test",
     teacher: StructureStore | None = None,
+    parent: Model | None = None,
     alignment: Setting = "auto",
     knows_labels: bool = False,
     name: str = "the model",
@@ -69,6 +84,8 @@ def measure_errors(
         store: structures, each with the labels that it has.
         split: ``train``, ``valid`` or ``test``.
         teacher: the same structures labelled by the parent, for the agreement with it.
+        parent: the parent itself, which is run on a part of the train split where ``teacher`` does
+            not label it and the evaluated split alone is too small to fit constants to.
         alignment: whether constants per element are taken out between the energies of labels
             and parent (or model, without a teacher); see `irrepress.evaluation.alignment`.
         knows_labels: the model was trained on these labels and has their reference energies.
@@ -92,7 +109,13 @@ def measure_errors(
     )
     labels = found.against[0]
     if teacher is not None:
-        fitted = _align_parent(store, teacher, split, alignment)
+        fitted = _align_parent(
+            store,
+            teacher,
+            split,
+            alignment,
+            run=None if parent is None else partial(energy_offsets, family, parent, device=device),
+        )
     else:
         fitted = align(labels.offsets, alignment, f"this model, {split} split")
     constants = fitted.constants if fitted is not None and fitted.applied else {}
@@ -128,16 +151,38 @@ def measure_errors(
 
 
 def _align_parent(
-    store: StructureStore, teacher: StructureStore, split: str, setting: Setting
+    store: StructureStore,
+    teacher: StructureStore,
+    split: str,
+    setting: Setting,
+    run: Callable[[StructureStore, np.ndarray], EnergyOffsets] | None = None,
 ) -> Alignment | None:
-    """Fit constants between the parent and the labels: to the train part, if it is there."""
-    for part in ("train", split):
-        every = max(1, len(store.splits[part]) // _ALIGNED)
-        indices = store.splits[part][::every]
-        offsets = offsets_between(teacher.iterate(indices), store.iterate(indices))
-        if len(offsets):
-            return align(offsets, setting, f"the parent, {part} split")
-    return None
+    """Fit constants between the parent and the labels: to the train part where it can be had.
+
+    Args:
+        store: with the labels.
+        teacher: the same structures labelled by the parent, some parts at least.
+        split: the split that is evaluated.
+        setting: see `align`.
+        run: runs the parent on structures of the store; None: the teacher alone has a say.
+    """
+
+    def taught(part: str) -> EnergyOffsets:
+        indices = spread(store.splits[part], _ALIGNED)
+        return offsets_between(teacher.iterate(indices), store.iterate(indices))
+
+    offsets = taught("train")
+    if len(offsets):
+        return align(offsets, setting, "the parent, train split")
+    offsets, fitted_to = taught(split), f"the parent, {split} split"
+    far = len(offsets) > 0 and offsets.mean_absolute() >= BEYOND_DOUBT
+    few = len(offsets) < _ENOUGH * len(store.elements)
+    if run is not None and few and (setting == "always" or (setting == "auto" and far)):
+        sample = spread(store.splits["train"], _ENOUGH * len(store.elements))
+        of_train = run(store, sample)
+        if len(of_train) > len(offsets):
+            offsets, fitted_to = of_train, "the parent, a part of the train split"
+    return align(offsets, setting, fitted_to)
 
 
 def measure_cost(

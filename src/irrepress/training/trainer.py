@@ -20,13 +20,12 @@ from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 from rich.console import Console
 
-from irrepress.config import OF_THE_MACHINE, LossWeights, Training
+from irrepress.config import OF_THE_MACHINE, Training
 from irrepress.devices import resolve_device
 from irrepress.errors import UserError
 from irrepress.families.base import Family, Model
 from irrepress.files import atomic_path
 from irrepress.processes import is_first
-from irrepress.structures.checks import check_elements
 from irrepress.structures.store import StructureStore
 from irrepress.terminal import claimed
 from irrepress.training.averaging import WarmedUpEMA
@@ -39,10 +38,10 @@ from irrepress.training.checkpoints import (
     find_checkpoint,
     load_checkpoint,
 )
+from irrepress.training.checks import check_data, check_labels
 from irrepress.training.data import TrainingData
 from irrepress.training.features import FeatureGuide
 from irrepress.training.interruption import Interruption
-from irrepress.training.labels import QUANTITIES
 from irrepress.training.limits import make_limits
 from irrepress.training.module import COLUMNS, STATE_KEY, Row, TrainingModule, is_finished
 from irrepress.training.progress import TrainingProgress
@@ -124,10 +123,10 @@ def train(
     work_dir = Path(work_dir)
     target = resolve_device(device)
     precision = _precision(settings.precision, target)
-    _check(model, store, teacher, label_fraction, settings.ranks)
+    check_data(model, store, teacher, label_fraction, settings.ranks)
     if label_fraction == 1:
         teacher = None  # it would be read for nothing
-    _check_labels(store, teacher, label_fraction, settings.weights)
+    check_labels(store, teacher, label_fraction, settings.weights)
 
     seed_everything(seed, workers=True, verbose=False)
     fingerprint = _fingerprint(model, store, settings, seed, teacher, label_fraction)
@@ -205,76 +204,6 @@ def train(
         seconds=rows[-1]["seconds"],
         resumed_from=resumed_from,
     )
-
-
-def _check(
-    model: Model,
-    store: StructureStore,
-    teacher: StructureStore | None,
-    label_fraction: float,
-    ranks: int,
-) -> None:
-    """Refuse what cannot work before any time is spent."""
-    for name in ("train", "valid"):
-        if len(store.splits[name]) == 0:
-            raise UserError(
-                f"{store.path}: the {name} split is empty; give it a share in the dataset's split "
-                "or add structures"
-            )
-        if len(store.splits[name]) < ranks:
-            raise UserError(
-                f"{store.path}: the {name} split has {len(store.splits[name])} structures, fewer "
-                f"than the {ranks} devices that share them; lower devices or nodes"
-            )
-    check_elements(store.elements, model.elements, str(store.path))
-    if teacher is None:
-        if label_fraction != 1:
-            raise UserError(
-                f"label_fraction is {label_fraction:g}, but there is no teacher to weigh the rest"
-            )
-        return
-    same = len(teacher) == len(store) and np.array_equal(teacher.num_atoms, store.num_atoms)
-    if not same or any(
-        not np.array_equal(teacher.splits[name], store.splits[name]) for name in ("train", "valid")
-    ):
-        raise UserError(
-            f"{teacher.path}: not the same structures and splits as {store.path}; label the "
-            "dataset by the parent anew"
-        )
-
-
-def _check_labels(
-    store: StructureStore,
-    teacher: StructureStore | None,
-    label_fraction: float,
-    weights: LossWeights,
-) -> None:
-    """Tell which labels there are, and refuse splits without any that has a weight."""
-    wanted = [name for name in QUANTITIES if getattr(weights, name) > 0]
-    sources = [(store, label_fraction), (teacher, 1 - label_fraction)]
-    used = [source for source, fraction in sources if source is not None and fraction > 0]
-    for part in ("train", "valid"):
-        found = dict.fromkeys(QUANTITIES, 0)
-        for source in used:
-            counts = source.count_labels(source.splits[part])
-            logger.info("%s, %s split: %s", source.path, part, counts)
-            for name in QUANTITIES:
-                found[name] += getattr(counts, name)
-        if not any(found[name] for name in wanted):
-            raise UserError(
-                f"training: no structure of the {part} split of {store.path} has a label of "
-                f"{' or '.join(wanted) or 'anything with a weight'}; check the labels of the "
-                "dataset and the weights of the loss"
-            )
-        for name in wanted:
-            if not found[name]:
-                logger.warning(
-                    "no structure of the %s split has a label of %s: its weight in the loss (%g) "
-                    "counts as 0 there",
-                    part,
-                    name,
-                    getattr(weights, name),
-                )
 
 
 def _devices(settings: Training, device: torch.device) -> int | list[int]:

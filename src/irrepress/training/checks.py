@@ -1,0 +1,108 @@
+"""What is checked before a training spends time."""
+
+import logging
+
+import numpy as np
+
+from irrepress.config import LossWeights
+from irrepress.errors import UserError
+from irrepress.families.base import Model
+from irrepress.structures.checks import check_elements
+from irrepress.structures.store import StructureStore
+from irrepress.training.labels import QUANTITIES
+
+logger = logging.getLogger(__name__)
+
+
+def check_data(
+    model: Model,
+    store: StructureStore,
+    teacher: StructureStore | None,
+    label_fraction: float,
+    ranks: int,
+) -> None:
+    """Refuse what cannot work.
+
+    Args:
+        model: what is trained.
+        store: what it is trained on.
+        teacher: the same structures labelled by the parent.
+        label_fraction: weight of the store's own labels.
+        ranks: how many processes share the splits.
+
+    Raises:
+        UserError: see `irrepress.training.trainer.train`.
+    """
+    for name in ("train", "valid"):
+        if len(store.splits[name]) == 0:
+            raise UserError(
+                f"{store.path}: the {name} split is empty; give it a share in the dataset's split "
+                "or add structures"
+            )
+        if len(store.splits[name]) < ranks:
+            raise UserError(
+                f"{store.path}: the {name} split has {len(store.splits[name])} structures, fewer "
+                f"than the {ranks} devices that share them; lower devices or nodes"
+            )
+    check_elements(store.elements, model.elements, str(store.path))
+    if teacher is None:
+        if label_fraction != 1:
+            raise UserError(
+                f"label_fraction is {label_fraction:g}, but there is no teacher to weigh the rest"
+            )
+        return
+    same = len(teacher) == len(store) and np.array_equal(teacher.num_atoms, store.num_atoms)
+    if not same or any(
+        not np.array_equal(teacher.splits[name], store.splits[name]) for name in ("train", "valid")
+    ):
+        raise UserError(
+            f"{teacher.path}: not the same structures and splits as {store.path}; label the "
+            "dataset by the parent anew"
+        )
+
+
+def check_labels(
+    store: StructureStore,
+    teacher: StructureStore | None,
+    label_fraction: float,
+    weights: LossWeights,
+) -> None:
+    """Log which labels there are, and refuse splits without any that has a weight.
+
+    A quantity that a batch has no label of adds nothing to its loss; one that some structures
+    have adds its mean over these, whatever their number.
+
+    Args:
+        store: what is trained on.
+        teacher: the same structures labelled by the parent.
+        label_fraction: weight of the store's own labels.
+        weights: of the quantities.
+
+    Raises:
+        UserError: nothing in a split has a label with a weight.
+    """
+    wanted = [name for name in QUANTITIES if getattr(weights, name) > 0]
+    sources = [(store, label_fraction), (teacher, 1 - label_fraction)]
+    used = [source for source, fraction in sources if source is not None and fraction > 0]
+    for part in ("train", "valid"):
+        found = dict.fromkeys(QUANTITIES, 0)
+        for source in used:
+            counts = source.count_labels(source.splits[part])
+            logger.info("%s, %s split: %s", source.path, part, counts)
+            for name in QUANTITIES:
+                found[name] += getattr(counts, name)
+        if not any(found[name] for name in wanted):
+            raise UserError(
+                f"training: no structure of the {part} split of {store.path} has a label of "
+                f"{' or '.join(wanted) or 'anything with a weight'}; check the labels of the "
+                "dataset and the weights of the loss"
+            )
+        for name in wanted:
+            if not found[name]:
+                logger.warning(
+                    "no structure of the %s split has a label of %s: its weight in the loss (%g) "
+                    "counts as 0 there",
+                    part,
+                    name,
+                    getattr(weights, name),
+                )
