@@ -281,11 +281,6 @@ def test_export_writes_a_native_model(run, saved, sevennet, tmp_path):
         (("inspect", "absent.pt"), "absent.pt"),
         (("inspect", "7net-0", "--family", "sevenet"), "did you mean 'sevennet'"),
         (("evaluate", "7net-0", "absent.extxyz"), "absent.extxyz"),
-        (
-            ("evaluate", "7net-0", "a.xyz", "--unit", "energy=furlong"),
-            "--unit energy=furlong: energy",
-        ),
-        (("evaluate", "7net-0", "a.xyz", "--unit", "energy"), "write NAME=UNIT"),
         (("validate", "absent.yaml"), "absent.yaml: cannot be read"),
         (("card", "absent.pt"), "card.json: cannot be read"),
         (("unpack", "absent.pt", "model.pt"), "absent.pt: no such file"),
