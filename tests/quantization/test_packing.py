@@ -37,6 +37,12 @@ def test_every_quantized_weight_is_within_half_a_step(sevennet, small_sevennet, 
         assert (back[name] - parameter).abs().max() <= largest / 127 / 2 * 1.001, name
 
 
+def test_equal_models_give_equal_files(sevennet, small_sevennet, tmp_path):
+    for name in ("one.pt", "two.pt"):
+        pack(sevennet, small_sevennet, tmp_path / name)
+    assert (tmp_path / "one.pt").read_bytes() == (tmp_path / "two.pt").read_bytes()
+
+
 def test_packing_twice_changes_nothing_more(sevennet, small_sevennet, tmp_path):
     pack(sevennet, small_sevennet, tmp_path / "one.pt")
     once = unpack(sevennet, tmp_path / "one.pt")

@@ -53,8 +53,9 @@ def pack(family: Family, model: Model, path: str | Path, *, bits: int = 8) -> No
         "native": plain(model.native),
         "parameters": parameters,
     }
-    with atomic_path(path) as temporary:
-        torch.save(content, temporary)
+    # Given a path, torch.save would write the temporary file's name into the file, many times.
+    with atomic_path(path) as temporary, temporary.open("wb") as stream:
+        torch.save(content, stream)
 
 
 def packed_family(path: str | Path) -> str:

@@ -24,7 +24,9 @@ def random_model(dtype=torch.float64, dataset="omat", **sizes):
     family = get_family("escn")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = family.build(untrained.native_config(dataset, **{**SMALL, **sizes}))
+        # Built in its type: constants of a converted model stay rounded.
+        config = untrained.native_config(dataset, **{**SMALL, **sizes})
+        model = family.build(config, dtype=dtype)
         with torch.no_grad():
             for name, parameter in model.network.named_parameters():
                 last = name.split(".")[-1]
@@ -32,7 +34,7 @@ def random_model(dtype=torch.float64, dataset="omat", **sizes):
                     parameter.add_(0.3 * torch.randn(parameter.shape))
                 elif "_embedding.weight" in name:
                     parameter.copy_(torch.randn(parameter.shape))
-    return make_model(model.network.to(dtype), model.native, model.modal)
+    return make_model(model.network, model.native, model.modal)
 
 
 @pytest.fixture(scope="session")
