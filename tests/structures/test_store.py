@@ -547,3 +547,12 @@ def test_empty_parts_and_missing_labels(path, tmp_path, info, structures):
     write_store(tmp_path / "a.h5", structures, info, Split(train=0.5, valid=0.5, test=0), 0)
     with pytest.raises(UserError, match="the test part is empty"):
         StructureStore(tmp_path / "a.h5").require("test")
+
+
+@pytest.mark.parametrize("name", ["train.extxyz", "train.txt", "folder"])
+def test_files_of_the_user_are_never_to_be_deleted(tmp_path, name):
+    path = tmp_path / name
+    path.mkdir() if name == "folder" else path.write_text("2\nProperties=species:S:1:pos:R:3\n")
+    with pytest.raises(UserError, match="no store of structures") as caught:
+        StructureStore(path)
+    assert "delete" not in str(caught.value)

@@ -292,6 +292,12 @@ class StructureStore:
             return UserError(f"{self.path}: no such store; make it first")
         if isinstance(error, PermissionError):
             return UserError(f"{self.path}: cannot be read ({error.strerror})")
+        if self.path.suffix != ".h5" and (self.path.is_dir() or not h5py.is_hdf5(self.path)):
+            # Nobody must be told to delete data of their own.
+            return UserError(
+                f"{self.path}: no store of structures, which a study's run writes as .h5; the "
+                "command irrepress evaluate reads other files"
+            )
         what = what or "not an HDF5 file, or cut off"
         return UserError(
             f"{self.path}: damaged ({what}: {error}); delete it, so that it is made anew"
