@@ -55,8 +55,10 @@ def test_every_job_leaves_a_log_and_a_benchmark(study):
 
 def test_the_report_says_what_the_stages_took(study):
     usage = pd.read_csv(study / "results/tiny/report/usage.csv", index_col="stage")
-    hours = usage["GPU time [GPU h]"]
-    assert hours["plans"] == 0 < hours["recovered"] < hours["all"] <= usage["wall time [h]"]["all"]
+    wall = usage["wall time [h]"]
+    assert 0 < wall["recovered"] < wall["all"]
+    # Jobs had GPUs of the cluster, but these are stand-ins, on which nothing ran.
+    assert (usage["GPU time [GPU h]"] == 0).all()
     assert (usage["peak memory [GB]"] > 0.1).all()
 
 
