@@ -36,8 +36,19 @@ def test_neighbours_of_perfect_crystals():
     assert found.scale == 1  # no forces to measure by
 
 
+def test_energies_or_forces_alone_are_enough_and_it_is_told(structures, caplog):
+    whole = measure_statistics(REFERENCES, structures)
+    energies = [replace(s, forces=np.full_like(s.forces, np.nan)) for s in structures]
+    found = measure_statistics(REFERENCES, energies)
+    assert (found.shift, found.scale) == (whole.shift, 1)
+    assert "no forces to take the model's scale from" in caplog.text
+    found = measure_statistics(REFERENCES, [replace(s, energy=np.nan) for s in structures])
+    assert (found.shift, found.scale) == (0, whole.scale)
+    assert "no energies to take the model's zero from" in caplog.text
+
+
 def test_data_without_labels_are_refused(structures):
-    with pytest.raises(UserError, match="no energies or no forces"):
+    with pytest.raises(UserError, match="neither energies nor forces"):
         measure_statistics(REFERENCES, [s.without_labels() for s in structures])
 
 

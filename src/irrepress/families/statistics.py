@@ -1,5 +1,6 @@
 """What an untrained model is told of the data that it will be trained on."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,6 +9,8 @@ import numpy as np
 from irrepress.errors import UserError
 from irrepress.structures.neighbours import neighbour_list
 from irrepress.structures.structure import Structure
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -53,9 +56,10 @@ def measure_statistics(
     Args:
         references: atomic number -> eV.
         sample: at least one structure; those without an energy or forces do not count for them.
+            Without any energy the shift is 0, without any forces the scale is 1; both are logged.
 
     Raises:
-        UserError: no structure of the sample has an energy and forces.
+        UserError: no structure of the sample has an energy or forces.
     """
     energies = [
         (s.energy - sum(references[int(z)] for z in s.numbers), len(s))
@@ -63,11 +67,19 @@ def measure_statistics(
         if np.isfinite(s.energy)
     ]
     forces = [s.forces.ravel() for s in sample if np.isfinite(s.forces).all()]
-    if not energies or not forces:
+    if not energies and not forces:
         raise UserError(
-            "training from scratch: the structures have no energies or no forces to train on; "
+            "training from scratch: the structures have neither energies nor forces to train on; "
             "name their keys in the dataset, or label them with a model"
         )
-    above, atoms = np.sum(energies, axis=0)
-    scale = float(np.sqrt(np.mean(np.concatenate(forces) ** 2)))
-    return DataStatistics(references, float(above / atoms), scale or 1.0, sample)
+    shift, scale = 0.0, 1.0
+    if energies:
+        above, atoms = np.sum(energies, axis=0)
+        shift = float(above / atoms)
+    else:
+        logger.warning("training from scratch: no energies to take the model's zero from; it is 0")
+    if forces:
+        scale = float(np.sqrt(np.mean(np.concatenate(forces) ** 2))) or 1.0
+    else:
+        logger.warning("training from scratch: no forces to take the model's scale from; it is 1")
+    return DataStatistics(references, shift, scale, sample)
