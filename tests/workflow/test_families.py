@@ -126,10 +126,11 @@ def test_a_model_trained_from_scratch_is_the_parent(snakemake, scratch, tmp_path
     assert card["shape"]["elements"] == len(store.elements)
 
 
-def test_settings_that_are_none_are_told_by_the_job(snakemake, scratch, tmp_path):
+def test_settings_that_are_none_are_told_before_any_job(snakemake, scratch, tmp_path):
     target = "results/tiny/mine/parent/untrained/model.pt"
     change = "models={mine: {untrained: {chanel: 8}}}"
     done = snakemake(tmp_path, target, "--config", change, config=scratch)
     assert done.returncode != 0
-    told = [line for line in done.stderr.splitlines() if "untrained.chanel" in line]
-    assert told[0].startswith("rule untrained: ") and "did you mean 'channel'" in told[0]
+    (told,) = [line for line in done.stderr.splitlines() if "untrained.chanel" in line]
+    assert "models.mine.untrained.chanel: " in told and "did you mean 'channel'" in told
+    assert not (tmp_path / "results").exists()
