@@ -38,7 +38,7 @@ $(VENV)/.installed: pyproject.toml
 	@touch $@
 
 # Families can exclude each other's packages: MACE needs a version of e3nn that SevenNet excludes.
-# So jobs of a family run in its own environment where .venv lacks it (irrepress.environments).
+# So jobs of a family run in its own environment where .venv lacks it (irrepress.study.environments).
 .venv-%/.installed: pyproject.toml
 	$(check-python)
 	$(PYTHON) -m venv .venv-$*

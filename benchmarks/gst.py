@@ -22,9 +22,9 @@ import yaml
 from scipy.sparse.csgraph import connected_components
 from workflow_run import ROOT, run_workflow
 
+from irrepress.data.store import StructureStore
 from irrepress.evaluation.timing import time_side_by_side
 from irrepress.families import get_family
-from irrepress.structures.store import StructureStore
 
 CONFIG = ROOT / "config" / "gst.yaml"
 

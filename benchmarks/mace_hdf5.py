@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from irrepress.structures.structure import Structure
+from irrepress.core.structure import Structure
 
 try:
     from mace.data import HDF5Dataset

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from irrepress.structures.structure import Structure
+from irrepress.core.structure import Structure
 
 FRAMES_PER_MATERIAL = 11
 

@@ -24,11 +24,19 @@ import pandas as pd
 import torch
 from rich.progress import track
 
-from irrepress.config import Files, LossWeights, Split
+from irrepress.core.batching import in_batches
+from irrepress.core.family import Family
+from irrepress.core.labels import Labels
+from irrepress.core.loss_weights import LossWeights
+from irrepress.core.model import Model
+from irrepress.core.plan import Plan
+from irrepress.core.structure import Structure
+from irrepress.data.config import Files, Split
+from irrepress.data.convert import store_files
+from irrepress.data.store import StructureStore
 from irrepress.evaluation.errors import compute_errors
 from irrepress.evaluation.predictions import label
 from irrepress.families import get_family
-from irrepress.families.base import Family, Model
 from irrepress.pruning.allocation import Limits
 from irrepress.pruning.budget import Costs, Measure, plan_for_fraction
 from irrepress.pruning.compensation import compensate
@@ -37,13 +45,7 @@ from irrepress.pruning.iterated import plan_iterated
 from irrepress.pruning.measured import plan_measured
 from irrepress.pruning.normalization import normalize
 from irrepress.pruning.objectives import squared_loss
-from irrepress.pruning.plan import Plan
 from irrepress.pruning.scoring import CRITERIA, compute_scores
-from irrepress.structures.batching import in_batches
-from irrepress.structures.convert import store_files
-from irrepress.structures.store import StructureStore
-from irrepress.structures.structure import Structure
-from irrepress.training.labels import Labels
 
 WEIGHTS = LossWeights()
 

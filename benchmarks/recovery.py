@@ -18,19 +18,23 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
-from irrepress.config import Distillation, Explicit, Files, LossWeights, Perturbed, Split, Training
+from irrepress.core.family import Family
+from irrepress.core.loss_weights import LossWeights
+from irrepress.core.model import Model
+from irrepress.core.plan import Plan
+from irrepress.core.target import Explicit
+from irrepress.data.config import Files, Perturbed, Split
+from irrepress.data.convert import store_files
+from irrepress.data.sources.perturb import Perturbations
+from irrepress.data.store import StructureStore
+from irrepress.data.writing import write_store
 from irrepress.evaluation.errors import compute_errors
 from irrepress.evaluation.predictions import label
 from irrepress.families import get_family
-from irrepress.families.base import Family, Model
 from irrepress.pruning.budget import plan_for_irreps
 from irrepress.pruning.compensation import compensate
-from irrepress.pruning.plan import Plan
 from irrepress.pruning.scoring import compute_scores
-from irrepress.structures.convert import store_files
-from irrepress.structures.perturb import Perturbations
-from irrepress.structures.store import StructureStore
-from irrepress.structures.writing import write_store
+from irrepress.training.config import Distillation, Training
 from irrepress.training.energies import fit_energy_shifts
 from irrepress.training.features import FeatureGuide
 from irrepress.training.trainer import train

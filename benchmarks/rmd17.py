@@ -19,7 +19,6 @@ import pandas as pd
 import yaml
 from workflow_run import ROOT, run_workflow
 
-from irrepress.config import load_config
 from irrepress.report.tables import (
     FINETUNED,
     HIGHEST,
@@ -34,6 +33,7 @@ from irrepress.report.tables import (
     reduction_column,
     task_column,
 )
+from irrepress.study.reading import load_config
 
 CONFIG = ROOT / "config" / "rmd17.yaml"
 

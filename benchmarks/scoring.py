@@ -15,17 +15,20 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from irrepress.config import Generated, LossWeights, ModelRef
-from irrepress.devices import resolve_device
+from irrepress.catalogue.model_ref import ModelRef
+from irrepress.core.batching import in_batches
+from irrepress.core.devices import resolve_device
+from irrepress.core.family import Family
+from irrepress.core.labels import Labels
+from irrepress.core.loss_weights import LossWeights
+from irrepress.core.model import Model
+from irrepress.core.structure import Structure
+from irrepress.data.config import Generated
+from irrepress.data.sources.generate import generate
 from irrepress.evaluation.predictions import label
 from irrepress.families import get_family
-from irrepress.families.base import Family, Model
 from irrepress.pruning.objectives import huber_loss
 from irrepress.pruning.scoring import CRITERIA, compute_scores
-from irrepress.structures.batching import in_batches
-from irrepress.structures.generate import generate
-from irrepress.structures.structure import Structure
-from irrepress.training.labels import Labels
 
 
 def training_pass(

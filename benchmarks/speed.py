@@ -19,12 +19,13 @@ import torch
 from ase.data import atomic_numbers
 from ase.neighborlist import neighbor_list
 
-from irrepress.devices import resolve_device
+from irrepress.core.devices import resolve_device
+from irrepress.core.family import Family
+from irrepress.core.groups import widths_of
+from irrepress.core.model import Model
+from irrepress.core.statistics import DataStatistics
 from irrepress.evaluation.timing import reference_crystal, time_side_by_side
 from irrepress.families import get_family
-from irrepress.families.base import Family, Model
-from irrepress.families.statistics import DataStatistics
-from irrepress.pruning.blocks import widths_of
 from irrepress.pruning.budget import plan_for_widths
 from irrepress.pruning.scoring import compute_scores
 

@@ -25,14 +25,14 @@ import numpy as np
 import psutil
 from mptrj_like import mptrj_like
 
-from irrepress.config import Files, LabelKeys, Split
-from irrepress.structures.batching import in_batches
-from irrepress.structures.convert import store_files
-from irrepress.structures.layout import StoreInfo
-from irrepress.structures.reading import read_files
-from irrepress.structures.store import StructureStore
-from irrepress.structures.structure import Structure
-from irrepress.structures.writing import write_store
+from irrepress.core.batching import in_batches
+from irrepress.core.structure import Structure
+from irrepress.data.config import Files, LabelKeys, Split
+from irrepress.data.convert import store_files
+from irrepress.data.layout import StoreInfo
+from irrepress.data.reading import read_files
+from irrepress.data.store import StructureStore
+from irrepress.data.writing import write_store
 
 INFO = StoreInfo("benchmark", "", "", "", "", "")
 KEYS = LabelKeys(group="material")
@@ -144,7 +144,7 @@ def waiting(
     """Train from a store; return the share of the time in which training waits for batches."""
     import torch
 
-    from irrepress.config import LossWeights
+    from irrepress.core.loss_weights import LossWeights
     from irrepress.families import get_family
     from irrepress.training.data import BatchStream, GraphDataset, GraphLoader
     from irrepress.training.losses import compare as compare_labels

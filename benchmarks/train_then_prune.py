@@ -23,20 +23,23 @@ from typing import Any
 import pandas as pd
 import torch
 
-from irrepress.config import Files, LossWeights, Split, Training
-from irrepress.devices import resolve_device
+from irrepress.core.devices import resolve_device
+from irrepress.core.family import Family
+from irrepress.core.groups import Group
+from irrepress.core.loss_weights import LossWeights
+from irrepress.core.model import Model
+from irrepress.core.plan import Plan
+from irrepress.core.statistics import measure_statistics
+from irrepress.data.config import Files, Split
+from irrepress.data.convert import store_files
+from irrepress.data.store import StructureStore
 from irrepress.evaluation.errors import compute_errors
 from irrepress.evaluation.timing import time_side_by_side
 from irrepress.families import get_family
-from irrepress.families.base import Family, Model
-from irrepress.families.statistics import measure_statistics
-from irrepress.pruning.blocks import Group
 from irrepress.pruning.budget import plan_for_widths
 from irrepress.pruning.compensation import compensate
-from irrepress.pruning.plan import Plan
 from irrepress.pruning.scoring import compute_scores
-from irrepress.structures.convert import store_files
-from irrepress.structures.store import StructureStore
+from irrepress.training.config import Training
 from irrepress.training.trainer import train
 
 # Of an eSCN-MD that is large for small data; other families need --settings.

@@ -18,7 +18,7 @@ import time
 import pandas as pd
 import torch
 
-from irrepress.devices import keep_freed_memory
+from irrepress.core.devices import keep_freed_memory
 from irrepress.evaluation.timing import reference_crystal
 from irrepress.families import get_family
 

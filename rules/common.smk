@@ -15,36 +15,24 @@ from snakemake.settings.types import DeploymentMethod, RerunTrigger
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
 try:
-    from irrepress.cluster import SIGNAL, Asked, check_queue, check_resources, cluster_answers
-    from irrepress.config import (
-        OF_THE_MACHINE,
-        Config,
-        Files,
-        Generated,
-        Perturbed,
-        Published,
-        Training,
-        parse_config,
-    )
-    from irrepress.config.documents import Document
-    from irrepress.contents import Contents
-    from irrepress.environments import find_environments
-    from irrepress.errors import UserError
-    from irrepress.failures import failed_jobs, summary
-    from irrepress.files import check_directory
-    from irrepress.families.registry import is_path, published_checkpoint
-    from irrepress.licences import model_licence, outdated, update
-    from irrepress.preflight import (
-        check_study,
-        known_families,
-        labels_key,
-        model_references,
-        remarks,
-    )
-    from irrepress.structures.paths import contents, locate
+    from irrepress.study.cluster import SIGNAL, Asked, check_queue, check_resources, cluster_answers
+    from irrepress.training.config import OF_THE_MACHINE, Training
+    from irrepress.study.config import Config
+    from irrepress.data.config import Files, Generated, Perturbed, Published
+    from irrepress.study.reading import parse_config
+    from irrepress.study.documents import Document
+    from irrepress.study.contents import Contents
+    from irrepress.study.environments import find_environments
+    from irrepress.core.errors import UserError
+    from irrepress.study.failures import failed_jobs, summary
+    from irrepress.core.files import check_directory
+    from irrepress.catalogue.families import is_path, published_checkpoint
+    from irrepress.study.licences import model_licence, outdated, update
+    from irrepress.study.preflight import check_study, known_families, labels_key, model_references, remarks
+    from irrepress.data.paths import contents, locate
     from irrepress.report.datasets import used_datasets
-    from irrepress.structures.published.registry import get_published
-    from irrepress.terminal import print_readably
+    from irrepress.catalogue.datasets.registry import get_published
+    from irrepress.core.terminal import print_readably
 except ModuleNotFoundError as error:
     sys.exit(
         f"The workflow needs the Python package {error.name!r}, which this Python "

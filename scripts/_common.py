@@ -22,7 +22,7 @@ from typing import Any
 # The library of this source tree runs, so that environments hold only what it depends on.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from irrepress.processes import end_with, is_first
+from irrepress.core.processes import end_with, is_first
 
 _terminal = os.dup(2)  # stays the terminal when run() turns stderr to the log
 _encoding, _stand_ins = sys.stderr.encoding, "backslashreplace"
@@ -102,14 +102,18 @@ if (running := getattr(sys.modules["__main__"], "snakemake", None)) is not None:
 if (mistake := leave_the_workflows_python()) is not None:
     raise EnvironmentMistake(mistake)
 
-from irrepress.cards import check_model, derived_card, read_card, write_card  # noqa: E402
-from irrepress.config import Config, Downloads, ModelRef, parse_config  # noqa: E402
-from irrepress.errors import UserError  # noqa: E402
-from irrepress.families.registry import get_family, published_checkpoint  # noqa: E402
-from irrepress.files import sha256  # noqa: E402
-from irrepress.structures.checks import check_elements  # noqa: E402
-from irrepress.structures.store import StructureStore  # noqa: E402
-from irrepress.terminal import READABLE, draw_on  # noqa: E402
+from irrepress.catalogue.families import published_checkpoint  # noqa: E402
+from irrepress.catalogue.model_ref import ModelRef  # noqa: E402
+from irrepress.core.errors import UserError  # noqa: E402
+from irrepress.core.files import sha256  # noqa: E402
+from irrepress.core.terminal import READABLE, draw_on  # noqa: E402
+from irrepress.data.checks import check_elements  # noqa: E402
+from irrepress.data.config import Downloads  # noqa: E402
+from irrepress.data.store import StructureStore  # noqa: E402
+from irrepress.families import get_family  # noqa: E402
+from irrepress.study.cards import check_model, derived_card, read_card, write_card  # noqa: E402
+from irrepress.study.config import Config  # noqa: E402
+from irrepress.study.reading import parse_config  # noqa: E402
 
 _stand_ins = READABLE
 _logger = logging.getLogger(__name__)

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 
 from _common import Job
+from irrepress.core.groups import Group
+from irrepress.core.plan import Plan
+from irrepress.data.store import StructureStore
 from irrepress.pruning.allocation import Limits
-from irrepress.pruning.blocks import Group
 from irrepress.pruning.budget import Costs, Measure, summarize
 from irrepress.pruning.latency import TimeModel, TimeTable
 from irrepress.pruning.normalization import normalize
-from irrepress.pruning.plan import Plan
 from irrepress.pruning.scores import Scores
 from irrepress.pruning.scoring import compute_scores
-from irrepress.structures.store import StructureStore
 
 
 class Planning:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from _common import Job
-from irrepress.config import OF_THE_MACHINE, Training
-from irrepress.processes import is_first
-from irrepress.structures.store import StructureStore
+from irrepress.core.processes import is_first
+from irrepress.data.store import StructureStore
+from irrepress.training.config import OF_THE_MACHINE, Training
 from irrepress.training.lock import locked
 from irrepress.training.trainer import train
 

@@ -1,7 +1,7 @@
 """Pack a model, its card, its metrics, its licence and its methods text into one archive."""
 
 from _common import Job, run
-from irrepress.archives import write_archive
+from irrepress.study.archives import write_archive
 
 
 def main(job: Job) -> None:

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from _common import Job, run
-from irrepress.files import write_text
+from irrepress.core.files import write_text
+from irrepress.core.plan import Plan
 from irrepress.pruning.compensation import compensate
-from irrepress.pruning.plan import Plan
 
 
 def main(job: Job) -> None:

@@ -2,9 +2,9 @@
 
 from _common import Job, run
 from _training import train_and_save
+from irrepress.core.plan import Plan
+from irrepress.data.store import StructureStore
 from irrepress.evaluation.alignment import require_one_level
-from irrepress.pruning.plan import Plan
-from irrepress.structures.store import StructureStore
 from irrepress.training.features import FeatureGuide
 from irrepress.training.ranks import start_by_srun
 

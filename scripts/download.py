@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from _common import Job, run
-from irrepress.families.registry import find_checkpoint_file
-from irrepress.files import write_json
-from irrepress.structures.download import download
-from irrepress.structures.published.registry import get_file
+from irrepress.catalogue.datasets.registry import get_file
+from irrepress.catalogue.families import find_checkpoint_file
+from irrepress.core.files import write_json
+from irrepress.download.download import download
 
 
 def main(job: Job) -> None:

@@ -6,12 +6,12 @@ from typing import get_args
 import torch
 
 from _common import Job, run
-from irrepress.cards import read_card, trained_on
-from irrepress.config import NumberType
+from irrepress.core.files import write_json
+from irrepress.core.plan import Plan
+from irrepress.core.section import NumberType
+from irrepress.data.store import StructureStore
 from irrepress.evaluation.metrics import measure_cost, measure_errors, measure_symmetry
-from irrepress.files import write_json
-from irrepress.pruning.plan import Plan
-from irrepress.structures.store import StructureStore
+from irrepress.study.cards import read_card, trained_on
 
 
 def number_type(job: Job) -> dict[str, torch.dtype]:

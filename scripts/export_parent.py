@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from _common import Job, checked_checkpoint, run
-from irrepress.cards import parent_card, write_card
-from irrepress.files import sha256
-from irrepress.licences import model_licence
+from irrepress.core.files import sha256
 from irrepress.pruning.elements import keep_elements
+from irrepress.study.cards import parent_card, write_card
+from irrepress.study.licences import model_licence
 
 
 def main(job: Job) -> None:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from _common import Job, run
 from _training import train_and_save
+from irrepress.core.files import write_json
+from irrepress.core.plan import Plan
 from irrepress.evaluation.metrics import measure_cost, measure_errors, measure_symmetry
-from irrepress.files import write_json
 from irrepress.pruning.elements import keep_elements
-from irrepress.pruning.plan import Plan
 from irrepress.training.energies import fit_energy_shifts
 from irrepress.training.ranks import start_by_srun
 

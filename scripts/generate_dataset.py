@@ -3,10 +3,10 @@
 import logging
 
 from _common import Job, labelling_model, labels_of, run
+from irrepress.data.layout import StoreInfo
+from irrepress.data.sources.generate import generate
+from irrepress.data.writing import write_store
 from irrepress.evaluation.predictions import label
-from irrepress.structures.generate import generate
-from irrepress.structures.layout import StoreInfo
-from irrepress.structures.writing import write_store
 
 logger = logging.getLogger("generate")
 

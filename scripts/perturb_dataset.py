@@ -4,13 +4,13 @@ import logging
 from collections.abc import Iterable, Iterator
 
 from _common import Job, labelling_model, labels_of, run
+from irrepress.core.structure import Structure
+from irrepress.data.checks import check_elements, check_structure
+from irrepress.data.layout import StoreInfo
+from irrepress.data.sources.perturb import Perturbations
+from irrepress.data.store import StructureStore
+from irrepress.data.writing import write_store
 from irrepress.evaluation.predictions import label
-from irrepress.structures.checks import check_elements, check_structure
-from irrepress.structures.layout import StoreInfo
-from irrepress.structures.perturb import Perturbations
-from irrepress.structures.store import StructureStore
-from irrepress.structures.structure import Structure
-from irrepress.structures.writing import write_store
 
 logger = logging.getLogger("perturb")
 

@@ -7,10 +7,10 @@ import numpy as np
 
 from _common import Job, run
 from _pruning import Planning, calibration, score
+from irrepress.core.plan import Plan
 from irrepress.pruning.damage import Damage
 from irrepress.pruning.iterated import plan_iterated
 from irrepress.pruning.measured import plan_measured
-from irrepress.pruning.plan import Plan
 
 
 def main(job: Job) -> None:

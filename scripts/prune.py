@@ -3,9 +3,9 @@
 import logging
 
 from _common import Job, run
-from irrepress.files import sha256
+from irrepress.core.files import sha256
+from irrepress.core.plan import Plan, write_summary
 from irrepress.pruning.budget import Costs, summarize
-from irrepress.pruning.plan import Plan, write_summary
 
 _logger = logging.getLogger("prune")
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from _common import Job, run
-from irrepress.config import Published
-from irrepress.files import read_json
-from irrepress.structures.convert import store_files, store_published
+from irrepress.core.files import read_json
+from irrepress.data.config import Published
+from irrepress.data.convert import store_files, store_published
 
 
 def main(job: Job) -> None:

@@ -4,10 +4,10 @@ import copy
 from itertools import islice
 
 from _common import Job, run
+from irrepress.core.files import write_json
 from irrepress.evaluation.errors import compute_errors
 from irrepress.evaluation.metrics import measure_errors
 from irrepress.evaluation.predictions import label
-from irrepress.files import write_json
 from irrepress.pruning.elements import keep_elements
 from irrepress.training.energies import fit_energy_shifts
 

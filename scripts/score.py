@@ -4,7 +4,7 @@ import json
 
 from _common import Job, run
 from _pruning import calibration, score
-from irrepress.cards import read_card, versions
+from irrepress.study.cards import read_card, versions
 
 
 def main(job: Job) -> None:

@@ -1,9 +1,9 @@
 """Say what a dataset holds, and which of its structures look wrong."""
 
 from _common import Job, run
-from irrepress.files import write_json
-from irrepress.structures.store import StructureStore
-from irrepress.structures.summary.scan import summarize
+from irrepress.core.files import write_json
+from irrepress.data.store import StructureStore
+from irrepress.data.summary.scan import summarize
 
 
 def main(job: Job) -> None:

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from _common import Job, labels_of, run
+from irrepress.core.structure import Structure
+from irrepress.data.store import StructureStore
+from irrepress.data.writing import write_store
 from irrepress.evaluation.predictions import label
-from irrepress.structures.store import StructureStore
-from irrepress.structures.structure import Structure
-from irrepress.structures.writing import write_store
 
 logger = logging.getLogger("teach")
 

@@ -5,12 +5,12 @@ import logging
 import torch
 
 from _common import Job, run
-from irrepress.cards import versions
-from irrepress.devices import resolve_device
+from irrepress.core.devices import resolve_device
 from irrepress.evaluation.shapes import time_shapes
 from irrepress.evaluation.timing import reference_crystal
 from irrepress.pruning.latency import TimeTable
 from irrepress.pruning.shapes import design_shapes
+from irrepress.study.cards import versions
 
 
 def main(job: Job) -> None:

@@ -2,7 +2,7 @@
 
 from _common import Job, run
 from _training import train_and_save
-from irrepress.cards import read_card, write_card
+from irrepress.study.cards import read_card, write_card
 
 
 def main(job: Job) -> None:

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 
 from _common import FROM_SCRATCH, Job, run
-from irrepress.cards import parent_card, write_card
-from irrepress.families.statistics import measure_statistics
-from irrepress.files import sha256
-from irrepress.licences import model_licence
-from irrepress.structures.store import StructureStore
+from irrepress.core.files import sha256
+from irrepress.core.statistics import measure_statistics
+from irrepress.data.store import StructureStore
+from irrepress.study.cards import parent_card, write_card
+from irrepress.study.licences import model_licence
 
 # Structures that scale and neighbours are measured on.
 SAMPLE = 512

@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
-from irrepress.config import schema  # noqa: E402
-from irrepress.files import write_json  # noqa: E402
+from irrepress.core.files import write_json  # noqa: E402
+from irrepress.study.reading import schema  # noqa: E402
 
 write_json(ROOT / "config" / "schema.json", schema())

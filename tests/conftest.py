@@ -28,7 +28,7 @@ def drawn(monkeypatch):
     """What progress bars have drawn since, on the terminal of a job whose stderr is a log."""
     import pty
 
-    from irrepress import terminal
+    from irrepress.core import terminal
 
     monkeypatch.setattr(terminal, "_device", None)
     first, second = pty.openpty()
@@ -80,7 +80,7 @@ def _narrowed(sevennet, dtype):
     import numpy as np
     import torch
 
-    from irrepress.config import Explicit
+    from irrepress.core.target import Explicit
     from irrepress.pruning.budget import plan_for_irreps
 
     parent = sevennet.load("7net-0", dtype=getattr(torch, dtype))
@@ -96,7 +96,7 @@ def structures():
     """A crystal, a salt and a molecule, rattled; with labels that no model would give."""
     from ase.build import bulk, molecule
 
-    from irrepress.structures.structure import Structure
+    from irrepress.core.structure import Structure
 
     silicon = bulk("Si", cubic=True)
     salt = bulk("NaCl", "rocksalt", a=5.64, cubic=True)

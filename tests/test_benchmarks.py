@@ -12,8 +12,8 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 
+from irrepress.core.structure import Structure
 from irrepress.evaluation.predictions import label
-from irrepress.structures.structure import Structure
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 

@@ -10,14 +10,14 @@ import torch
 from ase.build import bulk
 from typer.testing import CliRunner
 
-from irrepress.cards import parent_card, read_card, write_card
 from irrepress.cli import app
+from irrepress.core.structure import Structure
+from irrepress.data.layout import StoreInfo
+from irrepress.data.notes import Note
+from irrepress.data.writing import write_store
 from irrepress.evaluation.predictions import label
 from irrepress.quantization.packing import pack
-from irrepress.structures.layout import StoreInfo
-from irrepress.structures.notes import Note
-from irrepress.structures.structure import Structure
-from irrepress.structures.writing import write_store
+from irrepress.study.cards import parent_card, read_card, write_card
 
 
 @pytest.fixture(scope="module")

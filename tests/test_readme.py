@@ -3,14 +3,12 @@
 import importlib.util
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 ROOT = Path(__file__).parents[1]
-sys.path.append(str(ROOT / "tests" / "report"))  # samples of studies
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +67,7 @@ def test_single_figures_follow_their_table(readme, recorded):
 
 
 def test_a_study_is_recorded(readme, recorded, tmp_path):
-    from study import make_config, write_study
+    from study_samples import make_config, write_study
 
     from irrepress.report.page import write_report
 

@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 from irrepress import __version__
-from irrepress.config import NumberType
-from irrepress.errors import UserError
-from irrepress.terminal import encodes, print_readably
+from irrepress.core.errors import UserError
+from irrepress.core.section import NumberType
+from irrepress.core.terminal import encodes, print_readably
 
 app = typer.Typer(
     name="irrepress",
@@ -92,7 +92,7 @@ def inspect(
     as_json: JsonOption = False,
 ) -> None:
     """Show a model's family, irreps, groups of irreps blocks, parameters and cost."""
-    from irrepress.pruning.blocks import widths_of
+    from irrepress.core.groups import widths_of
 
     adapter, loaded = _load(model, family, modal, licence)
     groups = adapter.groups(loaded)
@@ -184,13 +184,13 @@ def evaluate(
     """
     from pydantic import ValidationError
 
-    from irrepress.config import Files, LabelKeys
+    from irrepress.data.config import Files, LabelKeys
+    from irrepress.data.formats.mace_hdf5 import SUFFIXES as HDF5_SUFFIXES
+    from irrepress.data.formats.mace_hdf5 import is_of_mace
+    from irrepress.data.notes import Note
+    from irrepress.data.reading import read_files
+    from irrepress.data.store import StructureStore
     from irrepress.evaluation.direct import evaluate_files, evaluate_store
-    from irrepress.structures.formats.mace_hdf5 import SUFFIXES as HDF5_SUFFIXES
-    from irrepress.structures.formats.mace_hdf5 import is_of_mace
-    from irrepress.structures.notes import Note
-    from irrepress.structures.reading import read_files
-    from irrepress.structures.store import StructureStore
 
     def is_store(paths: list[str]) -> bool:
         path = Path(paths[0])
@@ -254,9 +254,9 @@ def summarize(
     as_json: JsonOption = False,
 ) -> None:
     """Say what a dataset holds, and which of its structures look wrong."""
-    from irrepress.structures.store import StructureStore
-    from irrepress.structures.summary.printing import notes_of, overview, suspects_of
-    from irrepress.structures.summary.scan import summarize as scan
+    from irrepress.data.store import StructureStore
+    from irrepress.data.summary.printing import notes_of, overview, suspects_of
+    from irrepress.data.summary.scan import summarize as scan
 
     summary = scan(StructureStore(path))
     if as_json:
@@ -287,7 +287,7 @@ def datasets(
     as_json: JsonOption = False,
 ) -> None:
     """List the published datasets that a config can name, or show one of them."""
-    from irrepress.structures.published.registry import PUBLISHED, get_published
+    from irrepress.catalogue.datasets.registry import PUBLISHED, get_published
 
     entries = [get_published(name)] if name else list(PUBLISHED.values())
     if as_json:
@@ -334,8 +334,9 @@ def validate(
     ] = False,
 ) -> None:
     """Check a configuration and what it names, as a run does, and list what it would compute."""
-    from irrepress.config import Perturbed, load_config
-    from irrepress.preflight import check_study, remarks
+    from irrepress.data.config import Perturbed
+    from irrepress.study.preflight import check_study, remarks
+    from irrepress.study.reading import load_config
 
     checked = load_config(config)
     # Where a family has no Python, a run takes conda if it is there.
@@ -363,7 +364,7 @@ def card(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Path of a model or its card.")],
 ) -> None:
     """Print the card of a model: parent, stages, data, seeds, versions, licence."""
-    from irrepress.cards import read_card
+    from irrepress.study.cards import read_card
 
     path = model if model.suffix == ".json" else model.parent / "card.json"
     _print_json(json.dumps(read_card(path), indent=2, ensure_ascii=False))
@@ -397,7 +398,7 @@ def export(
     """Write a model in another type of numbers, where its family's files hold both."""
     import torch
 
-    from irrepress.families.registry import number_types
+    from irrepress.catalogue.families import number_types
 
     adapter, loaded = _load(model, family, modal, licence, dtype="float64")
     if dtype not in (held := number_types(adapter.name)):
@@ -411,8 +412,8 @@ def export(
 
 def _card_of(model: Path) -> dict[str, Any]:
     """Return the card beside a model, empty if there is none; warn if it is not the model's."""
-    from irrepress.cards import CARD, is_card, mismatch, read_card
-    from irrepress.files import read_json
+    from irrepress.core.files import read_json
+    from irrepress.study.cards import CARD, is_card, mismatch, read_card
 
     beside = model.parent / CARD
     if not (model.is_file() and beside.is_file()):
@@ -451,9 +452,9 @@ def _load(
     """Return the family's adapter and the model."""
     import torch
 
+    from irrepress.catalogue.families import is_path, missing_packages
     from irrepress.families import family_names, get_family
-    from irrepress.families.file_kinds import check_kind
-    from irrepress.families.registry import is_path, missing_packages
+    from irrepress.families.generic.file_kinds import check_kind
 
     if is_path(model) and Path(model).exists():
         check_kind(Path(model))

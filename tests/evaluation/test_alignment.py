@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from irrepress.errors import UserError
+from irrepress.core.errors import UserError
+from irrepress.data.references import EnergyOffsets
 from irrepress.evaluation.alignment import align
-from irrepress.structures.references import EnergyOffsets
 
 SODIUM, CHLORINE = 11, 17
 CONSTANTS = {SODIUM: -4400.0, CHLORINE: -12500.0}  # such as all-electron energies lie lower by

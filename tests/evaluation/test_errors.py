@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from irrepress.errors import UserError
+from irrepress.core.errors import UserError
 from irrepress.evaluation.errors import ErrorAccumulator, compare_predictions, compute_errors
 from irrepress.evaluation.predictions import label
 

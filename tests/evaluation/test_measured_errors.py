@@ -9,15 +9,15 @@ import pytest
 import torch
 from ase.build import bulk
 
-from irrepress.config import Split
-from irrepress.errors import UserError
+from irrepress.core.errors import UserError
+from irrepress.core.structure import Structure
+from irrepress.data.config import Split
+from irrepress.data.layout import StoreInfo
+from irrepress.data.store import StructureStore
+from irrepress.data.writing import write_store
 from irrepress.evaluation.alignment import require_one_level, shifts_beyond_doubt
 from irrepress.evaluation.metrics import measure_errors
 from irrepress.evaluation.predictions import label
-from irrepress.structures.layout import StoreInfo
-from irrepress.structures.store import StructureStore
-from irrepress.structures.structure import Structure
-from irrepress.structures.writing import write_store
 
 # All-electron energies lie lower by such constants, in eV.
 CONSTANTS = {11: -4400.0, 17: -12500.0}

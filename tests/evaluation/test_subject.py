@@ -7,14 +7,14 @@ import torch
 from ase import Atoms
 from ase.build import bulk
 
-from irrepress.config import Split
+from irrepress.core.structure import Structure
+from irrepress.data.config import Split
+from irrepress.data.layout import StoreInfo
+from irrepress.data.store import StructureStore
+from irrepress.data.writing import write_store
 from irrepress.evaluation.checks import Checks
 from irrepress.evaluation.metrics import measure_symmetry
 from irrepress.evaluation.subject import ENOUGH, choose_subject
-from irrepress.structures.layout import StoreInfo
-from irrepress.structures.store import StructureStore
-from irrepress.structures.structure import Structure
-from irrepress.structures.writing import write_store
 
 INFO = StoreInfo("test", "MIT", "", "none", "none", "0")
 ALL_TEST = Split(train=0, valid=0, test=1, by="structure")

@@ -4,8 +4,8 @@ import pytest
 import torch
 from ase.build import bulk
 
+from irrepress.core.structure import Structure
 from irrepress.evaluation.symmetry import check_symmetry
-from irrepress.structures.structure import Structure
 
 
 @pytest.mark.parametrize("native", [True, False])

@@ -20,16 +20,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from targets import TargetsProtocol
 
-from irrepress.config import Part
-from irrepress.errors import UserError
+from irrepress.catalogue.families import loading_line
+from irrepress.core.errors import UserError
+from irrepress.core.family import Family
+from irrepress.core.fits import Pair
+from irrepress.core.model import Model, Prediction
+from irrepress.core.parts import Part
+from irrepress.core.plan import Plan
+from irrepress.core.statistics import DataStatistics, measure_statistics
+from irrepress.core.structure import Structure
 from irrepress.evaluation.checks import FINITE_DIFFERENCE_TOLERANCE, SYMMETRY_TOLERANCE
 from irrepress.evaluation.predictions import label
 from irrepress.evaluation.symmetry import check_symmetry
-from irrepress.families.base import Family, Model, Pair, Prediction
-from irrepress.families.registry import loading_line
-from irrepress.families.statistics import DataStatistics, measure_statistics
-from irrepress.pruning.plan import Plan
-from irrepress.structures.structure import Structure
 
 # The same inherited test runs once per family, which hypothesis would take for a mistake.
 PROPERTY = settings(
@@ -110,7 +112,7 @@ class FamilyProtocol(TargetsProtocol):
 
     relative = 1e-9  # masked against narrowed, float64
     # What runs in our faster code only, and what runs in the family's own.
-    ours = "irrepress.families.fast_products.ChannelwiseProduct.__call__"
+    ours = "irrepress.families.e3nn.fast_products.ChannelwiseProduct.__call__"
     theirs = ""
 
     def row_counts(self, batch) -> set[int]:

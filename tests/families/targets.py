@@ -2,11 +2,12 @@
 
 import numpy as np
 
-from irrepress.config import Explicit
-from irrepress.families.base import Family, Model
-from irrepress.pruning.blocks import Group, widths_of
+from irrepress.core.family import Family
+from irrepress.core.groups import Group, widths_of
+from irrepress.core.model import Model
+from irrepress.core.plan import Plan
+from irrepress.core.target import Explicit
 from irrepress.pruning.budget import plan_for_irreps
-from irrepress.pruning.plan import Plan
 
 
 def halved(irreps: list[str]) -> list[str]:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from irrepress.core.groups import Group
 from irrepress.pruning.allocation import Limits, allocate_greedily
-from irrepress.pruning.blocks import Group
 
 
 def group(name: str, channels: int) -> Group:

@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from irrepress.config import Explicit
-from irrepress.errors import UserError
-from irrepress.families.base import Cost
+from irrepress.core.cost import Cost
+from irrepress.core.errors import UserError
+from irrepress.core.groups import Group, widths_of
+from irrepress.core.plan import Plan
+from irrepress.core.target import Explicit
 from irrepress.pruning.allocation import Limits
-from irrepress.pruning.blocks import Group, widths_of
 from irrepress.pruning.budget import Costs, Measure, plan_for_fraction, plan_for_irreps, summarize
-from irrepress.pruning.plan import Plan
 
 
 def make_groups() -> list[Group]:

@@ -7,12 +7,12 @@ import pytest
 import torch
 from ase.build import bulk
 
-from irrepress.config import Explicit
+from irrepress.core.plan import Plan
+from irrepress.core.structure import Structure
+from irrepress.core.target import Explicit
 from irrepress.evaluation.symmetry import check_symmetry
 from irrepress.pruning.budget import plan_for_irreps
 from irrepress.pruning.compensation import RIDGES, _ridge_solution, compensate
-from irrepress.pruning.plan import Plan
-from irrepress.structures.structure import Structure
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,11 @@
 import torch
 
-from irrepress.config import LossWeights
+from irrepress.core.labels import Labels
+from irrepress.core.loss_weights import LossWeights
 from irrepress.pruning.criteria import Hessian
 from irrepress.pruning.curvature import rademacher
 from irrepress.pruning.gated_pass import GatedPass
 from irrepress.pruning.objectives import squared_loss
-from irrepress.training.labels import Labels
 
 WEIGHTS = LossWeights(energy=1.0, forces=1.0, stress=1.0)
 

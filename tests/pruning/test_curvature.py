@@ -3,10 +3,10 @@ import torch
 from scipy.linalg import hadamard
 from torch.autograd.functional import hessian
 
-from irrepress.config import LossWeights
+from irrepress.core.labels import Labels
+from irrepress.core.loss_weights import LossWeights
 from irrepress.pruning.curvature import hessian_product, probe_diagonal
 from irrepress.pruning.objectives import squared_loss
-from irrepress.training.labels import Labels
 
 WEIGHTS = LossWeights(energy=1.0, forces=1.0, stress=1.0)
 # The filter's three orders and the four blocks of one group.

@@ -2,10 +2,10 @@ import pytest
 from ase import units
 from ase.build import bulk, molecule
 
-from irrepress.config import LossWeights
+from irrepress.core.loss_weights import LossWeights
+from irrepress.core.plan import Plan
+from irrepress.core.structure import Structure
 from irrepress.pruning.damage import Damage
-from irrepress.pruning.plan import Plan
-from irrepress.structures.structure import Structure
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,10 @@ import pytest
 import torch
 from ase.build import bulk
 
-from irrepress.families.base import Pair
+from irrepress.core.fits import Pair
+from irrepress.core.plan import Plan
+from irrepress.core.structure import Structure
 from irrepress.pruning.extent import choose_extent
-from irrepress.pruning.plan import Plan
-from irrepress.structures.structure import Structure
 
 
 @pytest.mark.parametrize(("away", "expected"), [("old", 1.0), ("fitted", 0.0), ("both", 0.5)])

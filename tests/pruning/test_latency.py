@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from irrepress.errors import UserError
+from irrepress.core.errors import UserError
 from irrepress.evaluation.shapes import time_shapes
 from irrepress.evaluation.timing import reference_crystal
 from irrepress.pruning.budget import Costs

@@ -3,7 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from irrepress.errors import UserError
+from irrepress.core.errors import UserError
 from irrepress.pruning.allocation import Limits
 from irrepress.pruning.budget import Costs, Measure
 from irrepress.pruning.measured import plan_measured

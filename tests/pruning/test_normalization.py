@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from irrepress.pruning.blocks import Group
+from irrepress.core.groups import Group
 from irrepress.pruning.normalization import normalize
 
 GROUPS = [

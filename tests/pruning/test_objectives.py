@@ -5,7 +5,8 @@ import pytest
 import torch
 from ase import units
 
-from irrepress.config import LossWeights
+from irrepress.core.labels import Labels
+from irrepress.core.loss_weights import LossWeights
 from irrepress.pruning.objectives import (
     component_weights,
     components,
@@ -13,7 +14,6 @@ from irrepress.pruning.objectives import (
     per_structure,
     squared_loss,
 )
-from irrepress.training.labels import Labels
 
 WEIGHTS = LossWeights(energy=2.0, forces=3.0, stress=0.5, huber_delta=0.01)
 

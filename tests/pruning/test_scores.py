@@ -4,8 +4,8 @@ import h5py
 import numpy as np
 import pytest
 
-from irrepress.errors import UserError
-from irrepress.pruning.blocks import Group
+from irrepress.core.errors import UserError
+from irrepress.core.groups import Group
 from irrepress.pruning.scores import SCHEMA_VERSION, Scores
 
 

@@ -6,12 +6,12 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
-from irrepress.config import LossWeights
-from irrepress.errors import UserError
+from irrepress.core.errors import UserError
+from irrepress.core.labels import Labels
+from irrepress.core.loss_weights import LossWeights
 from irrepress.evaluation.predictions import label
 from irrepress.pruning.objectives import huber_loss, squared_loss
 from irrepress.pruning.scoring import CRITERIA, compute_scores
-from irrepress.training.labels import Labels
 
 WEIGHTS = LossWeights(energy=1.0, forces=1.0, stress=1.0)
 

@@ -1,6 +1,6 @@
 import pytest
 
-from irrepress.pruning.blocks import widths_of
+from irrepress.core.groups import widths_of
 from irrepress.pruning.shapes import design_shapes
 
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from ase.build import bulk
 
-from irrepress.families.base import Pair
+from irrepress.core.fits import Pair
+from irrepress.core.structure import Structure
 from irrepress.pruning.shifts import Residuals, fit_shifts
-from irrepress.structures.structure import Structure
 
 OFF = {11: 0.5, 14: -0.25, 17: 1.5}
 

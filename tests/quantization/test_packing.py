@@ -3,7 +3,7 @@ import copy
 import pytest
 import torch
 
-from irrepress.errors import UserError
+from irrepress.core.errors import UserError
 from irrepress.quantization.packing import pack, unpack
 
 

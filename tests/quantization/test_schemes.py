@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from irrepress.errors import UserError
+from irrepress.core.errors import UserError
 from irrepress.quantization.schemes import quantize
 
 

@@ -1,7 +1,7 @@
 """One synthetic study and its report, written once for all tests of the report."""
 
 import pytest
-from study import make_config, write_study
+from study_samples import make_config, write_study
 
 from irrepress.report.page import write_report
 from irrepress.report.study import read_study

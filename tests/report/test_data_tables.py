@@ -6,7 +6,7 @@ import shutil
 
 import pandas as pd
 import pytest
-from study import make_config, write_study
+from study_samples import make_config, write_study
 
 from irrepress.report import data_tables
 from irrepress.report.page import write_report

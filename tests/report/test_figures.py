@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from study import ONE_SYSTEM, make_config, write_study
+from study_samples import ONE_SYSTEM, make_config, write_study
 
 from irrepress.report import figures, theme
 from irrepress.report.figures.panel import log_axis

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from study import (
+from study_samples import (
     MODEL_LABELS,
     ONE_SYSTEM,
     PARENT_PARAMETERS,
@@ -15,7 +15,7 @@ from study import (
     write_study,
 )
 
-from irrepress.errors import UserError
+from irrepress.core.errors import UserError
 from irrepress.report.made import MOST_TOLD, describe, final_folders, terminal_text
 
 

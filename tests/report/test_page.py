@@ -5,9 +5,9 @@ import re
 
 import pandas as pd
 import pytest
-from study import ONE_SYSTEM, make_config, write_study
+from study_samples import ONE_SYSTEM, make_config, write_study
 
-from irrepress.errors import UserError
+from irrepress.core.errors import UserError
 from irrepress.report.datasets import used_datasets
 from irrepress.report.page import write_report
 

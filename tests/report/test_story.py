@@ -5,7 +5,7 @@ import json
 import re
 
 import pytest
-from study import ONE_SYSTEM, make_config, write_study
+from study_samples import ONE_SYSTEM, make_config, write_study
 
 from irrepress.report import story, tables, text
 from irrepress.report.study import read_study

@@ -7,9 +7,9 @@ import sys
 
 import h5py
 import pytest
-from study import make_config, write_study
+from study_samples import make_config, write_study
 
-from irrepress.errors import UserError
+from irrepress.core.errors import UserError
 from irrepress.report.datasets import used_datasets
 from irrepress.report.study import read_study
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from study import ONE_SYSTEM, make_config, write_study
+from study_samples import ONE_SYSTEM, make_config, write_study
 
 from irrepress.report import tables
 from irrepress.report.study import read_study

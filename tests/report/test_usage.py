@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from study import make_config, write_study
+from study_samples import make_config, write_study
 
 from irrepress.report.page import write_report
 from irrepress.report.usage import COLUMNS, shown_usage, usage_table

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from ase.build import bulk, molecule
 
-from irrepress.config import Split, Training
+from irrepress.core.plan import Plan
+from irrepress.core.structure import Structure
+from irrepress.data.config import Split
+from irrepress.data.layout import StoreInfo
+from irrepress.data.store import StructureStore
+from irrepress.data.writing import write_store
 from irrepress.evaluation.predictions import label
-from irrepress.pruning.plan import Plan
-from irrepress.structures.layout import StoreInfo
-from irrepress.structures.store import StructureStore
-from irrepress.structures.structure import Structure
-from irrepress.structures.writing import write_store
+from irrepress.training.config import Training
 from irrepress.training.trainer import train
 
 INFO = StoreInfo(

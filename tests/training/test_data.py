@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lightning.pytorch import Callback, Trainer
 
-from irrepress.errors import UserError
-from irrepress.structures.store import StructureStore
+from irrepress.core.errors import UserError
+from irrepress.data.store import StructureStore
 from irrepress.training.batches import Limit
 from irrepress.training.data import BatchStream, GraphDataset, TrainingData
 from irrepress.training.module import TrainingModule

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from irrepress.errors import UserError
+from irrepress.core.errors import UserError
 from irrepress.training.energies import fit_energy_shifts
 
 SILICON, HYDROGEN, OXYGEN = 14, 1, 8

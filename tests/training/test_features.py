@@ -3,10 +3,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from irrepress.config import Distillation
-from irrepress.errors import UserError
-from irrepress.pruning.plan import Plan
-from irrepress.structures.structure import Structure
+from irrepress.core.errors import UserError
+from irrepress.core.plan import Plan
+from irrepress.core.structure import Structure
+from irrepress.training.config import Distillation
 from irrepress.training.features import FeatureGuide, observed
 
 

@@ -3,8 +3,8 @@ import re
 import numpy as np
 import pytest
 
-from irrepress.errors import UserError
-from irrepress.structures.neighbours import neighbour_list
+from irrepress.core.errors import UserError
+from irrepress.core.neighbours import neighbour_list
 from irrepress.training import limits
 from irrepress.training.limits import make_limits
 

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from irrepress.errors import UserError
+from irrepress.core.errors import UserError
 from irrepress.training.lock import NAME, locked
 
 HOLD = """

@@ -6,10 +6,10 @@ import torch
 from ase import Atoms
 from ase.build import bulk
 
-from irrepress.config import LossWeights
-from irrepress.families.base import Prediction
-from irrepress.structures.structure import Structure
-from irrepress.training.labels import Labels
+from irrepress.core.labels import Labels
+from irrepress.core.loss_weights import LossWeights
+from irrepress.core.model import Prediction
+from irrepress.core.structure import Structure
 from irrepress.training.losses import Comparison, compare
 
 DELTA = 0.1

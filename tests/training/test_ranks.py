@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 import torch
 
-from irrepress.config import Distillation, Training
-from irrepress.errors import UserError
-from irrepress.processes import is_first
+from irrepress.core.errors import UserError
+from irrepress.core.processes import is_first
 from irrepress.training import ranks
+from irrepress.training.config import Distillation, Training
 from irrepress.training.data import TrainingData
 
 # Lightning starts the second rank by running the same file again.
@@ -24,10 +24,10 @@ from pathlib import Path
 import torch
 
 from irrepress.families import get_family
-from irrepress.pruning.plan import Plan
-from irrepress.structures.store import StructureStore
+from irrepress.core.plan import Plan
+from irrepress.data.store import StructureStore
 from irrepress.training.features import FeatureGuide
-from irrepress.processes import is_first
+from irrepress.core.processes import is_first
 from irrepress.training.trainer import train
 
 torch.set_num_threads(1)

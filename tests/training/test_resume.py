@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from irrepress.errors import UserError
+from irrepress.core.errors import UserError
 from irrepress.training.checkpoints import BEST, LAST, RECENT, checkpoint_path, load_checkpoint
 
 # What a killed process was asked to do; it is slowed down so that it can be hit in between.
@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 from irrepress.families import get_family
-from irrepress.structures.store import StructureStore
+from irrepress.data.store import StructureStore
 from irrepress.training.module import TrainingModule
 from irrepress.training.trainer import train
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from irrepress.config import LossWeights
-from irrepress.errors import UserError
+from irrepress.core.errors import UserError
+from irrepress.core.loss_weights import LossWeights
 from irrepress.training.checkpoints import load_checkpoint
 from irrepress.training.data import GraphDataset, TrainingData
 from irrepress.training.losses import Comparison, compare

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from irrepress.config import load_config, schema
-from irrepress.environments import find_environments
+from irrepress.study.environments import find_environments
+from irrepress.study.reading import load_config, schema
 
 from .runs import ROOT, TINY, command, environment, without_conda
 
@@ -337,8 +337,8 @@ def test_jobs_of_the_workflow_environment_need_no_torch():
     hidden = ["torch", "lightning", "typer", "sevenn", "e3nn"]
     code = (
         f"import sys; sys.modules.update(dict.fromkeys({hidden}))\n"
-        "import irrepress.structures.convert, irrepress.structures.summary.scan\n"
-        "import irrepress.report.page, irrepress.families.registry"
+        "import irrepress.data.convert, irrepress.data.summary.scan\n"
+        "import irrepress.report.page, irrepress.catalogue.families"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

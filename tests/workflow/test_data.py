@@ -13,8 +13,8 @@ import yaml
 from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from irrepress.files import sha256
-from irrepress.structures.store import StructureStore
+from irrepress.core.files import sha256
+from irrepress.data.store import StructureStore
 
 from .runs import environment
 

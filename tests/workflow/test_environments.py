@@ -13,8 +13,8 @@ from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 
-from irrepress.families.registry import missing_packages
-from irrepress.structures.store import StructureStore
+from irrepress.catalogue.families import missing_packages
+from irrepress.data.store import StructureStore
 
 from .runs import ROOT, TINY, command, environment, without_conda
 from .standin_conda import put_on_path

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from irrepress.cards import read_card
-from irrepress.environments import find_environments
-from irrepress.structures.store import StructureStore
+from irrepress.data.store import StructureStore
+from irrepress.study.cards import read_card
+from irrepress.study.environments import find_environments
 
 from .runs import ROOT, TINY, command, environment, without_conda
 

@@ -13,8 +13,8 @@ from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 
-from irrepress.config import load_config
-from irrepress.structures.store import StructureStore
+from irrepress.data.store import StructureStore
+from irrepress.study.reading import load_config
 
 from .runs import ROOT, environment
 

@@ -20,11 +20,11 @@ from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 
-from irrepress.cards import read_card
-from irrepress.config import load_config
+from irrepress.core.files import sha256
+from irrepress.data.store import StructureStore
 from irrepress.evaluation.checks import Checks
-from irrepress.files import sha256
-from irrepress.structures.store import StructureStore
+from irrepress.study.cards import read_card
+from irrepress.study.reading import load_config
 from irrepress.training.lock import locked
 
 from .runs import TINY, command, environment

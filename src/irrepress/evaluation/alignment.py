@@ -21,11 +21,12 @@ from typing import Any, Literal
 import numpy as np
 from ase.data import chemical_symbols
 
-from irrepress.errors import UserError
-from irrepress.families.base import Family, Model
-from irrepress.structures.references import EnergyOffsets
-from irrepress.structures.store import StructureStore
-from irrepress.structures.structure import Structure
+from irrepress.core.errors import UserError
+from irrepress.core.family import Family
+from irrepress.core.model import Model
+from irrepress.core.structure import Structure
+from irrepress.data.references import EnergyOffsets
+from irrepress.data.store import StructureStore
 from irrepress.training.energies import energy_offsets
 
 logger = logging.getLogger(__name__)

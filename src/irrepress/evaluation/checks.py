@@ -5,7 +5,7 @@ Nothing here needs PyTorch: the report reads these records in an environment wit
 
 import math
 
-from irrepress.records import Record
+from irrepress.core.records import Record
 
 # What deviations stay below in float64, relative to the largest force. Symmetries hold up to
 # round-off; central differences are limited by their step of 1e-4 Å.

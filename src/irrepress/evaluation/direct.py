@@ -7,16 +7,17 @@ from typing import Any
 import numpy as np
 from ase import units
 
-from irrepress.errors import UserError
+from irrepress.core.errors import UserError
+from irrepress.core.family import Family
+from irrepress.core.label_counts import LabelCounts
+from irrepress.core.model import Model
+from irrepress.core.structure import Structure
+from irrepress.data.checks import check_elements
+from irrepress.data.reading import Reading
+from irrepress.data.store import StructureStore
 from irrepress.evaluation.alignment import BEYOND_DOUBT, Alignment, Setting, align, spread
 from irrepress.evaluation.errors import UNITS, Comparisons, compare_predictions
 from irrepress.evaluation.predictions import QUANTITIES
-from irrepress.families.base import Family, Model
-from irrepress.structures.checks import check_elements
-from irrepress.structures.label_counts import LabelCounts
-from irrepress.structures.reading import Reading
-from irrepress.structures.store import StructureStore
-from irrepress.structures.structure import Structure
 from irrepress.training.energies import energy_offsets
 
 # What is printed: quantity -> unit and how many of it the unit of `UNITS` is.

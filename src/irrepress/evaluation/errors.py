@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from irrepress.errors import UserError
+from irrepress.core.errors import UserError
+from irrepress.core.family import Family
+from irrepress.core.label_counts import LabelCounts
+from irrepress.core.model import Model
+from irrepress.core.structure import Structure
+from irrepress.data.references import EnergyOffsets
 from irrepress.evaluation.predictions import QUANTITIES, Failures, label
-from irrepress.families.base import Family, Model
-from irrepress.structures.label_counts import LabelCounts
-from irrepress.structures.references import EnergyOffsets
-from irrepress.structures.structure import Structure
 
 # Of the keys of `ErrorAccumulator.result`.
 UNITS = {"energy": "eV/atom", "forces": "eV/Å", "stress": "eV/Å^3"}

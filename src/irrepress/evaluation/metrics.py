@@ -11,8 +11,13 @@ import numpy as np
 import torch
 
 from irrepress import __version__
-from irrepress.config import Evaluation
-from irrepress.devices import resolve_device
+from irrepress.core.devices import resolve_device
+from irrepress.core.family import Family
+from irrepress.core.groups import widths_of
+from irrepress.core.model import Model
+from irrepress.core.plan import Plan
+from irrepress.data.references import EnergyOffsets
+from irrepress.data.store import StructureStore
 from irrepress.evaluation.alignment import (
     BEYOND_DOUBT,
     Alignment,
@@ -22,16 +27,12 @@ from irrepress.evaluation.alignment import (
     spread,
 )
 from irrepress.evaluation.checks import Checks, Deviations
+from irrepress.evaluation.config import Evaluation
 from irrepress.evaluation.errors import UNITS as UNITS_OF_ERRORS
 from irrepress.evaluation.errors import compare_predictions
 from irrepress.evaluation.subject import choose_subject
 from irrepress.evaluation.symmetry import check_symmetry
 from irrepress.evaluation.timing import reference_crystal, time_side_by_side
-from irrepress.families.base import Family, Model
-from irrepress.pruning.blocks import widths_of
-from irrepress.pruning.plan import Plan
-from irrepress.structures.references import EnergyOffsets
-from irrepress.structures.store import StructureStore
 from irrepress.training.energies import energy_offsets
 
 logger = logging.getLogger(__name__)

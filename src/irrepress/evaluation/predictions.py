@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from irrepress.devices import resolve_device
-from irrepress.errors import UserError
-from irrepress.families.base import Family, Model
-from irrepress.structures.batching import in_limited_batches
-from irrepress.structures.structure import Structure
+from irrepress.core.batching import in_limited_batches
+from irrepress.core.devices import resolve_device
+from irrepress.core.errors import UserError
+from irrepress.core.family import Family
+from irrepress.core.model import Model
+from irrepress.core.structure import Structure
 
 QUANTITIES = ("energy", "forces", "stress")
 
@@ -98,7 +99,7 @@ def label(
         device: as in the config.
         name: what messages call the model.
         failures: counts predictions that are not finite, which then are no error.
-        native: run the code of the family's package, see `irrepress.families.base.Family.predict`.
+        native: run the code of the family's package, see `irrepress.core.family.Family.predict`.
 
     Yields:
         Structures in the same order. The stress is NaN where the cell is not periodic along

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from irrepress.core.family import Family
+from irrepress.core.groups import widths_of
+from irrepress.core.model import Model
+from irrepress.core.plan import Plan
+from irrepress.core.progress import tracked
+from irrepress.core.structure import Structure
 from irrepress.evaluation.timing import time_call, time_turn
-from irrepress.families.base import Family, Model
-from irrepress.pruning.blocks import widths_of
 from irrepress.pruning.latency import TimedShape
-from irrepress.pruning.plan import Plan
-from irrepress.structures.progress import tracked
-from irrepress.structures.structure import Structure
 
 # So many shapes are timed between two turns of the unpruned model.
 PARTY = 3

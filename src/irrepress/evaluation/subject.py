@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
+from irrepress.core.family import Family
+from irrepress.core.model import Model
+from irrepress.core.neighbours import neighbour_list
+from irrepress.core.structure import Structure
+from irrepress.data.store import StructureStore
 from irrepress.evaluation.checks import CheckedStructure
 from irrepress.evaluation.predictions import Failures, label
 from irrepress.evaluation.timing import reference_crystal
-from irrepress.families.base import Family, Model
-from irrepress.structures.neighbours import neighbour_list
-from irrepress.structures.store import StructureStore
-from irrepress.structures.structure import Structure
 
 # eV/Å. Forces of crystals at rest are a small remainder of large ones that cancel, and so is
 # their round-off; a force of this size is no such remainder.

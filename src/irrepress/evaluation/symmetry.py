@@ -7,9 +7,10 @@ import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
 
+from irrepress.core.family import Family
+from irrepress.core.model import Model
+from irrepress.core.structure import Structure
 from irrepress.evaluation.predictions import Failures, label
-from irrepress.families.base import Family, Model
-from irrepress.structures.structure import Structure
 
 STEP = 1e-4  # Å, of the central differences
 # eV/Å. Less is round-off, against which nothing can be measured.

@@ -12,8 +12,9 @@ from ase import Atoms
 from ase.build import bulk
 from ase.data import atomic_numbers, chemical_symbols, covalent_radii
 
-from irrepress.families.base import Batch, Family, Model
-from irrepress.structures.structure import Structure
+from irrepress.core.family import Family
+from irrepress.core.model import Batch, Model
+from irrepress.core.structure import Structure
 
 # A turn lasts at least so long: short calls are easily disturbed.
 TURN_SECONDS = 0.1

@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from irrepress.config import Axes
-from irrepress.pruning.blocks import Group, followers, widths_of
+from irrepress.core.groups import Group, followers, widths_of
+from irrepress.pruning.config import Axes
 
 # What is to fall below a target, such as FLOPs or seconds: widths of all keys -> number.
 Measured = Callable[[Mapping[str, int]], float]

@@ -9,14 +9,17 @@ from typing import Any, Literal
 
 import numpy as np
 
-from irrepress.config import Explicit, Unit
-from irrepress.errors import UserError, nearest
-from irrepress.families.base import NEIGHBOURS, CostModel, Family, Model
-from irrepress.irreps import parse_irreps
+from irrepress.core.cost import NEIGHBOURS, CostModel
+from irrepress.core.errors import UserError, nearest
+from irrepress.core.family import Family
+from irrepress.core.groups import FEATURES, Group, widths_of
+from irrepress.core.irreps import parse_irreps
+from irrepress.core.model import Model
+from irrepress.core.plan import Plan
+from irrepress.core.target import Explicit
 from irrepress.pruning.allocation import Allocated, Limits, allocate_evenly, allocate_greedily
-from irrepress.pruning.blocks import FEATURES, Group, widths_of
+from irrepress.pruning.config import Unit
 from irrepress.pruning.latency import TimeModel
-from irrepress.pruning.plan import Plan
 
 # Predicted seconds of one call of a model of some widths, such as a `TimeModel`.
 TimeOf = Callable[[Mapping[str, int]], float]

@@ -29,15 +29,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from irrepress.devices import resolve_device
-from irrepress.families.base import Family, LinearFit, Model, Pair
+from irrepress.core.batching import in_batches
+from irrepress.core.devices import resolve_device
+from irrepress.core.family import Family
+from irrepress.core.fits import LinearFit, Pair
+from irrepress.core.model import Model
+from irrepress.core.plan import Plan
+from irrepress.core.progress import tracked
+from irrepress.core.structure import Structure
+from irrepress.data.store import StructureStore
 from irrepress.pruning.extent import choose_extent
-from irrepress.pruning.plan import Plan
 from irrepress.pruning.shifts import fit_shifts
-from irrepress.structures.batching import in_batches
-from irrepress.structures.progress import tracked
-from irrepress.structures.store import StructureStore
-from irrepress.structures.structure import Structure
 
 logger = logging.getLogger(__name__)
 

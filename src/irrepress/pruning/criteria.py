@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from irrepress.errors import UserError
-from irrepress.pruning.blocks import Group
+from irrepress.core.errors import UserError
+from irrepress.core.groups import Group
 from irrepress.pruning.curvature import probe_diagonal
 from irrepress.pruning.gated_pass import ByGroup, GatedPass
 from irrepress.pruning.objectives import huber_loss, squared_loss

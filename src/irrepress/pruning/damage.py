@@ -11,13 +11,15 @@ import torch
 from ase import units
 from torch import Tensor
 
-from irrepress.config import LossWeights
-from irrepress.devices import resolve_device
-from irrepress.errors import UserError
-from irrepress.families.base import Batch, Family, Model, Pair
-from irrepress.pruning.plan import Plan
-from irrepress.structures.batching import in_batches
-from irrepress.structures.structure import Structure
+from irrepress.core.batching import in_batches
+from irrepress.core.devices import resolve_device
+from irrepress.core.errors import UserError
+from irrepress.core.family import Family
+from irrepress.core.fits import Pair
+from irrepress.core.loss_weights import LossWeights
+from irrepress.core.model import Batch, Model
+from irrepress.core.plan import Plan
+from irrepress.core.structure import Structure
 
 
 class Damage:

@@ -11,7 +11,8 @@ from typing import Any
 
 from ase.data import chemical_symbols
 
-from irrepress.families.base import Family, Model
+from irrepress.core.family import Family
+from irrepress.core.model import Model
 
 logger = logging.getLogger(__name__)
 

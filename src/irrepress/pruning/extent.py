@@ -10,9 +10,11 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
-from irrepress.errors import UserError
-from irrepress.families.base import Family, LinearFit, Model, Pair
-from irrepress.families.finite import check_prediction
+from irrepress.core.errors import UserError
+from irrepress.core.family import Family
+from irrepress.core.finite import check_prediction
+from irrepress.core.fits import LinearFit, Pair
+from irrepress.core.model import Model
 
 # From the fitted weights (1) back to the old ones (0).
 EXTENTS = (1.0, 0.75, 0.5, 0.25, 0.0)

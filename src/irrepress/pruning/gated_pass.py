@@ -5,12 +5,13 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from irrepress.config import LossWeights
-from irrepress.families.base import Batch, Family, Model
-from irrepress.families.finite import check_prediction
+from irrepress.core.family import Family
+from irrepress.core.finite import check_prediction
+from irrepress.core.labels import Labels
+from irrepress.core.loss_weights import LossWeights
+from irrepress.core.model import Batch, Model
 from irrepress.pruning.curvature import rademacher
 from irrepress.pruning.objectives import component_weights, components
-from irrepress.training.labels import Labels
 
 # group name -> [structures, channels] of a batch, or [channels] after the sum over structures
 ByGroup = dict[str, Tensor]

@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from irrepress.errors import UserError
-from irrepress.families.base import Family, Model
+from irrepress.core.errors import UserError
+from irrepress.core.family import Family
+from irrepress.core.groups import widths_of
+from irrepress.core.model import Model
+from irrepress.core.plan import Plan
 from irrepress.pruning.allocation import Limits, allocate_greedily
-from irrepress.pruning.blocks import widths_of
 from irrepress.pruning.budget import Measure, check_met, plan_for_widths
-from irrepress.pruning.plan import Plan
 
 # Scores of a model as it is: group name -> [channels].
 Score = Callable[[Model], Mapping[str, np.ndarray]]

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from scipy.optimize import nnls
 
-from irrepress.errors import UserError
-from irrepress.families.base import CostTerms
-from irrepress.files import read_json, write_json
+from irrepress.core.cost import CostTerms
+from irrepress.core.errors import UserError
+from irrepress.core.files import read_json, write_json
 
 SCHEMA_VERSION = 1
 # The term that every call has, whatever the widths.

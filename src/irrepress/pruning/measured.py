@@ -14,8 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from irrepress.errors import UserError
-from irrepress.families.base import Family, Model
+from irrepress.core.errors import UserError
+from irrepress.core.family import Family
+from irrepress.core.groups import Group, followers
+from irrepress.core.model import Model
+from irrepress.core.plan import Plan
+from irrepress.core.progress import tracked
 from irrepress.pruning.allocation import (
     Limits,
     allocate_greedily,
@@ -23,10 +27,7 @@ from irrepress.pruning.allocation import (
     changed_widths,
     limits_by_width,
 )
-from irrepress.pruning.blocks import Group, followers
 from irrepress.pruning.budget import Measure, check_met, plan_for_widths
-from irrepress.pruning.plan import Plan
-from irrepress.structures.progress import tracked
 
 logger = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 
-from irrepress.config import Normalization
-from irrepress.pruning.blocks import Group
+from irrepress.core.groups import Group
+from irrepress.pruning.config import Normalization
 
 # Criteria that measure every site in a unit of its own.
 WITHOUT_COMMON_SCALE = ("magnitude", "activation")

@@ -9,9 +9,9 @@ import torch
 from ase import units
 from torch import Tensor
 
-from irrepress.config import LossWeights
-from irrepress.families.base import Batch, Prediction
-from irrepress.training.labels import Labels
+from irrepress.core.labels import Labels
+from irrepress.core.loss_weights import LossWeights
+from irrepress.core.model import Batch, Prediction
 
 
 def components(outputs: Prediction | Labels, batch: Batch) -> Tensor:

@@ -10,9 +10,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-from irrepress.errors import UserError, first_line, nearest
-from irrepress.files import atomic_path
-from irrepress.pruning.blocks import Group
+from irrepress.core.errors import UserError, first_line, nearest
+from irrepress.core.files import atomic_path
+from irrepress.core.groups import Group
 
 SCHEMA_VERSION = 3
 # Attributes of the file that are no provenance.

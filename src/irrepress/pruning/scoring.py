@@ -34,11 +34,18 @@ from typing import get_args
 import numpy as np
 import torch
 
-from irrepress.config import Criterion, LossWeights
-from irrepress.devices import resolve_device
-from irrepress.errors import UserError
-from irrepress.families.base import Family, Model
-from irrepress.pruning.blocks import Group
+from irrepress.core.batching import in_batches
+from irrepress.core.devices import resolve_device
+from irrepress.core.errors import UserError
+from irrepress.core.family import Family
+from irrepress.core.groups import Group
+from irrepress.core.label_counts import LabelCounts
+from irrepress.core.labels import QUANTITIES, Labels
+from irrepress.core.loss_weights import LossWeights
+from irrepress.core.model import Model
+from irrepress.core.progress import tracked
+from irrepress.core.structure import Structure
+from irrepress.pruning.config import Criterion
 from irrepress.pruning.criteria import (
     NO_BASIS_FOR_TAYLOR,
     Activation,
@@ -49,11 +56,6 @@ from irrepress.pruning.criteria import (
 )
 from irrepress.pruning.gated_pass import GatedPass
 from irrepress.pruning.scores import Scores
-from irrepress.structures.batching import in_batches
-from irrepress.structures.label_counts import LabelCounts
-from irrepress.structures.progress import tracked
-from irrepress.structures.structure import Structure
-from irrepress.training.labels import QUANTITIES, Labels
 
 logger = logging.getLogger(__name__)
 

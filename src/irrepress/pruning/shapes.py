@@ -9,8 +9,8 @@ from itertools import chain, islice
 
 import numpy as np
 
-from irrepress.pruning.blocks import Group, followers, widths_of
-from irrepress.pruning.plan import Plan
+from irrepress.core.groups import Group, followers, widths_of
+from irrepress.core.plan import Plan
 
 # Of a random mixture: what each width key keeps of its channels.
 _SHARES = (0.25, 0.5, 0.75, 1.0)

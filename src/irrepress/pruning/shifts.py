@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from irrepress.families.base import Family, Model, Pair
+from irrepress.core.family import Family
+from irrepress.core.fits import Pair
+from irrepress.core.model import Model
 
 # A mean over n atoms of an element counts n / (n + k) beside the mean over all elements.
 SHRINKAGES = (0.0, 1.0, 4.0, 16.0, 64.0, 256.0, float("inf"))

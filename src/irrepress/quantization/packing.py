@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from irrepress.errors import UserError, first_line
-from irrepress.families.base import Family, Model, WeightBlock
-from irrepress.files import atomic_path
+from irrepress.core.errors import UserError, first_line
+from irrepress.core.family import Family, WeightBlock
+from irrepress.core.files import atomic_path
+from irrepress.core.model import Model
 from irrepress.quantization.schemes import SUPPORTED_BITS, QuantizedMatrix, quantize
 
 FORMAT = "irrepress-packed"

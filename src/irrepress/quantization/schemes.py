@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from irrepress.errors import UserError
+from irrepress.core.errors import UserError
 
 SUPPORTED_BITS = (4, 8)
 

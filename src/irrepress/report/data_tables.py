@@ -3,10 +3,10 @@
 import pandas as pd
 from ase.data import chemical_symbols
 
+from irrepress.data.summary.records import SYSTEMS, DatasetSummary
+from irrepress.data.summary.suspects import KINDS
 from irrepress.report.datasets import DataCard
 from irrepress.report.study import Study
-from irrepress.structures.summary.records import SYSTEMS, DatasetSummary
-from irrepress.structures.summary.suspects import KINDS
 
 _SUSPECTS = ("dataset", "kind", "structure", "part", "group", "value", "unit", "reason")
 

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from irrepress.config import Config, Generated, Perturbed
-from irrepress.records import read_record
-from irrepress.structures.summary.records import DatasetSummary
+from irrepress.core.records import read_record
+from irrepress.data.config import Generated, Perturbed
+from irrepress.data.summary.records import DatasetSummary
+from irrepress.study.config import Config
 
 
 @dataclass(frozen=True)

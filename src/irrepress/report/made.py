@@ -4,14 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from irrepress.cards import read_card
-from irrepress.errors import UserError
-from irrepress.families.registry import loading_line
-from irrepress.records import read_record
+from irrepress.catalogue.families import loading_line
+from irrepress.core.errors import UserError
+from irrepress.core.records import read_record
 from irrepress.report.records import Errors, Metrics, TaskMetrics
 from irrepress.report.study import PARENT_PLAN, PARENT_STAGE
 from irrepress.report.tables import UNITS, convert
 from irrepress.report.text import factor, number, plural
+from irrepress.study.cards import read_card
 
 DOWNSTREAM, METRICS = "downstream", "metrics.json"
 # Of so many models a run tells all; of others, where they lie.

@@ -16,28 +16,19 @@ from plotly.io.json import to_json_plotly
 from plotly.offline import get_plotlyjs
 
 from irrepress import __version__
-from irrepress.cards import UNKNOWN_LEVEL
-from irrepress.config import Config
+from irrepress.core.files import atomic_path, write_text
+from irrepress.data.summary.records import SYSTEMS
 from irrepress.evaluation.checks import FINITE_DIFFERENCE_TOLERANCE, SYMMETRY_TOLERANCE
-from irrepress.files import atomic_path, write_text
-from irrepress.report import (
-    data_tables,
-    figures,
-    notes,
-    references,
-    story,
-    tables,
-    text,
-    theme,
-    usage,
-)
+from irrepress.report import data_tables, figures, notes, story, tables, text, theme, usage
 from irrepress.report.figures import Panel
 from irrepress.report.markup import Table
 from irrepress.report.models import model_groups
 from irrepress.report.page_tables import page_tables
 from irrepress.report.study import Study, read_study
 from irrepress.report.suspects import suspect_notes
-from irrepress.structures.summary.records import SYSTEMS
+from irrepress.study import citations as references
+from irrepress.study.cards import UNKNOWN_LEVEL
+from irrepress.study.config import Config
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,11 @@
 
 import pandas as pd
 
+from irrepress.data.summary.suspects import LISTED
 from irrepress.report import data_tables, tables
 from irrepress.report.markup import Table, make_table
 from irrepress.report.study import Study
 from irrepress.report.text import listing
-from irrepress.structures.summary.suspects import LISTED
 
 
 def page_tables(study: Study) -> dict[str, Table]:

@@ -1,11 +1,14 @@
-"""The records a study leaves behind, checked: metrics and plans; cards are `irrepress.cards`."""
+"""The records that a study leaves behind, checked: metrics and plans.
+
+Cards are `irrepress.study.cards`.
+"""
 
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from irrepress.core.records import Record
 from irrepress.evaluation.checks import Checks
-from irrepress.records import Record
 
 # Ratios are formed of these.
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]

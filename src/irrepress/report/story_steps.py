@@ -5,10 +5,10 @@ from typing import Any
 
 import pandas as pd
 
-from irrepress.cards import UNKNOWN_LEVEL
 from irrepress.report import tables
 from irrepress.report.study import Run, Study, TaskRun
 from irrepress.report.text import comparison, listing, number, plural, seconds
+from irrepress.study.cards import UNKNOWN_LEVEL
 
 
 @dataclass(frozen=True)

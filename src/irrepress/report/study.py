@@ -9,13 +9,13 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from irrepress.cards import Card
-from irrepress.config import Config
-from irrepress.errors import UserError
+from irrepress.core.errors import UserError
+from irrepress.core.records import read_record
 from irrepress.pruning.scores import Scores
-from irrepress.records import read_record
 from irrepress.report.datasets import DataCard, read_data_cards
 from irrepress.report.records import Metrics, PlanRecord, TaskMetrics
+from irrepress.study.cards import Card
+from irrepress.study.config import Config
 
 TRAINED_STAGES = ("recovered", "distilled")
 TRAINING_COLUMNS = ("step", "train_loss", "valid_loss", "seconds")
@@ -81,7 +81,7 @@ class GroupScores:
         group: name of the group.
         layer: index of its layer; meaningless for an order of the filter.
         irrep: in e3nn's notation.
-        axis: as in `irrepress.pruning.blocks.Group`.
+        axis: as in `irrepress.core.groups.Group`.
         scores: ``[channels]``.
     """
 

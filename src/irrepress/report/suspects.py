@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from irrepress.data.summary.suspects import KINDS
 from irrepress.report.study import Study
 from irrepress.report.text import listing
-from irrepress.structures.summary.suspects import KINDS
 
 
 @dataclass(frozen=True)

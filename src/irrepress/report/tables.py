@@ -10,11 +10,11 @@ from typing import Any
 import pandas as pd
 from ase import units
 
-from irrepress.cards import Card
-from irrepress.config import Config
 from irrepress.evaluation.checks import Deviations
 from irrepress.report.records import Errors, TaskMetrics
 from irrepress.report.study import PARENT_PLAN, PARENT_STAGE, Run, Study, TaskRun, read_study
+from irrepress.study.cards import Card
+from irrepress.study.config import Config
 
 MEGA = 1e6
 

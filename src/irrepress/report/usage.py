@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from irrepress.config import Config
 from irrepress.report.markup import Table, make_table
+from irrepress.study.config import Config
 
 SUFFIX = ".benchmark.tsv"
 GPU_TIME = "GPU time [GPU h]"

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from irrepress.files import atomic_path
+from irrepress.core.files import atomic_path
 from irrepress.training.module import STATE_KEY, Row
 
 logger = logging.getLogger(__name__)

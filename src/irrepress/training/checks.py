@@ -4,12 +4,12 @@ import logging
 
 import numpy as np
 
-from irrepress.config import LossWeights
-from irrepress.errors import UserError
-from irrepress.families.base import Model
-from irrepress.structures.checks import check_elements
-from irrepress.structures.store import StructureStore
-from irrepress.training.labels import QUANTITIES
+from irrepress.core.errors import UserError
+from irrepress.core.labels import QUANTITIES
+from irrepress.core.loss_weights import LossWeights
+from irrepress.core.model import Model
+from irrepress.data.checks import check_elements
+from irrepress.data.store import StructureStore
 
 logger = logging.getLogger(__name__)
 

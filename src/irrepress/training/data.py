@@ -9,12 +9,13 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from irrepress.config import Training
-from irrepress.errors import UserError
-from irrepress.families.base import Batch, Family, Model
-from irrepress.structures.store import StructureStore
+from irrepress.core.errors import UserError
+from irrepress.core.family import Family
+from irrepress.core.labels import Labels
+from irrepress.core.model import Batch, Model
+from irrepress.data.store import StructureStore
 from irrepress.training.batches import EqualBatches, Limit, LimitedBatches, Permutations, cut
-from irrepress.training.labels import Labels
+from irrepress.training.config import Training
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from irrepress.devices import resolve_device
-from irrepress.families.base import Family, Model
-from irrepress.families.finite import check_prediction
-from irrepress.structures.batching import in_batches
-from irrepress.structures.references import EnergyOffsets
-from irrepress.structures.store import StructureStore
+from irrepress.core.batching import in_batches
+from irrepress.core.devices import resolve_device
+from irrepress.core.family import Family
+from irrepress.core.finite import check_prediction
+from irrepress.core.model import Model
+from irrepress.data.references import EnergyOffsets
+from irrepress.data.store import StructureStore
 
 logger = logging.getLogger(__name__)
 

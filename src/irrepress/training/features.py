@@ -12,9 +12,10 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from irrepress.errors import UserError
-from irrepress.families.base import Batch, Family, Model
-from irrepress.pruning.plan import Plan
+from irrepress.core.errors import UserError
+from irrepress.core.family import Family
+from irrepress.core.model import Batch, Model
+from irrepress.core.plan import Plan
 from irrepress.training.ranks import summed
 
 # Features by the name of their group, [atoms, channels, 2 l + 1].

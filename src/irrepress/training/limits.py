@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from irrepress.config import Training
-from irrepress.errors import UserError
-from irrepress.files import atomic_path
-from irrepress.structures.neighbours import count_edges
-from irrepress.structures.store import StructureStore
+from irrepress.core.errors import UserError
+from irrepress.core.files import atomic_path
+from irrepress.data.neighbours import count_edges
+from irrepress.data.store import StructureStore
 from irrepress.training.batches import Limit
+from irrepress.training.config import Training
 
 logger = logging.getLogger(__name__)
 

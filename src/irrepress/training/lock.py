@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from irrepress.errors import UserError
+from irrepress.core.errors import UserError
 
 logger = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ import torch
 from ase import units
 from torch import Tensor
 
-from irrepress.config import LossWeights
-from irrepress.families.base import Prediction
-from irrepress.training.labels import QUANTITIES, Labels
+from irrepress.core.labels import QUANTITIES, Labels
+from irrepress.core.loss_weights import LossWeights
+from irrepress.core.model import Prediction
 from irrepress.training.ranks import communication_device, summed, world_size
 
 # One Huber delta serves all quantities, so stress is brought to their order of magnitude.

@@ -10,10 +10,11 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
-from irrepress.config import Training
-from irrepress.errors import UserError
-from irrepress.families.base import Family, Model, Prediction
-from irrepress.processes import is_first
+from irrepress.core.errors import UserError
+from irrepress.core.family import Family
+from irrepress.core.model import Model, Prediction
+from irrepress.core.processes import is_first
+from irrepress.training.config import Training
 from irrepress.training.data import LabelledBatch
 from irrepress.training.features import FeatureGuide, observed
 from irrepress.training.losses import GPA_PER_EV_A3, QUANTITIES, Comparison, compare

@@ -16,8 +16,8 @@ from lightning.pytorch.plugins.environments import (
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 from torch import Tensor
 
-from irrepress.config import Training
-from irrepress.processes import STARTED_BY_SRUN
+from irrepress.core.processes import STARTED_BY_SRUN
+from irrepress.training.config import Training
 
 
 def start_by_srun(settings: Training) -> None:

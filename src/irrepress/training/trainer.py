@@ -20,14 +20,14 @@ from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 from rich.console import Console
 
-from irrepress.config import OF_THE_MACHINE, Training
-from irrepress.devices import resolve_device
-from irrepress.errors import UserError
-from irrepress.families.base import Family, Model
-from irrepress.files import atomic_path
-from irrepress.processes import is_first
-from irrepress.structures.store import StructureStore
-from irrepress.terminal import claimed
+from irrepress.core.devices import resolve_device
+from irrepress.core.errors import UserError
+from irrepress.core.family import Family
+from irrepress.core.files import atomic_path
+from irrepress.core.model import Model
+from irrepress.core.processes import is_first
+from irrepress.core.terminal import claimed
+from irrepress.data.store import StructureStore
 from irrepress.training.averaging import WarmedUpEMA
 from irrepress.training.checkpoints import (
     BEST,
@@ -39,6 +39,7 @@ from irrepress.training.checkpoints import (
     load_checkpoint,
 )
 from irrepress.training.checks import check_data, check_labels
+from irrepress.training.config import OF_THE_MACHINE, Training
 from irrepress.training.data import TrainingData
 from irrepress.training.features import FeatureGuide
 from irrepress.training.interruption import Interruption

@@ -6,8 +6,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 pytest.importorskip("fairchem.core", reason="fairchem-core is not installed in this environment")
 
+from irrepress.core.plan import Plan
 from irrepress.families.escn import forward
-from irrepress.pruning.plan import Plan
 
 
 @pytest.mark.parametrize(

@@ -17,14 +17,14 @@ from fairchem.core.units.mlip_unit.api.inference import MLIPInferenceCheckpoint
 from omegaconf import OmegaConf
 from protocol import assert_close
 
-from irrepress.errors import UserError
+from irrepress.catalogue.checkpoints.escn import KEYWORDS
+from irrepress.core.errors import UserError
+from irrepress.core.plan import Plan
+from irrepress.core.structure import Structure
 from irrepress.evaluation.predictions import label
 from irrepress.families.escn import checkpoint, untrained
-from irrepress.families.escn.catalogue import KEYWORDS
 from irrepress.families.escn.merge import main as merge_main
 from irrepress.families.escn.merge import merge
-from irrepress.pruning.plan import Plan
-from irrepress.structures.structure import Structure
 
 MOE = "fairchem.core.models.uma.escn_moe."
 # Refuses to import irrepress, as on a machine where it is not installed.

@@ -13,8 +13,8 @@ from fairchem.core.graph.compute import generate_graph
 from fairchem.core.units.mlip_unit import load_predict_unit
 from fairchem.core.units.mlip_unit.api.inference import inference_settings_batch
 
+from irrepress.core.structure import Structure
 from irrepress.families.escn import forward
-from irrepress.structures.structure import Structure
 
 
 @pytest.fixture(scope="module")

@@ -8,14 +8,14 @@ import pytest
 import torch
 from protocol import assert_close, gates_of
 
-from irrepress.config import Explicit
-from irrepress.errors import UserError
+from irrepress.core.errors import UserError
+from irrepress.core.plan import Plan
+from irrepress.core.target import Explicit
 from irrepress.families.escn.architecture import read_architecture
 from irrepress.families.escn.layout import Choice, make_layout
 from irrepress.pruning.allocation import Limits
 from irrepress.pruning.budget import Costs, Measure, plan_for_fraction, plan_for_irreps, summarize
 from irrepress.pruning.compensation import compensate
-from irrepress.pruning.plan import Plan
 
 
 @pytest.fixture(scope="module")

@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from irrepress.config import Split, Training
+from irrepress.core.plan import Plan
+from irrepress.data.config import Split
+from irrepress.data.layout import StoreInfo
+from irrepress.data.store import StructureStore
+from irrepress.data.writing import write_store
 from irrepress.evaluation.checks import Checks
 from irrepress.evaluation.metrics import measure_symmetry
 from irrepress.evaluation.predictions import label
 from irrepress.pruning.compensation import compensate
-from irrepress.pruning.plan import Plan
 from irrepress.quantization.packing import pack, unpack
-from irrepress.structures.layout import StoreInfo
-from irrepress.structures.store import StructureStore
-from irrepress.structures.writing import write_store
+from irrepress.training.config import Training
 from irrepress.training.trainer import train
 
 INFO = StoreInfo("test", "MIT", "", "none", "a random model", "0")

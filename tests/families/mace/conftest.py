@@ -2,16 +2,12 @@
 
 import json
 import struct
-import sys
 from pathlib import Path
 
 import ase.io
 import numpy as np
 import pytest
 import torch
-
-# For the web server of the tests of downloads.
-sys.path.append(str(Path(__file__).parents[2] / "structures"))
 
 ELEMENTS = [1, 6, 8, 11, 14, 17, 32]
 ENERGIES = [-0.5, -1.5, -2.0, -0.3, -0.8, -0.4, -0.9]
@@ -192,7 +188,7 @@ def gst(mace, real_file):
 @pytest.fixture(scope="session")
 def gst_frames(shared_data):
     """Real frames of Ge-Sb-Te."""
-    from irrepress.structures.structure import Structure
+    from irrepress.core.structure import Structure
 
     frames = ase.io.read(shared_data / "crystals" / "gst-valid.extxyz.xz", ":")
     return [Structure.unlabelled(atoms) for atoms in frames]

@@ -15,8 +15,8 @@ from ase.build import bulk, molecule
 pytest.importorskip("mace.modules", reason="MACE is not installed in this environment")
 pytest.importorskip("snakemake", reason="Snakemake is not installed in this environment")
 
+from irrepress.core.structure import Structure
 from irrepress.evaluation.predictions import label
-from irrepress.structures.structure import Structure
 
 # A busy machine may need several times the minutes that they take on a free one.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]

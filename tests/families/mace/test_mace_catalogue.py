@@ -11,15 +11,11 @@ from typer.testing import CliRunner
 # Not "mace" alone: that is the name of this folder, too.
 pytest.importorskip("mace.modules", reason="MACE is not installed in this environment")
 
+from irrepress.catalogue.checkpoints import mace as catalogue
+from irrepress.catalogue.families import check_keyword, find_checkpoint_file, published_checkpoint
 from irrepress.cli import app
-from irrepress.errors import UserError
-from irrepress.families.mace import catalogue
+from irrepress.core.errors import UserError
 from irrepress.families.mace.scratch import DEFAULTS
-from irrepress.families.registry import (
-    check_keyword,
-    find_checkpoint_file,
-    published_checkpoint,
-)
 
 
 @pytest.fixture

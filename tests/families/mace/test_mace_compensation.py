@@ -6,7 +6,7 @@ import pytest
 # Not "mace" alone: that is the name of this folder, too.
 pytest.importorskip("mace.modules", reason="MACE is not installed in this environment")
 
-from irrepress.config import Explicit
+from irrepress.core.target import Explicit
 from irrepress.evaluation.checks import SYMMETRY_TOLERANCE
 from irrepress.evaluation.symmetry import check_symmetry
 from irrepress.pruning.budget import plan_for_irreps

@@ -10,11 +10,11 @@ from torch.fx.passes.shape_prop import ShapeProp
 # Not "mace" alone: that is the name of this folder, too.
 pytest.importorskip("mace.modules", reason="MACE is not installed in this environment")
 
+from irrepress.core.plan import Plan
 from irrepress.families.mace.architecture import dim
 from irrepress.families.mace.contraction import contractions, weights_of
 from irrepress.families.mace.cost import convolution, coupled_products
 from irrepress.families.mace.sizes import SizeModel
-from irrepress.pruning.plan import Plan
 
 ROWS = 16
 

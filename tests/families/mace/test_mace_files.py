@@ -17,10 +17,10 @@ from ase.calculators.singlepoint import SinglePointCalculator
 # Not "mace" alone: that is the name of this folder, too.
 pytest.importorskip("mace.modules", reason="MACE is not installed in this environment")
 
-from irrepress.errors import UserError
+from irrepress.core.errors import UserError
+from irrepress.core.plan import Plan
 from irrepress.evaluation.predictions import label
 from irrepress.families.mace.package import CodeGenMixin, blocks
-from irrepress.pruning.plan import Plan
 
 # Refuses to import irrepress, as on a machine where it is not installed.
 WITHOUT_IRREPRESS = """

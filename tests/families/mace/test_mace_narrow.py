@@ -10,12 +10,12 @@ from protocol import assert_close, gates_of, random_plan
 # Not "mace" alone: that is the name of this folder, too.
 pytest.importorskip("mace.modules", reason="MACE is not installed in this environment")
 
-from irrepress.config import Explicit
-from irrepress.errors import UserError
+from irrepress.core.errors import UserError
+from irrepress.core.plan import Plan
+from irrepress.core.structure import Structure
+from irrepress.core.target import Explicit
 from irrepress.pruning.allocation import Limits
 from irrepress.pruning.budget import Costs, Measure, plan_for_fraction, plan_for_irreps
-from irrepress.pruning.plan import Plan
-from irrepress.structures.structure import Structure
 
 
 def masked_and_narrowed(family, model, plan, structures):

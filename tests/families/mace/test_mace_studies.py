@@ -14,7 +14,7 @@ import yaml
 pytest.importorskip("mace.modules", reason="MACE is not installed in this environment")
 pytest.importorskip("snakemake", reason="Snakemake is not installed in this environment")
 
-from irrepress.config import load_config
+from irrepress.study.reading import load_config
 
 ROOT = Path(__file__).resolve().parents[3]
 LARGE = "2024-01-07-mace-128-L2_epoch-199.model"

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 pytest.importorskip("mace.modules", reason="MACE is not installed in this environment")
 
 from irrepress.cli import app
-from irrepress.errors import UserError
+from irrepress.core.errors import UserError
 from irrepress.families.mace.package import Linear
 
 ROOT = b"cmace.modules.models\nScaleShiftMACE\n"

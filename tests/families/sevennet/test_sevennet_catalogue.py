@@ -1,13 +1,13 @@
 import pytest
 
-from irrepress.errors import UserError
-from irrepress.families.sevennet.catalogue import (
+from irrepress.catalogue.checkpoints.sevennet import (
     KEYWORDS,
     MODALS,
     SETTINGS,
     SPELLINGS,
     check_checkpoint,
 )
+from irrepress.core.errors import UserError
 
 
 def test_the_keywords_are_sevenns(sevennet, monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.fx.passes.shape_prop import ShapeProp
 
-from irrepress.pruning.plan import Plan
+from irrepress.core.plan import Plan
 
 EDGES = 16
 

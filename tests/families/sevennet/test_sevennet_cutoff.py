@@ -10,10 +10,10 @@ from ase.build import bulk
 from protocol import assert_close, gates_of, random_plan
 from sevenn.scripts.deploy import deploy
 
-from irrepress.errors import UserError
+from irrepress.core.errors import UserError
+from irrepress.core.plan import Plan
+from irrepress.core.structure import Structure
 from irrepress.evaluation.symmetry import check_symmetry
-from irrepress.pruning.plan import Plan
-from irrepress.structures.structure import Structure
 
 CUTOFF = 4.6
 

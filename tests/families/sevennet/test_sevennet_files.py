@@ -15,9 +15,9 @@ import sevenn
 import sevenn.util
 import torch
 
-from irrepress.errors import UserError
+from irrepress.core.errors import UserError
+from irrepress.core.plan import Plan
 from irrepress.evaluation.predictions import label
-from irrepress.pruning.plan import Plan
 
 # Refuses to import irrepress, as on a machine where it is not installed.
 WITHOUT_IRREPRESS = """

@@ -9,7 +9,7 @@ from sevenn.atom_graph_data import AtomGraphData
 from sevenn.train.dataload import unlabeled_atoms_to_graph
 from torch_geometric.loader.dataloader import Collater
 
-from irrepress.structures.structure import Structure
+from irrepress.core.structure import Structure
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ import pytest
 import torch
 from protocol import assert_close, gates_of, random_plan
 
-from irrepress.config import Explicit
-from irrepress.errors import UserError
+from irrepress.core.errors import UserError
+from irrepress.core.plan import Plan
+from irrepress.core.target import Explicit
 from irrepress.pruning.budget import plan_for_irreps
-from irrepress.pruning.plan import Plan
 
 
 def masked_and_narrowed(family, model, plan, structures):

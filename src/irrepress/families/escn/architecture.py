@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from irrepress.errors import UserError
+from irrepress.core.errors import UserError
 
 BACKBONE = "fairchem.core.models.uma.escn_md.eSCNMDBackbone"
 HEAD = "fairchem.core.models.uma.escn_md.MLP_EFS_Head"

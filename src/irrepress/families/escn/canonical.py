@@ -14,7 +14,7 @@ from typing import Any
 from fairchem.core.models.uma.escn_md import eSCNMDBackbone
 from torch import Tensor
 
-from irrepress.errors import UserError
+from irrepress.core.errors import UserError
 from irrepress.families.escn.architecture import BACKBONE, HEAD, MODEL, check_supported
 from irrepress.families.escn.tasks import choose_dataset, datasets_of, read_scale, write_tasks
 

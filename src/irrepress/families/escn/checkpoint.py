@@ -25,14 +25,14 @@ from fairchem.core.units.mlip_unit.api.inference import MLIPInferenceCheckpoint
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from irrepress.errors import UserError, first_line
-from irrepress.families.base import Model
+from irrepress.catalogue.checkpoints.escn import check_checkpoint
+from irrepress.catalogue.families import is_path
+from irrepress.core.errors import UserError, first_line
+from irrepress.core.files import atomic_path
+from irrepress.core.model import Model
 from irrepress.families.escn import untrained
 from irrepress.families.escn.canonical import backbone_of, canonical, has_experts
-from irrepress.families.escn.catalogue import check_checkpoint
-from irrepress.families.pickles import read_restricted
-from irrepress.families.registry import is_path
-from irrepress.files import atomic_path
+from irrepress.families.generic.pickles import read_restricted
 
 _SAFE_TYPES: list[Any] = [
     MLIPInferenceCheckpoint,
@@ -105,7 +105,7 @@ def weights(path: Path, content: MLIPInferenceCheckpoint) -> dict[str, Tensor]:
 
 
 def load(source: str | Path, modal: str | None, dtype: torch.dtype) -> Model:
-    """Load a model by keyword or path; see `irrepress.families.base.Family.load`."""
+    """Load a model by keyword or path; see `irrepress.core.family.Family.load`."""
     path = resolve(source)
     content = read(path)
     if has_experts(backbone_of(path, content.model_config)):

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from fairchem.core.modules import loss
 
-from irrepress.errors import UserError
+from irrepress.core.errors import UserError
 from irrepress.families.escn.architecture import MODEL
 from irrepress.families.escn.canonical import HEADS, PLAIN, WITH_EXPERTS, WRAPPERS
 from irrepress.families.escn.tasks import TARGETS

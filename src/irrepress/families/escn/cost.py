@@ -7,7 +7,8 @@ numbers; norms and activations, below a few per cent, are left out.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from irrepress.families.base import Cost, CostModel, CostTerms, Model
+from irrepress.core.cost import Cost, CostModel, CostTerms
+from irrepress.core.model import Model
 from irrepress.families.escn.architecture import Architecture, read_architecture
 from irrepress.families.escn.gates import CHANNELS, EDGES, HIDDEN, make_groups
 from irrepress.families.escn.layout import component, make_layout, order, size_of
@@ -52,7 +53,7 @@ class _Sizes:
 
 
 def make_cost_model(model: Model, neighbours: float) -> CostModel:
-    """Return widths -> cost; see `irrepress.families.base.Family.cost_model`."""
+    """Return widths -> cost; see `irrepress.core.family.Family.cost_model`."""
     a = read_architecture(model.native)
     layout = make_layout(a)
     groups = {group.name: group for group in make_groups(a) if group.axis == "channel"}
@@ -76,7 +77,7 @@ def make_cost_model(model: Model, neighbours: float) -> CostModel:
 
 
 def make_cost_terms(model: Model) -> CostTerms:
-    """Return widths -> terms; see `irrepress.families.base.Family.cost_terms`.
+    """Return widths -> terms; see `irrepress.core.family.Family.cost_terms`.
 
     The terms are, summed over layers and without constant factors:
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import torch
 from ase.data import chemical_symbols
 
-from irrepress.errors import UserError
-from irrepress.families.base import Model
+from irrepress.core.errors import UserError
+from irrepress.core.model import Model
 from irrepress.families.escn import checkpoint
 from irrepress.families.escn.tasks import scale_of, write_tasks
 
@@ -29,7 +29,7 @@ def shift_energies(model: Model, shifts: Mapping[int, float]) -> None:
 
 @torch.no_grad()
 def restrict_elements(model: Model, elements: Iterable[int]) -> Model:
-    """Drop elements; see `irrepress.families.base.Family.restrict_elements`.
+    """Drop elements; see `irrepress.core.family.Family.restrict_elements`.
 
     Tables are indexed by the atomic number itself, so that only rows beyond the heaviest element
     go. Which lighter elements are known is written beside the weights.

@@ -13,18 +13,15 @@ from ase.calculators.calculator import Calculator
 from fairchem.core import FAIRChemCalculator
 from torch import Tensor
 
-from irrepress.families.base import (
-    NEIGHBOURS,
-    Batch,
-    CostModel,
-    CostTerms,
-    Family,
-    LinearFit,
-    Model,
-    Observer,
-    Prediction,
-    WeightBlock,
-)
+from irrepress.core.cost import NEIGHBOURS, CostModel, CostTerms
+from irrepress.core.family import Family, Observer, WeightBlock
+from irrepress.core.finite import require_finite
+from irrepress.core.fits import LinearFit
+from irrepress.core.groups import Group
+from irrepress.core.model import Batch, Model, Prediction
+from irrepress.core.plan import Plan
+from irrepress.core.statistics import DataStatistics
+from irrepress.core.structure import Structure
 from irrepress.families.escn import checkpoint, fits, graph, narrow, norms, scratch
 from irrepress.families.escn import elements as by_element
 from irrepress.families.escn import gates as gating
@@ -34,11 +31,6 @@ from irrepress.families.escn.classes import check_classes
 from irrepress.families.escn.cost import make_cost_model, make_cost_terms
 from irrepress.families.escn.predict_unit import SETTINGS
 from irrepress.families.escn.tasks import choose_dataset, datasets_of
-from irrepress.families.finite import require_finite
-from irrepress.families.statistics import DataStatistics
-from irrepress.pruning.blocks import Group
-from irrepress.pruning.plan import Plan
-from irrepress.structures.structure import Structure
 
 
 class EscnFamily(Family):

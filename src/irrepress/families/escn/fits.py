@@ -14,17 +14,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from irrepress.families.base import LinearFit, Model, Pair, Progress, Rows
+from irrepress.core.fits import LinearFit, Pair, Progress, Rows
+from irrepress.core.model import Model
+from irrepress.core.plan import Plan
 from irrepress.families.escn import forward
 from irrepress.families.escn.architecture import read_architecture
 from irrepress.families.escn.forward import State
 from irrepress.families.escn.layout import FEATURES, Choice, make_layout
 from irrepress.families.escn.messages import MessageMap
-from irrepress.pruning.plan import Plan
 
 
 def linear_fits(parent: Model, narrowed: Model, plan: Plan) -> list[LinearFit]:
-    """Return the fits; see `irrepress.families.base.Family.linear_fits`."""
+    """Return the fits; see `irrepress.core.family.Family.linear_fits`."""
     wide = read_architecture(parent.native)
     choice, layout = Choice.of(wide, plan), make_layout(wide)
     fits: list[LinearFit] = []

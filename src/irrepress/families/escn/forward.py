@@ -14,7 +14,7 @@ import torch
 from fairchem.core.models.uma.common.quaternion.wigner_d_hybrid import axis_angle_wigner_hybrid
 from torch import Tensor
 
-from irrepress.families.base import Model
+from irrepress.core.model import Model
 from irrepress.families.escn.architecture import read_architecture
 
 # Multiplicities of structures that say nothing; of other datasets it is 0, for not told.

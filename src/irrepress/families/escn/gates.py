@@ -27,7 +27,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from irrepress.families.base import Model, Observer
+from irrepress.core.family import Observer
+from irrepress.core.groups import Group
+from irrepress.core.model import Model
 from irrepress.families.escn.architecture import Architecture, read_architecture
 from irrepress.families.escn.forward import energy_block
 from irrepress.families.escn.layout import (
@@ -41,8 +43,7 @@ from irrepress.families.escn.layout import (
     readout,
     update,
 )
-from irrepress.families.gating import check_gates
-from irrepress.pruning.blocks import Group
+from irrepress.families.generic.gating import check_gates
 
 CHANNELS, HIDDEN, EDGES = "sphere_channels", "hidden_channels", "edge_channels"
 
@@ -80,7 +81,7 @@ def make_groups(architecture: Architecture) -> list[Group]:
 
 @contextmanager
 def gated(model: Model, gates: Mapping[str, Tensor], observer: Observer | None) -> Iterator[None]:
-    """Gate blocks while the context lasts; see `irrepress.families.base.Family.gated`."""
+    """Gate blocks while the context lasts; see `irrepress.core.family.Family.gated`."""
     architecture = read_architecture(model.native)
     groups = {group.name: group for group in make_groups(architecture)}
     check_gates(gates, groups)

@@ -7,12 +7,12 @@ import torch
 from ase.geometry import complete_cell, wrap_positions
 from torch import Tensor
 
-from irrepress.families.base import Batch, Model, Prediction
+from irrepress.core.model import Batch, Model, Prediction
+from irrepress.core.neighbours import Neighbours, neighbour_list
+from irrepress.core.structure import Structure
 from irrepress.families.escn import forward, predict_unit
 from irrepress.families.escn.tasks import scale_of
-from irrepress.families.graphs import TensorGraph, check_batch
-from irrepress.structures.neighbours import Neighbours, neighbour_list
-from irrepress.structures.structure import Structure
+from irrepress.families.generic.graphs import TensorGraph, check_batch
 
 # The least volume that a virial is divided by, in Å^3: structures without a cell have none.
 _LEAST_VOLUME = 1e-3
@@ -30,7 +30,7 @@ class Graph(TensorGraph):
 
 
 def make_batch(model: Model, structures: Sequence[Structure]) -> Batch:
-    """Join structures into one graph; see `irrepress.families.base.Family.batch`."""
+    """Join structures into one graph; see `irrepress.core.family.Family.batch`."""
     check_batch(model, structures)
     most = model.native["model_config"]["backbone"]["max_neighbors"]
     lists = [_nearest(neighbour_list(s, model.cutoff), len(s), most) for s in structures]
@@ -86,7 +86,7 @@ def _placed(structure: Structure) -> tuple[np.ndarray, np.ndarray]:
 
 
 def predict(model: Model, batch: Batch, create_graph: bool, native: bool = False) -> Prediction:
-    """Run the network; see `irrepress.families.base.Family.predict`.
+    """Run the network; see `irrepress.core.family.Family.predict`.
 
     Energies are float64 whatever the model's type, as fairchem's are: references of elements
     are large.
@@ -116,7 +116,7 @@ def predict(model: Model, batch: Batch, create_graph: bool, native: bool = False
 
 
 def atomic_energies(model: Model, batch: Batch) -> Tensor:
-    """Return atomic energies; see `irrepress.families.base.Family.atomic_energies`."""
+    """Return atomic energies; see `irrepress.core.family.Family.atomic_energies`."""
     with torch.no_grad():
         return _energies(model, batch.inputs)
 

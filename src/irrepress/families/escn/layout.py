@@ -13,8 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from irrepress.core.plan import Plan
 from irrepress.families.escn.architecture import Architecture
-from irrepress.pruning.plan import Plan
 
 FEATURES, SOURCE, TARGET = "features", "source", "target"
 

@@ -18,8 +18,8 @@ from ase.symbols import string2symbols
 from fairchem.core.models.uma.compat import apply_uma_compat_fixups
 from fairchem.core.models.uma.escn_moe import eSCNMDMoeBackbone
 
-from irrepress.errors import UserError
-from irrepress.families.base import Model
+from irrepress.core.errors import UserError
+from irrepress.core.model import Model
 from irrepress.families.escn import checkpoint
 from irrepress.families.escn.architecture import BACKBONE, check_supported
 from irrepress.families.escn.canonical import backbone_of, has_experts

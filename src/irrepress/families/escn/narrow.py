@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from irrepress.families.base import Model
+from irrepress.core.model import Model
+from irrepress.core.plan import Plan
 from irrepress.families.escn import checkpoint, forward
 from irrepress.families.escn.architecture import Architecture, read_architecture
 from irrepress.families.escn.gates import make_groups
 from irrepress.families.escn.layout import FEATURES, SOURCE, Choice, make_layout, messages
-from irrepress.pruning.plan import Plan
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ _EMBEDDINGS = ("charge_embedding", "spin_embedding", "dataset_embedding")
 
 @torch.no_grad()
 def narrow(model: Model, plan: Plan) -> Model:
-    """Build the narrow model; see `irrepress.families.base.Family.narrow`.
+    """Build the narrow model; see `irrepress.core.family.Family.narrow`.
 
     Wigner matrices and what else follows from the highest order are the constructor's own.
     """

@@ -2,17 +2,17 @@
 
 from dataclasses import replace
 
+from irrepress.core.groups import Group
+from irrepress.core.plan import Plan
 from irrepress.families.escn.architecture import Architecture
 from irrepress.families.escn.gates import make_groups
 from irrepress.families.escn.layout import component, order
-from irrepress.pruning.blocks import Group
-from irrepress.pruning.plan import Plan
 
 Keep = dict[str, tuple[int, ...]]
 
 
 def native_plan(architecture: Architecture, plan: Plan) -> tuple[Plan, list[str]]:
-    """Change a plan to one that can be built; see `irrepress.families.base.Family.native_plan`.
+    """Change a plan to one that can be built; see `irrepress.core.family.Family.native_plan`.
 
     fairchem has one number of sphere channels, of hidden channels and of edge channels. Where
     groups of one kind keep different numbers, the smaller ones grow: nothing that the plan keeps

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from irrepress.families.base import Model
+from irrepress.core.model import Model
 from irrepress.families.escn.architecture import read_architecture
 from irrepress.families.escn.gates import make_groups
 from irrepress.families.escn.layout import Axis, component, make_layout, order

@@ -21,7 +21,7 @@ from fairchem.core.units.mlip_unit import MLIPPredictUnit
 from fairchem.core.units.mlip_unit.api.inference import inference_settings_batch
 from torch import Tensor
 
-from irrepress.families.base import Batch, Model, Prediction
+from irrepress.core.model import Batch, Model, Prediction
 from irrepress.families.escn import checkpoint
 from irrepress.families.escn.forward import usual_spin
 from irrepress.families.escn.tasks import scale_of
@@ -48,7 +48,7 @@ _units: "weakref.WeakKeyDictionary[Model, _Built]" = weakref.WeakKeyDictionary()
 
 
 def predict(model: Model, batch: Batch, create_graph: bool) -> Prediction:
-    """Run fairchem's code; see `irrepress.families.base.Family.predict`.
+    """Run fairchem's code; see `irrepress.core.family.Family.predict`.
 
     Predict units cannot be differentiated. With ``create_graph`` the forward pass of the network
     runs, fairchem's too, and only the scaling of the task is ours.

@@ -5,14 +5,14 @@ from typing import Any
 
 import torch
 
-from irrepress.errors import UserError, first_line
-from irrepress.families.base import Model
+from irrepress.catalogue.families import check_settings
+from irrepress.core.errors import UserError, first_line
+from irrepress.core.model import Model
+from irrepress.core.statistics import DataStatistics
 from irrepress.families.escn import checkpoint
 from irrepress.families.escn.architecture import check_supported
 from irrepress.families.escn.tasks import EnergyScale, write_tasks
 from irrepress.families.escn.untrained import native_config
-from irrepress.families.registry import check_settings
-from irrepress.families.statistics import DataStatistics
 
 # What the saved file calls the only task, where the config gives no other name.
 TASK = "main"

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from irrepress.errors import UserError, nearest
+from irrepress.core.errors import UserError, nearest
 
 _TASK = "fairchem.core.units.mlip_unit.mlip_unit.Task"
 _OUTPUT = "fairchem.core.units.mlip_unit.mlip_unit.OutputSpec"

@@ -17,19 +17,19 @@ from typing import Any
 
 import torch
 
-from irrepress.errors import UserError, nearest
-from irrepress.families.base import Model
-from irrepress.families.file_kinds import check_kind
-from irrepress.families.mace.catalogue import check_checkpoint
+from irrepress.catalogue.checkpoints.mace import check_checkpoint
+from irrepress.catalogue.families import is_path
+from irrepress.core.errors import UserError, nearest
+from irrepress.core.files import atomic_path
+from irrepress.core.model import Model
+from irrepress.download.download import download
+from irrepress.families.generic.file_kinds import check_kind
 from irrepress.families.mace.code import pickled, settle
 from irrepress.families.mace.config import build_network, read_config
 from irrepress.families.mace.contraction import free_weights, transfer_weights
 from irrepress.families.mace.inspection import check_content, damaged
 from irrepress.families.mace.package import e3nn_version, mace_version
 from irrepress.families.mace.unpickling import RefusedName, read_inert
-from irrepress.families.registry import is_path
-from irrepress.files import atomic_path
-from irrepress.structures.download import download
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ def _of_another_version(path: Path, reason: str) -> UserError:
 
 
 def load(source: str | Path, modal: str | None, dtype: torch.dtype) -> Model:
-    """Load a model by keyword or path; see `irrepress.families.base.Family.load`."""
+    """Load a model by keyword or path; see `irrepress.core.family.Family.load`."""
     path = resolve(source)
     found = read(path)
     if dtype == torch.float32 and next(found.parameters()).dtype == torch.float64:

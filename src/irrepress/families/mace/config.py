@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from irrepress.errors import UserError
+from irrepress.core.errors import UserError
 from irrepress.families.mace.package import Irreps, RadialMLP, blocks, mace_modules
 
 MODELS = ("MACE", "ScaleShiftMACE")

@@ -9,7 +9,7 @@ lower order of the basis drops components of U, and with them the paths that nee
 import torch
 from torch import Tensor
 
-from irrepress.errors import UserError
+from irrepress.core.errors import UserError
 from irrepress.families.mace.package import Contraction
 
 # Coupling coefficients are of order 1; those of float32 are rounded.

@@ -9,11 +9,12 @@ are left out.
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
-from irrepress.families.base import Cost, CostModel, Model
+from irrepress.core.cost import Cost, CostModel
+from irrepress.core.model import Model
+from irrepress.families.e3nn.tensor_products import pair_operations
 from irrepress.families.mace.architecture import Architecture, dim, order
 from irrepress.families.mace.config import BASES
 from irrepress.families.mace.sizes import LayerSizes, SizeModel, Sizes
-from irrepress.families.tensor_products import pair_operations
 
 # Exponential, addition, division and multiplication of x * sigmoid(x).
 _ACTIVATION = 4
@@ -24,7 +25,7 @@ _DENSITY_WIDTH = 64
 
 
 def make_cost_model(model: Model, neighbours: float) -> CostModel:
-    """Return widths -> cost; see `irrepress.families.base.Family.cost_model`."""
+    """Return widths -> cost; see `irrepress.core.family.Family.cost_model`."""
     network = model.network
     sizes_of = SizeModel(network)
     elements = len(model.native["atomic_numbers"])

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 import torch
 from ase.data import chemical_symbols
 
-from irrepress.errors import UserError
-from irrepress.families.base import Model
+from irrepress.core.errors import UserError
+from irrepress.core.model import Model
 from irrepress.families.mace.checkpoint import adopt, make_model
 from irrepress.families.mace.config import build_network
 from irrepress.families.mace.contraction import contractions, narrow_contraction
@@ -16,7 +16,7 @@ from irrepress.families.mace.package import FullyConnectedTensorProduct
 
 
 def shift_energies(model: Model, shifts: Mapping[int, float]) -> None:
-    """Add constants to atomic energies; see `irrepress.families.base.Family.shift_energies`."""
+    """Add constants to atomic energies; see `irrepress.core.family.Family.shift_energies`."""
     _check_known(model, shifts)
     numbers, heads = model.native["atomic_numbers"], model.native["heads"]
     energies = model.network.atomic_energies_fn.atomic_energies
@@ -29,7 +29,7 @@ def shift_energies(model: Model, shifts: Mapping[int, float]) -> None:
 
 
 def restrict_elements(model: Model, elements: Iterable[int]) -> Model:
-    """Drop elements; see `irrepress.families.base.Family.restrict_elements`.
+    """Drop elements; see `irrepress.core.family.Family.restrict_elements`.
 
     Nothing else changes: what is indexed by element is most of a model for many elements, and
     what remains is used as before.

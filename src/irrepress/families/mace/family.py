@@ -11,30 +11,18 @@ import torch
 from ase.calculators.calculator import Calculator
 from torch import Tensor
 
-from irrepress.config import Explicit
-from irrepress.families.base import (
-    NEIGHBOURS,
-    Batch,
-    CostModel,
-    CostTerms,
-    Family,
-    LinearFit,
-    Model,
-    Observer,
-    Prediction,
-    WeightBlock,
-)
-from irrepress.families.finite import require_finite
-from irrepress.families.mace import (
-    catalogue,
-    checkpoint,
-    fits,
-    graph,
-    narrow,
-    norms,
-    parts,
-    scratch,
-)
+from irrepress.catalogue.checkpoints import mace as catalogue
+from irrepress.core.cost import NEIGHBOURS, CostModel, CostTerms
+from irrepress.core.family import Family, Observer, WeightBlock
+from irrepress.core.finite import require_finite
+from irrepress.core.fits import LinearFit
+from irrepress.core.groups import Group
+from irrepress.core.model import Batch, Model, Prediction
+from irrepress.core.plan import Plan
+from irrepress.core.statistics import DataStatistics
+from irrepress.core.structure import Structure
+from irrepress.core.target import Explicit
+from irrepress.families.mace import checkpoint, fits, graph, narrow, norms, parts, scratch
 from irrepress.families.mace import elements as by_element
 from irrepress.families.mace import gates as gating
 from irrepress.families.mace import native as rounding
@@ -44,10 +32,6 @@ from irrepress.families.mace.cost import make_cost_model
 from irrepress.families.mace.groups import make_groups
 from irrepress.families.mace.package import MACECalculator
 from irrepress.families.mace.terms import make_cost_terms
-from irrepress.families.statistics import DataStatistics
-from irrepress.pruning.blocks import Group
-from irrepress.pruning.plan import Plan
-from irrepress.structures.structure import Structure
 
 
 class MACEFamily(Family):

@@ -15,21 +15,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from irrepress.families.base import LinearFit, Model, Pair, Progress, Rows
+from irrepress.core.fits import LinearFit, Pair, Progress, Rows
+from irrepress.core.model import Model
+from irrepress.core.plan import Plan
 from irrepress.families.mace.architecture import Architecture, read_architecture
 from irrepress.families.mace.groups import feature_group, message_group, mixed_group
 from irrepress.families.mace.linear import read_dense, write_dense
 from irrepress.families.mace.narrow import gate_inputs
 from irrepress.families.mace.package import Irreps, Linear
 from irrepress.families.mace.stages import Stage, begin, run_layers, run_readout
-from irrepress.pruning.plan import Plan
 
 # irrep -> indices of channels; absent irreps: all
 Kept = Mapping[str, Tensor]
 
 
 def linear_fits(parent: Model, narrowed: Model, plan: Plan) -> list[LinearFit]:
-    """Return the fits; see `irrepress.families.base.Family.linear_fits`."""
+    """Return the fits; see `irrepress.core.family.Family.linear_fits`."""
     architecture = read_architecture(parent.network)
     small = read_architecture(narrowed.network)
     fits: list[LinearFit] = []

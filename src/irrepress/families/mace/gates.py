@@ -8,8 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from irrepress.families.base import Model, Observer
-from irrepress.families.gating import check_gates
+from irrepress.core.family import Observer
+from irrepress.core.groups import Group
+from irrepress.core.model import Model
+from irrepress.families.generic.gating import check_gates
 from irrepress.families.mace.architecture import Architecture, dim, read_architecture
 from irrepress.families.mace.contraction import contractions
 from irrepress.families.mace.groups import (
@@ -20,12 +22,11 @@ from irrepress.families.mace.groups import (
     mixed_group,
 )
 from irrepress.families.mace.package import FullyConnectedNet
-from irrepress.pruning.blocks import Group
 
 
 @contextmanager
 def gated(model: Model, gates: Mapping[str, Tensor], observer: Observer | None) -> Iterator[None]:
-    """Gate blocks; see `irrepress.families.base.Family.gated`."""
+    """Gate blocks; see `irrepress.core.family.Family.gated`."""
     architecture = read_architecture(model.network)
     groups = {group.name: group for group in make_groups(architecture)}
     check_gates(gates, groups)

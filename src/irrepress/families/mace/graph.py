@@ -8,11 +8,11 @@ import torch
 from ase.geometry import complete_cell
 from torch import Tensor
 
-from irrepress.families.base import Batch, Model, Prediction
-from irrepress.families.fast_products import fast_products
-from irrepress.families.graphs import TensorGraph, check_batch
-from irrepress.structures.neighbours import neighbour_list
-from irrepress.structures.structure import Structure
+from irrepress.core.model import Batch, Model, Prediction
+from irrepress.core.neighbours import neighbour_list
+from irrepress.core.structure import Structure
+from irrepress.families.e3nn.fast_products import fast_products
+from irrepress.families.generic.graphs import TensorGraph, check_batch
 
 # Rows and columns of the stress matrix in ASE's order xx, yy, zz, yz, xz, xy.
 _VOIGT = ([0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1])
@@ -23,7 +23,7 @@ class Graph(TensorGraph):
 
 
 def make_batch(model: Model, structures: Sequence[Structure]) -> Batch:
-    """Join structures into one graph; see `irrepress.families.base.Family.batch`."""
+    """Join structures into one graph; see `irrepress.core.family.Family.batch`."""
     check_batch(model, structures)
     counts = torch.tensor([len(s) for s in structures])
     batch = torch.repeat_interleave(torch.arange(len(structures)), counts)
@@ -60,7 +60,7 @@ def make_batch(model: Model, structures: Sequence[Structure]) -> Batch:
 
 
 def predict(model: Model, batch: Batch, create_graph: bool, native: bool = False) -> Prediction:
-    """Run the network; see `irrepress.families.base.Family.predict`."""
+    """Run the network; see `irrepress.core.family.Family.predict`."""
     with torch.enable_grad(), nullcontext() if native else fast(model):
         found = model.network(fresh(batch), training=create_graph, compute_stress=True)
     rows, columns = _VOIGT
@@ -73,7 +73,7 @@ def predict(model: Model, batch: Batch, create_graph: bool, native: bool = False
 
 
 def atomic_energies(model: Model, batch: Batch) -> Tensor:
-    """Return atomic energies; see `irrepress.families.base.Family.atomic_energies`."""
+    """Return atomic energies; see `irrepress.core.family.Family.atomic_energies`."""
     with torch.no_grad(), fast(model):
         found = model.network(fresh(batch), compute_force=False)
     return found["node_energy"].to(model.dtype).detach()

@@ -14,8 +14,8 @@ spherical harmonics and of the atomic basis. ``source.{t}`` and ``target.{t}`` a
 layers know of the elements at an edge.
 """
 
+from irrepress.core.groups import Group
 from irrepress.families.mace.architecture import Architecture, dim, order
-from irrepress.pruning.blocks import Group
 
 HIDDEN = "hidden"
 

@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from irrepress.errors import UserError
+from irrepress.core.errors import UserError
 from irrepress.families.mace.config import MODELS
 from irrepress.families.mace.package import mace_version
 

@@ -7,14 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from irrepress.families.base import Model
-from irrepress.families.mace.architecture import (
-    Architecture,
-    Layer,
-    Path,
-    order,
-    read_architecture,
-)
+from irrepress.core.model import Model
+from irrepress.core.plan import Plan
+from irrepress.families.mace.architecture import Architecture, Layer, Path, order, read_architecture
 from irrepress.families.mace.checkpoint import adopt, make_model
 from irrepress.families.mace.config import build_network
 from irrepress.families.mace.contraction import contractions, narrow_contraction
@@ -33,11 +28,10 @@ from irrepress.families.mace.linear import (
     set_fully_connected,
 )
 from irrepress.families.mace.package import FullyConnectedNet
-from irrepress.pruning.plan import Plan
 
 
 def narrow(model: Model, plan: Plan) -> Model:
-    """Build the narrow model; see `irrepress.families.base.Family.narrow`."""
+    """Build the narrow model; see `irrepress.core.family.Family.narrow`."""
     architecture = read_architecture(model.network)
     plan.check(make_groups(architecture))
     network = build_network(narrow_config(model.native, architecture, plan), model.dtype)

@@ -2,21 +2,16 @@
 
 from dataclasses import replace
 
+from irrepress.core.groups import Group
+from irrepress.core.plan import Plan
 from irrepress.families.mace.architecture import Architecture, order, products
-from irrepress.families.mace.groups import (
-    feature_group,
-    filter_group,
-    make_groups,
-    message_group,
-)
-from irrepress.pruning.blocks import Group
-from irrepress.pruning.plan import Plan
+from irrepress.families.mace.groups import feature_group, filter_group, make_groups, message_group
 
 Keep = dict[str, tuple[int, ...]]
 
 
 def native_plan(architecture: Architecture, plan: Plan) -> tuple[Plan, list[str]]:
-    """Change a plan to one that can be built; see `irrepress.families.base.Family.native_plan`.
+    """Change a plan to one that can be built; see `irrepress.core.family.Family.native_plan`.
 
     Where groups that must keep equally many channels differ, the smaller ones grow: nothing that
     the plan keeps is lost.

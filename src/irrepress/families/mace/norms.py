@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from irrepress.families.base import Model
+from irrepress.core.model import Model
 from irrepress.families.mace.architecture import Architecture, Layer, read_architecture
 from irrepress.families.mace.contraction import contractions, weights_of
 from irrepress.families.mace.groups import (

@@ -2,7 +2,8 @@
 
 import torch
 
-from irrepress.families.base import Model, WeightBlock
+from irrepress.core.family import WeightBlock
+from irrepress.core.model import Model
 from irrepress.families.mace.package import (
     Contraction,
     FullyConnectedNet,
@@ -13,7 +14,7 @@ from irrepress.families.mace.package import (
 
 
 def weight_blocks(model: Model) -> list[WeightBlock]:
-    """Return matrices; see `irrepress.families.base.Family.weight_blocks`.
+    """Return matrices; see `irrepress.core.family.Family.weight_blocks`.
 
     Besides maps and radial networks these are the weights of products of features, one scalar for
     each element, path and channel: in models for many elements, most parameters.
@@ -38,7 +39,7 @@ def weight_blocks(model: Model) -> list[WeightBlock]:
 
 
 def parameter_parts(model: Model) -> dict[str, str]:
-    """Return what parameters do; see `irrepress.families.base.Family.parameter_parts`."""
+    """Return what parameters do; see `irrepress.core.family.Family.parameter_parts`."""
     radial = (".conv_tp_weights.", ".density_fn.", "network.radial_embedding.", ".pair_repulsion")
     embedding = ("network.node_embedding.", "source_embedding", "target_embedding")
     found = {}

@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 
-from irrepress.errors import UserError, first_line
-from irrepress.families.base import Model
+from irrepress.catalogue.families import check_settings
+from irrepress.core.errors import UserError, first_line
+from irrepress.core.model import Model
+from irrepress.core.statistics import DataStatistics
 from irrepress.families.mace.checkpoint import make_model
 from irrepress.families.mace.config import build_network
-from irrepress.families.registry import check_settings
-from irrepress.families.statistics import DataStatistics
 
 # A small model; settings have the names of the constructor's arguments.
 DEFAULTS: dict[str, Any] = {

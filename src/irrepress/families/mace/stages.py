@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from irrepress.families.base import Batch, Model
+from irrepress.core.model import Batch, Model
 from irrepress.families.mace.graph import Graph
 
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 
-from irrepress.families.base import CostTerms, Model
+from irrepress.core.cost import CostTerms
+from irrepress.core.model import Model
 from irrepress.families.mace.architecture import dim, order
 from irrepress.families.mace.sizes import LayerSizes, SizeModel
 
 
 def make_cost_terms(model: Model) -> CostTerms:
-    """Return widths -> terms; see `irrepress.families.base.Family.cost_terms`.
+    """Return widths -> terms; see `irrepress.core.family.Family.cost_terms`.
 
     The terms are, summed over layers and without constant factors:
 

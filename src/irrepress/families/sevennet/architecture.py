@@ -7,7 +7,7 @@ import torch
 from e3nn.o3 import Irrep, Irreps
 from sevenn.nn.convolution import IrrepsConvolution
 
-from irrepress.errors import UserError
+from irrepress.core.errors import UserError
 
 EMBEDDING = "onehot_to_feature_x"
 EDGES = "edge_embedding"

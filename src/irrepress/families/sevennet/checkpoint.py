@@ -28,13 +28,13 @@ from sevenn.model_build import build_E3_equivariant_model
 from sevenn.nn.scale import get_resolved_shift_scale
 from sevenn.nn.sequential import AtomGraphSequential
 
-from irrepress.errors import UserError, first_line, nearest
-from irrepress.families.base import Model
-from irrepress.families.pickles import read_restricted
-from irrepress.families.registry import is_path
+from irrepress.catalogue.checkpoints.sevennet import check_checkpoint
+from irrepress.catalogue.families import is_path
+from irrepress.core.errors import UserError, first_line, nearest
+from irrepress.core.files import atomic_path
+from irrepress.core.model import Model
+from irrepress.families.generic.pickles import read_restricted
 from irrepress.families.sevennet.architecture import ONE_HOT, RESCALE, read_architecture
-from irrepress.families.sevennet.catalogue import check_checkpoint
-from irrepress.files import atomic_path
 
 _SAFE_TYPES: list[Any] = [
     torch.device,
@@ -104,7 +104,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def load(source: str | Path, modal: str | None, dtype: torch.dtype) -> Model:
-    """Load a model by keyword or path; see `irrepress.families.base.Family.load`."""
+    """Load a model by keyword or path; see `irrepress.core.family.Family.load`."""
     path = resolve(source)
     checkpoint = _Checkpoint(path, read(path))
     try:

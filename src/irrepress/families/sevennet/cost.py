@@ -11,7 +11,9 @@ from itertools import pairwise
 
 import torch
 
-from irrepress.families.base import Cost, CostModel, Model
+from irrepress.core.cost import Cost, CostModel
+from irrepress.core.model import Model
+from irrepress.families.e3nn.tensor_products import pair_operations
 from irrepress.families.sevennet.architecture import (
     EDGES,
     EMBEDDING,
@@ -25,7 +27,6 @@ from irrepress.families.sevennet.architecture import (
     read_architecture,
 )
 from irrepress.families.sevennet.gates import filter_group, width_key
-from irrepress.families.tensor_products import pair_operations
 
 # Exponential, addition, division and multiplication of x * sigmoid(x), or those of tanh.
 _ACTIVATION = 4
@@ -83,7 +84,7 @@ class _LayerCost:
 
 
 def make_cost_model(model: Model, neighbours: float) -> CostModel:
-    """Return widths -> cost; see `irrepress.families.base.Family.cost_model`."""
+    """Return widths -> cost; see `irrepress.core.family.Family.cost_model`."""
     architecture = read_architecture(model.network)
     modules = model.network._modules
     full = [

@@ -15,7 +15,7 @@ import sevenn._keys as KEY
 import torch
 from torch import Tensor
 
-from irrepress.families.base import Model
+from irrepress.core.model import Model
 from irrepress.families.sevennet import checkpoint
 from irrepress.families.sevennet.architecture import EDGES
 

@@ -9,15 +9,15 @@ from ase.data import chemical_symbols
 from sevenn.nn.scale import ModalWiseRescale, Rescale, SpeciesWiseRescale
 from torch import Tensor
 
-from irrepress.errors import UserError
-from irrepress.families.base import Model
+from irrepress.core.errors import UserError
+from irrepress.core.model import Model
+from irrepress.families.e3nn.narrowing import copy_rest, narrow_linear, narrow_tensor_product
 from irrepress.families.sevennet import checkpoint
 from irrepress.families.sevennet.architecture import EMBEDDING, RESCALE
-from irrepress.pruning.narrowing import copy_rest, narrow_linear, narrow_tensor_product
 
 
 def shift_energies(model: Model, shifts: Mapping[int, float]) -> None:
-    """Add constants to atomic energies; see `irrepress.families.base.Family.shift_energies`."""
+    """Add constants to atomic energies; see `irrepress.core.family.Family.shift_energies`."""
     _check_known(model, shifts)
     types: dict[int, int] = model.native[KEY.TYPE_MAP]
     rescale = model.network._modules[RESCALE]
@@ -34,7 +34,7 @@ def shift_energies(model: Model, shifts: Mapping[int, float]) -> None:
 
 
 def restrict_elements(model: Model, elements: Iterable[int]) -> Model:
-    """Drop elements; see `irrepress.families.base.Family.restrict_elements`."""
+    """Drop elements; see `irrepress.core.family.Family.restrict_elements`."""
     chosen = set(map(int, elements))
     _check_known(model, chosen)
     if not chosen:

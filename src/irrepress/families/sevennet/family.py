@@ -16,19 +16,16 @@ from e3nn.o3 import FullyConnectedTensorProduct, Linear
 from sevenn.calculator import SevenNetCalculator
 from torch import Tensor
 
-from irrepress.families.base import (
-    NEIGHBOURS,
-    Batch,
-    CostModel,
-    CostTerms,
-    Family,
-    LinearFit,
-    Model,
-    Observer,
-    Prediction,
-    WeightBlock,
-)
-from irrepress.families.finite import require_finite
+from irrepress.catalogue.checkpoints.sevennet import SHORTENS_CUTOFF
+from irrepress.core.cost import NEIGHBOURS, CostModel, CostTerms
+from irrepress.core.family import Family, Observer, WeightBlock
+from irrepress.core.finite import require_finite
+from irrepress.core.fits import LinearFit
+from irrepress.core.groups import Group
+from irrepress.core.model import Batch, Model, Prediction
+from irrepress.core.plan import Plan
+from irrepress.core.statistics import DataStatistics
+from irrepress.core.structure import Structure
 from irrepress.families.sevennet import checkpoint, fits, graph, narrow, norms, scratch
 from irrepress.families.sevennet import elements as by_element
 from irrepress.families.sevennet import gates as gating
@@ -42,14 +39,9 @@ from irrepress.families.sevennet.architecture import (
     RESCALE,
     read_architecture,
 )
-from irrepress.families.sevennet.catalogue import SHORTENS_CUTOFF
 from irrepress.families.sevennet.cost import make_cost_model
 from irrepress.families.sevennet.cutoff import shorten
 from irrepress.families.sevennet.terms import make_cost_terms
-from irrepress.families.statistics import DataStatistics
-from irrepress.pruning.blocks import Group
-from irrepress.pruning.plan import Plan
-from irrepress.structures.structure import Structure
 
 
 class SevenNetFamily(Family):

@@ -14,20 +14,21 @@ import torch
 from e3nn.o3 import Irreps, Linear
 from torch import Tensor
 
-from irrepress.families.base import LinearFit, Model, Pair, Progress, Rows
+from irrepress.core.fits import LinearFit, Pair, Progress, Rows
+from irrepress.core.model import Model
+from irrepress.core.plan import Plan
+from irrepress.families.e3nn.narrowing import segments
 from irrepress.families.sevennet.architecture import ENERGY, HIDDEN, RESCALE, read_architecture
 from irrepress.families.sevennet.gates import feature_group, message_group
 from irrepress.families.sevennet.graph import begin, run_until
 from irrepress.families.sevennet.narrow import gate_columns
-from irrepress.pruning.narrowing import segments
-from irrepress.pruning.plan import Plan
 
 # irrep -> indices of channels
 Kept = dict[str, Tensor]
 
 
 def linear_fits(parent: Model, narrowed: Model, plan: Plan) -> list[LinearFit]:
-    """Return the fits; see `irrepress.families.base.Family.linear_fits`."""
+    """Return the fits; see `irrepress.core.family.Family.linear_fits`."""
     architecture = read_architecture(parent.network)
     fits: list[LinearFit] = []
     for t in range(architecture.layers):

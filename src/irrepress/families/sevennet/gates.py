@@ -15,8 +15,10 @@ import sevenn._keys as KEY
 import torch
 from torch import Tensor
 
-from irrepress.families.base import Model, Observer
-from irrepress.families.gating import check_gates
+from irrepress.core.family import Observer
+from irrepress.core.groups import Group
+from irrepress.core.model import Model
+from irrepress.families.generic.gating import check_gates
 from irrepress.families.sevennet.architecture import (
     EDGES,
     EMBEDDING,
@@ -24,7 +26,6 @@ from irrepress.families.sevennet.architecture import (
     order,
     read_architecture,
 )
-from irrepress.pruning.blocks import Group
 
 
 def feature_group(layer: int, irrep: str) -> str:
@@ -97,7 +98,7 @@ class _Site:
 
 @contextmanager
 def gated(model: Model, gates: Mapping[str, Tensor], observer: Observer | None) -> Iterator[None]:
-    """Gate blocks by forward hooks; see `irrepress.families.base.Family.gated`."""
+    """Gate blocks by forward hooks; see `irrepress.core.family.Family.gated`."""
     architecture = read_architecture(model.network)
     groups = {group.name: group for group in make_groups(architecture)}
     check_gates(gates, groups)

@@ -10,12 +10,12 @@ import torch
 from sevenn.nn.convolution import IrrepsConvolution
 from torch import Tensor
 
-from irrepress.families.base import Batch, Model, Prediction
-from irrepress.families.fast_products import fast_products
-from irrepress.families.graphs import TensorGraph, check_batch
+from irrepress.core.model import Batch, Model, Prediction
+from irrepress.core.neighbours import neighbour_list
+from irrepress.core.structure import Structure
+from irrepress.families.e3nn.fast_products import fast_products
+from irrepress.families.generic.graphs import TensorGraph, check_batch
 from irrepress.families.sevennet.architecture import RESCALE
-from irrepress.structures.neighbours import neighbour_list
-from irrepress.structures.structure import Structure
 
 # sevenn's xx, yy, zz, xy, yz, zx to ASE's xx, yy, zz, yz, xz, xy; sevenn's sign is opposite.
 _VOIGT = [0, 1, 2, 4, 5, 3]
@@ -31,7 +31,7 @@ class Graph(TensorGraph):
 
 
 def make_batch(model: Model, structures: Sequence[Structure]) -> Batch:
-    """Join structures into one graph; see `irrepress.families.base.Family.batch`."""
+    """Join structures into one graph; see `irrepress.core.family.Family.batch`."""
     check_batch(model, structures)
     dtype = model.dtype
     counts = torch.tensor([len(s) for s in structures])
@@ -65,7 +65,7 @@ def make_batch(model: Model, structures: Sequence[Structure]) -> Batch:
 
 
 def predict(model: Model, batch: Batch, create_graph: bool, native: bool = False) -> Prediction:
-    """Run the network; see `irrepress.families.base.Family.predict`."""
+    """Run the network; see `irrepress.core.family.Family.predict`."""
     data = _fresh(batch)
     forces_module = model.network._modules["force_output"]
     training = forces_module.training
@@ -125,7 +125,7 @@ def run_until(model: Model, state: Stopped, name: str) -> Stopped:
 
 
 def atomic_energies(model: Model, batch: Batch) -> Tensor:
-    """Return atomic energies; see `irrepress.families.base.Family.atomic_energies`."""
+    """Return atomic energies; see `irrepress.core.family.Family.atomic_energies`."""
     names = list(model.network._modules)
     total = names[names.index(RESCALE) + 1]
     return run_until(model, begin(batch), total).data[KEY.ATOMIC_ENERGY].squeeze(1)

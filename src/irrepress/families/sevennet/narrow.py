@@ -8,7 +8,17 @@ import sevenn._keys as KEY
 import torch
 from torch import Tensor
 
-from irrepress.families.base import Model
+from irrepress.core.model import Model
+from irrepress.core.plan import Plan
+from irrepress.families.e3nn.narrowing import (
+    Segment,
+    copy_rest,
+    narrow_fully_connected,
+    narrow_linear,
+    narrow_linear_chain,
+    narrow_tensor_product,
+    segments,
+)
 from irrepress.families.sevennet import checkpoint
 from irrepress.families.sevennet.architecture import (
     EMBEDDING,
@@ -27,23 +37,13 @@ from irrepress.families.sevennet.gates import (
     make_groups,
     message_group,
 )
-from irrepress.pruning.narrowing import (
-    Segment,
-    copy_rest,
-    narrow_fully_connected,
-    narrow_linear,
-    narrow_linear_chain,
-    narrow_tensor_product,
-    segments,
-)
-from irrepress.pruning.plan import Plan
 
 # irrep -> indices of the kept channels, for every irrep of the wide network
 Kept = dict[str, Tensor]
 
 
 def narrow(model: Model, plan: Plan) -> Model:
-    """Build the narrow model; see `irrepress.families.base.Family.narrow`."""
+    """Build the narrow model; see `irrepress.core.family.Family.narrow`."""
     architecture = read_architecture(model.network)
     plan.check(make_groups(architecture))
     features, messages = _kept_channels(architecture, plan)

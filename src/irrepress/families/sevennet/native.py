@@ -2,25 +2,20 @@
 
 from dataclasses import replace
 
-from irrepress.families.sevennet.architecture import (
-    Architecture,
-    gate_inputs,
-    order,
-    products,
-)
+from irrepress.core.plan import Plan
+from irrepress.families.sevennet.architecture import Architecture, gate_inputs, order, products
 from irrepress.families.sevennet.gates import (
     feature_group,
     filter_group,
     make_groups,
     message_group,
 )
-from irrepress.pruning.plan import Plan
 
 Keep = dict[str, tuple[int, ...]]
 
 
 def native_plan(architecture: Architecture, plan: Plan) -> tuple[Plan, list[str]]:
-    """Change a plan to one that can be built; see `irrepress.families.base.Family.native_plan`.
+    """Change a plan to one that can be built; see `irrepress.core.family.Family.native_plan`.
 
     Where features and messages of a layer keep different numbers of channels, the smaller number
     grows: nothing that the plan keeps is lost. Blocks that no kept block feeds are zero, and

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from irrepress.families.base import Model
+from irrepress.core.model import Model
+from irrepress.families.e3nn.narrowing import fully_connected_weights, segments
 from irrepress.families.sevennet.architecture import (
     HIDDEN,
     MLP_READOUT,
@@ -18,7 +19,6 @@ from irrepress.families.sevennet.gates import (
     make_groups,
     message_group,
 )
-from irrepress.pruning.narrowing import fully_connected_weights, segments
 
 
 @torch.no_grad()

@@ -8,11 +8,11 @@ import sevenn._keys as KEY
 import torch
 from ase.data import chemical_symbols
 
-from irrepress.errors import UserError, first_line
-from irrepress.families.base import Model
-from irrepress.families.registry import check_settings
+from irrepress.catalogue.families import check_settings
+from irrepress.core.errors import UserError, first_line
+from irrepress.core.model import Model
+from irrepress.core.statistics import DataStatistics
 from irrepress.families.sevennet import checkpoint
-from irrepress.families.statistics import DataStatistics
 
 # A small model; what is not named here is SevenNet-0's.
 DEFAULTS: dict[str, Any] = {

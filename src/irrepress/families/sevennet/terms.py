@@ -10,7 +10,8 @@ term of its own.
 from collections import Counter
 from collections.abc import Mapping
 
-from irrepress.families.base import CostTerms, Model
+from irrepress.core.cost import CostTerms
+from irrepress.core.model import Model
 from irrepress.families.sevennet.architecture import (
     ONE_HOT,
     gate_inputs,
@@ -22,7 +23,7 @@ from irrepress.families.sevennet.gates import filter_group, width_key
 
 
 def make_cost_terms(model: Model) -> CostTerms:
-    """Return widths -> terms; see `irrepress.families.base.Family.cost_terms`.
+    """Return widths -> terms; see `irrepress.core.family.Family.cost_terms`.
 
     The terms are, summed over layers and without constant factors:
 

@@ -7,11 +7,11 @@ import numpy as np
 import plotly.graph_objects as go
 from ase.data import chemical_symbols
 
+from irrepress.data.summary.records import DatasetSummary, Distribution, ElementCount
 from irrepress.report import periodic_table, theme
 from irrepress.report.figures.panel import HEIGHT, Panel, log_axis
 from irrepress.report.study import Study
 from irrepress.report.text import number, plural
-from irrepress.structures.summary.records import DatasetSummary, Distribution, ElementCount
 
 # With more elements than this, a periodic table shows them better than bars do.
 _MOST_BARS = 6

@@ -1,0 +1,62 @@
+"""What can be said of SevenNet's checkpoints without torch and without sevenn."""
+
+from irrepress.core.errors import UserError, nearest
+
+# What sevenn 0.13 knows after "7net-", in any case of letters; a test compares. Those that are not
+# part of its package are downloaded by it.
+_NAMES = (
+    "0",
+    "0_22may2024",
+    "l3i5",
+    "mf-0",
+    "mf-ompa",
+    "omat",
+    "omni",
+    "omni-i8",
+    "omni-i12",
+)
+KEYWORDS = tuple(f"7net-{name}" for name in _NAMES)
+# Other spelling -> keyword.
+SPELLINGS = {f"sevennet-{name}": f"7net-{name}" for name in _NAMES} | {
+    f"{prefix}-0_{date}": "7net-0"
+    for prefix in ("7net", "sevennet")
+    for date in ("11july2024", "11jul2024")
+}
+# Levels of theory of the checkpoints that are part of the package, in their order; () is one only.
+MODALS: dict[str, tuple[str, ...]] = {
+    "7net-0": (),
+    "7net-0_22may2024": (),
+    "7net-l3i5": (),
+    "7net-mf-0": ("R2SCAN", "PBE"),
+}
+# Settings of untrained models; `scratch` has their defaults.
+SETTINGS = (
+    "channel",
+    "irreps_manual",
+    "lmax",
+    "lmax_edge",
+    "lmax_node",
+    "num_convolution_layer",
+    "is_parity",
+    "cutoff",
+    "cutoff_function",
+    "radial_basis",
+    "weight_nn_hidden_neurons",
+    "self_connection_type",
+)
+# What saved files can hold.
+NUMBER_TYPES = ("float32",)
+SHORTENS_CUTOFF = True
+
+
+def check_checkpoint(keyword: str, accepted: str | None = None) -> None:
+    """Check that sevenn knows a keyword; none of its checkpoints has a licence to accept.
+
+    Raises:
+        UserError: it does not.
+    """
+    name = keyword.lower()
+    if SPELLINGS.get(name, name) not in KEYWORDS:
+        raise UserError(
+            f"{keyword}: neither a file nor a keyword of SevenNet; {nearest(name, KEYWORDS)}"
+        )

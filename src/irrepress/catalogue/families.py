@@ -1,0 +1,186 @@
+"""Which families there are, and what is known of them without torch and their packages.
+
+A new family is a line in the tables here and in `irrepress.catalogue.families`, and one package.
+"""
+
+import importlib
+import importlib.util
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from irrepress.catalogue.entry import Licence, RemoteFile
+from irrepress.core.errors import UserError, nearest
+from irrepress.core.target import Explicit
+
+# family name -> packages that it needs beside those that irrepress needs
+_PACKAGES = {"escn": ("fairchem.core",), "mace": ("mace",), "sevennet": ("sevenn",)}
+# family name -> module that imports neither torch nor the family's packages, with
+# `check_checkpoint` and, where checkpoints are downloaded, `CHECKPOINTS` (keyword -> what has a
+# `file` and a `licence`), `SPELLINGS` (other spelling -> keyword), `MODALS` (keyword -> levels of
+# theory), `shapes()`, where there are any, `SETTINGS` of untrained models, `NUMBER_TYPES` and
+# `SHORTENS_CUTOFF`
+_CATALOGUES = {name: f"irrepress.catalogue.checkpoints.{name}" for name in _PACKAGES}
+# family name -> module and call of the calculator of the family's own package, and what it calls
+# the modal
+_CALCULATORS = {
+    "escn": (
+        "fairchem.core",
+        'FAIRChemCalculator.from_model_checkpoint({}, inference_settings="batch")',
+        "task_name",
+    ),
+    "mace": ("mace.calculators", "MACECalculator({})", "head"),
+    "sevennet": ("sevenn.calculator", "SevenNetCalculator({})", "modal"),
+}
+
+
+def family_names() -> list[str]:
+    """Return the names of all families that irrepress knows, installed or not."""
+    return sorted(_PACKAGES)
+
+
+def needed_packages(name: str) -> tuple[str, ...]:
+    """Return the packages that family ``name`` needs beside those that irrepress needs."""
+    if name not in _PACKAGES:
+        raise UserError(f"unknown family {name!r}; {nearest(name, _PACKAGES)}")
+    return _PACKAGES[name]
+
+
+def missing_packages(name: str) -> list[str]:
+    """Return the packages that family ``name`` needs and that cannot be imported here."""
+    return [package for package in needed_packages(name) if not _is_installed(package)]
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        spec = importlib.util.find_spec(package)
+    except ModuleNotFoundError:  # of a package that it is part of
+        return False
+    # A folder of the same name in the working directory is found, too, but has no file.
+    return spec is not None and spec.origin is not None
+
+
+def is_path(checkpoint: str) -> bool:
+    """Tell a checkpoint's path from a family's keyword."""
+    path = Path(checkpoint)
+    return path.is_file() or len(path.parts) > 1 or checkpoint.endswith(os.sep) or path.suffix != ""
+
+
+def check_keyword(name: str, keyword: str, accepted: str | None) -> None:
+    """Check a keyword of a family, and that a licence that restricts its use was accepted.
+
+    The family's packages need not be there.
+
+    Args:
+        name: of the family.
+        keyword: of a checkpoint, no path.
+        accepted: name of the licence that the user gives, if any.
+
+    Raises:
+        UserError: the licence was not accepted, or the family has no such keyword.
+    """
+    _catalogue(name).check_checkpoint(keyword, accepted)
+
+
+def canonical_keyword(name: str, keyword: str) -> str:
+    """Return a keyword in the one spelling that all of its spellings share.
+
+    Args:
+        name: of the family; an unknown one has no spellings.
+        keyword: of a checkpoint, no path.
+    """
+    spellings = getattr(_catalogue(name), "SPELLINGS", {}) if name in _CATALOGUES else {}
+    return str(spellings.get(keyword.lower(), keyword.lower()))
+
+
+def published_checkpoint(name: str, keyword: str) -> tuple[RemoteFile, Licence] | None:
+    """Return the file and the licence of a keyword that is downloaded; None if none is.
+
+    Args:
+        name: of the family.
+        keyword: of a checkpoint, no path.
+    """
+    found = _published(name).get(keyword.lower())
+    return None if found is None else (found.file, found.licence)
+
+
+def find_checkpoint_file(name: str, file: str) -> RemoteFile | None:
+    """Return the published checkpoint of a family whose file has this name, if there is one."""
+    return next((each.file for each in _published(name).values() if each.file.name == file), None)
+
+
+def known_modals(name: str, keyword: str) -> tuple[str, ...] | None:
+    """Return the levels of theory that a keyword's model has several of.
+
+    Args:
+        name: of the family.
+        keyword: of a checkpoint, no path.
+
+    Returns:
+        None if it is not known without the file.
+    """
+    modals: Mapping[str, tuple[str, ...]] = getattr(_catalogue(name), "MODALS", {})
+    return modals.get(canonical_keyword(name, keyword))
+
+
+def check_settings(name: str, settings: Iterable[str]) -> None:
+    """Check the names of the settings of an untrained model.
+
+    Args:
+        name: of the family.
+        settings: names, as the config gives them.
+
+    Raises:
+        UserError: one is unknown.
+    """
+    known = _catalogue(name).SETTINGS
+    for setting in settings:
+        if setting not in known:
+            raise UserError(
+                f"untrained.{setting}: no setting of the family {name}; {nearest(setting, known)}"
+            )
+
+
+def number_types(name: str) -> tuple[str, ...]:
+    """Return the types of numbers that a family's files can hold."""
+    return tuple(_catalogue(name).NUMBER_TYPES)
+
+
+def shortens_cutoff(name: str) -> bool:
+    """Whether the cutoff of a family's models can be shortened."""
+    return bool(_catalogue(name).SHORTENS_CUTOFF)
+
+
+def named_shapes(name: str) -> Mapping[str, Explicit]:
+    """Return the shapes that plans can name as their target, such as those of official models."""
+    shapes = getattr(_catalogue(name), "shapes", None)
+    return {} if shapes is None else shapes()
+
+
+def loading_line(name: str, path: str | Path, modal: str | None = None) -> str:
+    """Return Python that makes a model file the calculator of ASE's ``atoms``.
+
+    It imports the family's own package and nothing of irrepress.
+
+    Args:
+        name: of the family.
+        path: of a model in the family's native format.
+        modal: level of theory or head of a model of several.
+
+    >>> loading_line("sevennet", "model.pt")
+    "from sevenn.calculator import SevenNetCalculator; atoms.calc = SevenNetCalculator('model.pt')"
+    """
+    module, call, keyword = _CALCULATORS[name]
+    arguments = repr(str(path)) + (f", {keyword}={modal!r}" if modal else "")
+    imported = call.split("(")[0].split(".")[0]
+    return f"from {module} import {imported}; atoms.calc = {call.format(arguments)}"
+
+
+def _catalogue(name: str) -> ModuleType:
+    return importlib.import_module(_CATALOGUES[name])
+
+
+def _published(name: str) -> Mapping[str, Any]:
+    return getattr(_catalogue(name), "CHECKPOINTS", {}) if name in _CATALOGUES else {}

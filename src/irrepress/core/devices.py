@@ -1,0 +1,51 @@
+"""The device that a computation runs on."""
+
+import ctypes
+import sys
+
+import torch
+
+from irrepress.core.errors import UserError
+
+
+def resolve_device(name: str) -> torch.device:
+    """Return the device that a config value names.
+
+    Args:
+        name: ``auto`` (a CUDA GPU if there is one), ``cpu``, ``cuda`` or ``cuda:1``.
+
+    Raises:
+        UserError: a CUDA device that is not there.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(name)
+    if device.type == "cpu":
+        keep_freed_memory()
+    if device.type == "cuda":
+        found = torch.cuda.device_count()
+        if (device.index or 0) >= found:
+            raise UserError(
+                f"device: {name!r} is not there ({found} CUDA devices found); set cpu or auto"
+            )
+    return device
+
+
+# Parameters of glibc's mallopt, from its malloc.h.
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8
+
+
+def keep_freed_memory() -> None:
+    """Let the process keep memory that tensors on the CPU gave back.
+
+    glibc returns large blocks to the kernel, which fills them with zeros, page by page, as soon as
+    the next tensor wants them: in training on the CPU this takes more time than the arithmetic.
+    Other C libraries are left as they are.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is None:
+        return
+    mallopt(_MMAP_MAX, 0)  # all blocks from the heap, which is kept,
+    mallopt(_TRIM_THRESHOLD, -1)  # never cut,
+    mallopt(_TOP_PAD, 64 * 2**20)  # grown in large steps,
+    mallopt(_ARENA_MAX, 1)  # and shared with the threads of the backward pass

@@ -1,0 +1,225 @@
+"""Files that are either whole or absent, and their checksums."""
+
+import errno
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from irrepress.core.errors import UserError
+
+# A run that finds less space than this would end within its first job.
+_LEAST_SPACE = 1_000_000
+# Nothing is written for longer.
+_OLD = 2 * 86400.0  # seconds
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Give a temporary name beside ``path``; rename it to ``path`` if the block succeeds.
+
+    A process killed at any moment leaves either the old file or the whole new one. The
+    temporary file lies in the same directory, so that the rename stays in one file system; what
+    a killed process left of it is removed when the same file is written next.
+
+    Args:
+        path: the final name; missing parent directories are made.
+
+    Yields:
+        The temporary path to write to; it keeps the final name's suffix.
+
+    Raises:
+        UserError: the directory cannot be written to, or the disk is full.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(path.parent, f".{path.name}.")
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.name}.{owner_mark()}", suffix=path.suffix, dir=path.parent
+        )
+        os.close(handle)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}); free the place") from error
+    temporary = Path(name)
+    try:
+        yield temporary
+        # mkstemp makes files private; give the result the mode a plain open() would give.
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(f"{path}: writing failed ({error}); nothing was left behind") from error
+    except RuntimeError as error:
+        if (reason := _why_not_written(error, path.parent)) is None:
+            raise
+        raise UserError(f"{path}: writing failed ({reason}); nothing was left behind") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _why_not_written(error: RuntimeError, directory: Path) -> str | None:
+    """Return what kept a library from writing that does not say so; None for other errors.
+
+    PyTorch's writer and HDF5 tell of a full disk by the line of code that noticed it.
+    """
+    if shutil.disk_usage(directory).free < _LEAST_SPACE:
+        return os.strerror(errno.ENOSPC)
+    if any(name in str(error) for name in ("PytorchStreamWriter", "inline_container.cc")):
+        return "the disk is full, or a quota is used up"
+    return None
+
+
+def owner_mark() -> str:
+    """Return what tells whose a temporary file is: machine and process, for its name."""
+    return f"{_machine()}-{os.getpid()}-"
+
+
+def remove_leftovers(directory: Path, prefix: str) -> None:
+    """Remove temporary files and directories of processes that are gone.
+
+    Args:
+        directory: where they lie.
+        prefix: how their names begin; the mark of their owner follows. Those of processes that
+            run are left alone. What other machines left is removed when it is two days old.
+    """
+    pattern = re.compile(re.escape(prefix) + r"(?P<machine>[0-9a-f]{8})-(?P<process>\d{1,10})-")
+    with os.scandir(directory) as entries:
+        found = [(entry, match) for entry in entries if (match := pattern.match(entry.name))]
+    for entry, match in found:
+        try:
+            if match["machine"] == _machine():
+                stale = not _runs(int(match["process"]))
+            else:
+                stale = time.time() - entry.stat(follow_symlinks=False).st_mtime > _OLD
+            if stale and entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path)
+            elif stale:
+                os.unlink(entry.path)
+        except OSError:  # somebody else's, or gone by now
+            continue
+
+
+@cache
+def _machine() -> str:
+    """Return a mark of what process numbers are unique in: a machine, or a container on it."""
+    try:
+        numbers = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        numbers = ""
+    return hashlib.sha256(f"{platform.node()} {numbers}".encode()).hexdigest()[:8]
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
+
+
+def expanded(path: str) -> str:
+    """Replace ``~`` and environment variables in a path, unless there is something of this name.
+
+    Raises:
+        UserError: a variable is not set.
+    """
+    if os.path.exists(path):
+        return path
+    result = os.path.expandvars(os.path.expanduser(path))
+    unset = re.search(r"\$(\w+|\{[^}]*\})", result)
+    if unset is not None and not os.path.exists(result):
+        raise UserError(
+            f"the environment variable {unset[1].strip('{}')} in {path!r} is not set; set it, or "
+            "write the path itself"
+        )
+    return result
+
+
+def check_directory(directory: str | Path) -> None:
+    """Refuse to work in a directory that nothing can be written to.
+
+    Raises:
+        UserError: it is read-only or belongs to someone else, or its disk is full.
+    """
+    directory = Path(directory)
+    try:
+        with tempfile.TemporaryFile(dir=directory) as file:
+            file.write(bytes(_LEAST_SPACE))
+            file.flush()
+    except OSError as error:
+        raise UserError(
+            f"{directory}: results cannot be written here ({error.strerror}); free space or "
+            "choose another directory (snakemake --directory)"
+        ) from error
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write ``text`` to ``path`` atomically (UTF-8)."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Write ``content`` to ``path`` as indented JSON, atomically. NaN is written as null."""
+    text = json.dumps(_without_nan(content), indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(path, text + "\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        UserError: the file is missing, is not JSON, or names a key twice.
+    """
+    path = Path(path)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_repeats)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not a JSON file ({error}); write it anew") from error
+
+
+def sha256(path: str | Path) -> str:
+    """Return the SHA-256 of a file's content as hexadecimal text."""
+    path = Path(path)
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON, of which Python would silently take a repeated key's last value."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        names = [name for name, _ in pairs]
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {repeated!r} stands twice; leave one out")
+    return content
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, float) and value != value:
+        return None
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return value

@@ -1,0 +1,63 @@
+"""How many structures have which label, and how that is told."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from irrepress.core.structure import Structure
+
+_NAMES = {"energy": "energies", "forces": "forces", "stress": "stress"}
+
+
+@dataclass
+class LabelCounts:
+    """How many of some structures have which label; any of them may lack any.
+
+    Attributes:
+        structures: how many structures there are.
+        energy: how many have an energy.
+        forces: how many have forces.
+        stress: how many have a stress, and a cell that is periodic along all three vectors.
+        stress_without_volume: how many have a stress without such a cell. Nothing can be
+            compared with it: no volume, no stress.
+
+    Example:
+        >>> print(LabelCounts(structures=300, energy=300, forces=120))
+        labels of 300 structures: energies of 300, forces of 120, stress of 0
+    """
+
+    structures: int = 0
+    energy: int = 0
+    forces: int = 0
+    stress: int = 0
+    stress_without_volume: int = 0
+
+    @classmethod
+    def of(cls, structures: Iterable[Structure]) -> "LabelCounts":
+        """Count some structures."""
+        counts = cls()
+        for structure in structures:
+            counts.add(structure)
+        return counts
+
+    def add(self, structure: Structure) -> None:
+        """Count a structure."""
+        self.structures += 1
+        self.energy += bool(np.isfinite(structure.energy))
+        self.forces += bool(np.isfinite(structure.forces).all())
+        if np.isfinite(structure.stress).all():
+            if structure.pbc.all():
+                self.stress += 1
+            else:
+                self.stress_without_volume += 1
+
+    def __str__(self) -> str:
+        counts = ", ".join(f"{text} of {getattr(self, name):,}" for name, text in _NAMES.items())
+        told = f"labels of {self.structures:,} structures: {counts}"
+        if self.stress_without_volume:
+            told += (
+                f" (a stress that is not used on {self.stress_without_volume:,} whose cell is not "
+                "periodic along all three vectors: there is no volume, and no stress to compare)"
+            )
+        return told

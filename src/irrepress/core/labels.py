@@ -1,0 +1,57 @@
+"""The labels of a batch of structures, as tensors."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from irrepress.core.structure import Structure
+
+QUANTITIES = ("energy", "forces", "stress")
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What predictions of a batch are compared with.
+
+    Attributes:
+        energy: total energy in eV, ``[structures]``; NaN where there is no label.
+        forces: eV/Å, ``[atoms, 3]``; NaN where there is no label.
+        stress: eV/Å^3, ``[structures, 6]``, Voigt; NaN where there is no label.
+        counts: quantity -> number of components that are labelled. Counted on the CPU where
+            the batch is built, so that a GPU need not be waited for.
+    """
+
+    energy: Tensor
+    forces: Tensor
+    stress: Tensor
+    counts: dict[str, int]
+
+    @classmethod
+    def of(cls, structures: Sequence[Structure], dtype: torch.dtype) -> "Labels":
+        """Collect the labels of structures, in their order.
+
+        Stress counts only where the cell is periodic along all three vectors: without a
+        volume it is not defined.
+        """
+        energy = np.array([structure.energy for structure in structures])
+        forces = np.concatenate([structure.forces for structure in structures])
+        stress = np.stack([s.stress if np.all(s.pbc) else np.full(6, np.nan) for s in structures])
+        arrays = {"energy": energy, "forces": forces, "stress": stress}
+        return cls(
+            **{name: torch.as_tensor(array, dtype=dtype) for name, array in arrays.items()},
+            counts={name: int(np.isfinite(array).sum()) for name, array in arrays.items()},
+        )
+
+    def to(self, device: torch.device | str, **kwargs: bool) -> "Labels":
+        """Return the labels on another device."""
+        return self._each(lambda tensor: tensor.to(device, **kwargs))
+
+    def pin_memory(self) -> "Labels":
+        """Return the labels in memory that a GPU copies from by itself."""
+        return self._each(torch.Tensor.pin_memory)
+
+    def _each(self, function: Callable[[Tensor], Tensor]) -> "Labels":
+        return replace(self, **{name: function(getattr(self, name)) for name in QUANTITIES})

@@ -1,0 +1,56 @@
+"""Neighbour lists: the edges of a structure's graph.
+
+vesin makes the lists. Of the libraries at hand it is the fastest (half the time of matscipy's
+and a fiftieth of ASE's on published frames) and the most careful: it is right for cells smaller
+than the cutoff, skewed and left-handed cells, any mixture of periodic and open directions,
+vectors of zero along open directions, and atoms outside the cell.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from vesin import NeighborList
+
+from irrepress.core.structure import Structure
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Pairs of atoms that are closer than a cutoff, each in both directions.
+
+    Images of atoms take part in periodic directions, those of the atom itself too; an atom is
+    no neighbour of itself.
+
+    Attributes:
+        index: first and second atom of every edge, ``[2, edges]`` int64; the first ascends.
+        vectors: from the first to the second atom in Å, ``[edges, 3]`` float64.
+        shifts: image of the second atom in lattice vectors, ``[edges, 3]`` int32:
+            ``vectors = positions[index[1]] - positions[index[0]] + shifts @ cell``.
+    """
+
+    index: np.ndarray
+    vectors: np.ndarray
+    shifts: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+
+def neighbour_list(structure: Structure, cutoff: float) -> Neighbours:
+    """Find the neighbours of every atom.
+
+    Args:
+        structure: any structure; vectors of its cell along open directions do not matter.
+        cutoff: in Å.
+    """
+    # One thread: the processes that build graphs share the cores already.
+    search = NeighborList(cutoff=cutoff, full_list=True, sorted=True, n_threads=1)
+    pairs, vectors, shifts = search.compute(*geometry_for_vesin(structure), quantities="PDS")
+    return Neighbours(np.ascontiguousarray(pairs.T.astype(np.int64)), vectors, shifts)
+
+
+def geometry_for_vesin(structure: Structure) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return positions, cell and periodicity as vesin takes them."""
+    # vesin wants positions and cell in one type.
+    positions, cell = (np.asarray(a, np.float64) for a in (structure.positions, structure.cell))
+    return positions, cell, structure.pbc

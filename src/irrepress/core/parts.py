@@ -1,0 +1,6 @@
+"""What parameters do in a network."""
+
+from typing import Literal
+
+# What parameters do in a network: see `Family.parameter_parts`.
+Part = Literal["embedding", "linear", "radial", "readout"]

@@ -1,0 +1,70 @@
+"""What every section of the config is made of."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from irrepress.core.errors import UserError
+from irrepress.core.files import expanded
+
+
+def _expanded(path: str) -> str:
+    try:
+        return expanded(path)
+    except UserError as error:
+        raise ValueError(str(error)) from None
+
+
+def _no_truth_value(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError(f"{str(value).lower()} is a truth value, no number")
+    return value
+
+
+# Python would read true and false as 1 and 0. (It stands last, or bounds miss in the schema.)
+_IS_NUMBER = BeforeValidator(_no_truth_value)
+Integer = Annotated[int, _IS_NUMBER]
+Number = Annotated[float, _IS_NUMBER]
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=80)]
+Text = Annotated[str, Field(min_length=1)]
+# A path in which ~ and environment variables are replaced.
+PathText = Annotated[Text, AfterValidator(_expanded)]
+Fraction = Annotated[float, Field(gt=0, lt=1), _IS_NUMBER]
+NumberType = Literal["float32", "float64"]
+Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$")]
+
+# What NumPy, PyTorch and Lightning all take as a seed.
+Seed = Annotated[int, Field(ge=0, lt=2**32), _IS_NUMBER]
+# How many there are of something: more than any study has, fewer than what overflows somewhere.
+Count = Annotated[int, Field(gt=0, le=10**9), _IS_NUMBER]
+# Channels that are kept of something.
+Channels = Annotated[int, Field(ge=0, le=10**6), _IS_NUMBER]
+# Weight of one quantity beside others; beyond this, float32 holds the others no more.
+Weight = Annotated[float, Field(ge=0, le=1e6), _IS_NUMBER]
+# Radius in Å within which atoms are neighbours.
+Radius = Annotated[float, Field(gt=0, le=100), _IS_NUMBER]
+# Highest order of irreps.
+Order = Annotated[int, Field(ge=0, le=100), _IS_NUMBER]
+# A learning rate relative to another.
+RelativeRate = Annotated[float, Field(ge=0, le=1000), _IS_NUMBER]
+
+
+def _each_once(items: list[Any]) -> list[Any]:
+    for place, item in enumerate(items):
+        if item in items[:place]:
+            raise ValueError(f"{item!r} stands twice; remove one")
+    return items
+
+
+# Of a list whose items make no sense twice.
+EACH_ONCE = AfterValidator(_each_once)
+
+
+class Section(BaseModel):
+    """Keys that belong together; unknown ones are refused, and nothing changes after reading.
+
+    Numbers are finite.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

@@ -1,0 +1,1 @@
+"""Structures: formats, the HDF5 store, splits, sources and summaries."""

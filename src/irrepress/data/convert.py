@@ -1,0 +1,112 @@
+"""Datasets of the config into stores."""
+
+import hashlib
+import logging
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+
+from irrepress.catalogue.datasets.registry import get_published
+from irrepress.catalogue.entry import PublishedDataset
+from irrepress.core.files import sha256
+from irrepress.data.config import Counts, Files, Published, Split
+from irrepress.data.layout import StoreInfo
+from irrepress.data.notes import log_notes
+from irrepress.data.paths import DATA_KEYS, contents, locate
+from irrepress.data.reading import Reading, read_files, read_published
+from irrepress.data.writing import write_store
+
+logger = logging.getLogger(__name__)
+
+
+def store_files(path: str | Path, config: Files, workers: int = 1) -> None:
+    """Read files of the user into a store.
+
+    Raises:
+        UserError: see `reading.read_files`, `reading.Reading` and `writing.write_store`.
+    """
+    located = locate(config)
+    paths = [path for key in DATA_KEYS for path in located.paths[key]]
+    names = list(map(str, paths))
+    reading = read_files(config, workers, located)
+    info = StoreInfo(
+        source=", ".join(names) if len(names) <= 20 else f"{names[0]} and {len(names) - 1} more",
+        licence=config.licence,
+        citation=config.citation,
+        level_of_theory=config.level_of_theory,
+        labels=config.level_of_theory,
+        checksum=joint_checksum([_digest(path) for path in paths]),
+        reference_energies=reading.reference_energies,
+        notes=reading.notes,
+    )
+    _write(path, reading, info, config.split, config.seed, config.counts)
+
+
+def store_published(
+    path: str | Path,
+    config: Published,
+    directory: Path,
+    checksums: Iterable[str],
+    workers: int = 1,
+) -> None:
+    """Read the downloaded files of a published dataset into a store.
+
+    Args:
+        path: the store.
+        config: name of the dataset and how it is to be divided.
+        directory: holds ``COLLECTION/FILE`` of all downloads.
+        checksums: SHA-256 of its files, in the order of the registry.
+        workers: number of processes that parse.
+
+    Raises:
+        UserError: see `reading.read_published`, `reading.Reading` and `writing.write_store`.
+    """
+    entry = get_published(config.name)
+    reading = read_published(config, directory, workers)
+    info = StoreInfo(
+        source=", ".join(file.urls[0] if file.urls else file.name for file in entry.files),
+        licence=entry.licence.name,
+        citation=entry.citation,
+        level_of_theory=entry.level_of_theory,
+        labels=entry.level_of_theory,
+        checksum=joint_checksum(list(checksums)),
+        reference_energies=reading.reference_energies,
+        notes=reading.notes,
+    )
+    split = config.split or _default_split(entry)
+    counts = config.counts or Counts(**entry.counts)
+    _write(path, reading, info, split, config.seed, counts)
+
+
+def _default_split(entry: PublishedDataset) -> Split:
+    if entry.labels:
+        return Split(by=entry.split_by)
+    return Split(train=0, valid=0, test=1, by=entry.split_by)  # there is nothing to learn from
+
+
+def joint_checksum(digests: list[str]) -> str:
+    """Return the SHA-256 of one file, or of the SHA-256 sums of several, one a line."""
+    if len(digests) == 1:
+        return digests[0]
+    return hashlib.sha256("".join(f"{digest}\n" for digest in digests).encode()).hexdigest()
+
+
+def _digest(path: Path) -> str:
+    """Return the SHA-256 of a file, or of all files in a directory (deepmd's systems)."""
+    return joint_checksum([sha256(file) for file in contents(path)])
+
+
+def _write(
+    path: str | Path,
+    reading: Reading,
+    info: StoreInfo,
+    split: Split,
+    seed: int,
+    counts: Counts | None,
+) -> None:
+    # Closed whatever happens, so that no process goes on parsing for a disk that is full.
+    try:
+        with closing(iter(reading)) as structures:
+            write_store(path, structures, info, split, seed, reading.official, counts)
+    finally:
+        log_notes(reading.notes, logger)

@@ -1,0 +1,53 @@
+"""Archives (zip, tar, tar.gz, ...) of extended XYZ files, read without unpacking them.
+
+- MPtrj of Matbench Discovery: a zip with one file a material (``mp-1.extxyz``). Energy, forces
+  and stress stand where ASE finds them, in eV, eV/Å and eV/Å^3 with ASE's sign; the info key
+  ``material_id`` tells the material. (``mp2020_corrected_energy`` is not what models that
+  are compared on Matbench Discovery are trained on.)
+- WBM of Matbench Discovery: the same with ``wbm-1-1.extxyz``, one structure each, no labels in
+  the initial structures.
+- SPICE as MACE-OFF23 used it: tar.gz with one file; ``energy`` and ``forces`` in eV and eV/Å,
+  ``smiles`` tells the molecule. ``MACE_energy`` and ``MACE_forces`` beside them are predictions.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from irrepress.core.errors import UserError
+from irrepress.data.formats.base import gather, nothing_in
+from irrepress.data.formats.extxyz import ExtxyzReader, FrameText, frames_of
+from irrepress.data.formats.sources import check_readable, is_archive, kind_of, members, wrong_kind
+
+SUFFIXES = (".extxyz", ".xyz")
+
+
+class ExtxyzArchiveReader(ExtxyzReader):
+    """Reads the extended XYZ files in archives; a chunk may go over several of them."""
+
+    def _check(self, path: Path) -> None:
+        check_readable(path)
+        if not is_archive(path):
+            raise wrong_kind(path, "a zip or tar archive", kind_of(path))
+
+    def chunks(self) -> Iterator[list[FrameText]]:
+        """See `Reader.chunks`."""
+        return gather(self._members())
+
+    def _members(self) -> Iterator[tuple[int, FrameText]]:
+        for path in self.paths:
+            others: list[str] = []
+            found = False
+            for name, stream in members(path):
+                if not name.lower().endswith(SUFFIXES):
+                    others.append(name) if len(others) < 3 else None
+                    continue
+                for size, frame in frames_of(stream, f"{path}: {name}", (str(path), name)):
+                    yield size, frame
+                    found = True
+            if not found and others:
+                raise UserError(
+                    f"{path}: there are no {' or '.join(SUFFIXES)} files in this archive, only "
+                    f"such as {', '.join(others)}; set format to what they are"
+                )
+            if not found:
+                raise nothing_in(path)

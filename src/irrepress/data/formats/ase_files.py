@@ -1,0 +1,133 @@
+"""Whatever ASE reads that has no reader of its own: trajectories, VASP output, CIF, ...
+
+ASE reads these forward in one process, so a chunk holds the atoms as read.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import ase.io
+from ase import Atoms
+from ase.io.formats import UnknownFileTypeError, filetype, get_ioformat
+
+from irrepress.core.errors import UserError
+from irrepress.data.config import Units
+from irrepress.data.formats.base import Reader, Record, Remark, gather, nothing_in
+from irrepress.data.formats.labels import Frame
+from irrepress.data.formats.sources import (
+    DAMAGE,
+    damaged,
+    encoding_of,
+    head_of,
+    is_compressed,
+    kind_of,
+    open_binary,
+    temporary_file,
+    text_in_utf8,
+    wrong_kind,
+)
+from irrepress.data.formats.vasp import remarks_on_outcar, remarks_on_vasprun
+
+_BYTES_PER_ATOM = 100  # number, position, forces and what comes with them
+# Formats of ASE that hold numbers as they were put in; it converts those of all others itself.
+_CONTAINERS = {"bundletrajectory", "db", "extxyz", "json", "netcdftrajectory", "traj", "xyz"}
+_REMARKS = {"vasp-out": remarks_on_outcar, "vasp-xml": remarks_on_vasprun}
+
+
+class FrameAtoms(NamedTuple):
+    """One frame: path of the file, its place there, and what ASE read."""
+
+    path: str
+    index: int
+    atoms: Atoms
+
+
+class AseReader(Reader):
+    """Reads any file that ASE reads; a chunk is a list of `FrameAtoms`.
+
+    Options: ``format``, what ASE calls the format, where it cannot tell it from name and content.
+    """
+
+    OPTIONS = frozenset({"format"})
+
+    def _check(self, path: Path) -> None:
+        super()._check(path)
+        if kind_of(path) in ("web page", "zip", "empty zip", "PDF"):
+            raise wrong_kind(path, "a file that ASE reads", kind_of(path))
+
+    def chunks(self) -> Iterator[list[FrameAtoms]]:
+        """See `Reader.chunks`."""
+        return gather(self._frames())
+
+    def parse(self, chunk: list[FrameAtoms]) -> Iterator[Record | Remark | UserError]:
+        """See `Reader.parse`."""
+        for path, index, atoms in chunk:
+            yield self._record(Frame.from_atoms(atoms, f"{path}: frame {index}"), path)
+
+    def _frames(self) -> Iterator[tuple[int, FrameAtoms]]:
+        for path in self.paths:
+            index = 0
+            with _plain(path) as file:
+                format = self._format(path, file)
+                try:
+                    for atoms in ase.io.iread(file, index=":", format=format):
+                        yield _BYTES_PER_ATOM * len(atoms), FrameAtoms(str(path), index, atoms)
+                        index += 1
+                except Exception as error:  # ASE's readers raise errors of many types on bad input
+                    raise UserError(
+                        f"{path}: frame {index} cannot be read as ASE's format {format} "
+                        f"({type(error).__name__}: {error}); mend or remove it, set format to what "
+                        "it is, or write the file anew as extxyz"
+                    ) from error
+                if not index:
+                    raise _nothing_in(path, format, "format" in self.options)
+                for text in _REMARKS.get(format, lambda *_: [])(file, index):
+                    self.remarks.append(Remark(text, str(path)))
+
+    def _format(self, path: Path, file: Path) -> str:
+        """Return what ASE calls the format of a file, given or guessed."""
+        try:
+            format = self.options.get("format") or filetype(str(file))
+            get_ioformat(format)  # for a suffix that it does not know, filetype returns that
+        except (UnknownFileTypeError, OSError, ValueError) as error:
+            raise UserError(
+                f"{path}: ASE does not know this file by its name or content; set format to what "
+                "it is (the command 'ase info --formats' lists those of ASE), or write it anew as "
+                "extxyz"
+            ) from error
+        if format not in _CONTAINERS and self.units != Units():
+            given = self.units.model_dump(exclude_defaults=True)
+            raise UserError(
+                f"{path}: units says {', '.join(f'{k}: {v}' for k, v in given.items())}, but ASE "
+                f"converts numbers of the format {format} to eV, Å and eV/Å^3 with its own sign "
+                "when it reads them; leave units out"
+            )
+        return str(format)
+
+
+@contextmanager
+def _plain(path: Path) -> Iterator[Path]:
+    """Give a file that ASE can seek in: itself, or decompressed and without a byte-order mark."""
+    if not is_compressed(path) and encoding_of(head_of(path)) is None:
+        yield path
+        return
+    # It keeps its name, which may tell the format.
+    name = path.stem if is_compressed(path) else path.name
+    with open_binary(path) as stream:
+        try:
+            text = text_in_utf8(stream)
+        except DAMAGE as error:
+            raise damaged(str(path), error) from error
+        with temporary_file(text, name, str(path)) as file:
+            yield file
+
+
+def _nothing_in(path: Path, format: str, given: bool) -> UserError:
+    if given:
+        return UserError(f"{path}: there are no structures of the format {format} in this file")
+    return UserError(
+        f"{nothing_in(path)}, or set format: ASE takes it for {format} by its name or content "
+        "(the command 'ase info --formats' lists the others)"
+    )

@@ -1,0 +1,85 @@
+"""Which frames are meant, and what says that frames are of different levels of theory."""
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from irrepress.data.formats.labels import Frame
+
+# Keys whose values say how labels were computed, in any case; MACE's is head.
+_LEVEL = re.compile(
+    r"((mace|data)_)?heads?|(dft_)?functional|xc|xc_functional|(level_of_)?theory|lot|task_name",
+    re.I,
+)
+# Values that say so under whatever key, such as method=PBE: without signs and in lower case.
+_METHODS = frozenset(
+    "lda pw91 pbe pbeu pbesol pbe0 revpbe rpbe pbed3 pbed3bj pbetsd scan r2scan r2scand3 "
+    "r2scanrvv10 scanrvv10 hse hse06 blyp b3lyp bp86 tpss m062x wb97x wb97xd wb97xd3 wb97xd4 "
+    "wb97mv wb97md3 wb97md3bj mp2 ccsd ccsdt hf xtb gfn2xtb gfn2 dftb "
+    "optb88vdw vdwdf2 beefvdw".split()
+)
+
+
+class Selection:
+    """Frames that have given values under given keys.
+
+    Args:
+        wanted: key -> value, or list of values.
+    """
+
+    def __init__(self, wanted: Mapping[str, Any]):
+        self._wanted = {
+            key: {_text(value) for value in (values if isinstance(values, list) else [values])}
+            for key, values in wanted.items()
+        }
+
+    def refusal(self, frame: Frame) -> str | None:
+        """Say why a frame is not meant; None if it is.
+
+        Isolated atoms stay whatever their ``config_type``, which marks them, and without keys
+        that only structures have.
+        """
+        for key, values in self._wanted.items():
+            value = _field(frame, key)
+            if frame.is_isolated_atom and (value is None or key == "config_type"):
+                continue
+            if value is None:
+                return f"it has no {key}"
+            if _text(value) not in values:
+                return f"its {key} is {_text(value)}"
+        return None
+
+    def level(self, frame: Frame) -> tuple[str, str] | None:
+        """Return key and value of what says how the labels were computed, if nobody chose it."""
+        chosen = {key.lower() for key in self._wanted}
+        for key, value in frame.fields.items():
+            if key.lower() in chosen or value is None:
+                continue
+            if _LEVEL.fullmatch(key) or (isinstance(value, str) and _is_method(value)):
+                return key, _text(value)
+        return None
+
+
+def _field(frame: Frame, key: str) -> Any:
+    """Return what stands under a key, or under the only one that differs from it by case."""
+    if key in frame.fields:
+        return frame.fields[key]
+    close = [name for name in frame.fields if name.lower() == key.lower()]
+    return frame.fields[close[0]] if len(close) == 1 else None
+
+
+@lru_cache(maxsize=1024)
+def _is_method(text: str) -> bool:
+    return re.sub(r"[^a-z0-9]", "", text.lower().replace("ω", "w")) in _METHODS
+
+
+def _text(value: Any) -> str:
+    """Return a value as text, so that 1, 1.0 and "1" are the same."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value)

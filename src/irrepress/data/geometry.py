@@ -1,0 +1,75 @@
+"""Distances in periodic and open structures, for checks."""
+
+import numpy as np
+from ase import Atoms
+from ase.data import covalent_radii
+from ase.neighborlist import neighbor_list
+
+from irrepress.core.structure import Structure
+
+# Å. vesin divides the cell into boxes of this size: far smaller ones are too many.
+_SMALLEST_CUTOFF = 1.0
+
+
+def cell_heights(cell: np.ndarray) -> np.ndarray:
+    """Return the distance between opposite faces of cells along each vector, ``[..., 3]`` in Å.
+
+    Args:
+        cell: lattice vectors as rows, ``[..., 3, 3]`` in Å. Zero for a cell without volume.
+    """
+    one, other = cell[..., [1, 2, 0], :], cell[..., [2, 0, 1], :]
+    # numpy.cross takes ten times as long on a single cell.
+    normals = one[..., [1, 2, 0]] * other[..., [2, 0, 1]]
+    normals -= one[..., [2, 0, 1]] * other[..., [1, 2, 0]]
+    areas = np.linalg.norm(normals, axis=-1)
+    volume = np.abs((cell[..., 0, :] * normals[..., 0, :]).sum(-1))[..., None]
+    return np.divide(volume, areas, out=np.zeros_like(areas), where=areas > 0)
+
+
+def closest_pair(structure: Structure, below: float) -> tuple[int, int, float] | None:
+    """Return two atoms that are closer than a distance, the closest ones if there are several.
+
+    Args:
+        structure: any structure; its cell must have a volume along periodic directions.
+        below: distance in Å.
+
+    Returns:
+        Indices of the two atoms (equal for an atom and its own image) and their distance in
+        Å, or None.
+    """
+    from vesin import NeighborList  # imports torch wherever it finds it, which takes seconds
+
+    search = NeighborList(cutoff=max(below, _SMALLEST_CUTOFF), full_list=False, n_threads=1)
+    pairs, distances = search.compute(
+        structure.positions, structure.cell, structure.pbc, quantities="Pd"
+    )
+    if not len(distances):
+        return None
+    closest = int(np.argmin(distances))
+    distance = float(distances[closest])
+    return (*sorted(map(int, pairs[closest])), distance) if distance < below else None
+
+
+def overlapping(atoms: Atoms, share: float) -> bool:
+    """Tell whether two atoms, or an atom and its image, are closer than bonds are.
+
+    Args:
+        atoms: any atoms.
+        share: of the sum of the covalent radii.
+    """
+    return len(neighbor_list("i", atoms, share * covalent_radii[atoms.numbers])) > 0
+
+
+def closeness(atoms: Atoms) -> float:
+    """Return the shortest distance of two atoms as a share of the sum of their covalent radii.
+
+    Args:
+        atoms: any atoms; images of an atom count, its own too.
+
+    Returns:
+        About 1 where atoms are bonded; at most 1.3, beyond which they are not.
+    """
+    farthest = 1.3
+    radii = covalent_radii[atoms.numbers]
+    first, second, distances = neighbor_list("ijd", atoms, farthest * radii)
+    return float(np.min(distances / (radii[first] + radii[second]), initial=farthest))

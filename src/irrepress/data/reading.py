@@ -1,0 +1,351 @@
+"""The structures of a dataset, as its source gives them."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from ase.data import chemical_symbols
+
+from irrepress.catalogue.datasets.registry import get_published
+from irrepress.core.errors import UserError
+from irrepress.core.structure import Structure
+from irrepress.data.checks import unit_remarks
+from irrepress.data.config import Files, LabelKeys, Published, Units
+from irrepress.data.formats.base import Reader, Record, Remark
+from irrepress.data.formats.labels import lack_of
+from irrepress.data.formats.registry import make_reader
+from irrepress.data.notes import Notes
+from irrepress.data.parallel import ordered_map
+from irrepress.data.paths import Located, locate
+from irrepress.data.splits import OfficialParts
+
+logger = logging.getLogger(__name__)
+
+# Energies of an isolated atom that differ by less come from other boxes, not other methods.
+_SAME_ATOM = 1e-3  # eV
+
+# Messages of bad frames that go to the log one by one; the others are only counted.
+_MOST_MESSAGES = 20
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file of a dataset.
+
+    Attributes:
+        reader: reads the file.
+        part: the official part that all of the file is; None if the reader says it, or nobody.
+    """
+
+    reader: Reader
+    part: str | None = None
+
+
+class Reading:
+    """One pass over the structures of a dataset, with what comes to light meanwhile.
+
+    Attributes:
+        official: the official parts of the structures that were read so far.
+        reference_energies: atomic number -> energy in eV of the isolated atoms found so far.
+        skipped: number of bad frames that were left out so far.
+        notes: what was noticed and done so far, counted by kind.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        *,
+        bad_frames: Literal["stop", "skip"] = "stop",
+        limit: int | None = None,
+        rest: Literal["share", "test", "none"] = "share",
+        workers: int = 1,
+    ):
+        """Prepare to read.
+
+        Args:
+            sources: read one after another.
+            bad_frames: whether a bad frame ends the reading, or is left out.
+            limit: largest number of frames of every source.
+            rest: see `OfficialParts`.
+            workers: number of processes that parse.
+        """
+        self.official = OfficialParts(rest)
+        self.reference_energies: dict[int, float] = {}
+        self.skipped = 0
+        self.notes = Notes()
+        self._sources = sources
+        self._bad_frames = bad_frames
+        self._limit = limit
+        self._workers = workers
+        self._levels: dict[str, tuple[str, str]] = {}
+        self._given: frozenset[int] = frozenset()
+        self._atoms: dict[int, str] = {}
+
+    def give_references(self, energies: Mapping[int, float]) -> None:
+        """Set reference energies that win over isolated atoms among the structures.
+
+        Args:
+            energies: atomic number -> energy in eV.
+        """
+        self.reference_energies.update(energies)
+        self._given = frozenset(energies)
+
+    def __iter__(self) -> Iterator[Structure]:
+        """Yield the structures.
+
+        Raises:
+            UserError: a source is damaged, or has a bad frame that is not to be left out; frames
+                are of different levels of theory, or isolated atoms of one element have different
+                energies; no frame has a label whose key is given, or is selected.
+        """
+        return (structure for _, structure in self.located())
+
+    def located(self) -> Iterator[tuple[str, Structure]]:
+        """Yield file and frame with every structure; see `__iter__`."""
+        index = 0
+        unlevelled = (0, "")  # how many frames do not say how they were computed, and the first
+        missing = {
+            (name, key)
+            for source in self._sources
+            for name in ("energy", "forces", "stress")
+            if (key := getattr(source.reader.keys, name))
+        }
+        for number, record in self._records():
+            if isinstance(record, UserError):
+                self._skip(record)
+                continue
+            for text in record.notes:
+                self.notes.add(text, record.where)
+            if record.level is not None:
+                self._check_level(record)
+            elif not record.isolated_atom:
+                unlevelled = (unlevelled[0] + 1, unlevelled[1] or record.where)
+            if record.isolated_atom:
+                self._take_reference(record)
+            else:
+                if missing:
+                    missing = {
+                        (name, key)
+                        for name, key in missing
+                        if np.isnan(getattr(record.structure, name)).any()
+                    }
+                self.official.add(index, record.part or self._sources[number].part)
+                yield record.where, record.structure
+                index += 1
+        self._check_found(index, missing)
+        for key, (value, _) in self._levels.items():
+            if unlevelled[0]:
+                text = f"no {key}, though other frames have one ({value})"
+                self.notes.add(text, unlevelled[1], unlevelled[0])
+
+    def _check_found(self, count: int, missing: set[tuple[str, str]]) -> None:
+        """Raise UserError if the source has nothing of what was asked for."""
+        notes = list(self.notes)
+        if count == 0:
+            for note in notes:
+                if note.text.startswith("left out: "):
+                    raise UserError(
+                        f"{note.first}: no frame is left ({note.text}, {note.count:,} times); "
+                        "change select, or the weights"
+                    )
+            return
+        for name, key in sorted(missing):
+            for note in notes:
+                if note.text.startswith(lack_of(name, key)):
+                    raise UserError(
+                        f"{note.first}: {note.text}, and no other frame has it either; set "
+                        f"keys.{name} to the right one, or leave it out"
+                    )
+                if note.text.startswith(f"{name} of weight zero") or (
+                    name == "stress" and note.text.startswith("virial of a structure without")
+                ):
+                    raise UserError(
+                        f"{note.first}: {note.text}, and no other frame has {name} that counts "
+                        f"either; leave keys.{name} out, or mend the file"
+                    )
+
+    def _check_level(self, record: Record) -> None:
+        """Raise UserError if the labels were computed in another way than those before."""
+        key, value = record.level
+        first, where = self._levels.setdefault(key, (value, record.where))
+        if value != first:
+            raise UserError(
+                f"{record.where}: its {key} is {value}, but that of {where} is {first}; labels of "
+                f"different levels of theory do not go together. Choose with select: "
+                f"{{{key}: {first}}}, or name all that do: {{{key}: [{first}, {value}]}}"
+            )
+
+    def _take_reference(self, record: Record) -> None:
+        number, energy = int(record.structure.numbers[0]), record.structure.energy
+        if np.isnan(energy):
+            self.notes.add("isolated atom without an energy that counts left out", record.where)
+            return
+        known = self.reference_energies.get(number)
+        if known is None:
+            self.reference_energies[number] = energy
+            self._atoms[number] = record.where
+            self.notes.add("isolated atom taken as a reference energy only", record.where)
+        elif number in self._given:
+            self.notes.add("isolated atom left out, its file of isolated atoms wins", record.where)
+        elif abs(energy - known) > _SAME_ATOM:
+            raise UserError(
+                f"{record.where}: the isolated atom {chemical_symbols[number]} has {energy:g} eV, "
+                f"but {self._atoms[number]} has {known:g} eV; remove one, choose with select, or "
+                "name a file under isolated_atoms"
+            )
+        else:
+            self.notes.add("isolated atom left out, an earlier one has its energy", record.where)
+
+    def _records(self) -> Iterator[tuple[int, Record | UserError]]:
+        """Yield what the sources hold, each with the number of its source."""
+        groups = [range(len(self._sources))]
+        if self._limit is not None:
+            # One source at a time, or the processes would parse ahead what is not wanted.
+            groups = [[number] for number in groups[0]]
+        for numbers in groups:
+            with closing(self._parsed(numbers)) as records:
+                read = 0
+                for number, record in records:
+                    yield number, record
+                    # Isolated atoms are references, whatever number of structures is asked for.
+                    read += not (isinstance(record, Record) and record.isolated_atom)
+                    if read == self._limit:
+                        break
+
+    def _parsed(self, numbers: Sequence[int]) -> Iterator[tuple[int, Record | UserError]]:
+        chunks = (
+            (number, place, chunk)
+            for number in numbers
+            for place, chunk in enumerate(self._sources[number].reader.chunks())
+        )
+        try:
+            with closing(ordered_map(self._parse, chunks, self._workers)) as results:
+                for number, records in results:
+                    for record in records:
+                        if isinstance(record, Remark):
+                            self._remark(record)
+                            continue
+                        yield number, record
+        finally:
+            for number in numbers:
+                for remark in self._sources[number].reader.remarks:
+                    self._remark(remark)
+
+    def _remark(self, remark: Remark) -> None:
+        self.notes.add(remark.text, remark.where)
+
+    def _parse(self, task: tuple[int, int, Any]) -> tuple[int, list[Record | Remark | UserError]]:
+        number, place, chunk = task
+        reader = self._sources[number].reader
+        records = list(reader.parse(chunk))
+        if place == 0:
+            first = next((record for record in records if isinstance(record, Record)), None)
+            if first is not None:
+                # Here and not where records are counted: that process needs no neighbour lists,
+                # whose library takes much memory.
+                remarks = unit_remarks(first.structure, reader.units)
+                records += [Remark(text, first.where) for text in remarks]
+        return number, records
+
+    def _skip(self, error: UserError) -> None:
+        if self._bad_frames == "stop":
+            raise UserError(f"{error} (or set bad_frames: skip)")
+        self.skipped += 1
+        self.notes.add("bad frame left out", str(error))
+        if self.skipped <= _MOST_MESSAGES:
+            logger.warning("left out: %s", error)
+
+
+def read_files(config: Files, workers: int = 1, located: Located | None = None) -> Reading:
+    """Prepare to read files of the user.
+
+    Args:
+        config: the dataset.
+        workers: number of processes that parse.
+        located: what its paths stand for; None: look now.
+
+    Raises:
+        UserError: a file is missing, empty or of another format; while it is read, see
+            `Reading`.
+    """
+    located = located or locate(config)
+    options = {"select": config.select}
+    sources = [
+        Source(make_reader(config.format, [path], config.keys, config.units, options), part)
+        for key, part in (("paths", None), ("valid_paths", "valid"), ("test_paths", "test"))
+        for path in located.paths[key]
+    ]
+    reading = Reading(sources, bad_frames=config.bad_frames, limit=config.limit, workers=workers)
+    for remark in located.remarks:
+        reading.notes.add(*remark)
+    for path in located.paths["isolated_atoms"]:
+        reading.give_references(_isolated_atoms(path, config.keys, config.units))
+    return reading
+
+
+def read_published(config: Published, directory: Path, workers: int = 1) -> Reading:
+    """Prepare to read a published dataset.
+
+    Args:
+        config: its name and how it is to be read.
+        directory: holds ``COLLECTION/FILE`` of all downloads.
+        workers: number of processes that parse.
+
+    Raises:
+        UserError: a file is not there or damaged; while it is read, see `Reading`.
+    """
+    entry = get_published(config.name)
+    keys, units = LabelKeys(**entry.keys), Units(**entry.units)
+    options = {"labels": [name for name in entry.labels if name != "stress"], **entry.options}
+    if "fold" in options:
+        options["fold"] = config.fold
+    energies: dict[int, float] = {}
+    sources = []
+    for file in entry.files:
+        path = directory / entry.collection / file.name
+        if not path.exists():
+            raise UserError(
+                f"{path}: is gone, though it was downloaded; delete {path.name}.json beside it, "
+                "so that it is downloaded again"
+            )
+        if file.name == entry.isolated_atoms:
+            energies = _isolated_atoms(path, keys, units)
+        else:
+            sources.append(Source(make_reader(entry.format, [path], keys, units, options)))
+    reading = Reading(
+        sources,
+        bad_frames=config.bad_frames,
+        limit=config.limit,
+        rest=config.unassigned,
+        workers=workers,
+    )
+    reading.give_references(energies)
+    return reading
+
+
+def _isolated_atoms(path: Path, keys: LabelKeys, units: Units) -> dict[int, float]:
+    """Return atomic number -> energy in eV of a file of single atoms."""
+    only_energies = LabelKeys(energy=keys.energy)
+    reader = make_reader("auto", [path], only_energies, units, {"labels": ["energy"]})
+    energies = {}
+    for record in reader.records():
+        if isinstance(record, Remark):
+            continue
+        if isinstance(record, UserError):
+            raise record
+        if len(record.structure) != 1:
+            raise UserError(
+                f"{record.where}: {len(record.structure)} atoms in a file of isolated atoms; "
+                "name a file with one atom a frame under isolated_atoms"
+            )
+        number, energy = int(record.structure.numbers[0]), record.structure.energy
+        if abs(energies.setdefault(number, energy) - energy) > _SAME_ATOM:
+            raise UserError(
+                f"{record.where}: the isolated atom {chemical_symbols[number]} has {energy:g} eV, "
+                f"but an earlier one of this file {energies[number]:g} eV; remove one"
+            )
+    return energies

@@ -1,0 +1,135 @@
+"""Strained and rattled copies of a dataset's structures, for a model to label."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from irrepress.core.errors import UserError
+from irrepress.core.structure import Structure
+from irrepress.data.config import Perturbed
+from irrepress.data.geometry import closeness, overlapping
+from irrepress.data.store import StructureStore
+
+# The parts that are copied. What is made of a test structure would spoil the test.
+_PARTS = ("train", "valid")
+# How near atoms may come, as a share of how near the closest ones of the structure are, before
+# a copy is drawn again; distances are relative to covalent radii.
+_CLOSEST = 0.7
+# What amplitudes are multiplied by when a copy is drawn again.
+_WEAKER = 0.9
+
+
+class Perturbations:
+    """Copies of the train and valid structures of a store, without labels.
+
+    The copies of a structure follow each other, after the structure itself if it is kept. They
+    are read and made while they are iterated over, a few at a time; the same settings give the
+    same structures.
+
+    Args:
+        store: the dataset that is perturbed.
+        config: how many copies, and how far they are perturbed.
+
+    Attributes:
+        splits: part -> indices of the copies, int64; a copy is in the part of its structure.
+
+    Raises:
+        UserError: there is nothing to train on, or nothing that is small enough.
+    """
+
+    splits: dict[str, np.ndarray]
+
+    def __init__(self, store: StructureStore, config: Perturbed):
+        self.store = store
+        self.config = config
+        store.require("train")
+        members = {part: self._small_enough(part) for part in _PARTS}
+        indices = np.concatenate(list(members.values()))
+        order = np.argsort(indices)
+        self._indices = indices[order]
+        self._copies = np.concatenate(_shared_out(config.count, list(members.values())))[order]
+        sizes = self._copies + config.keep_unperturbed
+        part_of = np.repeat(_PARTS, [len(members[part]) for part in _PARTS])[order]
+        part_of_copy = np.repeat(part_of, sizes)
+        self.splits = {part: np.flatnonzero(part_of_copy == part) for part in _PARTS}
+
+    def __len__(self) -> int:
+        return sum(map(len, self.splits.values()))
+
+    def __str__(self) -> str:
+        """Return what there is: ``24 perturbed copies of 12 structures and these: 36``."""
+        copies = int(self._copies.sum())
+        told = f"{copies:,} perturbed copies of {int((self._copies > 0).sum()):,} structures"
+        if self.config.keep_unperturbed:
+            own = len(self._indices)
+            told += f", and all {own:,} structures as they are (keep_unperturbed): {len(self):,}"
+        return told
+
+    def __iter__(self) -> Iterator[Structure]:
+        used = self._copies + self.config.keep_unperturbed > 0
+        indices, copies = self._indices[used], self._copies[used]
+        structures = self.store.iterate(indices)
+        for index, count, structure in zip(indices, copies, structures, strict=True):
+            group = structure.group or f"{self.config.of}/{index}"
+            structure = replace(structure.without_labels(), group=group)
+            if self.config.keep_unperturbed:
+                yield structure
+            closest = _CLOSEST * closeness(structure.to_atoms())
+            for copy in range(count):
+                rng = np.random.default_rng([self.config.seed, index, copy])
+                yield _perturbed(structure, self.config, closest, rng)
+
+    def _small_enough(self, part: str) -> np.ndarray:
+        indices, most = self.store.splits[part], self.config.max_atoms
+        if most is None or not len(indices):
+            return indices
+        sizes = self.store.num_atoms[indices]
+        if most < sizes.min():
+            raise UserError(
+                f"max_atoms: every structure of the {part} part of {self.store.path} has more than "
+                f"{most} atoms, the smallest {sizes.min()}; raise max_atoms, or leave it out"
+            )
+        return indices[sizes <= most]
+
+
+def _shared_out(count: int, members: list[np.ndarray]) -> list[np.ndarray]:
+    """Return how many copies each structure of train and of valid gets, ``count`` in all."""
+    train, valid = map(len, members)
+    for_valid = min(max(round(count * valid / (train + valid)), 1), count - 1) if valid else 0
+    shares = (count - for_valid, train), (for_valid, valid)
+    # Where there are fewer copies than structures, those that get one are spread evenly.
+    return [np.diff(np.arange(n + 1) * total // max(n, 1)) for total, n in shares]
+
+
+def _perturbed(
+    structure: Structure, config: Perturbed, closest: float, rng: np.random.Generator
+) -> Structure:
+    """Return a copy that is strained and rattled by amplitudes up to those of the config."""
+    rattle, strain = config.rattle * rng.uniform(), config.strain * rng.uniform()
+    directions = _periodic_directions(structure)
+    while True:
+        deformation = np.eye(3) + _draw_strain(directions, strain, rng)
+        displacements = rng.normal(scale=rattle, size=(len(structure), 3))
+        copy = replace(
+            structure,
+            cell=structure.cell @ deformation,
+            positions=structure.positions @ deformation + displacements,
+        )
+        # Without an amplitude left, the copy is the structure and passes.
+        if not overlapping(copy.to_atoms(), closest):
+            return copy
+        rattle, strain = rattle * _WEAKER, strain * _WEAKER
+
+
+def _periodic_directions(structure: Structure) -> np.ndarray:
+    """Return an orthonormal basis of the space that the periodic vectors span, ``[vectors, 3]``."""
+    if structure.pbc.all():
+        return np.eye(3)
+    return np.linalg.qr(structure.cell[structure.pbc].T)[0].T
+
+
+def _draw_strain(directions: np.ndarray, largest: float, rng: np.random.Generator) -> np.ndarray:
+    """Return a symmetric strain within some directions, ``[3, 3]``; components to ``largest``."""
+    components = rng.uniform(-largest, largest, size=(len(directions),) * 2)
+    return directions.T @ ((components + components.T) / 2) @ directions

@@ -1,0 +1,1 @@
+"""Transfers from the web: resumed, verified, bounded."""

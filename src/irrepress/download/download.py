@@ -1,0 +1,227 @@
+"""Files of published datasets: from a local mirror or their official addresses, verified.
+
+requests does the talking (redirects, proxies, certificates, timeouts), `transfer` keeps what a
+broken transfer brought. pooch, which is made for such files, is not used: it cannot resume,
+reads each finished file a second time for its checksum (12 GB for one of ours), and names its
+temporary files at random, so that a killed process leaves them behind for good. With its
+download, checksum and retries replaced, nothing of it would be left but its name.
+"""
+
+import logging
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from irrepress.catalogue.entry import RemoteFile
+from irrepress.core.errors import UserError
+from irrepress.core.files import atomic_path, write_text
+from irrepress.core.progress import transferring
+from irrepress.download.partial_file import CHUNK, Digests, PartialFile, digest_file
+from irrepress.download.transfer import AddressError, fetch
+
+logger = logging.getLogger(__name__)
+
+
+def download(
+    file: RemoteFile,
+    target: str | Path,
+    *,
+    mirror: str | Path | None,
+    collection: str,
+    retries: int,
+    timeout: float,
+) -> str:
+    """Bring a file to its place, unless it is there already, and verify it.
+
+    Tried in this order: what is there, the local mirror, the file's addresses. Where no checksum
+    is published, the SHA-256 of the first download is written beside the file as
+    ``NAME.sha256`` (`sha256sum --check` reads it), and later downloads must match it.
+
+    Args:
+        file: what to bring.
+        target: where to.
+        mirror: local directory with COLLECTION/NAME or NAME in it.
+        collection: directory of the file in a mirror.
+        retries: further attempts for each address.
+        timeout: seconds without a byte that end an attempt.
+
+    Returns:
+        The SHA-256 of the file.
+
+    Raises:
+        UserError: no source gives the right file, or it cannot be written; nothing half-written
+            bears the file's name, and a rerun goes on where this one stopped.
+    """
+    target = Path(target)
+    record = _record(target)
+    checksum = file.checksum or _recorded(record)
+    sha256 = _present(target, checksum)
+    if sha256 is None:
+        algorithms = [checksum.partition(":")[0]] if checksum else []
+        with PartialFile(target, algorithms) as partial:
+            # Another process may have brought it while this one waited for it.
+            sha256 = _present(target, checksum)
+            if sha256 is None:
+                sha256 = _bring(
+                    file, checksum, partial, _mirrored(file, mirror, collection), retries, timeout
+                )
+    if not checksum:
+        logger.info("%s: no checksum is published; recorded in %s", target, record.name)
+        write_text(record, f"{sha256}  {target.name}\n")
+    return sha256
+
+
+def _bring(
+    file: RemoteFile,
+    checksum: str | None,
+    partial: PartialFile,
+    mirrored: list[Path],
+    retries: int,
+    timeout: float,
+) -> str:
+    """Try all sources; return the SHA-256 of the file, which then is in its place."""
+    failures = []
+    no_network = False
+    for path in mirrored:
+        if not os.path.isfile(path):
+            failures.append(f"{path}: is not there")
+            continue
+        try:
+            return _copy(path, partial.target, checksum)
+        except AddressError as error:
+            failures.append(f"{path}: {error}")
+    for url in file.urls:
+        logger.info("%s: from %s", partial.target, url)
+        try:
+            _fetch_verified(url, file, checksum, partial, retries, timeout)
+            partial.finish()
+            return partial.results()["sha256"]
+        except AddressError as error:
+            no_network |= error.no_network
+            failures.append(f"{url}: {error}")
+            logger.warning("%s: %s", url, error)
+    raise _failed(file, partial.target, mirrored, failures, no_network)
+
+
+def _fetch_verified(
+    url: str,
+    file: RemoteFile,
+    checksum: str | None,
+    partial: PartialFile,
+    retries: int,
+    timeout: float,
+) -> None:
+    while True:
+        resumed = partial.size > 0
+        with transferring(f"downloading {file.name}") as show:
+            fetch(
+                url,
+                partial,
+                size=file.size,
+                blind_resume=checksum is not None,
+                retries=retries,
+                timeout=timeout,
+                show=show,
+            )
+        wrong = _mismatch(partial.results(), checksum)
+        if wrong is None:
+            return
+        partial.restart()
+        # The beginning may have been another file's, or another address's.
+        if not resumed:
+            raise AddressError(wrong)
+
+
+def _copy(source: Path, target: Path, checksum: str | None) -> str:
+    """Copy a file of the local mirror to its place if its checksum is right."""
+    digests = Digests([checksum.partition(":")[0]] if checksum else [])
+    try:
+        stream = source.open("rb")
+    except OSError as error:
+        raise AddressError(f"cannot be read ({error.strerror})") from error
+    with stream, atomic_path(target) as temporary:
+        with temporary.open("wb") as copy:
+            for data in _chunks(stream):
+                digests.update(data)
+                copy.write(data)
+        results = digests.results()
+        wrong = _mismatch(results, checksum)
+        if wrong is not None:
+            raise AddressError(wrong)
+    logger.info("%s: copied from %s", target, source)
+    return results["sha256"]
+
+
+def _chunks(stream: BinaryIO) -> Iterator[bytes]:
+    try:
+        while data := stream.read(CHUNK):
+            yield data
+    except OSError as error:
+        raise AddressError(f"cannot be read ({error.strerror})") from error
+
+
+def _present(target: Path, checksum: str | None) -> str | None:
+    """Return the SHA-256 of the file that is in its place, or None if there is no right one."""
+    if not os.path.exists(target):  # False too where the directory may not be searched
+        return None
+    results = digest_file(target, [checksum.partition(":")[0]] if checksum else [])
+    wrong = _mismatch(results, checksum)
+    if wrong is None:
+        return results["sha256"]
+    logger.warning("%s: %s; it is brought anew", target, wrong)
+    return None
+
+
+def _mismatch(results: dict[str, str], checksum: str | None) -> str | None:
+    """Return what is wrong with a file's checksums, or None."""
+    if checksum is None:
+        return None
+    algorithm, _, expected = checksum.partition(":")
+    if results[algorithm] == expected:
+        return None
+    return f"{algorithm} {results[algorithm]}, expected {expected}"
+
+
+def _record(target: Path) -> Path:
+    return target.with_name(f"{target.name}.sha256")
+
+
+def _recorded(record: Path) -> str | None:
+    """Return the checksum that an earlier download recorded."""
+    if not os.path.exists(record):
+        return None
+    try:
+        digest = record.read_text(encoding="utf-8").split()[0]
+    except (OSError, UnicodeDecodeError, IndexError):
+        digest = ""
+    if not re.fullmatch("[0-9a-f]{64}", digest):
+        raise UserError(f"{record}: holds no SHA-256; delete it, the next download writes it anew")
+    return f"sha256:{digest}"
+
+
+def _mirrored(file: RemoteFile, mirror: str | Path | None, collection: str) -> list[Path]:
+    """Return the files of the local mirror to try; with none there, the first that might be."""
+    if mirror is None:
+        return []
+    places = [Path(mirror) / collection / file.name, Path(mirror) / file.name]
+    return [place for place in places if os.path.isfile(place)] or places[:1]
+
+
+def _failed(
+    file: RemoteFile, target: Path, mirrored: list[Path], failures: list[str], no_network: bool
+) -> UserError:
+    """Return the error that tells what was tried and what to do."""
+    reasons = "; ".join(failures) or "no address of it is known that needs no browser"
+    mends = []
+    if no_network:
+        mends.append("run `snakemake data` where there is a network (a login node)")
+    by_hand = f"fetch it by hand{f' from {file.page}' if file.page else ''} and put it at {target}"
+    if mirrored:
+        by_hand += f" or {mirrored[0]}"
+    mends.append(by_hand)
+    record = _record(target)
+    if os.path.exists(record):
+        mends.append(f"delete {record} if the source may have another version now")
+    return UserError(f"{target}: not downloaded. {reasons}. Mend: {', or '.join(mends)}")

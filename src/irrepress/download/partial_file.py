@@ -1,0 +1,221 @@
+"""The bytes of a transfer on disk, so far as they have come, and their checksums."""
+
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterable
+from io import FileIO
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from irrepress.core.errors import UserError
+from irrepress.core.files import write_json
+
+logger = logging.getLogger(__name__)
+
+CHUNK = 1 << 18
+_RESERVE = 1e9  # bytes
+
+
+class Digests:
+    """Several checksums of the same bytes, SHA-256 always among them."""
+
+    def __init__(self, algorithms: Iterable[str] = ()):
+        self._hashes = {
+            name: hashlib.new(name, usedforsecurity=False) for name in {"sha256", *algorithms}
+        }
+
+    def update(self, data: bytes) -> None:
+        """Take in the next bytes."""
+        for digest in self._hashes.values():
+            digest.update(data)
+
+    def results(self) -> dict[str, str]:
+        """Return algorithm -> hexadecimal text."""
+        return {name: digest.hexdigest() for name, digest in self._hashes.items()}
+
+
+def digest_file(path: Path, algorithms: Iterable[str] = ()) -> dict[str, str]:
+    """Return the checksums of a file, read once: algorithm -> hexadecimal text.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    digests = Digests(algorithms)
+    try:
+        with path.open("rb") as stream:
+            while data := stream.read(CHUNK):
+                digests.update(data)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    return digests.results()
+
+
+class PartialFile:
+    """``NAME.partial`` beside the file that it is to become.
+
+    ``NAME.partial.json`` says what the bytes belong to: the validator that the server named
+    with them (an ETag or a date), so that a file that changed meanwhile is not patched
+    together, and the length of the whole. Both outlive a killed process. While one process has
+    it open, others that want the same file wait.
+
+    Attributes:
+        size: bytes that are there.
+        total: length of the whole, if the server said so.
+        validator: value for ``If-Range``, if the server gave any.
+
+    Raises:
+        UserError: the directory or the file cannot be written to.
+    """
+
+    def __init__(self, target: Path, algorithms: Iterable[str] = ()):
+        self.target = target
+        self.path = target.with_name(f"{target.name}.partial")
+        self._note = target.with_name(f"{target.name}.partial.json")
+        self._algorithms = tuple(algorithms)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._stream = _open_locked(self.path)
+            self.size = self._stream.seek(0, os.SEEK_END)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        self.validator, self.total = self._read_note()
+        # Bytes of an earlier run are hashed when it is known that they are of use.
+        self._digests = None if self.size else Digests(self._algorithms)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if not self.size and self.path.exists():
+            self._note.unlink(missing_ok=True)
+            self.path.unlink()
+        self._stream.close()
+
+    @property
+    def complete(self) -> bool:
+        """Whether all bytes are there, as far as the length of the whole is known."""
+        return self.total is not None and self.size == self.total
+
+    def restart(self, validator: str | None = None, total: int | None = None) -> None:
+        """Begin anew, with what the server says of the file now."""
+        try:
+            self._stream.truncate(0)
+            self._stream.seek(0)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        self.size, self.validator, self.total = 0, validator, total
+        self._digests = Digests(self._algorithms)
+        # The note is there before the bytes are: bytes without their validator are worthless.
+        write_json(self._note, {"validator": validator, "total": total})
+
+    def append(self, data: bytes) -> None:
+        """Add bytes at the end; they are the system's when this returns, whatever happens next."""
+        digests = self._known_digests()
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[self._stream.write(rest) :]
+        except OSError as error:
+            raise self._unwritable(error) from error
+        digests.update(data)
+        self.size += len(data)
+
+    def check_room(self, total: int | None = None) -> None:
+        """Check that the rest of the file fits on the disk.
+
+        Args:
+            total: length of the whole, if the server did not say so.
+
+        Raises:
+            UserError: it does not.
+        """
+        missing = (self.total or total or 0) - self.size
+        free = shutil.disk_usage(self.path.parent).free
+        if missing > free:
+            raise UserError(
+                f"{self.target}: {missing / 1e9:.2f} GB are still to come, but the disk has only "
+                f"{free / 1e9:.2f} GB free; free some, a rerun goes on where this one stopped"
+            )
+
+    def check_reserve(self) -> None:
+        """Check that a file of unknown length does not fill the disk to the last byte.
+
+        Raises:
+            UserError: it would.
+        """
+        free = shutil.disk_usage(self.path.parent).free
+        if free < _RESERVE:
+            raise UserError(
+                f"{self.target}: {self.size / 1e9:.2f} GB have come, the server does not say how "
+                f"many are to come, and the disk has only {free / 1e9:.2f} GB free; free some, or "
+                f"delete {self.path} and fetch the file from elsewhere"
+            )
+
+    def results(self) -> dict[str, str]:
+        """Return the checksums of what is there: algorithm -> hexadecimal text."""
+        return self._known_digests().results()
+
+    def finish(self) -> None:
+        """Give the file its final name."""
+        try:
+            os.fsync(self._stream.fileno())
+            # A disk that lost bytes, or a second writer where locks do not work.
+            if self.path.stat().st_size != self.size:
+                raise OSError(f"{self.path} holds other bytes than were written")
+            os.replace(self.path, self.target)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        self._note.unlink(missing_ok=True)
+
+    def _known_digests(self) -> Digests:
+        if self._digests is None:
+            digests = Digests(self._algorithms)
+            self._stream.seek(0)
+            while data := self._stream.read(CHUNK):
+                digests.update(data)
+            self._digests = digests
+        return self._digests
+
+    def _read_note(self) -> tuple[str | None, int | None]:
+        try:
+            note = json.loads(self._note.read_text(encoding="utf-8"))
+            return note["validator"], note["total"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None, None
+
+    def _unwritable(self, error: OSError) -> UserError:
+        return UserError(
+            f"{self.target}: cannot be written ({error.strerror or error}); free the place or "
+            "choose another downloads.directory, a rerun goes on where this one stopped"
+        )
+
+
+def _open_locked(path: Path) -> FileIO:
+    """Open a file for reading and writing, unbuffered, and wait until no other process has it."""
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        stream = os.fdopen(handle, "r+b", buffering=0)
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            logger.info("%s: waiting for another process that downloads it", path)
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        except OSError:
+            pass  # a file system without locks; `finish` checks the length
+        try:
+            # The other process may have renamed or removed the file that was waited for.
+            if os.path.samestat(os.fstat(handle), path.stat()):
+                return stream
+        except FileNotFoundError:
+            pass
+        stream.close()

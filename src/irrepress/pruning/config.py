@@ -1,0 +1,123 @@
+"""Scores, the sweep of plans, and compensation."""
+
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field
+
+from irrepress.core.loss_weights import LossWeights, UsedWeights
+from irrepress.core.section import (
+    EACH_ONCE,
+    Count,
+    Fraction,
+    Integer,
+    Name,
+    Number,
+    Radius,
+    Section,
+    Weight,
+)
+from irrepress.core.target import Explicit
+
+Criterion = Literal["taylor", "fisher", "hessian", "magnitude", "activation", "random"]
+Normalization = Literal["auto", "none", "group", "layer", "order"]
+Unit = Literal["blocks", "parameters", "flops", "time"]
+Axes = Literal["both", "channels"]
+Allocation = Literal["greedy", "uniform", "iterated", "measured"]
+
+
+class Scoring(Section):
+    """How importance scores are computed: one pass serves all criteria and budgets."""
+
+    dataset: str
+    structures: Count = Field(64, description="Calibration structures from the train split.")
+    batch_size: Count = 8
+    probes: Integer = Field(
+        1,
+        gt=0,
+        le=10_000,
+        description="Random vectors per batch for the curvature in the criterion hessian.",
+    )
+    weights: UsedWeights = LossWeights()
+
+
+class Sweep(Section):
+    """Which plans are made: all combinations of what the lists hold, and explicit ones."""
+
+    criteria: Annotated[list[Criterion], EACH_ONCE] = Field(["taylor", "magnitude"], min_length=1)
+    normalization: Normalization = Field(
+        "auto",
+        description="Scores are divided by their mean over the group (site and irrep), the layer "
+        "or the order before blocks compete; auto: group for magnitude and activation, which "
+        "have no scale that sites share, and none for the others.",
+    )
+    budgets: Annotated[list[Fraction], EACH_ONCE] = Field(
+        [0.75, 0.5, 0.25], description="What may stay, as a fraction."
+    )
+    unit: Unit = Field(
+        "flops",
+        description="What the fraction is counted in; time: of energy, forces and stress on this "
+        "machine, predicted from shapes of the model that are timed on it.",
+    )
+    timed_shapes: Integer = Field(
+        36,
+        ge=12,
+        le=10_000,
+        description="Shapes that are timed for the unit time, the parent included.",
+    )
+    axes: Annotated[list[Axes], EACH_ONCE] = Field(
+        ["both", "channels"], min_length=1, description="With and without pruning of orders."
+    )
+    allocations: Annotated[list[Allocation], EACH_ONCE] = Field(
+        ["greedy"],
+        min_length=1,
+        description="How a budget is spread over layers and orders. greedy: the least score lost "
+        "per cost saved; uniform: the same fraction of every width, orders kept; iterated: greedy "
+        "in small steps, with new scores for what is left; measured: in steps, each the best of "
+        "removals that are tried on the calibration structures, where scores choose the channels "
+        "alone.",
+    )
+    cutoffs: Annotated[list[Radius | None], EACH_ONCE] = Field(
+        [None],
+        min_length=1,
+        description="Radii in Å up to which neighbours stay, with each of which the plans of "
+        "budgets are made; null: the model's own. Time and FLOPs go with the cube of the radius, "
+        "so that a shorter one leaves more of the budget to blocks.",
+    )
+    step: Fraction = Field(
+        0.1,
+        description="What a step of iterated or measured removes, as a fraction of what is left.",
+    )
+    explicit: dict[Name, Explicit] = Field({}, description="Plans by name, with target irreps.")
+    multiple: Integer = Field(
+        8, gt=0, le=10_000, description="Keep multiples of this many channels."
+    )
+    floor: Integer = Field(
+        8, ge=1, le=10_000, description="Keep at least this many channels of scalars."
+    )
+
+    def scored(self) -> list[Criterion]:
+        """Return the criteria that are scored: those of the sweep, and those without a price.
+
+        The latter need no data, so that adding them to the sweep makes nothing anew.
+        """
+        free = {"magnitude", "random"}
+        return [name for name in get_args(Criterion) if name in free or name in self.criteria]
+
+
+class Compensation(Section):
+    """Closed-form fit of the kept weights to the parent's features, before any training."""
+
+    dataset: str
+    structures: Integer = Field(
+        512,
+        ge=5,
+        le=10**9,
+        description="Calibration structures from the train split; no labels are read.",
+    )
+    batch_size: Count = 8
+    derivative_weight: Weight = Field(
+        0.5,
+        description="Weight of how features change when atoms are displaced, which forces depend "
+        "on, beside the features themselves.",
+    )
+    displacement: Number = Field(0.02, ge=1e-4, le=0.2, description="Standard deviation in Å.")

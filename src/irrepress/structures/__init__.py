@@ -1,1 +1,0 @@
-"""Atomic structures with their labels: reading, generating, storing, splitting."""

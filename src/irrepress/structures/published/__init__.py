@@ -1,1 +1,0 @@
-"""The registry of published datasets: sources, checksums, licences, units; pure data."""

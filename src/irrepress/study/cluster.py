@@ -1,0 +1,154 @@
+"""What can be known of a SLURM cluster before jobs are sent to it."""
+
+import shutil
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from irrepress.core.errors import UserError, nearest
+
+# What sbatch is told so that SIGTERM comes two minutes before the time limit.
+SIGNAL = "--signal=TERM@120"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the jobs of one or several rules ask for.
+
+    Attributes:
+        partition: None for the one that the cluster gives to jobs that name none.
+        gpu: whether they need a GPU.
+    """
+
+    partition: str | None
+    gpu: bool = False
+
+
+def check_resources(
+    asked: Iterable[Asked], gpu_type: str | None, partition_file: Path | None = None
+) -> None:
+    """Refuse what the cluster would refuse job by job.
+
+    Args:
+        asked: what jobs ask for.
+        gpu_type: type of their GPUs; None for any.
+        partition_file: of the executor (``--slurm-partition-config``): jobs that name no partition
+            go to one of those that it lists.
+
+    Raises:
+        UserError: no SLURM here, no such partition, or no such GPU in it.
+    """
+    if shutil.which("sbatch") is None:
+        raise UserError(
+            "profile slurm: there is no sbatch on PATH; run this on a login node of the cluster, "
+            "or take --profile profiles/local"
+        )
+    known: dict[str, set[str]] = {}
+    default = None
+    for line in _ask("sinfo", "-h", "-o", "%P|%G"):
+        name, _, gres = line.partition("|")
+        default = name[:-1] if name.endswith("*") else default
+        known.setdefault(name.rstrip("*"), set()).update(_gpus(gres))
+    asked = set(asked)
+    for partition in sorted({each.partition for each in asked} - {None}):
+        if partition not in known:
+            raise UserError(
+                f"slurm_partition: the cluster has no partition {partition!r}; "
+                f"{nearest(partition, known)}; correct profiles/slurm"
+            )
+    types = set().union(*known.values()) - {""}
+    if gpu_type is not None and gpu_type not in types:
+        have = nearest(gpu_type, types) if types else "it names no types of GPUs"
+        raise UserError(f"cluster.gpu_type: the cluster has no GPU of type {gpu_type!r}; {have}")
+    for partition in sorted({each.partition or "" for each in asked if each.gpu}):
+        if partition:
+            where, places = f"partition {partition!r} has no", {partition}
+        elif partition_file is not None:
+            where, places = (
+                f"no partition of {partition_file} has a",
+                _with_gpus(partition_file, gpu_type),
+            )
+        else:
+            where, places = f"the default partition ({default}) has no", {default}
+        if not any(_has(known.get(each, set()), gpu_type) for each in places):
+            kind = "GPU" if gpu_type is None else f"GPU of type {gpu_type!r}"
+            have = sorted(name for name, gpus in known.items() if _has(gpus, gpu_type))
+            mend = f"name {' or '.join(have)} in profiles/slurm" if have else "set device: cpu"
+            raise UserError(f"slurm_partition: {where} {kind}, which jobs ask for; {mend}")
+
+
+def _has(gpus: set[str], gpu_type: str | None) -> bool:
+    """Whether GPUs serve jobs that ask for a type, or for any."""
+    return bool(gpus) if gpu_type is None else gpu_type in gpus
+
+
+def _with_gpus(path: Path, gpu_type: str | None) -> set[str]:
+    """Return the partitions of a partition file that have GPUs of a type, or of any."""
+    try:
+        listed = yaml.safe_load(path.read_text(encoding="utf-8"))["partitions"]
+        return {
+            name
+            for name, limits in listed.items()
+            if limits.get("max_gpu", 0)
+            and (gpu_type is None or gpu_type in limits.get("available_gpu_models", [gpu_type]))
+        }
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, AttributeError, TypeError) as error:
+        raise UserError(
+            f"{path}: not a file of partitions; profiles/slurm/partitions.yaml is an example"
+        ) from error
+
+
+def check_queue(directory: Path) -> None:
+    """Refuse a run that would disturb another.
+
+    Args:
+        directory: where the run takes place.
+
+    Raises:
+        UserError: jobs of an earlier run in the same directory still wait or run.
+    """
+    if left := _jobs_of(directory):
+        raise UserError(
+            f"{directory}: jobs of another run in this directory are in the queue "
+            f"({', '.join(left)}); wait for them, or cancel them: scancel {' '.join(left)}"
+        )
+
+
+def cluster_answers() -> bool:
+    """Whether there is a SLURM that can be asked from here."""
+    try:
+        return bool(_ask("sinfo", "-h", "-o", "%P"))
+    except UserError:
+        return False
+
+
+def _gpus(gres: str) -> set[str]:
+    """Return the types in a list such as ``gpu:a100:2(S:0-1),gpu:2``; "" for one without a type."""
+    parts = [part.split("(")[0].split(":") for part in gres.split(",")]
+    return {part[1] if len(part) > 2 else "" for part in parts if part[0] == "gpu"}
+
+
+def _jobs_of(directory: Path) -> list[str]:
+    """Return the jobs of the workflow that were sent from a directory and are not over."""
+    found = []
+    for line in _ask("squeue", "-h", "--me", "-o", "%i|%k|%Z"):
+        number, comment, place = line.split("|", 2)
+        if comment.startswith("rule_") and Path(place) == directory:
+            found.append(number)
+    return sorted(found, key=int)
+
+
+def _ask(*command: str) -> list[str]:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise UserError(f"profile slurm: {command[0]} gives no answer ({error})") from error
+    if done.returncode:
+        reason = done.stderr.strip().splitlines()
+        raise UserError(f"profile slurm: {reason[-1] if reason else command[0] + ' failed'}")
+    return done.stdout.splitlines()

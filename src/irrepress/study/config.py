@@ -1,0 +1,203 @@
+"""The whole config, and what must agree between its sections."""
+
+from itertools import product
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from irrepress.core.errors import nearest
+from irrepress.core.section import EACH_ONCE, Count, Device, Name, Section, Seed
+from irrepress.data.config import Dataset, Downloads, Perturbed
+from irrepress.evaluation.config import Evaluation
+from irrepress.pruning.config import Compensation, Scoring, Sweep
+from irrepress.study.models import StudyModel
+from irrepress.study.names import name_mistakes
+from irrepress.study.stages import Downstream, Export, Quantization
+from irrepress.training.config import Distillation, Training
+
+
+class Cluster(Section):
+    """What jobs ask of a cluster; accounts and partitions stand in ``profiles/slurm``."""
+
+    gpu_type: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_.]+$",
+        description="Type of the GPUs as the cluster calls it (sinfo -o %G), such as a100; null: "
+        "any.",
+    )
+    max_minutes: Count = Field(
+        1440,
+        description="Longest time limit that a job asks for. A training that needs more saves "
+        "itself and goes on in its next attempt.",
+    )
+    max_memory: Count | None = Field(
+        None,
+        description="Most memory that a job asks for, in MB: that of the nodes. What jobs ask for "
+        "grows with every attempt, and SLURM refuses what no node has.",
+    )
+
+
+class Config(Section):
+    """A study: results go to ``results/{name}/``."""
+
+    name: Name
+    seed: Seed = 0
+    device: Device = "auto"
+    datasets: dict[Name, Dataset] = Field(min_length=1)
+    downloads: Downloads = Downloads()
+    cluster: Cluster = Cluster()
+    models: dict[Name, StudyModel] = Field(min_length=1)
+    scoring: Scoring
+    sweep: Sweep = Sweep()
+    train_plans: Annotated[list[str], EACH_ONCE] = Field(
+        default=[],
+        description="Plans that go on to recovery, distillation, quantization and downstream "
+        "tasks, such as taylor-0.50.",
+    )
+    compensation: Compensation | None = None
+    recovery: Training | None = None
+    distillation: Distillation | None = None
+    quantization: Quantization | None = None
+    export: Export | None = None
+    downstream: Downstream | None = None
+    evaluation: Evaluation
+
+    def compressed_models(self) -> list[str]:
+        """Return the names of the models that are compressed; others are only evaluated."""
+        return [name for name, model in self.models.items() if model.compress]
+
+    def plans(self) -> dict[str, dict[str, Any]]:
+        """Return every plan of the sweep: name -> how it is made.
+
+        The values hold ``criterion``, ``axes``, ``cutoff`` and either ``budget`` and
+        ``allocation`` or ``explicit``. Plans of uniform allocation keep all orders whatever the
+        axes, so that they are made for the first axes only.
+        """
+        plans: dict[str, dict[str, Any]] = {}
+        for criterion in self.sweep.criteria:
+            ways = product(self.sweep.axes, self.sweep.allocations, self.sweep.cutoffs)
+            for axes, allocation, cutoff in ways:
+                if allocation == "uniform" and axes != self.sweep.axes[0]:
+                    continue
+                suffix = "" if axes == "both" else f"-{axes}"
+                suffix += "" if allocation == "greedy" else f"-{allocation}"
+                suffix += "" if cutoff is None else f"-{cutoff:g}A"
+                for budget in self.sweep.budgets:
+                    plans[f"{criterion}-{budget:.2f}{suffix}"] = {
+                        "criterion": criterion,
+                        "axes": axes,
+                        "allocation": allocation,
+                        "cutoff": cutoff,
+                        "budget": budget,
+                    }
+            for name, explicit in self.sweep.explicit.items():
+                plans[f"{criterion}-{name}"] = {
+                    "criterion": criterion,
+                    "axes": "both",
+                    "cutoff": explicit.cutoff,
+                    "explicit": explicit,
+                }
+        return plans
+
+    def stages(self) -> list[str]:
+        """Return the stages that the trained plans go through, in order."""
+        stages = ["pruned"]
+        if self.compensation:
+            stages.append("compensated")
+        if self.recovery:
+            stages.append("recovered")
+        if self.distillation:
+            stages.append("distilled")
+        if self.quantization:
+            stages += [f"{stage}-int{self.quantization.bits}" for stage in self.quantization.stages]
+        if self.export:
+            stages += [f"{s}-{dtype}" for s in self.export.stages for dtype in self.export.dtypes]
+        return stages
+
+    @model_validator(mode="after")
+    def _references(self) -> "Config":
+        for mistake in name_mistakes(self):
+            raise ValueError(mistake)
+        for where, name in self._dataset_references():
+            if name not in self.datasets:
+                raise ValueError(f"{where}: no dataset {name!r}; {nearest(name, self.datasets)}")
+        self._check_perturbed()
+        if not self.compressed_models():
+            raise ValueError("models: none is compressed; leave out compress: false of one")
+        plans = self.plans()
+        for name in self.train_plans:
+            if name not in plans:
+                raise ValueError(f"train_plans: no plan {name!r}; {nearest(name, plans)}")
+            cutoff = plans[name]["cutoff"]
+            if cutoff is not None and self.distillation and self.distillation.features > 0:
+                raise ValueError(
+                    f"distillation.features: plan {name!r} shortens the cutoff to {cutoff:g} Å, "
+                    "with which the parent's features cannot be computed; set features to 0"
+                )
+        if len({f"{b:.2f}" for b in self.sweep.budgets}) != len(self.sweep.budgets):
+            raise ValueError("sweep.budgets: two budgets are the same to two decimals")
+        if "iterated" in self.sweep.allocations and "random" in self.sweep.criteria:
+            raise ValueError(
+                "sweep.allocations: 'iterated' scores a model anew as it shrinks, which means "
+                "nothing for the criterion 'random'; leave one of them out"
+            )
+        stages = self.stages()
+        for section in ("quantization", "export"):
+            for stage in getattr(getattr(self, section), "stages", []):
+                if stage not in stages:
+                    raise ValueError(f"{section}.stages: {stage!r} is not computed; configure it")
+        if self.downstream and self.downstream.stage not in stages:
+            raise ValueError(
+                f"downstream.stage: {self.downstream.stage!r} is not computed; configure it"
+            )
+        return self
+
+    def _check_perturbed(self) -> None:
+        perturbed = {n: d for n, d in self.datasets.items() if isinstance(d, Perturbed)}
+        sources = self.datasets.keys() - perturbed.keys()
+        for name, dataset in perturbed.items():
+            if dataset.of in perturbed:
+                raise ValueError(
+                    f"datasets.{name}.of: {dataset.of!r} is perturbed itself; name the dataset "
+                    f"that the structures come from. Known: {', '.join(sorted(sources))}"
+                )
+            if dataset.of not in sources:
+                raise ValueError(
+                    f"datasets.{name}.of: no dataset {dataset.of!r}; {nearest(dataset.of, sources)}"
+                )
+        tested = [("evaluation.dataset", self.evaluation.dataset)]
+        tested += [("downstream.datasets", n) for n in getattr(self.downstream, "datasets", [])]
+        for where, name in tested:
+            if name in perturbed:
+                raise ValueError(
+                    f"{where}: {name!r} has no test part, since perturbed structures are only "
+                    f"trained on; name {perturbed[name].of!r}, which it is made of"
+                )
+
+    def _dataset_references(self) -> list[tuple[str, str]]:
+        references = [
+            ("scoring.dataset", self.scoring.dataset),
+            ("evaluation.dataset", self.evaluation.dataset),
+        ]
+        for name, model in self.models.items():
+            if model.training:
+                where = f"models.{name}.training.dataset"
+                if model.training.dataset is None:
+                    raise ValueError(f"{where}: name the dataset to train on")
+                references.append((where, model.training.dataset))
+        if self.compensation:
+            references.append(("compensation.dataset", self.compensation.dataset))
+        references += [
+            (f"models.{name}.restrict_to", model.restrict_to)
+            for name, model in self.models.items()
+            if model.restrict_to is not None
+        ]
+        for section in ("recovery", "distillation"):
+            training = getattr(self, section)
+            if training:
+                if training.dataset is None:
+                    raise ValueError(f"{section}.dataset: name the dataset to train on")
+                references.append((f"{section}.dataset", training.dataset))
+        if self.downstream:
+            references += [("downstream.datasets", name) for name in self.downstream.datasets]
+        return references

@@ -1,0 +1,63 @@
+"""Names of a study that become paths, and when two of them would be one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import product
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from irrepress.study.config import Config
+
+# What lies beside the models in ``results/{study}/``.
+_BESIDE_MODELS = ("data", "report", "archives")
+# What lies beside the studies in ``logs/``.
+_BESIDE_STUDIES = ("downloads",)
+
+
+def name_mistakes(config: Config) -> Iterator[str]:
+    """Yield what is wrong with the names of a config, one line each."""
+    if config.name.casefold() in _BESIDE_STUDIES:
+        yield (
+            f"name: {config.name!r} is reserved, since logs of downloads go to logs/{config.name}/;"
+            " choose another"
+        )
+    for model in config.models:
+        if model.casefold() in _BESIDE_MODELS:
+            yield (
+                f"models.{model}: the name is reserved for results/{config.name}/{model}/; choose "
+                "another"
+            )
+    explicit = [f"sweep.explicit.{name}" for name in config.sweep.explicit]
+    models = [f"models.{name}" for name in config.models]
+    datasets = [f"datasets.{name}" for name in config.datasets]
+    for keys in (models, datasets, explicit):
+        yield from _differ_by_case(keys)
+    yield from _one_archive_of_two(config)
+
+
+def _differ_by_case(keys: Iterable[str]) -> Iterator[str]:
+    """Find names that are one path where file systems do not tell cases apart (macOS, Windows)."""
+    seen: dict[str, str] = {}
+    for key in keys:
+        first = seen.setdefault(key.casefold(), key)
+        if first != key:
+            yield (
+                f"{key}: differs from {first} in the case of letters only, which not every file "
+                "system tells apart; rename one"
+            )
+
+
+def _one_archive_of_two(config: Config) -> Iterator[str]:
+    """Find archives, named ``{model}_{plan}_{stage}``, that two models would share."""
+    seen: dict[str, str] = {}
+    stages = config.stages()
+    for model, plan, stage in product(config.compressed_models(), config.plans(), stages):
+        archive = f"{model}_{plan}_{stage}"
+        first = seen.setdefault(archive, model)
+        if first != model:
+            yield (
+                f"models.{model}: with the plan {plan} its archive would have the name of one of "
+                f"models.{first}, {archive}.tar.gz; rename the model"
+            )
+            return

@@ -1,0 +1,25 @@
+import pytest
+
+from irrepress.core.errors import UserError
+from irrepress.core.irreps import parse_irreps
+
+
+def test_irreps_are_read_with_their_channels():
+    assert parse_irreps("64x0e + 32x1o+4x10e") == {"0e": 64, "1o": 32, "10e": 4}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("16*0e", "is not like 64x0e"),
+        ("16x0e+4x0e", "0e stands twice"),
+        ("", "is not like"),
+        ("0e", "is not like"),
+        ("64x0", "is not like"),
+        ("6.5x0e", "is not like"),
+        ("64x0e+", "'' in '64x0e[+]' is not like"),
+    ],
+)
+def test_other_texts_are_refused(text, message):
+    with pytest.raises(UserError, match=message):
+        parse_irreps(text)
