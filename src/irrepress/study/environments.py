@@ -15,7 +15,7 @@ from pathlib import Path
 from irrepress.catalogue.families import missing_packages, needed_packages
 
 # The source tree, where ``make`` puts environments.
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 # Prints the first package that a Python lacks. A folder of the same name that is found in the
 # working directory is no package, and has no file.
 _PROBE = """
