@@ -148,6 +148,23 @@ def number_types(name: str) -> tuple[str, ...]:
     return tuple(_catalogue(name).NUMBER_TYPES)
 
 
+def check_number_type(name: str, dtype: str, source: str) -> None:
+    """Check that a family's files can hold a type of numbers.
+
+    Args:
+        name: the family.
+        dtype: such as ``float64``.
+        source: the option that asks for it, to begin the message with.
+
+    Raises:
+        UserError: they cannot.
+    """
+    if dtype not in (known := number_types(name)):
+        raise UserError(
+            f"{source}: files of the family {name} hold {' and '.join(known)} only, not {dtype}"
+        )
+
+
 def shortens_cutoff(name: str) -> bool:
     """Whether the cutoff of a family's models can be shortened."""
     return bool(_catalogue(name).SHORTENS_CUTOFF)

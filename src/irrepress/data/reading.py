@@ -17,6 +17,8 @@ from irrepress.data.checks import unit_remarks
 from irrepress.data.config import Files, LabelKeys, Published, Units
 from irrepress.data.formats.base import Reader, Record, Remark
 from irrepress.data.formats.labels import lack_of
+from irrepress.data.formats.mace_hdf5 import SUFFIXES as HDF5_SUFFIXES
+from irrepress.data.formats.mace_hdf5 import is_of_mace
 from irrepress.data.formats.registry import make_reader
 from irrepress.data.notes import Notes
 from irrepress.data.parallel import ordered_map
@@ -258,6 +260,12 @@ class Reading:
         self.notes.add("bad frame left out", str(error))
         if self.skipped <= _MOST_MESSAGES:
             logger.warning("left out: %s", error)
+
+
+def is_store(path: str | Path) -> bool:
+    """Tell whether a path is that of a store, by its name, and not of a file that MACE wrote."""
+    path = Path(path)
+    return path.suffix in HDF5_SUFFIXES and not is_of_mace(path)
 
 
 def read_files(config: Files, workers: int = 1, located: Located | None = None) -> Reading:

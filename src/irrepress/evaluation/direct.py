@@ -88,6 +88,12 @@ class Evaluation:
             if aligned:
                 yield self._row("energy, as it is", name, self.unaligned)
 
+    def remarks(self) -> Iterator[str]:
+        """Yield which labels there are, and whether energies were aligned or should be."""
+        yield str(self.found.labels)
+        if self.alignment is not None and self.alignment.worth_telling:
+            yield self.alignment.told
+
     def _row(
         self, title: str, name: str, errors: dict[str, float | None]
     ) -> tuple[str, str, str, str, str]:

@@ -1,53 +1,18 @@
 import json
 from copy import deepcopy
 from dataclasses import replace
-from pathlib import Path
 
 import ase.io
 import numpy as np
 import pytest
 import torch
 from ase.build import bulk
-from typer.testing import CliRunner
 
-from irrepress.cli import app
 from irrepress.core.structure import Structure
 from irrepress.data.layout import StoreInfo
 from irrepress.data.notes import Note
 from irrepress.data.writing import write_store
 from irrepress.evaluation.predictions import label
-from irrepress.quantization.packing import pack
-from irrepress.study.cards import parent_card, read_card, write_card
-
-
-@pytest.fixture(scope="module")
-def run():
-    runner = CliRunner()
-    return lambda *arguments: runner.invoke(app, [str(a) for a in arguments])
-
-
-@pytest.fixture(scope="module")
-def saved(sevennet, small_sevennet, tmp_path_factory):
-    path = tmp_path_factory.mktemp("model") / "model.pt"
-    sevennet.save(small_sevennet, path)
-    return path
-
-
-@pytest.fixture
-def extxyz(structures, tmp_path):
-    path = tmp_path / "own.extxyz"
-    ase.io.write(path, [s.to_atoms() for s in structures])
-    return path
-
-
-def test_inspect_shows_the_model(run, saved, small_sevennet):
-    result = run("inspect", saved)
-    assert result.exit_code == 0, result.output
-    assert "16x0e+8x1e+4x2e" in result.output
-    assert "features.2.1e" in result.output
-    content = json.loads(run("inspect", saved, "--json").output)
-    assert content["parameters"] == small_sevennet.parameter_count()
-    assert content["family"] == "sevennet"
 
 
 def test_evaluate_gives_errors_with_units(run, saved, extxyz):
@@ -178,133 +143,6 @@ def test_evaluate_tells_what_was_noticed(run, saved, structures, tmp_path):
     assert "note: D taken as hydrogen (3 times, first in a.xyz: frame 1)" in output
     (note,) = json.loads(run("evaluate", saved, path, "--device", "cpu", "--json").output)["notes"]
     assert note == {"text": "D taken as hydrogen", "count": 3, "first": "a.xyz: frame 1"}
-
-
-def test_summarize_tells_what_a_store_holds(run, structures, tmp_path):
-    path = tmp_path / "own.h5"
-    info = StoreInfo("a", "b", "c", level_of_theory="PBE", labels="PBE", checksum="")
-    info = replace(info, notes=[Note("D taken as hydrogen", 3, "a.xyz: frame 1")])
-    write_store(path, [*structures, structures[0]], info, {"train": [0, 1], "test": [2, 3]}, 0)
-    result = run("summarize", path)
-    assert result.exit_code == 0, result.output
-    for text in (
-        "4 with",
-        "crystals 3, molecules 1",
-        "duplicate",
-        "of structure 0 (train)",
-        "D taken as",
-    ):
-        assert text in result.output
-    content = json.loads(run("summarize", path, "--json").output)
-    assert (content["structures"], content["suspicious"]) == (4, 1)
-    missing = run("summarize", tmp_path / "none.h5")
-    assert missing.exit_code == 2 and "no such store" in missing.output
-
-
-def test_validate_lists_what_a_config_computes(run):
-    result = run("validate", Path(__file__).parents[1] / "config" / "quickstart.yaml", "--conda")
-    assert result.exit_code == 0, result.output
-    assert "taylor-0.50" in result.output
-
-
-@pytest.fixture
-def card(saved):
-    """The card beside the saved model, for the time of a test."""
-    path = saved.parent / "card.json"
-    content = parent_card(
-        name="x",
-        model_path=saved,
-        family="sevennet",
-        checkpoint="7net-0",
-        checkpoint_sha256="0" * 64,
-        shape={},
-        parameters=1,
-        licence=None,
-        modal=None,
-        seed=0,
-    )
-    write_card(path, content)
-    yield path
-    path.unlink()
-
-
-def test_card_prints_the_card_beside_a_model(run, saved, card):
-    assert json.loads(run("card", saved).output) == read_card(card)
-
-
-def test_a_model_that_is_not_the_cards_is_looked_at_with_a_warning(run, saved, card, extxyz):
-    write_card(card, read_card(card) | {"sha256": "1" * 64})
-    for command in (["inspect", saved], ["evaluate", saved, extxyz, "--device", "cpu"]):
-        result = run(*command, "--json")
-        assert result.exit_code == 0, result.output
-        assert "warning: " in result.stderr and "1" * 64 in result.stderr
-        json.loads(result.stdout)
-
-
-@pytest.mark.parametrize("content", ['{"made by": "another program"}', "[]", "{"])
-def test_a_card_of_another_program_is_left_aside(run, saved, content):
-    path = saved.parent / "card.json"
-    path.write_text(content)
-    try:
-        result = run("inspect", saved, "--json")
-    finally:
-        path.unlink()
-    assert result.exit_code == 0, result.output
-    assert "card.json: not a card of irrepress, left aside" in result.stderr
-    assert json.loads(result.stdout)["family"] == "sevennet"
-
-
-def test_unpack_gives_a_native_model(run, sevennet, small_sevennet, tmp_path):
-    packed, output = tmp_path / "packed.pt", tmp_path / "model.pt"
-    pack(sevennet, small_sevennet, packed)
-    result = run("unpack", packed, output)
-    assert result.exit_code == 0, result.output
-    assert sevennet.load(output).parameter_count() == small_sevennet.parameter_count()
-
-
-def test_export_writes_a_native_model(run, saved, sevennet, tmp_path):
-    output = tmp_path / "exported.pt"
-    result = run("export", saved, output, "--dtype", "float32")
-    assert result.exit_code == 0, result.output
-    expected = sevennet.load(saved).state_dict()
-    for name, tensor in sevennet.load(output).state_dict().items():
-        assert tensor.equal(expected[name]), name
-    wrong = run("export", saved, output, "--dtype", "float23")
-    assert wrong.exit_code == 2 and "float23" in wrong.output
-    wrong = run("export", saved, output, "--dtype", "float64")
-    assert wrong.exit_code == 2 and "hold float32 only" in wrong.output
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("inspect", "absent.pt"), "absent.pt"),
-        (("inspect", "7net-0", "--family", "sevenet"), "did you mean 'sevennet'"),
-        (("evaluate", "7net-0", "absent.extxyz"), "absent.extxyz"),
-        (("validate", "absent.yaml"), "absent.yaml: cannot be read"),
-        (("card", "absent.pt"), "card.json: cannot be read"),
-        (("unpack", "absent.pt", "model.pt"), "absent.pt: no such file"),
-    ],
-)
-def test_a_mistake_is_one_message_without_traceback(run, arguments, message):
-    result = run(*arguments)
-    assert result.exit_code == 2
-    assert message in result.output
-    assert "Traceback" not in result.output
-    assert result.exception is None or isinstance(result.exception, SystemExit)
-
-
-def test_datasets_lists_what_a_config_can_name(run):
-    listed = run("datasets").output
-    assert "mptrj" in listed and "rmd17-aspirin" in listed and "accept)" in listed
-    one = run("datasets", "rmd17-aspirin")
-    assert one.exit_code == 0, one.output
-    assert "CC0" in one.output and "figshare" in one.output
-    (entry,) = json.loads(run("datasets", "rmd17-aspirin", "--json").output)
-    assert entry["counts"] == {"train": 50, "valid": 950}
-    wrong = run("datasets", "rmd17-asprin")
-    assert wrong.exit_code == 2
-    assert "did you mean 'rmd17-aspirin'" in wrong.output
 
 
 def test_evaluate_takes_units_and_chosen_frames(run, saved, structures, tmp_path):

@@ -1,0 +1,53 @@
+"""The application, and the commands that it has."""
+
+from typing import Annotated
+
+import typer
+
+from irrepress import __version__
+from irrepress.cli import datasets, evaluation, models, studies
+from irrepress.cli.errors import plain_errors
+from irrepress.core.terminal import print_readably
+
+app = typer.Typer(
+    name="irrepress",
+    help="Smaller and faster SO(3)-equivariant atomistic foundation models.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+# In the order in which the help lists them.
+_COMMANDS = (
+    models.inspect,
+    evaluation.evaluate,
+    datasets.summarize,
+    datasets.datasets,
+    studies.validate,
+    models.card,
+    models.unpack,
+    models.export,
+)
+for _command in _COMMANDS:
+    app.command()(plain_errors(_command))
+
+
+def main() -> None:
+    """Run the command line."""
+    print_readably()
+    app()
+
+
+def _version(show: bool) -> None:
+    if show:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Smaller and faster SO(3)-equivariant atomistic foundation models."""

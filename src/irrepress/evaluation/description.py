@@ -1,0 +1,73 @@
+"""What a model is, for readers: its shape, its groups of irreps blocks, its size and cost."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from irrepress.core.cost import NEIGHBOURS
+from irrepress.core.family import Family
+from irrepress.core.groups import widths_of
+from irrepress.core.model import Model
+
+
+@dataclass(frozen=True)
+class DescribedGroup:
+    """The attributes of a `Group` that a plan can be written with."""
+
+    name: str
+    irrep: str
+    channels: int
+    width: str
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a model is.
+
+    Attributes:
+        family: name of its family.
+        modal: the level of theory of a multi-modal model.
+        shape: the architecture in the family's words: irreps per layer, cutoff and so on.
+        parameters: number of parameters.
+        flops_per_atom: floating-point operations of one energy, per atom with `NEIGHBOURS`
+            neighbours.
+        blocks: number of irreps blocks.
+        groups: the groups of irreps blocks, in the order of the network.
+    """
+
+    family: str
+    modal: str | None
+    shape: dict[str, Any]
+    parameters: int
+    flops_per_atom: float
+    blocks: int
+    groups: list[DescribedGroup]
+
+    def rows(self) -> Iterator[tuple[str, str]]:
+        """Yield property and value as texts, without the groups."""
+        yield "family", self.family + (f" (modal {self.modal})" if self.modal else "")
+        for key, value in self.shape.items():
+            text = "\n".join(map(str, value)) if isinstance(value, list) else str(value)
+            yield key.replace("_", " "), text
+        yield "parameters", f"{self.parameters:,}"
+        yield "FLOPs per atom", f"{self.flops_per_atom:.3g} (energy, {NEIGHBOURS:g} neighbours)"
+        yield "irreps blocks", str(self.blocks)
+
+
+def describe(family: Family, model: Model) -> Description:
+    """Describe a model.
+
+    Args:
+        family: the model's family.
+        model: the model.
+    """
+    groups = family.groups(model)
+    return Description(
+        family=model.family,
+        modal=model.modal,
+        shape=family.shape(model),
+        parameters=model.parameter_count(),
+        flops_per_atom=family.cost_model(model)(widths_of(groups)).flops,
+        blocks=sum(g.channels for g in groups),
+        groups=[DescribedGroup(g.name, g.irrep, g.channels, g.width) for g in groups],
+    )
