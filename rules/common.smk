@@ -28,7 +28,13 @@ try:
     from irrepress.core.files import check_directory
     from irrepress.catalogue.families import is_path, published_checkpoint
     from irrepress.study.licences import model_licence, outdated, update
-    from irrepress.study.preflight import check_study, known_families, labels_key, model_references, remarks
+    from irrepress.study.preflight import (
+        check_study,
+        known_families,
+        labels_key,
+        model_references,
+        remarks,
+    )
     from irrepress.data.paths import contents, locate
     from irrepress.report.datasets import used_datasets
     from irrepress.catalogue.datasets.registry import get_published
