@@ -9,9 +9,9 @@ vectors of zero along open directions, and atoms outside the cell.
 from dataclasses import dataclass
 
 import numpy as np
-from vesin import NeighborList
 
 from irrepress.core.structure import Structure
+from irrepress.core.vesin import NeighborList
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from ase.data import covalent_radii
 from ase.neighborlist import neighbor_list
 
 from irrepress.core.structure import Structure
+from irrepress.core.vesin import NeighborList
 
 # Å. vesin divides the cell into boxes of this size: far smaller ones are too many.
 _SMALLEST_CUTOFF = 1.0
@@ -37,8 +38,6 @@ def closest_pair(structure: Structure, below: float) -> tuple[int, int, float] |
         Indices of the two atoms (equal for an atom and its own image) and their distance in
         Å, or None.
     """
-    from vesin import NeighborList  # imports torch wherever it finds it, which takes seconds
-
     search = NeighborList(cutoff=max(below, _SMALLEST_CUTOFF), full_list=False, n_threads=1)
     pairs, distances = search.compute(
         structure.positions, structure.cell, structure.pbc, quantities="Pd"

@@ -4,10 +4,10 @@ from functools import partial
 from itertools import chain
 
 import numpy as np
-from vesin import NeighborList
 
 from irrepress.core.neighbours import geometry_for_vesin
 from irrepress.core.progress import tracked
+from irrepress.core.vesin import NeighborList
 from irrepress.data.parallel import ordered_map
 from irrepress.data.store import StructureStore
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from ase.data import covalent_radii
-from vesin import NeighborList
 
+from irrepress.core.vesin import NeighborList
 from irrepress.data.checks import MIN_HEIGHT
 from irrepress.data.summary.blocks import Block
 
