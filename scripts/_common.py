@@ -111,7 +111,7 @@ from irrepress.data.checks import check_elements  # noqa: E402
 from irrepress.data.config import Downloads  # noqa: E402
 from irrepress.data.store import StructureStore  # noqa: E402
 from irrepress.families import get_family  # noqa: E402
-from irrepress.study.cards import check_model, derived_card, read_card, write_card  # noqa: E402
+from irrepress.study.cards import Card, check_model  # noqa: E402
 from irrepress.study.config import Config  # noqa: E402
 from irrepress.study.reading import parse_config  # noqa: E402
 
@@ -191,16 +191,15 @@ class Job:
         """
         path = Path(self.outputs.model)
         self.family.save(model, path, **options)
-        card = derived_card(
-            read_card(self.inputs.card),
+        card = Card.load(self.inputs.card).derive(
+            path,
             name=self.name,
-            model_path=path,
             shape=self.family.shape(model),
             parameters=model.parameter_count(),
             stage=stage,
             seed=self.config.seed,
         )
-        write_card(self.outputs.card, card)
+        card.save(self.outputs.card)
 
     @property
     def name(self) -> str:

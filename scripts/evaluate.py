@@ -6,12 +6,11 @@ from typing import get_args
 import torch
 
 from _common import Job, run
-from irrepress.core.files import write_json
 from irrepress.core.plan import Plan
 from irrepress.core.section import NumberType
 from irrepress.data.store import StructureStore
 from irrepress.evaluation.metrics import measure_cost, measure_errors, measure_symmetry
-from irrepress.study.cards import read_card, trained_on
+from irrepress.study.cards import Card
 
 
 def number_type(job: Job) -> dict[str, torch.dtype]:
@@ -34,14 +33,14 @@ def main(job: Job) -> None:
         teacher=StructureStore(job.inputs.teacher),
         parent=parent,
         alignment=settings.align_energies,
-        knows_labels=trained_on(
-            read_card(job.inputs.card), job.config.evaluation.dataset, store.info.labels
+        knows_labels=Card.load(job.inputs.card).trained_on(
+            job.config.evaluation.dataset, store.info.labels
         ),
         name=str(path),
         batch_size=settings.batch_size,
         device=device,
     )
-    metrics["cost"] = measure_cost(
+    cost = measure_cost(
         job.family,
         model,
         parent,
@@ -51,10 +50,10 @@ def main(job: Job) -> None:
         plan=Plan.load(job.inputs.plan[0]) if job.inputs.plan else None,
         device=device,
     )
-    metrics["checks"] = measure_symmetry(
+    checks = measure_symmetry(
         job.family, path, store, modal=job.reference.modal, seed=job.config.seed
     )
-    write_json(job.outputs.metrics, metrics)
+    metrics.with_cost(cost, checks).save(job.outputs.metrics)
 
 
 run(main, snakemake)

@@ -5,7 +5,7 @@ from pathlib import Path
 from _common import Job, checked_checkpoint, run
 from irrepress.core.files import sha256
 from irrepress.pruning.elements import keep_elements
-from irrepress.study.cards import parent_card, write_card
+from irrepress.study.cards import Card
 from irrepress.study.licences import model_licence
 
 
@@ -22,9 +22,9 @@ def main(job: Job) -> None:
         stages.append(record)
     path = Path(job.outputs.model)
     job.family.save(model, path)
-    card = parent_card(
+    Card.of_parent(
+        path,
         name=job.name,
-        model_path=path,
         family=reference.family,
         checkpoint=reference.checkpoint,
         checkpoint_sha256=sha256(source),
@@ -33,8 +33,8 @@ def main(job: Job) -> None:
         licence=model_licence(reference),
         modal=reference.modal,
         seed=job.config.seed,
-    ) | {"stages": stages}
-    write_card(job.outputs.card, card)
+        stages=stages,
+    ).save(job.outputs.card)
 
 
 run(main, snakemake)

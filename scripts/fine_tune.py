@@ -4,7 +4,6 @@ from pathlib import Path
 
 from _common import Job, run
 from _training import train_and_save
-from irrepress.core.files import write_json
 from irrepress.core.plan import Plan
 from irrepress.evaluation.metrics import measure_cost, measure_errors, measure_symmetry
 from irrepress.pruning.elements import keep_elements
@@ -47,7 +46,7 @@ def main(job: Job) -> None:
     # Of a network from scratch both are known: it has the shape of the compressed model.
     if job.wildcards.start == "finetuned":
         path = Path(job.outputs.model)
-        metrics["cost"] = measure_cost(
+        cost = measure_cost(
             job.family,
             trained,
             job.load(job.inputs.parent),
@@ -56,10 +55,11 @@ def main(job: Job) -> None:
             plan=Plan.load(job.inputs.plan[0]) if job.inputs.plan else None,
             device=device,
         )
-        metrics["checks"] = measure_symmetry(
+        checks = measure_symmetry(
             job.family, path, store, modal=job.reference.modal, seed=job.config.seed
         )
-    write_json(job.outputs.metrics, metrics)
+        metrics = metrics.with_cost(cost, checks)
+    metrics.save(job.outputs.metrics)
 
 
 run(main, snakemake)

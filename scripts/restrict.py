@@ -4,10 +4,10 @@ import copy
 from itertools import islice
 
 from _common import Job, run
-from irrepress.core.files import write_json
 from irrepress.evaluation.errors import compute_errors
 from irrepress.evaluation.metrics import measure_errors
 from irrepress.evaluation.predictions import label
+from irrepress.evaluation.records import Errors
 from irrepress.pruning.elements import keep_elements
 from irrepress.training.energies import fit_energy_shifts
 
@@ -41,9 +41,12 @@ def main(job: Job) -> None:
         name=job.outputs.model,
         **options,
     )
-    metrics["errors"]["parent"] = agreement
-    metrics["energy_shifts"] = {str(z): energy for z, energy in shifts.items()}
-    write_json(job.outputs.metrics, metrics)
+    metrics.model_copy(
+        update={
+            "errors": metrics.errors.model_copy(update={"parent": Errors(**agreement)}),
+            "energy_shifts": {str(z): energy for z, energy in shifts.items()},
+        }
+    ).save(job.outputs.metrics)
 
 
 run(main, snakemake)

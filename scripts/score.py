@@ -4,7 +4,7 @@ import json
 
 from _common import Job, run
 from _pruning import calibration, score
-from irrepress.study.cards import read_card, versions
+from irrepress.study.cards import Card, versions
 
 
 def main(job: Job) -> None:
@@ -12,7 +12,7 @@ def main(job: Job) -> None:
     store, chosen = calibration(job, model)
     scores = score(job, model, store, chosen, job.config.sweep.scored())
     scores.provenance.update(
-        parent_sha256=read_card(job.inputs.card)["parent_sha256"],
+        parent_sha256=Card.load(job.inputs.card).parent_sha256,
         dataset=job.config.scoring.dataset,
         labels=store.info.labels,
         seed=job.config.seed,

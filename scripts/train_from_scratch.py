@@ -2,7 +2,7 @@
 
 from _common import Job, run
 from _training import train_and_save
-from irrepress.study.cards import read_card, write_card
+from irrepress.study.cards import Card
 
 
 def main(job: Job) -> None:
@@ -10,8 +10,8 @@ def main(job: Job) -> None:
     stage = {"stage": "trained", "settings_of_architecture": job.reference.untrained}
     train_and_save(job, model, job.reference.training, stage)
     # Compressed models come from the trained weights, not from the random ones.
-    card = read_card(job.outputs.card)
-    write_card(job.outputs.card, card | {"parent_sha256": card["sha256"]})
+    card = Card.load(job.outputs.card)
+    card.model_copy(update={"parent_sha256": card.sha256}).save(job.outputs.card)
 
 
 run(main, snakemake)

@@ -8,7 +8,7 @@ from _common import FROM_SCRATCH, Job, run
 from irrepress.core.files import sha256
 from irrepress.core.statistics import measure_statistics
 from irrepress.data.store import StructureStore
-from irrepress.study.cards import parent_card, write_card
+from irrepress.study.cards import Card
 from irrepress.study.licences import model_licence
 
 # Structures that scale and neighbours are measured on.
@@ -26,9 +26,9 @@ def main(job: Job) -> None:
     model = job.family.untrained(reference.untrained, data, seed=seed, modal=reference.modal)
     path = Path(job.outputs.model)
     job.family.save(model, path)
-    card = parent_card(
+    Card.of_parent(
+        path,
         name=job.name,
-        model_path=path,
         family=reference.family,
         checkpoint=FROM_SCRATCH,
         checkpoint_sha256=sha256(path),
@@ -37,8 +37,7 @@ def main(job: Job) -> None:
         licence=model_licence(reference),
         modal=reference.modal,
         seed=seed,
-    )
-    write_card(job.outputs.card, card)
+    ).save(job.outputs.card)
 
 
 run(main, snakemake)

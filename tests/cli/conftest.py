@@ -3,7 +3,7 @@ import pytest
 from typer.testing import CliRunner
 
 from irrepress.cli import app
-from irrepress.study.cards import parent_card, write_card
+from irrepress.study.cards import Card
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +30,9 @@ def extxyz(structures, tmp_path):
 def card(saved):
     """The card beside the saved model, for the time of a test."""
     path = saved.parent / "card.json"
-    content = parent_card(
+    card = Card.of_parent(
+        saved,
         name="x",
-        model_path=saved,
         family="sevennet",
         checkpoint="7net-0",
         checkpoint_sha256="0" * 64,
@@ -42,6 +42,6 @@ def card(saved):
         modal=None,
         seed=0,
     )
-    write_card(path, content)
+    card.save(path)
     yield path
     path.unlink()

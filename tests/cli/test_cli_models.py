@@ -3,7 +3,7 @@ import json
 import pytest
 
 from irrepress.quantization.packing import pack
-from irrepress.study.cards import read_card, write_card
+from irrepress.study.cards import Card
 
 
 def test_inspect_shows_the_model(run, saved, small_sevennet):
@@ -17,11 +17,11 @@ def test_inspect_shows_the_model(run, saved, small_sevennet):
 
 
 def test_card_prints_the_card_beside_a_model(run, saved, card):
-    assert json.loads(run("card", saved).output) == read_card(card)
+    assert json.loads(run("card", saved).output) == Card.load(card).content()
 
 
 def test_a_model_that_is_not_the_cards_is_looked_at_with_a_warning(run, saved, card, extxyz):
-    write_card(card, read_card(card) | {"sha256": "1" * 64})
+    Card.load(card).model_copy(update={"sha256": "1" * 64}).save(card)
     for command in (["inspect", saved], ["evaluate", saved, extxyz, "--device", "cpu"]):
         result = run(*command, "--json")
         assert result.exit_code == 0, result.output

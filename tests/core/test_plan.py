@@ -242,8 +242,8 @@ def test_a_group_that_lacks_a_key_is_one_clear_message(tmp_path, entry):
         ({"groups": {}}, "'groups' must hold the groups"),
         ({"provenance": "mine"}, "'provenance' must hold keys"),
         ({"cuttoff": 4.5}, "unknown key 'cuttoff'; did you mean 'cutoff'"),
-        ({"schema_version": True}, "version is True"),
-        ({"schema_version": "1"}, "version is '1'"),
+        ({"schema_version": True}, "schema_version: is True"),
+        ({"schema_version": "1"}, "schema_version: is '1'"),
     ],
 )
 def test_a_file_that_is_no_plan_is_one_clear_message(tmp_path, change, message):
@@ -275,7 +275,7 @@ def test_a_plan_of_another_model_is_refused():
 def test_another_schema_version_is_refused(tmp_path):
     path = tmp_path / "plan.json"
     path.write_text('{"schema_version": 99, "groups": {}}')
-    with pytest.raises(UserError, match="version is 99"):
+    with pytest.raises(UserError, match="schema_version: is 99"):
         Plan.load(path)
 
 

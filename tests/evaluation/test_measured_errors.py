@@ -23,6 +23,11 @@ from irrepress.evaluation.predictions import label
 CONSTANTS = {11: -4400.0, 17: -12500.0}
 
 
+def measured(*args, **options):
+    """What `measure_errors` leaves in ``metrics.json``."""
+    return measure_errors(*args, **options).content()
+
+
 @pytest.fixture(scope="module")
 def labelled(sevennet):
     """Rattled salt labelled by the whole SevenNet-0, which is the parent."""
@@ -68,8 +73,8 @@ def test_errors_against_another_level_are_aligned_by_the_parent_alone(
     store, teacher = make_store(all_electron(labelled)), make_store(labelled, "teacher")
     options = {"teacher": teacher, "device": "cpu"}
     with caplog.at_level(logging.INFO):
-        metrics = measure_errors(sevennet, small_sevennet, store, **options)
-    right = measure_errors(sevennet, small_sevennet, teacher, **options)
+        metrics = measured(sevennet, small_sevennet, store, **options)
+    right = measured(sevennet, small_sevennet, teacher, **options)
     assert right["alignment"]["applied"] is False
     errors = metrics["errors"]
     # As if the labels were the parent's own: the offsets are gone, the model's errors are not.
@@ -86,8 +91,8 @@ def test_errors_against_another_level_are_aligned_by_the_parent_alone(
 
     # A compressed model that is off by constants keeps this error, however large.
     moved = drifted(sevennet, small_sevennet)
-    found = measure_errors(sevennet, moved, store, **options)["errors"]["labels"]
-    expected = measure_errors(sevennet, moved, teacher, **options)["errors"]["labels"]
+    found = measured(sevennet, moved, store, **options)["errors"]["labels"]
+    expected = measured(sevennet, moved, teacher, **options)["errors"]["labels"]
     assert found == pytest.approx(expected, rel=1e-3)
     assert found["energy_mae"] > 20
 
@@ -100,8 +105,8 @@ def test_a_model_that_was_trained_on_the_labels_is_aligned_with_the_parent_inste
     trained.double()
     sevennet.shift_energies(trained, CONSTANTS)
     options = {"teacher": teacher, "device": "cpu"}
-    errors = measure_errors(sevennet, trained, store, knows_labels=True, **options)["errors"]
-    expected = measure_errors(sevennet, small_sevennet, teacher, **options)["errors"]["parent"]
+    errors = measured(sevennet, trained, store, knows_labels=True, **options)["errors"]
+    expected = measured(sevennet, small_sevennet, teacher, **options)["errors"]["parent"]
     for reference in ("labels", "parent"):
         assert errors[reference]["energy_mae"] == pytest.approx(expected["energy_mae"], abs=2e-3)
 
@@ -115,11 +120,11 @@ def test_the_parent_is_run_where_the_evaluated_split_is_too_small(
     taught = [s if i in is_test else s.without_labels() for i, s in enumerate(labelled)]
     teacher = make_store(taught, "teacher", train=0.75, test=0.25)
     options = {"teacher": teacher, "device": "cpu"}
-    alone = measure_errors(sevennet, small_sevennet, store, **options)["alignment"]
+    alone = measured(sevennet, small_sevennet, store, **options)["alignment"]
     assert not alone["applied"]
     assert "too few to tell" in alone["told"]
     parent = sevennet.load("7net-0")
-    found = measure_errors(sevennet, small_sevennet, store, parent=parent, **options)["alignment"]
+    found = measured(sevennet, small_sevennet, store, parent=parent, **options)["alignment"]
     assert found["applied"]
     assert found["fitted_to"] == "the parent, a part of the train split"
     assert found["constants"] == pytest.approx({"Na": -4400, "Cl": -12500}, rel=1e-5)
@@ -127,7 +132,7 @@ def test_the_parent_is_run_where_the_evaluated_split_is_too_small(
 
 def test_a_setting_forbids_alignment(sevennet, small_sevennet, labelled, make_store):
     store = make_store(all_electron(labelled))
-    metrics = measure_errors(sevennet, small_sevennet, store, alignment="never", device="cpu")
+    metrics = measured(sevennet, small_sevennet, store, alignment="never", device="cpu")
     assert metrics["errors"]["labels"]["energy_mae"] > 4000
     assert not metrics["alignment"]["applied"]
 
@@ -138,7 +143,7 @@ def test_labels_that_are_there_are_counted(sevennet, small_sevennet, labelled, m
     ]
     store = make_store(energies)
     with caplog.at_level(logging.INFO):
-        metrics = measure_errors(sevennet, small_sevennet, store, device="cpu")
+        metrics = measured(sevennet, small_sevennet, store, device="cpu")
     assert metrics["labelled"] == {
         "structures": 6,
         "energy": 6,
@@ -159,7 +164,7 @@ def test_predictions_that_are_not_finite_are_failures(
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(1e20)
-    metrics = measure_errors(
+    metrics = measured(
         sevennet, model, make_store(labelled), name="results/s/model.pt", device="cpu"
     )
     assert metrics["failures"]["structures"] == 6

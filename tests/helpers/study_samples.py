@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 from ase.build import bulk, molecule
 
-from irrepress.core.files import write_json
 from irrepress.core.groups import Group
 from irrepress.core.structure import Structure
 from irrepress.data.config import Split
@@ -235,7 +234,7 @@ def _write_stores(folder: Path, config: Config) -> None:
         store = folder / f"{name}.h5"
         write_store(store, structures, info, Split(), 0)
         summary = summarize(StructureStore(store))
-        write_json(folder / f"{name}.summary.json", summary.model_dump())
+        summary.save(folder / f"{name}.summary.json")
 
 
 def _labelled(structure: Structure, rng: np.random.Generator) -> Structure:

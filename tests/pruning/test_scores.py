@@ -62,12 +62,24 @@ def test_another_file_is_not_a_file_of_scores(path):
         Scores.load(path)
 
 
-def test_a_file_of_an_older_version_is_to_be_made_anew(path, scores):
+@pytest.mark.parametrize("version", [1, 99])
+def test_a_file_of_an_unknown_version_is_to_be_made_anew(path, scores, version):
     scores.save(path)
     with h5py.File(path, "r+") as file:
+        file.attrs["schema_version"] = version
+    message = rf"scores\.h5.*schema version is {version}, expected {SCHEMA_VERSION}.*score anew"
+    with pytest.raises(UserError, match=message):
+        Scores.load(path)
+
+
+@pytest.mark.parametrize("other", [{"axis": "width"}, {"irrep": "0e+1e"}])
+def test_version_2_is_refused_where_it_lacks_what_groups_can_have(path, other):
+    group = replace(Group("features.2.0e", 2, "0e", 4, "2.0e"), **other)
+    Scores([group], {"taylor": {group.name: np.ones(4)}}).save(path)
+    with h5py.File(path, "r+") as file:
         file.attrs["schema_version"] = 2
-        del file["groups/multiple"]
-    message = rf"scores\.h5.*schema version is 2, expected {SCHEMA_VERSION}.*score anew"
+        del file["groups/multiple"], file["groups/sized_like"]
+    message = r"scores\.h5: its schema version is 2, which does not say .*score anew"
     with pytest.raises(UserError, match=message):
         Scores.load(path)
 

@@ -82,7 +82,7 @@ def test_another_schema_version_is_told_with_the_one_that_is_read(
     folder = fresh / MODEL / "taylor-0.50"
     path = folder / record if record == "plan.json" else folder / "pruned" / record
     path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": found}))
-    message = rf"{record}: schema_version: is {found}, .* reads {read}; delete"
+    message = rf"{record}: schema_version: is {found}, .* reads {read}; "
     with pytest.raises(UserError, match=message):
         read_study(fresh, config)
 

@@ -7,7 +7,7 @@ import pytest
 
 from irrepress.core.errors import UserError
 from irrepress.study.archives import licence_text, methods_text, write_archive
-from irrepress.study.cards import parent_card, write_card
+from irrepress.study.cards import Card
 
 STAGES = [
     {
@@ -32,9 +32,9 @@ STAGES = [
 def made(tmp_path):
     model = tmp_path / "model.pt"
     model.write_bytes(b"weights")
-    card = parent_card(
+    card = Card.of_parent(
+        model,
         name="m/taylor-0.50/recovered",
-        model_path=model,
         family="sevennet",
         checkpoint="7net-0",
         checkpoint_sha256="0" * 64,
@@ -43,9 +43,9 @@ def made(tmp_path):
         licence="GPL-3.0",
         modal=None,
         seed=1,
+        stages=copy.deepcopy(STAGES),
     )
-    card["stages"] = copy.deepcopy(STAGES)
-    write_card(tmp_path / "card.json", card)
+    card.save(tmp_path / "card.json")
     return tmp_path, card
 
 
@@ -63,7 +63,7 @@ def test_an_archive_holds_all_that_belongs_to_a_model_and_is_always_the_same(mad
         ]
         assert archive.extractfile("m/model.pt").read() == b"weights"
         packed = json.load(archive.extractfile("m/card.json"))
-    assert packed == {key: value for key, value in card.items() if key != "created"}
+    assert packed == {key: value for key, value in card.content().items() if key != "created"}
 
 
 def test_equal_models_give_equal_archives_however_long_they_took(made):
@@ -72,9 +72,11 @@ def test_equal_models_give_equal_archives_however_long_they_took(made):
     for seconds in (1.5, 2.5):
         run = directory / str(seconds)
         run.mkdir()
-        again = copy.deepcopy(card) | {"created": f"2026-01-01T00:00:0{seconds:.0f}+00:00"}
-        again["stages"][2]["seconds"] = seconds
-        write_card(run / "card.json", again)
+        again = card.model_copy(
+            deep=True, update={"created": f"2026-01-01T00:00:0{seconds:.0f}+00:00"}
+        )
+        again.stages[2]["seconds"] = seconds
+        again.save(run / "card.json")
         cost = {"parameters": 12345, "seconds": seconds, "time_ratio": seconds, "busy": seconds > 2}
         metrics = {"errors": {"labels": {"energy_mae": 0.1}}, "cost": cost}
         (run / "metrics.json").write_text(json.dumps(metrics))
@@ -91,8 +93,8 @@ def test_equal_models_give_equal_archives_however_long_they_took(made):
 @pytest.mark.parametrize("key", ["provenance", "plan"])
 def test_a_stage_that_lacks_what_methods_tell_is_named(made, key):
     directory, card = made
-    del card["stages"][0][key]
-    write_card(directory / "card.json", card)
+    del card.stages[0][key]
+    card.save(directory / "card.json")
     with pytest.raises(UserError, match=rf"card\.json: the key '{key}' .* is missing; delete"):
         write_archive(
             directory / "m.tar.gz", {"model.pt": directory / "model.pt"}, directory / "card.json"
@@ -112,17 +114,17 @@ def test_methods_say_that_a_plan_was_edited_by_hand(made):
     _, card = made
     assert "by hand" not in methods_text(card)
     edit = "features.1.1e keeps 8 of 16 instead of 12"
-    card["stages"][0]["edited"] = [edit]
+    card.stages[0]["edited"] = [edit]
     text = methods_text(card)
     assert "criterion taylor, 0.5 of its flops, then edited by hand: " + edit in text
-    card["stages"][0]["provenance"] = {}
+    card.stages[0]["provenance"] = {}
     assert "made by hand, then edited" in methods_text(card)
 
 
 @pytest.mark.parametrize("kept", ["start", "best"])
 def test_methods_say_that_a_training_was_rejected(made, kept):
     _, card = made
-    card["stages"][2]["kept"] = kept
+    card.stages[2]["kept"] = kept
     assert ("the training was rejected" in methods_text(card)) == (kept == "start")
 
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from irrepress.data.store import StructureStore
-from irrepress.study.cards import read_card
+from irrepress.study.cards import Card
 from irrepress.study.environments import find_environments
 
 from .runs import ROOT, TINY, command, environment, without_conda
@@ -111,19 +111,19 @@ def test_a_model_trained_from_scratch_is_the_parent(snakemake, scratch, tmp_path
     curve = pd.read_csv(folder / "training.csv")
     assert curve["step"].tolist() == [0, 2, 4, 6]
     assert curve["valid_loss"].iloc[-1] < curve["valid_loss"].iloc[0]
-    start = read_card(folder.parent / "untrained/card.json")
-    card = read_card(folder / "card.json")
-    assert start["checkpoint"] == card["checkpoint"] == "trained from scratch"
-    assert start["stages"] == [] and start["sha256"] != card["sha256"] == card["parent_sha256"]
-    assert card["shape"]["irreps"][1] == "8x0e+8x1e" and card["shape"]["layers"] == 2
-    (stage,) = card["stages"]
+    start = Card.load(folder.parent / "untrained/card.json")
+    card = Card.load(folder / "card.json")
+    assert start.checkpoint == card.checkpoint == "trained from scratch"
+    assert start.stages == [] and start.sha256 != card.sha256 == card.parent_sha256
+    assert card.shape["irreps"][1] == "8x0e+8x1e" and card.shape["layers"] == 2
+    (stage,) = card.stages
     assert stage["stage"] == "trained" and stage["dataset"] == "foundation"
     assert not (folder / ".checkpoints").exists()
     metrics = json.loads((folder / "metrics.json").read_text())
     # Reference energies are the data's: without them, errors are several eV for each atom.
     assert metrics["errors"]["labels"]["energy_mae"] < 1
     store = StructureStore(tmp_path / "results/tiny/data/foundation.h5")
-    assert card["shape"]["elements"] == len(store.elements)
+    assert card.shape["elements"] == len(store.elements)
 
 
 def test_settings_that_are_none_are_told_before_any_job(snakemake, scratch, tmp_path):

@@ -23,7 +23,7 @@ from ase.io import write
 from irrepress.core.files import sha256
 from irrepress.data.store import StructureStore
 from irrepress.evaluation.checks import Checks
-from irrepress.study.cards import read_card
+from irrepress.study.cards import Card
 from irrepress.study.reading import load_config
 from irrepress.training.lock import locked
 
@@ -50,12 +50,12 @@ def test_every_output_is_there(study):
     places += [("taylor-0.50", stage) for stage in config.stages()] + [("taylor-half-l1", "pruned")]
     for plan, stage in places:
         directory = results / "sevennet-0" / plan / stage
-        metrics, card = read(directory / "metrics.json"), read_card(directory / "card.json")
+        metrics, card = read(directory / "metrics.json"), Card.load(directory / "card.json")
         assert metrics["dataset"] == "foundation" and metrics["split"] == "test"
         assert metrics["labels"] == "sevennet 7net-0_22may2024"
         assert np.isfinite(metrics["errors"]["labels"]["forces_mae"])
-        assert metrics["cost"]["parameters"] == card["parameters"]
-        assert card["name"] == f"sevennet-0/{plan}/{stage}"
+        assert metrics["cost"]["parameters"] == card.parameters
+        assert card.name == f"sevennet-0/{plan}/{stage}"
         assert metrics["cost"]["code"].startswith("sevenn ")
         checks = Checks.model_validate(metrics["checks"])
         assert checks.failures() == [], (plan, stage)
@@ -111,51 +111,51 @@ def test_pruned_models_are_smaller_and_untouched_ones_agree_with_the_parent(stud
     assert pruned["cost"]["kept_blocks"] < pruned["cost"]["total_blocks"]
     ratio = pruned["cost"]["flops_per_atom"] / parent["cost"]["flops_per_atom"]
     assert 0.3 < ratio <= 0.5
-    explicit = read_card(study / RESULTS / "sevennet-0/taylor-half-l1/pruned/card.json")
-    assert explicit["shape"]["irreps"][1] == "64x0e+32x1e"
-    assert explicit["shape"]["filter_lmax"] == 1
+    explicit = Card.load(study / RESULTS / "sevennet-0/taylor-half-l1/pruned/card.json")
+    assert explicit.shape["irreps"][1] == "64x0e+32x1e"
+    assert explicit.shape["filter_lmax"] == 1
 
 
 def test_compensation_changes_weights_and_nothing_else(study):
     fits = pd.read_csv(study / TRAINED / "compensated/fits.csv")
     assert (fits["after"] <= fits["before"]).all() and (fits["after"] < fits["before"]).any()
     pruned, compensated = (
-        read_card(study / TRAINED / stage / "card.json") for stage in ("pruned", "compensated")
+        Card.load(study / TRAINED / stage / "card.json") for stage in ("pruned", "compensated")
     )
-    assert pruned["shape"] == compensated["shape"]
-    assert pruned["sha256"] != compensated["sha256"]
+    assert pruned.shape == compensated.shape
+    assert pruned.sha256 != compensated.sha256
     assert read(study / TRAINED / "compensated/metrics.json")["checks"]["own"]["rotation"] < 1e-9
 
 
 def test_downstream_models_keep_the_elements_of_their_dataset(study):
-    parent = read_card(study / RESULTS / "sevennet-0/parent/original/card.json")
+    parent = Card.load(study / RESULTS / "sevennet-0/parent/original/card.json")
     downstream = study / RESULTS / "sevennet-0/parent/original/downstream/ethanol"
-    restricted = read_card(downstream / "restricted/card.json")
-    assert restricted["parameters"] < parent["parameters"]
-    (record,) = restricted["stages"]
+    restricted = Card.load(downstream / "restricted/card.json")
+    assert restricted.parameters < parent.parameters
+    (record,) = restricted.stages
     assert record["elements"] == ["H", "C", "O"] and record["left_out"] == 86
     errors = read(downstream / "restricted/metrics.json")["errors"]
     assert errors["parent"]["forces_mae"] < 1e-5 < errors["labels"]["forces_mae"]
-    tuned = read_card(downstream / "finetuned/card.json")
-    assert tuned["parameters"] == restricted["parameters"]
-    assert tuned["stages"][-1]["restricted"] == record
+    tuned = Card.load(downstream / "finetuned/card.json")
+    assert tuned.parameters == restricted.parameters
+    assert tuned.stages[-1]["restricted"] == record
     table = pd.read_csv(study / RESULTS / "report/downstream.csv").set_index("dataset")
-    assert table.loc["ethanol", "parameters restricted parent"] == restricted["parameters"]
+    assert table.loc["ethanol", "parameters restricted parent"] == restricted.parameters
 
 
 def test_cards_tell_the_whole_history(study):
     names = ["pruned", "compensated", "recovered", "int8"]
-    card = read_card(study / TRAINED / "recovered-int8/card.json")
-    assert [stage["stage"] for stage in card["stages"]] == names
-    assert card["stages"][1]["structures"] == 6
-    assert card["stages"][2]["dataset"] == "foundation"
-    assert card["parent_sha256"].startswith("7052cb42b7b3")
+    card = Card.load(study / TRAINED / "recovered-int8/card.json")
+    assert [stage["stage"] for stage in card.stages] == names
+    assert card.stages[1]["structures"] == 6
+    assert card.stages[2]["dataset"] == "foundation"
+    assert card.parent_sha256.startswith("7052cb42b7b3")
     tuned = study / TRAINED / "recovered/downstream/ethanol"
-    stages = read_card(tuned / "finetuned/card.json")["stages"]
+    stages = Card.load(tuned / "finetuned/card.json").stages
     assert stages[-1]["labels"] == "sevennet 7net-mf-0 (R2SCAN)"
     assert set(stages[-1]["energy_shifts"]) == {"1", "6", "8"}
     # Of all elements the downstream model keeps those of its dataset.
-    assert read_card(tuned / "scratch/card.json")["shape"] == card["shape"] | {"elements": 3}
+    assert Card.load(tuned / "scratch/card.json").shape == card.shape | {"elements": 3}
 
 
 def test_the_packed_file_is_small_and_gives_the_same_errors(study):
@@ -299,7 +299,7 @@ def test_a_budget_of_measured_time_gives_a_plan(study, snakemake, tmp_path):
         assert plan["summary"]["fraction"]["time"] <= 0.8, name
         assert plan.get("cutoff") == (4.6 if name.endswith("4.6A") else None), name
     assert kept_blocks["taylor-0.80"] < kept_blocks["taylor-0.80-4.6A"]
-    assert read_card(copy / pruned)["shape"]["cutoff"] == 4.6
+    assert Card.load(copy / pruned).shape["cutoff"] == 4.6
 
 
 def test_a_plan_edited_by_hand_is_applied(study, snakemake, tmp_path):
@@ -311,13 +311,13 @@ def test_a_plan_edited_by_hand_is_applied(study, snakemake, tmp_path):
     done = snakemake(copy, str(TRAINED / "pruned/model.pt"))
     assert done.returncode == 0, done.stderr
     before, after = (
-        read_card(root / TRAINED / "pruned/card.json")["shape"]["irreps"] for root in (study, copy)
+        Card.load(root / TRAINED / "pruned/card.json").shape["irreps"] for root in (study, copy)
     )
     assert after[-1] == "16x0e" != before[-1] and after[:-1] == before[:-1]
     edited = read(path)
     assert edited["summary"]["irreps"] == after != plan["summary"]["irreps"]
     assert edited["groups"] == plan["groups"]
-    (stage,) = read_card(copy / TRAINED / "pruned/card.json")["stages"]
+    (stage,) = Card.load(copy / TRAINED / "pruned/card.json").stages
     assert stage["plan_sha256"] == sha256(path)
     (edit,) = stage["edited"]
     assert edit.startswith("features.5.0e keeps 16 of 128 instead of ")
@@ -363,7 +363,7 @@ def test_training_goes_on_after_everything_was_killed(study, snakemake, tmp_path
     assert done.returncode == 0, done.stderr
     log = (copy / "logs/tiny/sevennet-0/taylor-0.50/recovered/model.log").read_text()
     assert "training goes on from step" in log
-    assert read_card(copy / TRAINED / "recovered/card.json")["stages"][-1]["steps"] == 40
+    assert Card.load(copy / TRAINED / "recovered/card.json").stages[-1]["steps"] == 40
     assert not checkpoints.exists()
 
 

@@ -45,9 +45,10 @@ def card(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Path of a model or its card.")],
 ) -> None:
     """Print the card of a model: parent, stages, data, seeds, versions, licence."""
-    from irrepress.study.cards import CARD, read_card
+    from irrepress.study.cards import CARD, Card
 
-    print_json(read_card(model if model.suffix == ".json" else model.parent / CARD))
+    path = model if model.suffix == ".json" else model.parent / CARD
+    print_json(Card.load(path).content())
 
 
 def unpack(

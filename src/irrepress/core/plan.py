@@ -228,8 +228,8 @@ class Plan:
         version = content.get("schema_version") if isinstance(content, dict) else None
         if type(version) is not int or version != SCHEMA_VERSION:
             raise UserError(
-                f"{path}: plan schema version is {version!r}, expected {SCHEMA_VERSION}; "
-                "write the plan anew with this version of irrepress"
+                f"{path}: schema_version: is {version!r}, this version of irrepress reads "
+                f"{SCHEMA_VERSION}; write the plan anew"
             )
         _check_keys(content, _KEYS, str(path))
         groups = content.get("groups")

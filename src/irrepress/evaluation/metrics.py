@@ -1,8 +1,7 @@
-"""Everything that is measured on one model, as it goes into ``metrics.json``."""
+"""Measure one model: everything that goes into ``metrics.json``."""
 
 import logging
 from collections.abc import Callable
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from irrepress.evaluation.checks import Checks, Deviations
 from irrepress.evaluation.config import Evaluation
 from irrepress.evaluation.errors import UNITS as UNITS_OF_ERRORS
 from irrepress.evaluation.errors import compare_predictions
+from irrepress.evaluation.records import AlignedEnergies, Cost, ErrorSets, Metrics
 from irrepress.evaluation.subject import choose_subject
 from irrepress.evaluation.symmetry import check_symmetry
 from irrepress.evaluation.timing import reference_crystal, time_side_by_side
@@ -37,7 +37,6 @@ from irrepress.training.energies import energy_offsets
 
 logger = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 2
 # Of what metrics.json holds, by its keys there.
 UNITS: dict[str, Any] = {
     "errors": UNITS_OF_ERRORS,
@@ -76,7 +75,7 @@ def measure_errors(
     name: str = "the model",
     batch_size: int = 8,
     device: str = "auto",
-) -> dict[str, Any]:
+) -> Metrics:
     """Errors on one split of a store.
 
     Args:
@@ -96,9 +95,8 @@ def measure_errors(
         device: as in the config.
 
     Returns:
-        The head of ``metrics.json``: dataset, split, labels, sizes; ``errors`` in eV/atom, eV/Å
-        and eV/Å^3; ``labelled``, see `LabelCounts`; ``failures``, predictions
-        that are not finite, whose quantities have no errors; ``alignment``; and ``units``.
+        The metrics without cost and checks. Quantities with predictions that are not finite have
+        no errors.
 
     Raises:
         UserError: the split is empty, or constants are asked for and cannot be fitted.
@@ -129,26 +127,21 @@ def measure_errors(
         logger.info("%s", fitted.told)
     if found.failures:
         logger.error("%s", found.failures.told(name))
-    unaligned = labels.result()
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "dataset": Path(store.path).stem,
-        "split": split,
-        "labels": store.info.labels,
-        "structures": found.labels.structures,
-        "atoms": found.atoms,
-        "units": UNITS,
-        "labelled": asdict(found.labels),
-        "errors": errors,
-        "failures": found.failures.record(),
-        "alignment": None
+    unaligned = {key: labels.result()[key] for key in ("energy_mae", "energy_rmse")}
+    return Metrics(
+        dataset=Path(store.path).stem,
+        split=split,
+        labels=store.info.labels,
+        structures=found.labels.structures,
+        atoms=found.atoms,
+        units=UNITS,
+        labelled=found.labels,
+        errors=ErrorSets(**errors),
+        failures=found.failures.record(),
+        alignment=None
         if fitted is None
-        else fitted.record()
-        | {
-            "knows_labels": knows_labels,
-            "unaligned": {key: unaligned[key] for key in ("energy_mae", "energy_rmse")},
-        },
-    }
+        else AlignedEnergies(**fitted.record(), knows_labels=knows_labels, unaligned=unaligned),
+    )
 
 
 def _align_parent(
@@ -196,7 +189,7 @@ def measure_cost(
     packed_path: Path | None = None,
     plan: Plan | None = None,
     device: str = "auto",
-) -> dict[str, Any]:
+) -> Cost:
     """Parameters, FLOPs, file sizes, kept blocks, and time side by side with the parent.
 
     Args:
@@ -223,31 +216,31 @@ def measure_cost(
             "the machine is busy (%s): times are rough; ratios of times are better known",
             times.busy,
         )
-    return {
-        "parameters": model.parameter_count(),
-        "flops_per_atom": cost.flops,
-        "file_bytes": model_path.stat().st_size,
-        "packed_bytes": packed_path.stat().st_size if packed_path else None,
-        "kept_blocks": plan.kept_blocks() if plan else total,
-        "total_blocks": total,
-        "timing_atoms": len(crystal),
-        "timing_rounds": times.rounds,
-        "code": family.own_code(),
-        "seconds": times.seconds[0],
-        "seconds_spread": times.spreads[0],
-        "parent_seconds": times.seconds[-1],
-        "parent_seconds_spread": times.spreads[-1],
-        "time_ratio": times.ratios[0],
-        "time_ratio_spread": times.ratio_spreads[0],
-        "busy": times.busy,
-        "device": str(target),
-        "threads": torch.get_num_threads(),
-    }
+    return Cost(
+        parameters=model.parameter_count(),
+        flops_per_atom=cost.flops,
+        file_bytes=model_path.stat().st_size,
+        packed_bytes=packed_path.stat().st_size if packed_path else None,
+        kept_blocks=plan.kept_blocks() if plan else total,
+        total_blocks=total,
+        timing_atoms=len(crystal),
+        timing_rounds=times.rounds,
+        code=family.own_code(),
+        seconds=times.seconds[0],
+        seconds_spread=times.spreads[0],
+        parent_seconds=times.seconds[-1],
+        parent_seconds_spread=times.spreads[-1],
+        time_ratio=times.ratios[0],
+        time_ratio_spread=times.ratio_spreads[0],
+        busy=times.busy,
+        device=str(target),
+        threads=torch.get_num_threads(),
+    )
 
 
 def measure_symmetry(
     family: Family, path: Path, store: StructureStore, *, modal: str | None, seed: int = 0
-) -> dict[str, Any]:
+) -> Checks:
     """Symmetry and finite-difference checks of a saved model in float64 on the CPU.
 
     They are made on the family's own code, as users of the file run it, and on ours, which scores
@@ -259,9 +252,6 @@ def measure_symmetry(
         store: structures that its elements occur in; see `choose_subject`.
         modal: the level of theory that the model is used for.
         seed: of all that is random.
-
-    Returns:
-        `irrepress.evaluation.checks.Checks` as plain data.
     """
     model = family.load(path, modal=modal, dtype=torch.float64)
     structure, chosen = choose_subject(family, model, store, seed=seed)
@@ -274,4 +264,4 @@ def measure_symmetry(
     checks = Checks(structure=chosen, reflections=reflections, own=own, faster=faster)
     for failure in checks.failures():
         logger.warning("%s has not passed: %s", path, failure)
-    return checks.model_dump()
+    return checks

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,9 @@ from irrepress.core.files import atomic_path
 from irrepress.core.groups import Group
 
 SCHEMA_VERSION = 3
+# Fields of groups that files of version 2 lack. (Those of version 1 may hold scores that were
+# normalized already, and do not say so.)
+_SINCE_VERSION_3 = ("multiple", "sized_like")
 # Attributes of the file that are no provenance.
 _VERSION, _DIGEST = "schema_version", "content_sha256"
 
@@ -105,23 +108,25 @@ class Scores:
 
     @classmethod
     def load(cls, path: str | Path) -> "Scores":
-        """Read scores.
+        """Read scores, of this version or of version 2.
 
         Raises:
-            UserError: not a file of scores, of another schema version, damaged, or with scores
-                that are missing or not finite.
+            UserError: not a file of scores, of another schema version, of version 2 and without
+                what is to be known of the groups, damaged, or with scores that are missing or not
+                finite.
         """
         try:
             with h5py.File(path, "r") as file:
                 version = file.attrs.get(_VERSION)
-                if version != SCHEMA_VERSION or "groups" not in file:
+                if version not in (2, SCHEMA_VERSION) or "groups" not in file:
                     raise UserError(
                         f"{path}: not a file of scores of this version of irrepress (its schema "
                         f"version is {version}, expected {SCHEMA_VERSION}); delete it and score "
                         "anew"
                     )
+                absent = _SINCE_VERSION_3 if version == 2 else ()
                 scores = cls(
-                    groups=_read_groups(file["groups"]),
+                    groups=_read_groups(file["groups"], absent),
                     values={
                         criterion: {name: data[:] for name, data in file[criterion].items()}
                         for criterion in file
@@ -133,7 +138,7 @@ class Scores:
                         if key not in (_VERSION, _DIGEST)
                     },
                 )
-                damaged = _plain(file.attrs[_DIGEST]) != scores._digest()
+                damaged = version > 2 and _plain(file.attrs[_DIGEST]) != scores._digest()
         except UserError:
             raise
         # What HDF5 runs into depends on where a file is damaged.
@@ -146,6 +151,11 @@ class Scores:
             raise UserError(
                 f"{path}: the scores are not those that were written (their checksum differs), so "
                 "the file is damaged; delete it and score anew"
+            )
+        if version == 2 and not all(map(_is_plain, scores.groups)):
+            raise UserError(
+                f"{path}: its schema version is 2, which does not say what numbers of channels the "
+                "groups of this model can have; delete it and score anew"
             )
         scores.check(str(path))
         return scores
@@ -176,9 +186,20 @@ def _plain(value: Any) -> Any:
     return value.decode() if isinstance(value, bytes) else value
 
 
-def _read_groups(table: h5py.Group) -> list[Group]:
+def _is_plain(group: Group) -> bool:
+    """Whether a group can have any number of channels, whatever other groups have.
+
+    So it is where blocks hold one irrep each and all hidden networks keep their widths.
+    """
+    return group.axis in ("channel", "order") and len(group.irreps) == 1
+
+
+def _read_groups(table: h5py.Group, absent: Collection[str] = ()) -> list[Group]:
+    """Read the groups; of columns that are absent, they have the default."""
     columns = {}
     for column in fields(Group):
+        if column.name in absent:
+            continue
         data = table[column.name]
         columns[column.name] = data[:].tolist() if column.type is int else data.asstr()[:].tolist()
     return [

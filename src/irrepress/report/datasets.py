@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from irrepress.core.records import read_record
 from irrepress.data.config import Generated, Perturbed
 from irrepress.data.summary.records import DatasetSummary
 from irrepress.study.config import Config
@@ -64,7 +63,7 @@ def read_data_cards(folder: Path, config: Config) -> dict[str, DataCard]:
     """
     return {
         name: DataCard(
-            summary=read_record(folder / f"{name}.summary.json", DatasetSummary),
+            summary=DatasetSummary.load(folder / f"{name}.summary.json"),
             labelled_by_model=isinstance(config.datasets[name], Generated | Perturbed),
             uses=uses,
         )

@@ -6,12 +6,11 @@ from pathlib import Path
 
 from irrepress.catalogue.families import loading_line
 from irrepress.core.errors import UserError
-from irrepress.core.records import read_record
-from irrepress.report.records import Errors, Metrics, TaskMetrics
+from irrepress.evaluation.records import Errors, Metrics, StageMetrics
 from irrepress.report.study import PARENT_PLAN, PARENT_STAGE
 from irrepress.report.tables import UNITS, convert
 from irrepress.report.text import factor, number, plural
-from irrepress.study.cards import read_card
+from irrepress.study.cards import Card
 
 DOWNSTREAM, METRICS = "downstream", "metrics.json"
 # Of so many models a run tells all; of others, where they lie.
@@ -60,12 +59,12 @@ def describe(folder: str | Path) -> Made:
         UserError: a card or metrics that cannot be read.
     """
     folder = Path(folder)
-    card = read_card(folder / "card.json")
+    card = Card.load(folder / "card.json")
     task = folder.parent.parent.name == DOWNSTREAM
     stage = folder.parents[2] if task else folder
     parent = stage.parents[1] / PARENT_PLAN / PARENT_STAGE
     is_parent = stage == parent
-    metrics = _metrics(folder, TaskMetrics)
+    metrics = _metrics(folder, Metrics)
     # Trained alike, or as it is where that was not done.
     of_parent = parent / folder.relative_to(stage)
     if not (of_parent / METRICS).is_file():
@@ -75,7 +74,7 @@ def describe(folder: str | Path) -> Made:
         errors=_errors(metrics) if metrics else None,
         parent_errors=_parent_errors(metrics, of_parent) if metrics and not is_parent else None,
         speed=None if is_parent else _speed(folder, stage, parent),
-        load=loading_line(card["family"], folder / "model.pt", card.get("modal")),
+        load=loading_line(card.family, folder / "model.pt", card.modal),
     )
 
 
@@ -128,12 +127,12 @@ def terminal_text(outputs: Iterable[str | Path]) -> str:
     return "\n".join(lines)
 
 
-def _metrics(folder: Path, kind: type[TaskMetrics]) -> TaskMetrics | None:
+def _metrics(folder: Path, kind: type[Metrics]) -> Metrics | None:
     path = folder / METRICS
-    return read_record(path, kind) if path.is_file() else None
+    return kind.load(path) if path.is_file() else None
 
 
-def _reference(metrics: TaskMetrics) -> str | None:
+def _reference(metrics: Metrics) -> str | None:
     """Return what errors are told against: labels if there are any, else the parent."""
     for name in ("labels", "parent"):
         errors: Errors | None = getattr(metrics.errors, name)
@@ -142,7 +141,7 @@ def _reference(metrics: TaskMetrics) -> str | None:
     return None
 
 
-def _errors(metrics: TaskMetrics) -> str:
+def _errors(metrics: Metrics) -> str:
     name = _reference(metrics)
     failed = ""
     if metrics.failures.structures:
@@ -169,9 +168,9 @@ def _values(errors: Errors) -> str:
     return ", ".join(parts)
 
 
-def _parent_errors(metrics: TaskMetrics, folder: Path) -> str | None:
+def _parent_errors(metrics: Metrics, folder: Path) -> str | None:
     """Return the parent's errors on the same structures, if errors are told against labels."""
-    parent = _metrics(folder, TaskMetrics)
+    parent = _metrics(folder, Metrics)
     if parent is None or parent.dataset != metrics.dataset or parent.labels != metrics.labels:
         return None
     if _reference(metrics) != "labels" or _reference(parent) != "labels":
@@ -181,11 +180,11 @@ def _parent_errors(metrics: TaskMetrics, folder: Path) -> str | None:
 
 def _speed(folder: Path, stage: Path, parent: Path) -> str | None:
     """Tell speed and size of a model, or of the one that it was fine-tuned from."""
-    own = _metrics(folder, TaskMetrics)
-    timed = own if own is not None and own.cost is not None else _metrics(stage, Metrics)
+    own = _metrics(folder, Metrics)
+    timed = own if own is not None and own.cost is not None else _metrics(stage, StageMetrics)
     if timed is None:
         return None
-    cost, before = timed.cost, read_card(parent / "card.json")["parameters"]
+    cost, before = timed.cost, Card.load(parent / "card.json").parameters
     of_start = timed is not own
     return (
         f"{factor(1 / cost.time_ratio)} the parent's on {plural(cost.timing_atoms, 'atom')} "

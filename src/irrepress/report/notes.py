@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from irrepress.report.records import TaskMetrics
+from irrepress.evaluation.records import Metrics
 from irrepress.report.study import Study
 from irrepress.report.text import listing, number, plural
 
@@ -69,7 +69,7 @@ def busy(study: Study) -> list[str]:
     return [f"{reason}: {'; '.join(names)}" for reason, names in found.items()]
 
 
-def _measured(study: Study) -> Iterator[tuple[str, TaskMetrics]]:
+def _measured(study: Study) -> Iterator[tuple[str, Metrics]]:
     """Name and metrics of every model, downstream ones after the others."""
     several = len(study.config.models) > 1
     for run in (*study.runs, *study.tasks):

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from irrepress.core.errors import UserError
-from irrepress.core.records import read_record
+from irrepress.core.plan import Plan
+from irrepress.evaluation.records import Metrics, StageMetrics
 from irrepress.pruning.scores import Scores
 from irrepress.report.datasets import DataCard, read_data_cards
-from irrepress.report.records import Metrics, PlanRecord, TaskMetrics
 from irrepress.study.cards import Card
 from irrepress.study.config import Config
 
@@ -40,7 +40,7 @@ class Run:
     model: str
     plan: str
     stage: str
-    metrics: Metrics
+    metrics: StageMetrics
     card: Card
     training: pd.DataFrame | None = None
 
@@ -62,7 +62,7 @@ class TaskRun:
     stage: str
     dataset: str
     start: Start
-    metrics: TaskMetrics
+    metrics: Metrics
     card: Card
     training: pd.DataFrame | None = None
 
@@ -127,7 +127,7 @@ class Study:
     root: Path
     config: Config
     runs: tuple[Run, ...]
-    plans: dict[tuple[str, str], PlanRecord]
+    plans: dict[tuple[str, str], Plan]
     scores: dict[tuple[str, str], list[GroupScores]]
     tasks: tuple[TaskRun, ...]
     data: dict[str, DataCard]
@@ -188,7 +188,7 @@ def read_study(study_dir: str | Path, config: Config) -> Study:
         config=config,
         runs=tuple(_read_runs(root, config)),
         plans={
-            (model, plan): read_record(root / model / plan / "plan.json", PlanRecord)
+            (model, plan): Plan.load(root / model / plan / "plan.json")
             for model in config.compressed_models()
             for plan in config.plans()
         },
@@ -209,8 +209,8 @@ def _read_runs(root: Path, config: Config) -> Iterator[Run]:
                 model=model,
                 plan=plan,
                 stage=stage,
-                metrics=read_record(folder / "metrics.json", Metrics),
-                card=read_record(folder / "card.json", Card),
+                metrics=StageMetrics.load(folder / "metrics.json"),
+                card=Card.load(folder / "card.json"),
                 training=(
                     _read_training(folder / "training.csv") if stage in TRAINED_STAGES else None
                 ),
@@ -240,8 +240,8 @@ def _read_tasks(root: Path, config: Config) -> Iterator[TaskRun]:
                     stage=stage,
                     dataset=dataset,
                     start=start,
-                    metrics=read_record(folder / "metrics.json", TaskMetrics),
-                    card=read_record(folder / "card.json", Card),
+                    metrics=Metrics.load(folder / "metrics.json"),
+                    card=Card.load(folder / "card.json"),
                     training=(
                         None if start == "restricted" else _read_training(folder / "training.csv")
                     ),

@@ -11,7 +11,7 @@ import pandas as pd
 from ase import units
 
 from irrepress.evaluation.checks import Deviations
-from irrepress.report.records import Errors, TaskMetrics
+from irrepress.evaluation.records import Errors, Metrics
 from irrepress.report.study import PARENT_PLAN, PARENT_STAGE, Run, Study, TaskRun, read_study
 from irrepress.study.cards import Card
 from irrepress.study.config import Config
@@ -319,7 +319,7 @@ def _identity(run: Run | TaskRun) -> dict[str, str]:
     return {"model": run.model, "plan": run.plan, "stage": stage}
 
 
-def _error_columns(metrics: TaskMetrics) -> dict[str, float]:
+def _error_columns(metrics: Metrics) -> dict[str, float]:
     """Errors against both references, in the units of the report."""
     columns = {}
     for reference in ("labels", "parent"):

@@ -9,7 +9,7 @@ from typing import Any
 
 from irrepress.core.errors import UserError
 from irrepress.core.files import atomic_path, read_json
-from irrepress.study.cards import mismatch, read_card
+from irrepress.study.cards import Card, mismatch
 from irrepress.study.citations import REFERENCES
 
 METRICS = "metrics.json"
@@ -46,7 +46,7 @@ def write_archive(path: str | Path, files: dict[str, str | Path], card: str | Pa
         UserError: the card is of another model or lacks a key, or a file cannot be read or
             written.
     """
-    content = _without_times(read_card(card))
+    content = Card.model_validate(_without_times(Card.load(card).content()))
     if (mistake := mismatch(files["model.pt"], content, card)) is not None:
         raise UserError(mistake)
     try:
@@ -56,7 +56,7 @@ def write_archive(path: str | Path, files: dict[str, str | Path], card: str | Pa
             f"{card}: the key {error.args[0]!r} of a stage or of the versions is missing; delete "
             "the file and run the workflow again"
         ) from None
-    texts["card.json"] = _json(content)
+    texts["card.json"] = _json(content.content())
     members = {name: _read(Path(file)) for name, file in files.items() if name != METRICS}
     if METRICS in files:
         texts[METRICS] = _json(_counted(read_json(files[METRICS]), files[METRICS]))
@@ -102,42 +102,42 @@ def _counted(metrics: Any, source: str | Path) -> dict[str, Any]:
     return _without_times(metrics) | ({"cost": cost} if cost else {})
 
 
-def licence_text(card: dict[str, Any]) -> str:
+def licence_text(card: Card) -> str:
     """Say under what licence the weights are: that of the checkpoint they come from."""
     return (
-        f"The weights of this model were derived from the checkpoint {card['checkpoint']} of the "
-        f"family {card['family']}\n(SHA-256 {card['parent_sha256']}).\n\n"
+        f"The weights of this model were derived from the checkpoint {card.checkpoint} of the "
+        f"family {card.family}\n(SHA-256 {card.parent_sha256}).\n\n"
         f"Licence of that checkpoint, as recorded when the model was made: "
-        f"{card.get('licence') or 'none'}\n\n"
+        f"{card.licence or 'none'}\n\n"
         "What is derived from a checkpoint is under its licence. Data that the model was trained\n"
         "on, which METHODS.md names, have licences of their own.\n"
     )
 
 
-def methods_text(card: dict[str, Any]) -> str:
+def methods_text(card: Card) -> str:
     """Return a text for the methods section of a paper, and all settings below it."""
-    modal = f" ({card['modal']})" if card.get("modal") else ""
+    modal = f" ({card.modal})" if card.modal else ""
     sentences = [
-        f"The model was derived from the checkpoint {card['checkpoint']}{modal} of the family "
-        f"{card['family']} with irrepress {card['versions']['irrepress']}.",
-        *map(_sentence, card["stages"]),
-        f"It has {card['parameters']:,} parameters.",
+        f"The model was derived from the checkpoint {card.checkpoint}{modal} of the family "
+        f"{card.family} with irrepress {card.versions['irrepress']}.",
+        *map(_sentence, card.stages),
+        f"It has {card.parameters:,} parameters.",
     ]
-    names = [stage["stage"] for stage in card["stages"]]
+    names = [stage["stage"] for stage in card.stages]
     cited = {"paper"} | {key for name in names for key in _CITED.get(name, [])}
     works = [f"- {work.text} {work.url}" for work in REFERENCES if work.key in cited]
     return "\n".join(
         [
-            f"# {card['name']}\n",
+            f"# {card.name}\n",
             " ".join(sentences),
             "\n## References\n",
             *works,
             "\n## Settings of every stage\n",
             "```json",
-            json.dumps(card["stages"], indent=2, ensure_ascii=False),
+            json.dumps(card.stages, indent=2, ensure_ascii=False),
             "```",
             "\n## Versions\n",
-            *(f"- {package} {version}" for package, version in sorted(card["versions"].items())),
+            *(f"- {package} {version}" for package, version in sorted(card.versions.items())),
             "",
         ]
     )

@@ -2,19 +2,19 @@
 
 import importlib.metadata
 import platform
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from irrepress import __version__
 from irrepress.core.errors import UserError
-from irrepress.core.files import read_json, sha256, write_json
-from irrepress.core.records import Record, read_record
+from irrepress.core.files import read_json, sha256
+from irrepress.core.records import RecordFile
 
-SCHEMA_VERSION = 1
 # Of a checkpoint for which neither its catalogue nor the user names one.
 UNKNOWN_LICENCE = "see the checkpoint's source"
 # The level of theory of datasets whose config names none; two of them need not agree.
@@ -39,10 +39,58 @@ def _named(stage: dict[str, Any]) -> dict[str, Any]:
     return stage
 
 
-class Card(Record):
-    """The card beside a model, as it is read: what the model is and how it came about."""
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that results depend on."""
+    found = {"python": platform.python_version(), "irrepress": __version__}
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
 
-    schema_version: Literal[1]
+
+class Card(RecordFile):
+    """The card beside a model, the file ``card.json``: what it is and how it came about.
+
+    Further keys of a file are kept.
+
+    Attributes:
+        schema_version: version of the file.
+        name: name within the study, such as ``sevennet-0/parent/original``.
+        family: name of the family.
+        checkpoint: keyword or path in the config.
+        modal: level of theory of a multi-modal model.
+        parent_sha256: SHA-256 of the checkpoint's file.
+        sha256: SHA-256 of the model's file.
+        licence: licence of the weights.
+        shape: what `Family.shape` returns.
+        parameters: number of parameters.
+        stages: what was done, in order: key ``stage`` and whatever is needed to repeat it.
+        versions: of Python and of the packages that results depend on.
+        seed: seed of the last stage.
+        created: when the card was written, in ISO 8601.
+
+    Example:
+        >>> import tempfile
+        >>> model = Path(tempfile.mkdtemp()) / "model.pt"
+        >>> _ = model.write_bytes(b"weights")
+        >>> parent = Card.of_parent(
+        ...     model, name="m/parent/original", family="sevennet", checkpoint="7net-0",
+        ...     checkpoint_sha256=64 * "0", shape={}, parameters=842623, licence="GPL-3.0", seed=1,
+        ... )
+        >>> card = parent.derive(
+        ...     model, name="m/half/pruned", shape={}, parameters=400000,
+        ...     stage={"stage": "pruned"}, seed=1,
+        ... )
+        >>> card.save(model.parent / CARD)
+        >>> Card.load(model.parent / CARD).stages
+        [{'stage': 'pruned'}]
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    schema_version: Literal[1] = 1
     name: str
     family: str
     checkpoint: str
@@ -57,128 +105,110 @@ class Card(Record):
     seed: int | None = None
     created: str | None = None
 
+    @classmethod
+    def of_parent(
+        cls,
+        model_path: str | Path,
+        *,
+        name: str,
+        family: str,
+        checkpoint: str,
+        checkpoint_sha256: str,
+        shape: dict[str, Any],
+        parameters: int,
+        licence: str | None,
+        seed: int,
+        modal: str | None = None,
+        stages: Sequence[dict[str, Any]] = (),
+    ) -> Self:
+        """Return the card of an uncompressed parent; arguments are as the attributes.
 
-def versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that results depend on."""
-    found = {"python": platform.python_version(), "irrepress": __version__}
-    for package in _PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+        Args:
+            model_path: the saved model, whose SHA-256 is recorded.
+            name: name within the study.
+            family: name of the family.
+            checkpoint: keyword or path in the config.
+            checkpoint_sha256: SHA-256 of the checkpoint's file.
+            shape: what `Family.shape` returns.
+            parameters: number of parameters.
+            licence: licence of the weights, if known.
+            seed: the study's seed.
+            modal: level of theory of a multi-modal model.
+            stages: what was done to the checkpoint already.
+        """
+        return cls(
+            name=name,
+            family=family,
+            checkpoint=checkpoint,
+            modal=modal,
+            parent_sha256=checkpoint_sha256,
+            sha256=sha256(model_path),
+            licence=licence or UNKNOWN_LICENCE,
+            shape=shape,
+            parameters=parameters,
+            stages=list(stages),
+            versions=versions(),
+            seed=seed,
+            created=_now(),
+        )
 
+    def derive(
+        self,
+        model_path: str | Path,
+        *,
+        name: str,
+        shape: dict[str, Any],
+        parameters: int,
+        stage: dict[str, Any],
+        seed: int,
+    ) -> Self:
+        """Return the card of a model made from this one.
 
-def parent_card(
-    *,
-    name: str,
-    model_path: str | Path,
-    family: str,
-    checkpoint: str,
-    checkpoint_sha256: str,
-    shape: dict[str, Any],
-    parameters: int,
-    licence: str | None,
-    modal: str | None,
-    seed: int,
-) -> dict[str, Any]:
-    """Return the card of an uncompressed parent.
+        Args:
+            model_path: the saved model.
+            name: name within the study.
+            shape: what `Family.shape` returns.
+            parameters: number of parameters.
+            stage: what was done: key ``stage`` and whatever is needed to repeat it.
+            seed: the seed of this stage.
+        """
+        return self.model_copy(
+            update={
+                "name": name,
+                "sha256": sha256(model_path),
+                "shape": shape,
+                "parameters": parameters,
+                "stages": [*self.stages, stage],
+                "versions": versions(),
+                "seed": seed,
+                "created": _now(),
+            }
+        )
 
-    Args:
-        name: name within the study, such as ``sevennet-0/parent/original``.
-        model_path: the saved model, whose SHA-256 is recorded.
-        family: name of the family.
-        checkpoint: keyword or path in the config.
-        checkpoint_sha256: of the checkpoint's file.
-        shape: what `Family.shape` returns.
-        parameters: number of parameters.
-        licence: licence of the weights, if known.
-        modal: level of theory of a multi-modal model.
-        seed: the study's seed.
-    """
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "name": name,
-        "family": family,
-        "checkpoint": checkpoint,
-        "modal": modal,
-        "parent_sha256": checkpoint_sha256,
-        "sha256": sha256(model_path),
-        "licence": licence or UNKNOWN_LICENCE,
-        "shape": shape,
-        "parameters": parameters,
-        "stages": [],
-        "versions": versions(),
-        "seed": seed,
-        "created": _now(),
-    }
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a card.
 
+        Raises:
+            UserError: not a card, of an unknown schema version, or without a key that cards have.
+        """
+        if not is_card(read_json(path)):
+            raise UserError(f"{path}: not a model card of irrepress")
+        return super().load(path)
 
-def derived_card(
-    origin: dict[str, Any],
-    *,
-    name: str,
-    model_path: str | Path,
-    shape: dict[str, Any],
-    parameters: int,
-    stage: dict[str, Any],
-    seed: int,
-) -> dict[str, Any]:
-    """Return the card of a model made from another one.
+    def trained_on(self, dataset: str, labels: str) -> bool:
+        """Say whether the model has seen a dataset's labels in training, and so their references.
 
-    Args:
-        origin: card of the model it was made from.
-        name: name within the study.
-        model_path: the saved model.
-        shape: what `Family.shape` returns.
-        parameters: number of parameters.
-        stage: what was done: key ``stage`` and whatever is needed to repeat it.
-        seed: the seed of this stage.
-    """
-    return origin | {
-        "name": name,
-        "sha256": sha256(model_path),
-        "shape": shape,
-        "parameters": parameters,
-        "stages": [*origin["stages"], stage],
-        "versions": versions(),
-        "seed": seed,
-        "created": _now(),
-    }
-
-
-def write_card(path: str | Path, card: dict[str, Any]) -> None:
-    """Write a card as JSON."""
-    write_json(path, card)
-
-
-def read_card(path: str | Path) -> dict[str, Any]:
-    """Read a card.
-
-    Raises:
-        UserError: not a card, of another schema version, or without a key that cards have.
-    """
-    card = read_json(path)
-    if not is_card(card):
-        raise UserError(f"{path}: not a model card of irrepress")
-    read_record(path, Card)
-    return card
-
-
-def trained_on(card: dict[str, Any], dataset: str, labels: str) -> bool:
-    """Say whether a model has seen a dataset's labels in training, and so their references.
-
-    Args:
-        card: the model's card.
-        dataset: name of the dataset.
-        labels: whose labels they are, as stores and cards name them.
-    """
-    return any(
-        stage.get("label_fraction", 1) > 0
-        and (stage.get("dataset") == dataset or stage["labels"] == labels != UNKNOWN_LEVEL)
-        for stage in card["stages"]
-        if "labels" in stage
-    )
+        Args:
+            dataset: name of the dataset.
+            labels: whose labels they are, as stores and cards name them.
+        """
+        return any(
+            stage.get("label_fraction", 1) > 0
+            and (stage.get("dataset") == dataset or stage["labels"] == labels != UNKNOWN_LEVEL)
+            for stage in self.stages
+            if "labels" in stage
+        )
 
 
 def is_card(content: Any) -> bool:
@@ -195,11 +225,11 @@ def check_model(path: str | Path) -> None:
         UserError: there is no card, or the model is another one than the card tells of.
     """
     path = Path(path)
-    if (mistake := mismatch(path, read_card(path.parent / CARD), path.parent / CARD)) is not None:
+    if (mistake := mismatch(path, Card.load(path.parent / CARD), path.parent / CARD)) is not None:
         raise UserError(mistake)
 
 
-def mismatch(path: str | Path, card: dict[str, Any], source: str | Path) -> str | None:
+def mismatch(path: str | Path, card: Card, source: str | Path) -> str | None:
     """Say how a model's file differs from what its card tells of; None if it does not.
 
     Args:
@@ -208,11 +238,11 @@ def mismatch(path: str | Path, card: dict[str, Any], source: str | Path) -> str 
         source: what the message calls the card, such as its path.
     """
     found = _content(*_state(Path(path)))
-    if found == card["sha256"]:
+    if found == card.sha256:
         return None
     return (
         f"{path}: its SHA-256 is {found}, but {source} was written for a model of SHA-256 "
-        f"{card['sha256']}: one of them was changed or replaced; bring back the model that belongs "
+        f"{card.sha256}: one of them was changed or replaced; bring back the model that belongs "
         "to the card, or delete both and run the workflow again"
     )
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -14,7 +13,7 @@ from irrepress.core.model import Model
 from irrepress.core.section import NumberType
 from irrepress.families import family_names, get_family
 from irrepress.families.generic.file_kinds import check_kind
-from irrepress.study.cards import CARD, is_card, mismatch, read_card
+from irrepress.study.cards import CARD, Card, is_card, mismatch
 
 
 def load_model(
@@ -44,7 +43,8 @@ def load_model(
     if is_path(model) and Path(model).exists():
         check_kind(Path(model))
     card = _card_beside(Path(model), warn)
-    family, modal = family or card.get("family"), modal or card.get("modal")
+    if card is not None:
+        family, modal = family or card.family, modal or card.modal
 
     def load(name: str) -> tuple[Family, Model]:
         adapter = get_family(name)
@@ -77,19 +77,19 @@ def _first_that_loads(
     raise UserError(f"{model}: no installed family reads it, name it by --family ({reasons})")
 
 
-def _card_beside(model: Path, warn: Callable[[str], None]) -> dict[str, Any]:
-    """Return the card beside a model, empty if there is none; warn if it is not the model's."""
+def _card_beside(model: Path, warn: Callable[[str], None]) -> Card | None:
+    """Return the card beside a model, None if there is none; warn if it is not the model's."""
     beside = model.parent / CARD
     if not (model.is_file() and beside.is_file()):
-        return {}
+        return None
     try:
         foreign = not is_card(read_json(beside))
     except UserError:
         foreign = True
     if foreign:
         warn(f"{beside}: not a card of irrepress, left aside")
-        return {}
-    card = read_card(beside)
+        return None
+    card = Card.load(beside)
     # Other files beside a study's model, such as an exported copy, have no card of their own.
     belongs = model.name == "model.pt" or not (model.parent / "model.pt").exists()
     if belongs and (mistake := mismatch(model, card, beside)) is not None:

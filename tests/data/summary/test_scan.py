@@ -12,7 +12,6 @@ from ase.units import GPa
 from faultless import labelled
 from samples import random_structures
 
-from irrepress.core.files import read_json, write_json
 from irrepress.data.config import Files, Split
 from irrepress.data.convert import store_files
 from irrepress.data.splits import reduced_composition
@@ -88,8 +87,8 @@ class TestNumbers:
         assert summary.sizes.quantiles["0.5"] == np.median([len(s) for s in structures])
 
     def test_the_record_survives_a_file(self, summary, tmp_path):
-        write_json(tmp_path / "summary.json", summary.model_dump())
-        assert DatasetSummary.model_validate(read_json(tmp_path / "summary.json")) == summary
+        summary.save(tmp_path / "summary.json")
+        assert DatasetSummary.load(tmp_path / "summary.json") == summary
 
 
 class TestSuspects:

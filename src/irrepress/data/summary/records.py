@@ -2,19 +2,16 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
+
+from irrepress.core.records import Record, RecordFile
 
 Part = Literal["train", "valid", "test", "none"]
 # What structures are called by the number of directions in which they are periodic.
 SYSTEMS = {"3": "crystals", "2": "slabs", "1": "wires", "0": "molecules"}
 
 
-class _Record(BaseModel):
-    # Further keys are welcome: later versions may record more than the report shows.
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class Distribution(_Record):
+class Distribution(Record):
     """How values are spread.
 
     Attributes:
@@ -38,7 +35,7 @@ class Distribution(_Record):
     above: int
 
 
-class PartCount(_Record):
+class PartCount(Record):
     """Structures and atoms of a part; ``none`` are those that no part holds."""
 
     part: Part
@@ -46,7 +43,7 @@ class PartCount(_Record):
     atoms: int
 
 
-class ElementCount(_Record):
+class ElementCount(Record):
     """How often an element occurs.
 
     Attributes:
@@ -64,7 +61,7 @@ class ElementCount(_Record):
     reference_energy: float | None
 
 
-class Suspect(_Record):
+class Suspect(Record):
     """A structure that looks wrong in one way.
 
     Attributes:
@@ -82,7 +79,7 @@ class Suspect(_Record):
     reason: str
 
 
-class SuspectList(_Record):
+class SuspectList(Record):
     """Structures that look wrong in the same way.
 
     Attributes:
@@ -96,7 +93,7 @@ class SuspectList(_Record):
     listed: list[Suspect]
 
 
-class Origin(_Record):
+class Origin(Record):
     """Where a dataset comes from, as its store records it."""
 
     source: str
@@ -107,7 +104,7 @@ class Origin(_Record):
     checksum: str
 
 
-class NoteCount(_Record):
+class NoteCount(Record):
     """What reading a dataset noticed or did, as `notes.Note`."""
 
     text: str
@@ -115,10 +112,11 @@ class NoteCount(_Record):
     first: str
 
 
-class DatasetSummary(_Record):
-    """What a dataset holds.
+class DatasetSummary(RecordFile):
+    """What a dataset holds: the file ``{dataset}.summary.json``.
 
     Attributes:
+        schema_version: version of the file.
         structures: number of structures in all.
         atoms: number of atoms in all.
         origin: where they come from.
@@ -154,4 +152,4 @@ class DatasetSummary(_Record):
     pressures: Distribution | None
     suspects: list[SuspectList]
     suspicious: int
-    notes: list[NoteCount] = []
+    notes: list[NoteCount] = Field(default_factory=list)

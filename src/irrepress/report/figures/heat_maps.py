@@ -1,15 +1,15 @@
 """Heat maps by site, irrep and layer: importance scores, and channels that stay."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
 
+from irrepress.core.plan import Plan
 from irrepress.report import theme
 from irrepress.report.figures.panel import ROW_HEIGHT, Panel
-from irrepress.report.records import PlanGroup
 from irrepress.report.study import GroupScores, Study
 
 
@@ -38,7 +38,7 @@ def kept_panel(study: Study) -> Panel | None:
         "and layer (columns).",
         choices={"Model": study.config.compressed_models(), "Plan": list(study.config.plans())},
         figures={
-            (model, plan): _kept(study.scores[model, criterion], study.plans[model, plan].groups)
+            (model, plan): _kept(study.scores[model, criterion], study.plans[model, plan])
             for model, plan in study.plans
         },
     )
@@ -137,16 +137,16 @@ def _importance(scores: list[GroupScores]) -> go.Figure:
     )
 
 
-def _kept(scores: list[GroupScores], groups: Mapping[str, PlanGroup]) -> go.Figure:
+def _kept(scores: list[GroupScores], plan: Plan) -> go.Figure:
     grid = _Grid.of(scores)
     values, text = grid.empty()
     for group in scores:
-        if (entry := groups.get(group.group)) is None:
+        if group.group not in plan.keep:
             continue
         place = grid.place(group)
-        kept = entry.kept()
-        values[place] = 100 * kept / entry.channels
-        text[place] = f"{kept}/{entry.channels}"
+        kept, channels = len(plan.keep[group.group]), plan.channels[group.group]
+        values[place] = 100 * kept / channels
+        text[place] = f"{kept}/{channels}"
     return _heat_map(
         grid,
         values,
