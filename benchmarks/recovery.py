@@ -35,7 +35,7 @@ from irrepress.pruning.budget import plan_for_irreps
 from irrepress.pruning.compensation import compensate
 from irrepress.pruning.scoring import compute_scores
 from irrepress.training.config import Distillation, Training
-from irrepress.training.energies import fit_energy_shifts
+from irrepress.training.energy_shifts import fit_energy_shifts
 from irrepress.training.features import FeatureGuide
 from irrepress.training.trainer import train
 

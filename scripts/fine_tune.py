@@ -7,7 +7,7 @@ from _training import train_and_save
 from irrepress.core.plan import Plan
 from irrepress.evaluation.metrics import measure_cost, measure_errors, measure_symmetry
 from irrepress.pruning.elements import keep_elements
-from irrepress.training.energies import fit_energy_shifts
+from irrepress.training.energy_shifts import fit_energy_shifts
 from irrepress.training.ranks import start_by_srun
 
 

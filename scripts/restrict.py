@@ -9,7 +9,7 @@ from irrepress.evaluation.metrics import measure_errors
 from irrepress.evaluation.predictions import label
 from irrepress.evaluation.records import Errors
 from irrepress.pruning.elements import keep_elements
-from irrepress.training.energies import fit_energy_shifts
+from irrepress.training.energy_shifts import fit_energy_shifts
 
 # Test structures on which it is compared with the whole parent, to show that nothing is lost.
 COMPARED = 16

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from irrepress.core.errors import UserError
-from irrepress.data.references import EnergyOffsets
+from irrepress.data.energy_fit import EnergyOffsets
 from irrepress.evaluation.alignment import align
 
 SODIUM, CHLORINE = 11, 17

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from irrepress.core.errors import UserError
+from irrepress.core.irreps import dimension, order
 
 # The site of the node features, as every family calls it.
 FEATURES = "features"
@@ -67,7 +68,7 @@ class Group:
     @property
     def l(self) -> int:  # noqa: E743 - l is the field's name for the order
         """The order of the irrep, the lowest if there are several."""
-        return int(self.irreps[0][:-1])
+        return order(self.irreps[0])
 
     @property
     def irreps(self) -> tuple[str, ...]:
@@ -79,7 +80,7 @@ class Group:
         """Number of components of one block: the sum of 2 l + 1, or 2 for +m and -m."""
         if self.axis == "component":
             return 2
-        return self.components or sum(2 * int(irrep[:-1]) + 1 for irrep in self.irreps)
+        return self.components or sum(map(dimension, self.irreps))
 
     @property
     def in_order(self) -> bool:

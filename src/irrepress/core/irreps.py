@@ -1,10 +1,34 @@
-"""Irreps as texts such as ``64x0e+32x1e``."""
+"""Irreps as texts: ``1e`` is one irrep, ``64x0e+32x1e`` the channels of several.
+
+An irrep of O(3) has an order l, written l, and a parity, even (e) or odd (o), as in e3nn.
+"""
 
 import re
+from collections.abc import Mapping
 
 from irrepress.core.errors import UserError
 
-_PART = re.compile(r"(\d+)x(\d+[eo])")
+_CHANNELS_OF_IRREP = re.compile(r"(\d+)x(\d+[eo])")
+
+
+def order(irrep: str) -> int:
+    """Return the order l of an irrep.
+
+    Example:
+        >>> order("2e")
+        2
+    """
+    return int(irrep[:-1])
+
+
+def dimension(irrep: str) -> int:
+    """Return the number of components of an irrep, 2 l + 1.
+
+    Example:
+        >>> dimension("2e")
+        5
+    """
+    return 2 * order(irrep) + 1
 
 
 def parse_irreps(text: str) -> dict[str, int]:
@@ -19,10 +43,20 @@ def parse_irreps(text: str) -> dict[str, int]:
     """
     result: dict[str, int] = {}
     for part in text.replace(" ", "").split("+"):
-        match = _PART.fullmatch(part)
+        match = _CHANNELS_OF_IRREP.fullmatch(part)
         if match is None:
             raise UserError(f"{part!r} in {text!r} is not like 64x0e")
         if match[2] in result:
             raise UserError(f"{match[2]} stands twice in {text!r}")
         result[match[2]] = int(match[1])
     return result
+
+
+def write_irreps(channels: Mapping[str, int]) -> str:
+    """Write irrep -> channels as a text, without the irreps that have no channels.
+
+    Example:
+        >>> write_irreps({"0e": 64, "1e": 32, "2e": 0})
+        '64x0e+32x1e'
+    """
+    return "+".join(f"{count}x{irrep}" for irrep, count in channels.items() if count)

@@ -7,9 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from irrepress.core.quantities import QUANTITIES
 from irrepress.core.structure import Structure
-
-QUANTITIES = ("energy", "forces", "stress")
 
 
 @dataclass(frozen=True)

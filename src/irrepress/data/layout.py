@@ -36,7 +36,6 @@ from irrepress.data.notes import Note
 
 FORMAT = "irrepress-structures"
 SCHEMA_VERSION = 2
-LABELS = ("energy", "forces", "stress")
 
 PER_ATOM: dict[str, tuple[tuple[int, ...], str, str]] = {
     "positions": ((3,), "f8", "Å"),

@@ -12,6 +12,7 @@ from ase.data import chemical_symbols
 
 from irrepress.catalogue.datasets.registry import get_published
 from irrepress.core.errors import UserError
+from irrepress.core.quantities import QUANTITIES
 from irrepress.core.structure import Structure
 from irrepress.data.checks import unit_remarks
 from irrepress.data.config import Files, LabelKeys, Published, Units
@@ -113,7 +114,7 @@ class Reading:
         missing = {
             (name, key)
             for source in self._sources
-            for name in ("energy", "forces", "stress")
+            for name in QUANTITIES
             if (key := getattr(source.reader.keys, name))
         }
         for number, record in self._records():

@@ -12,11 +12,11 @@ import numpy as np
 
 from irrepress.core.errors import UserError
 from irrepress.core.label_counts import LabelCounts
+from irrepress.core.quantities import QUANTITIES
 from irrepress.core.structure import Structure
 from irrepress.data.layout import (
     ATOMS_PER_CHUNK,
     FORMAT,
-    LABELS,
     PER_ATOM,
     PER_STRUCTURE,
     SCHEMA_VERSION,
@@ -125,7 +125,7 @@ class StructureStore:
         """
         wanted = np.arange(len(self)) if indices is None else np.asarray(indices, dtype=np.int64)
         try:
-            has = {label: self._has(label) for label in LABELS}
+            has = {label: self._has(label) for label in QUANTITIES}
             has["stress_without_volume"] = np.zeros(len(self), dtype=bool)
             if self.labelled["stress"]:
                 has_volume = self._column("pbc")[:].astype(bool).all(axis=1)

@@ -15,14 +15,15 @@ from ase.data import chemical_symbols
 from irrepress.core.errors import UserError
 from irrepress.core.files import atomic_path
 from irrepress.core.progress import tracked
+from irrepress.core.quantities import QUANTITIES
 from irrepress.core.structure import Structure
 from irrepress.data.config import Counts, Split
+from irrepress.data.energy_fit import EnergyFit
 from irrepress.data.hdf5_file import open_for_writing
 from irrepress.data.layout import (
     ATOMS_PER_BUFFER,
     ATOMS_PER_CHUNK,
     FORMAT,
-    LABELS,
     PER_ATOM,
     PER_STRUCTURE,
     SCHEMA_VERSION,
@@ -30,7 +31,6 @@ from irrepress.data.layout import (
     StoreInfo,
     blocks,
 )
-from irrepress.data.references import EnergyFit
 from irrepress.data.splits import PARTS, OfficialParts, check_splits, sibling_key, split_indices
 
 logger = logging.getLogger(__name__)
@@ -110,7 +110,7 @@ class _Writer:
     def __init__(self, file: h5py.File):
         self.file = file
         self.elements: set[int] = set()
-        self.labelled = dict.fromkeys(LABELS, 0)
+        self.labelled = dict.fromkeys(QUANTITIES, 0)
         self._buffer: list[Structure] = []
         self._buffered = 0
         self._atoms = 0
@@ -140,7 +140,7 @@ class _Writer:
         if not count:
             raise ValueError("a structure without atoms")
         self.elements.update(np.unique(structure.numbers).tolist())
-        for label in LABELS:
+        for label in QUANTITIES:
             self.labelled[label] += bool(np.all(np.isfinite(getattr(structure, label))))
         self._buffer.append(structure)
         self._buffered += count

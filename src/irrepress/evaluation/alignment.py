@@ -25,9 +25,9 @@ from irrepress.core.errors import UserError
 from irrepress.core.family import Family
 from irrepress.core.model import Model
 from irrepress.core.structure import Structure
-from irrepress.data.references import EnergyOffsets
+from irrepress.data.energy_fit import EnergyOffsets
 from irrepress.data.store import StructureStore
-from irrepress.training.energies import energy_offsets
+from irrepress.training.energy_shifts import energy_offsets
 
 logger = logging.getLogger(__name__)
 

@@ -11,14 +11,14 @@ from irrepress.core.errors import UserError
 from irrepress.core.family import Family
 from irrepress.core.label_counts import LabelCounts
 from irrepress.core.model import Model
+from irrepress.core.quantities import QUANTITIES
 from irrepress.core.structure import Structure
 from irrepress.data.checks import check_elements
 from irrepress.data.reading import Reading
 from irrepress.data.store import StructureStore
 from irrepress.evaluation.alignment import BEYOND_DOUBT, Alignment, Setting, align, spread
 from irrepress.evaluation.errors import UNITS, Comparisons, compare_predictions
-from irrepress.evaluation.predictions import QUANTITIES
-from irrepress.training.energies import energy_offsets
+from irrepress.training.energy_shifts import energy_offsets
 
 # What is printed: quantity -> unit and how many of it the unit of `UNITS` is.
 PRINTED = {

@@ -10,9 +10,10 @@ from irrepress.core.errors import UserError
 from irrepress.core.family import Family
 from irrepress.core.label_counts import LabelCounts
 from irrepress.core.model import Model
+from irrepress.core.quantities import QUANTITIES
 from irrepress.core.structure import Structure
-from irrepress.data.references import EnergyOffsets
-from irrepress.evaluation.predictions import QUANTITIES, Failures, label
+from irrepress.data.energy_fit import EnergyOffsets
+from irrepress.evaluation.predictions import Failures, label
 
 # Of the keys of `ErrorAccumulator.result`.
 UNITS = {"energy": "eV/atom", "forces": "eV/Å", "stress": "eV/Å^3"}

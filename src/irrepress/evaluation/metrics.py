@@ -15,7 +15,7 @@ from irrepress.core.family import Family
 from irrepress.core.groups import widths_of
 from irrepress.core.model import Model
 from irrepress.core.plan import Plan
-from irrepress.data.references import EnergyOffsets
+from irrepress.data.energy_fit import EnergyOffsets
 from irrepress.data.store import StructureStore
 from irrepress.evaluation.alignment import (
     BEYOND_DOUBT,
@@ -33,7 +33,7 @@ from irrepress.evaluation.records import AlignedEnergies, Cost, ErrorSets, Metri
 from irrepress.evaluation.subject import choose_subject
 from irrepress.evaluation.symmetry import check_symmetry
 from irrepress.evaluation.timing import reference_crystal, time_side_by_side
-from irrepress.training.energies import energy_offsets
+from irrepress.training.energy_shifts import energy_offsets
 
 logger = logging.getLogger(__name__)
 

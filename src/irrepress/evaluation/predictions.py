@@ -11,9 +11,8 @@ from irrepress.core.devices import resolve_device
 from irrepress.core.errors import UserError
 from irrepress.core.family import Family
 from irrepress.core.model import Model
+from irrepress.core.quantities import QUANTITIES
 from irrepress.core.structure import Structure
-
-QUANTITIES = ("energy", "forces", "stress")
 
 # Large models need some 10 MB an atom, and on a CPU larger batches take no less time an atom.
 ATOMS_PER_BATCH = 256

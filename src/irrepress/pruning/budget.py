@@ -13,7 +13,7 @@ from irrepress.core.cost import NEIGHBOURS, CostModel
 from irrepress.core.errors import UserError, nearest
 from irrepress.core.family import Family
 from irrepress.core.groups import FEATURES, Group, widths_of
-from irrepress.core.irreps import parse_irreps
+from irrepress.core.irreps import order, parse_irreps, write_irreps
 from irrepress.core.model import Model
 from irrepress.core.plan import Plan
 from irrepress.core.target import Explicit
@@ -275,14 +275,14 @@ def _asked_of_features(groups: Sequence[Group], irreps: str | list[str]) -> dict
                 f"needs the {widths[g.width]} channels that are asked for elsewhere"
             )
         if len(g.irreps) > 1:  # orders are features of one width, and are cut as a whole
-            orders = [int(irrep[:-1]) for irrep, n in wanted[g.layer].items() if n]
+            orders = [order(irrep) for irrep, n in wanted[g.layer].items() if n]
             if orders != list(range(len(orders))):
                 raise UserError(
                     f"explicit irreps: layer {g.layer} asks for the orders {orders}; this family "
                     "cuts orders from the top, name all from 0"
                 )
-            for order in (o for o in groups if o.axis in ("order", "component")):
-                widths[order.width] = int(order.l < len(orders))
+            for other in (o for o in groups if o.axis in ("order", "component")):
+                widths[other.width] = int(other.l < len(orders))
     for g in features:
         if g.follows and widths[g.width] not in (0, widths[g.follows]):
             raise UserError(
@@ -360,17 +360,14 @@ def summarize(
         for g in own:
             for irrep in g.irreps:
                 # Where one block holds several irreps, orders are cut for all sites at once.
-                cut = len(g.irreps) > 1 and int(irrep[:-1]) > max(kept_orders)
+                cut = len(g.irreps) > 1 and order(irrep) > max(kept_orders)
                 irreps[irrep] = 0 if cut else widths[g.width]
     predicted, fraction = {}, {}
     if costs.time is not None:
         predicted["predicted_seconds"] = costs.time(widths)
         fraction["time"] = costs.time(widths) / unpruned.time(widths_of(groups))
     return {
-        "irreps": [
-            "+".join(f"{count}x{irrep}" for irrep, count in layer.items() if count)
-            for _, layer in sorted(layers.items())
-        ],
+        "irreps": [write_irreps(layer) for _, layer in sorted(layers.items())],
         "filter_lmax": max(kept_orders, default=None),
         **({} if plan.cutoff is None else {"cutoff": plan.cutoff}),
         "parameters": cost.parameters,

@@ -12,8 +12,8 @@ its inputs to changes of its outputs with the same weights. A ridge draws the we
 those of the narrowed network; how strongly is chosen on held-out structures, for each map and
 irrep alone. Features that fit better need not give better forces, so held-out structures also
 decide how far all weights together go from the old ones to the new (`irrepress.pruning.extent`).
-At the end, constants for the elements (`irrepress.pruning.shifts`) take up what is left of the
-energies' difference on average. Where a plan shortens the cutoff, the parent keeps its own, and
+At the end, constants for the elements (`irrepress.pruning.energy_shifts`) take up what is left of
+the energies' difference on average. Where a plan shortens the cutoff, the parent keeps its own, and
 the maps make up for lost neighbours, too. (Least-squares reconstruction of pruned layers is common
 for images and language; differences under displacement and the treatment of irreps are this
 library's.)
@@ -38,8 +38,8 @@ from irrepress.core.plan import Plan
 from irrepress.core.progress import tracked
 from irrepress.core.structure import Structure
 from irrepress.data.store import StructureStore
+from irrepress.pruning.energy_shifts import fit_shifts
 from irrepress.pruning.extent import choose_extent
-from irrepress.pruning.shifts import fit_shifts
 
 logger = logging.getLogger(__name__)
 

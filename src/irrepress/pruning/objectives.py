@@ -6,18 +6,20 @@ quantity does, divided by the number of components that its structure has of it.
 """
 
 import torch
-from ase import units
 from torch import Tensor
 
+from irrepress.core import comparison
+from irrepress.core.comparison import difference
 from irrepress.core.labels import Labels
 from irrepress.core.loss_weights import LossWeights
 from irrepress.core.model import Batch, Prediction
+from irrepress.core.quantities import GPA_PER_EV_A3, QUANTITIES
 
 
 def components(outputs: Prediction | Labels, batch: Batch) -> Tensor:
     """Return predictions or labels as one vector, ``[components]``."""
     energy = outputs.energy / batch.num_atoms.to(outputs.energy)
-    return torch.cat([energy, outputs.forces.flatten(), (outputs.stress / units.GPa).flatten()])
+    return torch.cat([energy, outputs.forces.flatten(), (outputs.stress * GPA_PER_EV_A3).flatten()])
 
 
 def component_weights(batch: Batch, labels: Labels, weights: LossWeights) -> Tensor:
@@ -45,13 +47,8 @@ def huber_loss(
     prediction: Prediction, batch: Batch, labels: Labels, weights: LossWeights
 ) -> Tensor:
     """Huber loss of each structure, ``[structures]``; labels that are NaN count nothing."""
-    # NaN times 0 is NaN: missing labels are replaced before the loss, not after it.
-    difference = torch.nan_to_num(
-        components(prediction, batch) - components(labels, batch), nan=0.0
-    )
-    losses = torch.nn.functional.huber_loss(
-        difference, torch.zeros_like(difference), delta=weights.huber_delta, reduction="none"
-    )
+    found = (difference(name, prediction, labels, batch.num_atoms) for name in QUANTITIES)
+    losses = comparison.huber_loss(torch.cat([d.flatten() for d in found]), weights.huber_delta)
     return per_structure(component_weights(batch, labels, weights) * losses, batch)
 
 

@@ -40,10 +40,11 @@ from irrepress.core.errors import UserError
 from irrepress.core.family import Family
 from irrepress.core.groups import Group
 from irrepress.core.label_counts import LabelCounts
-from irrepress.core.labels import QUANTITIES, Labels
+from irrepress.core.labels import Labels
 from irrepress.core.loss_weights import LossWeights
 from irrepress.core.model import Model
 from irrepress.core.progress import tracked
+from irrepress.core.quantities import QUANTITIES
 from irrepress.core.structure import Structure
 from irrepress.pruning.config import Criterion
 from irrepress.pruning.criteria import (

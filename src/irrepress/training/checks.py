@@ -5,9 +5,9 @@ import logging
 import numpy as np
 
 from irrepress.core.errors import UserError
-from irrepress.core.labels import QUANTITIES
 from irrepress.core.loss_weights import LossWeights
 from irrepress.core.model import Model
+from irrepress.core.quantities import QUANTITIES
 from irrepress.data.checks import check_elements
 from irrepress.data.store import StructureStore
 

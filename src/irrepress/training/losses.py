@@ -4,16 +4,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from ase import units
 from torch import Tensor
 
-from irrepress.core.labels import QUANTITIES, Labels
+from irrepress.core.comparison import difference, huber_loss
+from irrepress.core.labels import Labels
 from irrepress.core.loss_weights import LossWeights
 from irrepress.core.model import Prediction
+from irrepress.core.quantities import GPA_PER_EV_A3, QUANTITIES
 from irrepress.training.ranks import communication_device, summed, world_size
-
-# One Huber delta serves all quantities, so stress is brought to their order of magnitude.
-GPA_PER_EV_A3 = 1 / units.GPa
 
 
 @dataclass(frozen=True)
@@ -114,18 +112,11 @@ def compare(
     for name in QUANTITIES:
         if labels.counts[name] == 0:
             continue
-        label = getattr(labels, name)
-        difference = getattr(prediction, name).to(label.dtype) - torch.nan_to_num(label)
-        # Filling in zeros keeps NaN out of the gradient without a data-dependent shape.
-        difference = torch.where(torch.isfinite(label), difference, 0.0)
-        if name == "energy":
-            difference = difference / num_atoms
-        absolute[name] = difference.detach().abs().sum()
+        found = difference(name, prediction, labels, num_atoms)
+        huber[name] = huber_loss(found, huber_delta).sum() / huber_delta
+        absolute[name] = found.detach().abs().sum()
         if name == "stress":
-            difference = difference * GPA_PER_EV_A3
-        huber[name] = torch.nn.functional.smooth_l1_loss(
-            difference, torch.zeros_like(difference), reduction="sum", beta=huber_delta
-        )
+            absolute[name] /= GPA_PER_EV_A3
     return Comparison(huber, absolute, labels.counts)
 
 

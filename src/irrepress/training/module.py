@@ -14,10 +14,11 @@ from irrepress.core.errors import UserError
 from irrepress.core.family import Family
 from irrepress.core.model import Model, Prediction
 from irrepress.core.processes import is_first
+from irrepress.core.quantities import GPA_PER_EV_A3, QUANTITIES
 from irrepress.training.config import Training
 from irrepress.training.data import LabelledBatch
 from irrepress.training.features import FeatureGuide, observed
-from irrepress.training.losses import GPA_PER_EV_A3, QUANTITIES, Comparison, compare
+from irrepress.training.losses import Comparison, compare
 from irrepress.training.ranks import world_size
 from irrepress.training.schedule import WarmupCosine
 from irrepress.training.tally import Tally

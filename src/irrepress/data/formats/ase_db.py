@@ -28,6 +28,7 @@ from ase.db import connect
 from ase.io.jsonio import decode
 
 from irrepress.core.errors import UserError
+from irrepress.core.quantities import QUANTITIES
 from irrepress.data.config import Units
 from irrepress.data.formats.base import Reader, Record, Remark, frames_per_chunk, gather, nothing_in
 from irrepress.data.formats.labels import Frame
@@ -125,7 +126,7 @@ class AseDatabaseReader(Reader):
 
     def _parse_sqlite(self, chunk: Rows) -> Iterator[Record | UserError]:
         path, first, last, units = chunk
-        wanted = {name: getattr(self.keys, name) for name in ("energy", "forces", "stress")}
+        wanted = {name: getattr(self.keys, name) for name in QUANTITIES}
         database = connect(path, type="db", use_lock_file=False)
         selection = f"id>={first},id<={last}"
         try:
@@ -330,9 +331,7 @@ def _frame(row: Mapping[str, Any], where: str) -> Frame:
         positions=np.asarray(row["positions"], dtype=float).reshape(-1, 3),
         cell=np.asarray(row["cell"], dtype=float).reshape(3, 3),
         pbc=np.asarray(row["pbc"], dtype=bool),
-        results={
-            key: row[key] for key in ("energy", "forces", "stress", "free_energy") if key in row
-        },
+        results={key: row[key] for key in (*QUANTITIES, "free_energy") if key in row},
         fields={**(row.get("data") or {}), **(row.get("key_value_pairs") or {})},
         where=where,
     )

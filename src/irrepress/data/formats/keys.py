@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-LABELS = ("energy", "forces", "stress")
+from irrepress.core.quantities import QUANTITIES
+
 # Names that can mean nothing else, whatever their case; the first is ASE's own.
 _ALIASES = {"energy": ("energy",), "forces": ("forces", "force"), "stress": ("stress",)}
 _VIRIALS = ("virial", "virials")
@@ -87,7 +88,7 @@ def roles_of(keys: tuple[str, ...]) -> Roles:
         if key.lower() == name and key != label
     }
     virials = [key for name in _VIRIALS for key in keys if key.lower() == name]
-    known = {*LABELS, *alias.values()}
+    known = {*QUANTITIES, *alias.values()}
     weighing = [key for key in keys if _WEIGHT.search(key.replace("_", " "))]
     others = {
         label: tuple(

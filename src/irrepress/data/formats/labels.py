@@ -9,10 +9,10 @@ import numpy as np
 from ase import Atoms
 
 from irrepress.core.errors import UserError
+from irrepress.core.quantities import QUANTITIES
 from irrepress.core.structure import Structure
 from irrepress.data.config import LabelKeys, Units
 from irrepress.data.formats.keys import (
-    LABELS,
     Roles,
     is_gradient,
     is_per_atom,
@@ -287,7 +287,7 @@ class Labels:
             return
         if name in (self._required or ()) or (frame.is_isolated_atom and name == "energy"):
             raise self._no_label(frame, name, key)
-        if not any(self._may_hold(frame, other) for other in LABELS if other != name):
+        if not any(self._may_hold(frame, other) for other in QUANTITIES if other != name):
             raise self._no_label(frame, name, key)
         frame.notes.append(f"{lack_of(name, key)}, but {_listing(frame)}")
 
@@ -310,7 +310,7 @@ class Labels:
             return
         size = 1 if name == "energy" else 3 * len(frame.numbers)
         if any(np.size(frame.fields[key]) == size for key in roles.possible[name]) or not any(
-            self._may_hold(frame, other) for other in LABELS if other != name
+            self._may_hold(frame, other) for other in QUANTITIES if other != name
         ):
             raise self._no_label(frame, name, name)
         free = _free_energy(frame, roles) if name == "energy" else None

@@ -21,6 +21,7 @@ import h5py
 import numpy as np
 
 from irrepress.core.errors import UserError
+from irrepress.core.quantities import QUANTITIES
 from irrepress.data.formats.base import Reader, Record, frames_per_chunk, nothing_in
 from irrepress.data.formats.labels import Frame
 from irrepress.data.formats.sources import check_readable, kind_of, wrong_kind
@@ -29,7 +30,6 @@ SUFFIXES = (".h5", ".hdf5")
 # More of one frame cannot be meant; for a damaged size, memory would be reserved.
 _MOST_BYTES = 1 << 28
 _BATCH = "config_batch_"
-LABELS = ("energy", "forces", "stress")
 _GEOMETRY = {"atomic_numbers", "positions", "cell", "pbc", "weight", "property_weights"}
 
 
@@ -50,7 +50,7 @@ class MaceHdf5Reader(Reader):
         files = [file for path in paths for file in _files_in(Path(path))]
         super().__init__(files, *args, **kwargs)
         named = {value for value in self.keys.model_dump().values() if value}
-        self._wanted = frozenset({*LABELS, "virials", *named})
+        self._wanted = frozenset({*QUANTITIES, "virials", *named})
 
     def _check(self, path: Path) -> None:
         super()._check(path)
@@ -191,7 +191,7 @@ def _frame(group: h5py.Group, where: str, wanted: frozenset[str]) -> Frame:
             fields[f"{key}_weight"] = _weight(group, key)
     fields["weight"] = _value(group["weight"]) if "weight" in group else None
     fields["config_type"] = _value(group["config_type"]) if "config_type" in group else None
-    results = {key: fields.get(key) for key in LABELS}
+    results = {key: fields.get(key) for key in QUANTITIES}
     cell = _value(group["cell"])
     cell = np.zeros((3, 3)) if cell is None else np.asarray(cell, dtype=float).reshape(3, 3)
     pbc = _value(group["pbc"])

@@ -11,8 +11,8 @@ from ase.units import GPa
 
 from irrepress.core.progress import tracked
 from irrepress.data.checks import ALONE
+from irrepress.data.energy_fit import EnergyFit
 from irrepress.data.leaks import find_leaks
-from irrepress.data.references import EnergyFit
 from irrepress.data.store import StructureStore
 from irrepress.data.summary import suspects
 from irrepress.data.summary.blocks import ELEMENTS, Block, blocks

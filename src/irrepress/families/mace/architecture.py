@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
+from irrepress.core.irreps import order
 from irrepress.families.mace.config import radial_widths
 from irrepress.families.mace.package import FullyConnectedTensorProduct, Irrep, Irreps
 
@@ -90,11 +91,6 @@ class Architecture:
     def channels(self) -> int:
         """The number of channels that embedding, features and atomic basis share."""
         return self.features[0]["0e"]
-
-
-def order(irrep: str) -> int:
-    """Return l of an irrep such as ``2e``."""
-    return int(irrep[:-1])
 
 
 def dim(irrep: str) -> int:

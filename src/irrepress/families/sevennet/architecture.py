@@ -8,6 +8,7 @@ from e3nn.o3 import Irrep, Irreps
 from sevenn.nn.convolution import IrrepsConvolution
 
 from irrepress.core.errors import UserError
+from irrepress.core.irreps import order
 
 EMBEDDING = "onehot_to_feature_x"
 EDGES = "edge_embedding"
@@ -56,11 +57,6 @@ class Architecture:
     def layers(self) -> int:
         """Number of interaction layers."""
         return len(self.features) - 1
-
-
-def order(irrep: str) -> int:
-    """Return l of an irrep such as ``2e``."""
-    return int(irrep[:-1])
 
 
 def products(first: str, second: str) -> Iterator[str]:

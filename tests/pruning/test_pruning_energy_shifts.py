@@ -8,7 +8,7 @@ from ase.build import bulk
 
 from irrepress.core.fits import Pair
 from irrepress.core.structure import Structure
-from irrepress.pruning.shifts import Residuals, fit_shifts
+from irrepress.pruning.energy_shifts import AtomicDifferences, fit_shifts
 
 OFF = {11: 0.5, 14: -0.25, 17: 1.5}
 
@@ -70,8 +70,8 @@ def test_shifts_that_do_not_hold_elsewhere_are_not_made(sevennet, model, batches
 
 
 def test_means_are_drawn_together():
-    residuals = Residuals()
-    residuals.sums = {1: torch.tensor([6.0, 6.0]).numpy(), 8: torch.tensor([6.0, 2.0]).numpy()}
-    assert residuals.shifts([1, 8], 0) == {1: 1.0, 8: 3.0}
-    assert residuals.shifts([1, 8, 6], float("inf")) == {1: 1.5, 8: 1.5, 6: 1.5}
-    assert residuals.shifts([1, 8], 2)[8] == pytest.approx(1.5 + 0.5 * 1.5)
+    differences = AtomicDifferences()
+    differences.sums = {1: torch.tensor([6.0, 6.0]).numpy(), 8: torch.tensor([6.0, 2.0]).numpy()}
+    assert differences.shifts([1, 8], 0) == {1: 1.0, 8: 3.0}
+    assert differences.shifts([1, 8, 6], float("inf")) == {1: 1.5, 8: 1.5, 6: 1.5}
+    assert differences.shifts([1, 8], 2)[8] == pytest.approx(1.5 + 0.5 * 1.5)

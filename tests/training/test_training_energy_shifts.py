@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from irrepress.core.errors import UserError
-from irrepress.training.energies import fit_energy_shifts
+from irrepress.training.energy_shifts import fit_energy_shifts
 
 SILICON, HYDROGEN, OXYGEN = 14, 1, 8
 

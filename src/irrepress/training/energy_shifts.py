@@ -10,7 +10,7 @@ from irrepress.core.devices import resolve_device
 from irrepress.core.family import Family
 from irrepress.core.finite import check_prediction
 from irrepress.core.model import Model
-from irrepress.data.references import EnergyOffsets
+from irrepress.data.energy_fit import EnergyOffsets
 from irrepress.data.store import StructureStore
 
 logger = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""Atomic reference energies: what each element contributes to a total energy on average."""
+"""Constants per element fitted to total energies, and to differences of total energies."""
 
 from collections.abc import Iterable, Mapping
 

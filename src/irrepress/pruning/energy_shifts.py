@@ -6,48 +6,57 @@ restored do not have to.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from irrepress.core.family import Family
 from irrepress.core.fits import Pair
 from irrepress.core.model import Model
+from irrepress.data.energy_fit import EnergyOffsets
 
 # A mean over n atoms of an element counts n / (n + k) beside the mean over all elements.
 SHRINKAGES = (0.0, 1.0, 4.0, 16.0, 64.0, 256.0, float("inf"))
 
 
-@dataclass
-class Residuals:
-    """Differences of atomic energies, parent minus narrowed, in eV.
+class AtomicDifferences:
+    """Differences of atomic energies of two models, by element and by structure.
 
     Attributes:
-        sums: atomic number -> sum over atoms and number of atoms.
-        structures: mean difference and share of each element, one pair a structure.
+        sums: atomic number -> sum over its atoms in eV, and number of atoms.
+        offsets: the differences of the energies of structures.
     """
 
-    sums: dict[int, np.ndarray] = field(default_factory=dict)
-    structures: list[tuple[float, dict[int, float]]] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.sums: dict[int, np.ndarray] = {}
+        self.offsets = EnergyOffsets()
 
     def add(self, family: Family, parent: Model, narrowed: Model, pair: Pair) -> None:
-        """Add a batch, on the models' device."""
-        difference = family.atomic_energies(parent, pair.parent).double()
-        difference = difference - family.atomic_energies(narrowed, pair.narrowed).double()
-        difference, batch = difference.cpu().numpy(), pair.parent
+        """Add a batch, parent minus narrowed; it lies on the device of the models."""
+        differences = family.atomic_energies(parent, pair.parent).double()
+        differences = differences - family.atomic_energies(narrowed, pair.narrowed).double()
+        differences, batch = differences.cpu().numpy(), pair.parent
         numbers, owner = batch.numbers.cpu().numpy(), batch.structure.cpu().numpy()
         for number in np.unique(numbers):
-            chosen = difference[numbers == number]
-            total = self.sums.setdefault(int(number), np.zeros(2))
-            total += (chosen.sum(), len(chosen))
+            chosen = differences[numbers == number]
+            self._add_sum(int(number), np.array((chosen.sum(), len(chosen))))
         for index in range(len(batch)):
             own = owner == index
-            found, counts = np.unique(numbers[own], return_counts=True)
-            shares = {int(z): n / own.sum() for z, n in zip(found, counts, strict=True)}
-            self.structures.append((float(difference[own].mean()), shares))
+            self.offsets.add(numbers[own], float(differences[own].sum()))
+
+    def add_sums(self, other: "AtomicDifferences") -> None:
+        """Add the sums by element of another set of structures."""
+        for number, total in other.sums.items():
+            self._add_sum(number, total)
+
+    def _add_sum(self, number: int, total: np.ndarray) -> None:
+        self.sums[number] = self.sums.get(number, np.zeros(2)) + total
 
     def shifts(self, elements: Iterable[int], shrinkage: float) -> dict[int, float]:
-        """Return a constant per element: its mean, drawn to the mean over all atoms."""
+        """Return a constant per element: its mean, drawn to the mean over all atoms.
+
+        Unlike a fit to the energies of structures, the means of atomic energies tell elements
+        apart that always occur together.
+        """
         total, count = sum(self.sums.values())
         mean = total / count
         shifts = dict.fromkeys(elements, float(mean))
@@ -55,17 +64,6 @@ class Residuals:
             trust = 0.0 if np.isinf(shrinkage) else atoms / (atoms + shrinkage)
             shifts[number] = float(mean + trust * (own / atoms - mean))
         return shifts
-
-    def left_over(self, shifts: dict[int, float]) -> float:
-        """Return the mean absolute value of what shifts leave over of energies, in eV/atom.
-
-        Not the root mean square: a few structures under high pressure would decide alone.
-        """
-        rest = [
-            mean - sum(share * shifts.get(number, 0.0) for number, share in shares.items())
-            for mean, shares in self.structures
-        ]
-        return float(np.mean(np.abs(rest)))
 
 
 def fit_shifts(
@@ -90,17 +88,16 @@ def fit_shifts(
         mean absolute difference of the energies of held-out structures in eV/atom, before and
         after.
     """
-    fitted, test, both = Residuals(), Residuals(), Residuals()
-    for batches, sums in ((train, fitted), (held_out, test)):
+    fitted, test = AtomicDifferences(), AtomicDifferences()
+    for batches, differences in ((train, fitted), (held_out, test)):
         for pair in batches:
-            sums.add(family, parent, narrowed, pair)
-    for part in (fitted, test):
-        for number, total in part.sums.items():
-            both.sums[number] = both.sums.get(number, np.zeros(2)) + total
+            differences.add(family, parent, narrowed, pair)
     elements = narrowed.elements
-    before = test.left_over({})
-    errors = {k: test.left_over(fitted.shifts(elements, k)) for k in SHRINKAGES}
+    # Not the root mean square: a few structures under high pressure would decide alone.
+    before = test.offsets.mean_absolute()
+    errors = {k: test.offsets.mean_absolute(fitted.shifts(elements, k)) for k in SHRINKAGES}
     best = min(errors, key=errors.__getitem__)
     if errors[best] >= before:
         return {}, before, before
-    return both.shifts(elements, best), before, errors[best]
+    fitted.add_sums(test)
+    return fitted.shifts(elements, best), before, errors[best]

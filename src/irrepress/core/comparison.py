@@ -1,0 +1,39 @@
+"""Predictions compared with labels, as all losses do it: units, missing labels, Huber loss."""
+
+import torch
+from torch import Tensor
+
+from irrepress.core.labels import Labels
+from irrepress.core.model import Prediction
+from irrepress.core.quantities import GPA_PER_EV_A3
+
+
+def difference(quantity: str, prediction: Prediction, labels: Labels, num_atoms: Tensor) -> Tensor:
+    """Return predictions minus labels, 0 without a gradient where there is no label.
+
+    Args:
+        quantity: one of `irrepress.core.quantities.QUANTITIES`.
+        prediction: with or without a graph.
+        labels: on the same device; their dtype is that of the difference, which under mixed
+            precision is wider than the prediction's.
+        num_atoms: atoms per structure, ``[structures]``.
+
+    Returns:
+        Energies per atom in eV, ``[structures]``; forces in eV/Å, ``[atoms, 3]``; or stress in
+        GPa, ``[structures, 6]``.
+    """
+    label = getattr(labels, quantity)
+    found = getattr(prediction, quantity).to(label.dtype) - torch.nan_to_num(label)
+    # NaN times 0 is NaN, so labels that are missing are replaced before any loss and not after it;
+    # zeros and no selection, for the shape must not depend on the data.
+    found = torch.where(torch.isfinite(label), found, torch.zeros_like(found))
+    if quantity == "energy":
+        return found / num_atoms.to(found)
+    return found * GPA_PER_EV_A3 if quantity == "stress" else found
+
+
+def huber_loss(differences: Tensor, delta: float) -> Tensor:
+    """Return the Huber loss of each component: quadratic up to ``delta``, linear beyond."""
+    return torch.nn.functional.huber_loss(
+        differences, torch.zeros_like(differences), delta=delta, reduction="none"
+    )
