@@ -28,6 +28,7 @@ try:
     from irrepress.core.files import check_directory
     from irrepress.catalogue.families import is_path, published_checkpoint
     from irrepress.study.licences import model_licence, outdated, update
+    from irrepress.study.paths import StudyPaths
     from irrepress.study.preflight import (
         check_study,
         known_families,
@@ -224,7 +225,7 @@ def keep_results_of_other_environments():
 
 def update_texts():
     """Give the records of earlier runs the licences and citations that the config has now."""
-    for path, texts in list(outdated(CONFIG, RESULTS)):
+    for path, texts in list(outdated(CONFIG, PATHS)):
         update(path, texts)
         tell(f"{path}: {' and '.join(texts)} written again, as the config has it")
 
@@ -368,12 +369,8 @@ for remark in remarks(CONFIG):
 COMPRESSED = CONFIG.compressed_models()
 PLANS = list(CONFIG.plans())
 # Plans that need data and the model, and not scores alone.
-IN_ROUNDS = [
-    name
-    for name, made in CONFIG.plans().items()
-    if made.get("allocation") in ("iterated", "measured")
-]
-STAGES = CONFIG.stages()
+IN_ROUNDS = [name for name, recipe in CONFIG.plans().items() if recipe.in_rounds]
+STAGES = [stage.name for stage in CONFIG.stages()]
 # Models that the study trains from scratch.
 UNTRAINED = [name for name, model in CONFIG.models.items() if model.untrained is not None]
 # The downstream dataset, if it is the only one: the study is for what is fine-tuned on it.
@@ -381,7 +378,7 @@ FINAL_DATASETS = CONFIG.downstream.datasets if CONFIG.downstream is not None els
 FINAL_DATASETS = FINAL_DATASETS if len(FINAL_DATASETS) == 1 else []
 # The stage that training begins with.
 START = "pruned" if CONFIG.compensation is None else "compensated"
-QUANTIZED_STAGES = [stage for stage in STAGES if "-int" in stage]
+QUANTIZED_STAGES = [stage.name for stage in CONFIG.stages() if stage.bits is not None]
 CONTENTS = Contents(".snakemake/irrepress/contents.json")
 PUBLISHED = [
     get_published(dataset.name)
@@ -396,6 +393,7 @@ DOWNLOADS |= {checkpoint_download(model) for _, model in model_references(CONFIG
 GENERATED = [name for name, dataset in CONFIG.datasets.items() if isinstance(dataset, Generated)]
 PERTURBED = [name for name, dataset in CONFIG.datasets.items() if isinstance(dataset, Perturbed)]
 
+PATHS = StudyPaths.of(CONFIG.name)
 RESULTS = f"results/{CONFIG.name}"
 LOGS = f"logs/{CONFIG.name}"
 
@@ -515,8 +513,5 @@ def downstream_metrics():
 def plan_settings(name):
     """How a plan is made, as a parameter of its rule."""
     sweep = settings(CONFIG.sweep)
-    made = CONFIG.plans()[name]
-    if "explicit" in made:
-        made = {**made, "explicit": settings(made["explicit"])}
     shared = {key: sweep[key] for key in ("unit", "multiple", "floor", "normalization")}
-    return {**made, **shared}
+    return {**CONFIG.plans()[name].record(), **shared}

@@ -25,7 +25,7 @@ class Planning:
 
     Attributes:
         job: the job.
-        made: how the plan is made, from the config.
+        recipe: how the plan is made, from the config.
         model: the unpruned model.
         groups: its groups.
         cutoff: up to which neighbours stay, in Å; None: the model's own.
@@ -34,17 +34,17 @@ class Planning:
 
     def __init__(self, job: Job):
         self.job = job
-        self.made = job.config.plans()[job.wildcards.plan]
+        self.recipe = job.config.plans()[job.wildcards.plan]
         self.model = job.load(job.inputs.model)
         self.groups: list[Group] = job.family.groups(self.model)
-        self.cutoff: float | None = self.made["cutoff"]
+        self.cutoff = self.recipe.cutoff
         if self.cutoff is not None:
             job.family.check_cutoff(self.model, self.cutoff, f"sweep: {job.wildcards.plan}")
         self.stored = Scores.load(job.inputs.scores)
 
     def scores(self, scores: Scores | None = None) -> Mapping[str, np.ndarray]:
         """Return scores by the plan's criterion as they compete: the stored ones, or others."""
-        scores, criterion = scores or self.stored, self.made["criterion"]
+        scores, criterion = scores or self.stored, self.recipe.criterion
         how = self.job.config.sweep.normalization
         return normalize(scores.of(criterion), scores.groups, how, criterion)
 
@@ -80,20 +80,21 @@ class Planning:
     def limits(self) -> Limits:
         """Rounding, floors and axes."""
         sweep = self.job.config.sweep
-        return Limits(multiple=sweep.multiple, floor=sweep.floor, axes=self.made["axes"])
+        return Limits(multiple=sweep.multiple, floor=sweep.floor, axes=self.recipe.axes)
 
     def save(self, plan: Plan) -> None:
         """Round the plan to what the family holds and write it, with how it came about."""
-        made = self.made
+        recipe = self.recipe
         provenance = {
-            "criterion": made["criterion"],
+            "criterion": recipe.criterion,
             "scores": self.stored.provenance,
             **plan.provenance,
         }
-        if "explicit" in made:
-            provenance["explicit"] = made["explicit"].model_dump(mode="json")
+        if recipe.explicit is not None:
+            provenance["explicit"] = recipe.explicit.model_dump(mode="json")
         else:
-            provenance |= {key: made[key] for key in ("budget", "axes", "allocation")}
+            names = ("budget", "axes", "allocation")
+            provenance |= {name: getattr(recipe, name) for name in names}
             provenance["unit"] = self.job.config.sweep.unit
         plan, changes = self.job.family.native_plan(self.model, plan)
         for change in changes:

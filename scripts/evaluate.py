@@ -1,22 +1,21 @@
 """Measure a model: errors against labels and parent, cost, symmetry."""
 
 from pathlib import Path
-from typing import get_args
 
 import torch
 
 from _common import Job, run
 from irrepress.core.plan import Plan
-from irrepress.core.section import NumberType
 from irrepress.data.store import StructureStore
 from irrepress.evaluation.metrics import measure_cost, measure_errors, measure_symmetry
 from irrepress.study.cards import Card
+from irrepress.study.stages import Stage
 
 
 def number_type(job: Job) -> dict[str, torch.dtype]:
     """Return the type of an exported model; others have that of the study."""
-    name = job.wildcards.stage.rpartition("-")[2]
-    return {"dtype": getattr(torch, name)} if name in get_args(NumberType) else {}
+    dtype = Stage.parse(job.wildcards.stage).dtype
+    return {} if dtype is None else {"dtype": getattr(torch, dtype)}
 
 
 def main(job: Job) -> None:

@@ -7,17 +7,17 @@ from irrepress.pruning.budget import named_target, plan_for_fraction, plan_for_i
 
 def main(job: Job) -> None:
     planning = Planning(job)
-    made, groups = planning.made, planning.groups
-    if "explicit" in made:
-        target = named_target(made["explicit"], job.family.named_shapes())
+    recipe, groups = planning.recipe, planning.groups
+    if recipe.explicit is not None:
+        target = named_target(recipe.explicit, job.family.named_shapes())
         plan = plan_for_irreps(groups, planning.scores(), target)
     else:
         plan = plan_for_fraction(
             groups,
             planning.scores(),
             planning.measure,
-            budget=made["budget"],
-            allocation=made["allocation"],
+            budget=recipe.budget,
+            allocation=recipe.allocation,
             limits=planning.limits,
         )
     planning.save(plan)

@@ -15,7 +15,7 @@ from irrepress.pruning.measured import plan_measured
 
 def main(job: Job) -> None:
     planning = Planning(job)
-    plan = {"iterated": by_new_scores, "measured": by_trials}[planning.made["allocation"]](planning)
+    plan = {"iterated": by_new_scores, "measured": by_trials}[planning.recipe.allocation](planning)
     planning.save(plan)
 
 
@@ -27,7 +27,7 @@ def by_new_scores(planning: Planning) -> Plan:
     def competing(model: Any) -> Mapping[str, np.ndarray]:
         if model is planning.start:  # scored already, a shorter cutoff changes little
             return planning.scores()
-        return planning.scores(score(job, model, store, chosen, [planning.made["criterion"]]))
+        return planning.scores(score(job, model, store, chosen, [planning.recipe.criterion]))
 
     return plan_iterated(job.family, planning.start, competing, **shared(planning))
 
@@ -53,7 +53,7 @@ def shared(planning: Planning) -> dict[str, Any]:
     """What both ways are given."""
     return {
         "measure": planning.measure,
-        "budget": planning.made["budget"],
+        "budget": planning.recipe.budget,
         "step": planning.job.config.sweep.step,
         "limits": planning.limits,
     }

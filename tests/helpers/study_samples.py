@@ -23,6 +23,15 @@ from irrepress.pruning.scores import Scores
 from irrepress.study.config import Config
 from irrepress.study.models import StudyModel
 from irrepress.study.reading import parse_config
+from irrepress.study.recipes import Recipe
+from irrepress.study.stages import (
+    COMPENSATED,
+    DISTILLED,
+    ORIGINAL,
+    PRUNED,
+    RECOVERED,
+    Stage,
+)
 
 MODEL_LABELS = "SevenNet-l3i5 (7net-l3i5)"
 PARENT_PARAMETERS = 800_000
@@ -121,39 +130,38 @@ def write_study(root: Path, config: Config) -> Path:
         base, family = study / model, reference.family
         if reference.compress:
             _write_scores(base / "scores.h5", config, family)
-        _write_run(base / "parent" / "original", model, "parent", "original", {}, config)
+        _write_run(base / "parent" / "original", model, "parent", ORIGINAL, None, config)
         if not reference.compress:
             continue
         for plan, recipe in config.plans().items():
             _write_plan(base / plan / "plan.json", kept_fraction(recipe), family)
-            stages = config.stages() if plan in config.train_plans else ["pruned"]
-            for stage in stages:
-                _write_run(base / plan / stage, model, plan, stage, recipe, config)
+            for stage in config.stages_of(plan):
+                _write_run(base / plan / stage.name, model, plan, stage, recipe, config)
         if config.downstream:
             _write_downstream(base, model, config)
     return study
 
 
-def kept_fraction(recipe: dict) -> float:
+def kept_fraction(recipe: Recipe | None) -> float:
     """Fraction of channels that a plan keeps: its budget; the explicit plan keeps half."""
-    return recipe.get("budget", 0.5)
+    return recipe.budget if recipe and recipe.budget else 0.5
 
 
-def forces_mae(recipe: dict, stage: str) -> float:
+def forces_mae(recipe: Recipe | None, stage: str) -> float:
     """Forces MAE against labels in eV/Å."""
     if not recipe:
         return PARENT_FORCES
-    return PRUNED_FORCES[recipe["criterion"]] / kept_fraction(recipe) * STAGE_FACTOR[stage]
+    return PRUNED_FORCES[recipe.criterion] / kept_fraction(recipe) * STAGE_FACTOR[stage]
 
 
-def time_ratio(recipe: dict) -> float:
+def time_ratio(recipe: Recipe | None) -> float:
     """Time relative to the parent: pruning orders saves more than channels alone."""
     if not recipe:
         return 1.0
-    return kept_fraction(recipe) * (0.8 if recipe["axes"] == "both" else 1.1)
+    return kept_fraction(recipe) * (0.8 if recipe.axes == "both" else 1.1)
 
 
-def cost(recipe: dict, *, kept: float | None = None, quantized: bool = False) -> dict:
+def cost(recipe: Recipe | None, *, kept: float | None = None, quantized: bool = False) -> dict:
     """Size and time of a model that keeps some of its parent, by default as its plan says."""
     if kept is None:
         kept = kept_fraction(recipe) if recipe else 1.0
@@ -290,12 +298,12 @@ def _errors(energy: float, forces: float, stress: float | None = None) -> dict:
 
 
 def _write_run(
-    folder: Path, model: str, plan: str, stage: str, recipe: dict, config: Config
+    folder: Path, model: str, plan: str, stage: Stage, recipe: Recipe | None, config: Config
 ) -> None:
     reference = config.models[model]
     kept = kept_fraction(recipe) if recipe else 1.0
-    forces = forces_mae(recipe, stage)
-    quantized = "-int" in stage
+    forces = forces_mae(recipe, stage.name)
+    quantized = stage.bits is not None
     metrics = {
         "schema_version": 2,
         "dataset": config.evaluation.dataset,
@@ -315,11 +323,11 @@ def _write_run(
     if reference.training is not None:
         training = reference.training
         done.insert(0, {"stage": "trained", "dataset": training.dataset, "steps": training.steps})
-    if stage not in ("original", "pruned"):
-        size = {"structures": 16} if stage == "compensated" else {"steps": 300}
-        done.append({"stage": stage, "dataset": "foundation", "seed": 7, **size})
-    _write_card(folder / "card.json", f"{model}/{plan}/{stage}", kept, done, reference)
-    if stage in ("recovered", "distilled"):
+    if stage not in (ORIGINAL, PRUNED):
+        size = {"structures": 16} if stage == COMPENSATED else {"steps": 300}
+        done.append({"stage": stage.name, "dataset": "foundation", "seed": 7, **size})
+    _write_card(folder / "card.json", f"{model}/{plan}/{stage.name}", kept, done, reference)
+    if stage in (RECOVERED, DISTILLED):
         _write_training(folder / "training.csv", forces)
 
 
@@ -369,7 +377,7 @@ def _write_downstream(base: Path, model: str, config: Config) -> None:
                 "errors": {"labels": _errors(energy, forces)},
             }
             if start == "finetuned":
-                recipe = config.plans().get(plan, {})
+                recipe = config.plans().get(plan)
                 metrics |= {"cost": cost(recipe), "checks": checks(dataset)}
             _write_json(folder / "metrics.json", metrics)
             name = f"{model}/{plan}/{at}/{dataset}/{start}"

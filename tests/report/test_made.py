@@ -16,13 +16,18 @@ from study_samples import (
 )
 
 from irrepress.core.errors import UserError
-from irrepress.report.made import MOST_TOLD, describe, final_folders, terminal_text
+from irrepress.report.made import MOST_TOLD, Made, describe, final_folders, terminal_text
+from irrepress.study.paths import ModelFolder
+
+
+def described(folder: Path) -> Made:
+    return describe(ModelFolder.of(folder))
 
 
 def test_a_model_tells_its_errors_speed_and_how_to_load_it(study_dir, config):
     recipe = config.plans()["taylor-0.50"]
     folder = study_dir / "sevennet-0" / "taylor-0.50" / "recovered"
-    made = describe(folder)
+    made = described(folder)
     forces = 1e3 * forces_mae(recipe, "recovered")
     assert made.path == folder / "model.pt"
     assert f"forces {forces:.0f} meV/Å" in made.errors
@@ -37,7 +42,7 @@ def test_a_model_tells_its_errors_speed_and_how_to_load_it(study_dir, config):
 
 def test_a_downstream_model_is_told_beside_its_fine_tuned_parent(study_dir):
     folder = study_dir / "sevennet-0/taylor-0.50/recovered/downstream/silicon/finetuned"
-    made = describe(folder)
+    made = described(folder)
     assert made.errors.startswith("energy 4.00 meV/atom, forces 100 meV/Å (MAE against PBE")
     assert made.parent_errors == "energy 3.00 meV/atom, forces 80.0 meV/Å"
     assert made.speed.startswith("2.5× the parent's") and "left out" not in made.speed
@@ -46,12 +51,12 @@ def test_a_downstream_model_is_told_beside_its_fine_tuned_parent(study_dir):
 def test_a_parent_that_was_not_fine_tuned_is_told_as_it_is(tmp_path):
     config = make_config(**ONE_SYSTEM | {"downstream": {"datasets": ["silicon"], "baselines": []}})
     folder = write_study(tmp_path, config) / "sevennet-0/taylor-0.50/recovered"
-    made = describe(folder / "downstream/silicon/finetuned")
+    made = described(folder / "downstream/silicon/finetuned")
     assert made.parent_errors.startswith("energy 7.50 meV/atom, forces 30.0 meV/Å")
 
 
 def test_a_downstream_model_that_was_not_timed_has_the_speed_of_what_it_was_made_of(study_dir):
-    made = describe(study_dir / "sevennet-0/taylor-0.50/recovered/downstream/silicon/scratch")
+    made = described(study_dir / "sevennet-0/taylor-0.50/recovered/downstream/silicon/scratch")
     assert made.speed.startswith("2.5× the parent's") and "left out" in made.speed
 
 
@@ -63,15 +68,15 @@ def test_predictions_that_are_not_finite_are_told(study_dir, tmp_path):
     metrics["failures"] = {"structures": 2, "quantities": {"forces": 2}}
     metrics["errors"]["labels"]["forces_mae"] = None
     (folder / "metrics.json").write_text(json.dumps(metrics))
-    assert "predictions of 2 structures are not finite" in describe(folder).errors
+    assert "predictions of 2 structures are not finite" in described(folder).errors
     metrics["errors"]["labels"] = dict.fromkeys(metrics["errors"]["labels"])
     metrics["errors"]["parent"] = None
     (folder / "metrics.json").write_text(json.dumps(metrics))
-    assert describe(folder).errors.startswith("none: predictions of 2 structures are not finite")
+    assert described(folder).errors.startswith("none: predictions of 2 structures are not finite")
 
 
 def test_the_parent_has_no_speed_beside_itself(study_dir):
-    made = describe(study_dir / "sevennet-0/parent/original")
+    made = described(study_dir / "sevennet-0/parent/original")
     assert (made.parent_errors, made.speed) == (None, None)
     assert "forces 30.0 meV/Å" in made.errors
 
@@ -83,13 +88,13 @@ def test_what_was_not_measured_is_said(study_dir, tmp_path):
     metrics = json.loads((folder / "metrics.json").read_text())
     metrics["errors"] = {"labels": dict.fromkeys(metrics["errors"]["labels"])}
     (folder / "metrics.json").write_text(json.dumps(metrics))
-    assert describe(folder).errors == "none: no labels to compare with in foundation"
+    assert described(folder).errors == "none: no labels to compare with in foundation"
     (folder / "metrics.json").unlink()
-    lines = describe(folder).lines()
+    lines = described(folder).lines()
     assert "not evaluated" in lines[1] and len(lines) == 3
     (folder / "card.json").unlink()
     with pytest.raises(UserError, match=r"card\.json"):
-        describe(folder)
+        described(folder)
 
 
 RUNS = {
@@ -109,9 +114,11 @@ RUNS = {
 @pytest.mark.parametrize(("outputs", "plans"), RUNS.values(), ids=RUNS)
 def test_a_run_is_about_the_models_that_came_furthest(outputs, plans):
     folders = final_folders(f"results/s/{path}" for path in outputs)
-    assert [folder.parts[3] for folder in folders] == list(plans)
+    assert [folder.plan for folder in folders] == list(plans)
     if outputs == RUNS["fine-tuned"][0]:
-        assert folders == [Path("results/s/m/p/compensated/downstream/d/finetuned")]
+        assert [f.path for f in folders] == [
+            Path("results/s/m/p/compensated/downstream/d/finetuned")
+        ]
 
 
 def test_many_models_are_told_by_their_paths_alone(study_dir, tmp_path):

@@ -19,7 +19,7 @@ def sentences(told, title):
 
 def test_the_story_goes_from_the_parent_to_the_smallest_model(study):
     told = story.tell(study, "sevennet-0")
-    assert (told.smallest.plan, told.smallest.stage) == ("taylor-0.25", "distilled")
+    assert (told.smallest.plan, told.smallest.name) == ("taylor-0.25", "distilled")
     assert [step.title for step in told.steps] == [
         "The parent",
         "The sweep",
@@ -201,7 +201,7 @@ def test_without_training_the_smallest_pruned_model_is_the_end(tmp_path):
         train_plans=[], recovery=None, distillation=None, quantization=None, downstream=None
     )
     told = story.tell(read_study(write_study(tmp_path, config), config), "sevennet-0")
-    assert (told.smallest.plan, told.smallest.stage) == ("taylor-0.25", "pruned")
+    assert (told.smallest.plan, told.smallest.name) == ("taylor-0.25", "pruned")
     assert [step.title for step in told.steps] == ["The parent", "The sweep", "Pruned"]
 
 

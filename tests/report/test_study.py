@@ -12,6 +12,7 @@ from study_samples import make_config, write_study
 from irrepress.core.errors import UserError
 from irrepress.report.datasets import used_datasets
 from irrepress.report.study import read_study
+from irrepress.study.stages import ORIGINAL
 
 MODEL = "sevennet-0"
 
@@ -144,7 +145,7 @@ def test_scores_without_a_criterion_are_named(fresh):
 def test_parts_that_are_not_configured_are_not_looked_for(tmp_path, changes):
     config = make_config(**changes)
     study = read_study(write_study(tmp_path, config), config)
-    assert {run.stage for run in study.runs} <= {"original", *config.stages()}
+    assert {run.stage for run in study.runs} <= {ORIGINAL, *config.stages()}
     assert len(study.tasks) == (
         0 if config.downstream is None else (2 + 2 * len(config.train_plans)) * 2
     )

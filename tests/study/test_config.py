@@ -7,6 +7,7 @@ from minimal_config import MINIMAL
 from irrepress.core.errors import UserError
 from irrepress.study.config import Config
 from irrepress.study.reading import load_config, parse_config
+from irrepress.study.stages import PRUNED
 
 PERTURBED = {
     "source": "perturbed",
@@ -28,7 +29,7 @@ def changed(path, value):
 def test_a_minimal_config_gets_its_defaults():
     config = parse_config(MINIMAL)
     assert isinstance(config, Config)
-    assert config.stages() == ["pruned"]
+    assert config.stages() == [PRUNED]
     assert config.datasets["foundation"].split.train == 0.7
 
 
@@ -58,8 +59,8 @@ def test_the_plans_are_criteria_by_budgets_by_axes():
     )
     plans = config.plans()
     assert list(plans) == ["taylor-0.50", "taylor-0.50-channels", "taylor-tiny"]
-    assert plans["taylor-0.50-channels"]["axes"] == "channels"
-    assert plans["taylor-tiny"]["explicit"].irreps == "16x0e"
+    assert plans["taylor-0.50-channels"].axes == "channels"
+    assert plans["taylor-tiny"].explicit.irreps == "16x0e"
 
 
 def test_cutoffs_have_plans_of_their_own():
@@ -71,7 +72,7 @@ def test_cutoffs_have_plans_of_their_own():
         "explicit": {"near": {"irreps": "16x0e", "cutoff": 4}},
     }
     plans = parse_config(changed("sweep", sweep)).plans()
-    assert {name: plan["cutoff"] for name, plan in plans.items()} == {
+    assert {name: plan.cutoff for name, plan in plans.items()} == {
         "taylor-0.50": None,
         "taylor-0.50-4.5A": 4.5,
         "taylor-near": 4.0,
@@ -84,8 +85,8 @@ def test_cutoffs_have_plans_of_their_own():
 def test_explicit_plans_name_only_what_changes(named):
     sweep = {"criteria": ["taylor"], "budgets": [], "explicit": {"other": named}}
     plans = parse_config(changed("sweep", sweep)).plans()
-    assert plans["taylor-other"]["explicit"].model_dump(exclude_defaults=True) == named
-    assert plans["taylor-other"]["cutoff"] == named.get("cutoff")
+    assert plans["taylor-other"].explicit.model_dump(exclude_defaults=True) == named
+    assert plans["taylor-other"].cutoff == named.get("cutoff")
 
 
 def test_an_explicit_plan_that_names_nothing_is_refused():
@@ -116,7 +117,7 @@ def test_allocations_have_plans_of_their_own():
         "fisher-0.50-channels",
         "fisher-0.50-channels-iterated",
     ]
-    assert plans["fisher-0.50-channels-iterated"]["allocation"] == "iterated"
+    assert plans["fisher-0.50-channels-iterated"].allocation == "iterated"
     channels = parse_config(changed("sweep", {**sweep, "axes": ["channels"]})).plans()
     assert "fisher-0.50-channels-uniform" in channels
 

@@ -9,6 +9,7 @@ from irrepress.catalogue.model_ref import ModelRef
 from irrepress.core.files import write_json
 from irrepress.study.cards import UNKNOWN_LICENCE
 from irrepress.study.licences import model_licence, outdated, update
+from irrepress.study.paths import StudyPaths
 from irrepress.study.reading import parse_config
 
 
@@ -36,21 +37,23 @@ def study(tmp_path):
 
 def test_cards_get_the_licence_of_the_config_and_keep_their_times(study, tmp_path):
     config, cards = study
-    assert list(outdated(config("MIT"), tmp_path)) == []
-    found = list(outdated(config("GPL-3.0"), tmp_path))
+    paths = StudyPaths.at(tmp_path)
+    assert list(outdated(config("MIT"), paths)) == []
+    found = list(outdated(config("GPL-3.0"), paths))
     assert [path for path, _ in found] == sorted(cards, key=str)
     for path, texts in found:
         update(path, texts)
         assert json.loads(path.read_text())["licence"] == "GPL-3.0"
         assert path.stat().st_mtime_ns == 10**18 + 5
-    assert list(outdated(config("GPL-3.0"), tmp_path)) == []
+    assert list(outdated(config("GPL-3.0"), paths)) == []
 
 
 def test_what_is_no_card_is_left_to_those_who_read_it(study, tmp_path):
     config, cards = study
     cards[0].write_text("[1]")
     cards[1].write_text("{")
-    assert list(outdated(config("GPL-3.0"), tmp_path)) == []
+    paths = StudyPaths.at(tmp_path)
+    assert list(outdated(config("GPL-3.0"), paths)) == []
 
 
 def test_licences_of_models():

@@ -206,7 +206,7 @@ def test_the_model_lies_where_the_config_says():
     config = load_config(MY_SYSTEM)
     assert f"{TASK}/model.pt".replace("distilled", config.downstream.stage) in text
     assert config.plans().keys() == set(config.train_plans) == {"fisher-fast"}
-    assert config.stages()[-1] == config.downstream.stage
+    assert config.stages()[-1].name == config.downstream.stage
 
 
 def job_table(output: str) -> list[str]:

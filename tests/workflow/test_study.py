@@ -47,7 +47,9 @@ def test_every_output_is_there(study):
     results = study / RESULTS
     config = load_config(TINY)
     places = [("parent", "original")]
-    places += [("taylor-0.50", stage) for stage in config.stages()] + [("taylor-half-l1", "pruned")]
+    places += [("taylor-0.50", stage.name) for stage in config.stages()] + [
+        ("taylor-half-l1", "pruned")
+    ]
     for plan, stage in places:
         directory = results / "sevennet-0" / plan / stage
         metrics, card = read(directory / "metrics.json"), Card.load(directory / "card.json")

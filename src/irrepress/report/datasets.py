@@ -1,11 +1,11 @@
 """What the report knows of each dataset: its summary, its use, and whether a model labelled it."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from irrepress.data.config import Generated, Perturbed
 from irrepress.data.summary.records import DatasetSummary
 from irrepress.study.config import Config
+from irrepress.study.paths import StudyPaths
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,11 @@ def used_datasets(config: Config) -> dict[str, list[str]]:
     return {name: what for name, what in uses.items() if what}
 
 
-def read_data_cards(folder: Path, config: Config) -> dict[str, DataCard]:
+def read_data_cards(paths: StudyPaths, config: Config) -> dict[str, DataCard]:
     """Read the summaries of the datasets that the study uses.
 
     Args:
-        folder: holds ``{dataset}.summary.json``.
+        paths: where the files of the study lie.
         config: the study's configuration.
 
     Raises:
@@ -63,7 +63,7 @@ def read_data_cards(folder: Path, config: Config) -> dict[str, DataCard]:
     """
     return {
         name: DataCard(
-            summary=DatasetSummary.load(folder / f"{name}.summary.json"),
+            summary=DatasetSummary.load(paths.summary(name)),
             labelled_by_model=isinstance(config.datasets[name], Generated | Perturbed),
             uses=uses,
         )

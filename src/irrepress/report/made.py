@@ -7,12 +7,12 @@ from pathlib import Path
 from irrepress.catalogue.families import loading_line
 from irrepress.core.errors import UserError
 from irrepress.evaluation.records import Errors, Metrics, StageMetrics
-from irrepress.report.study import PARENT_PLAN, PARENT_STAGE
 from irrepress.report.tables import UNITS, convert
 from irrepress.report.text import factor, number, plural
 from irrepress.study.cards import Card
+from irrepress.study.paths import MODEL, REPORT, ModelFolder
+from irrepress.study.stages import COMPENSATED, ORIGINAL, PRUNED
 
-DOWNSTREAM, METRICS = "downstream", "metrics.json"
 # Of so many models a run tells all; of others, where they lie.
 MOST_TOLD = 6
 
@@ -47,38 +47,29 @@ class Made:
         return [str(self.path), *(f"  {key:<7} {text}" for key, text in optional if text)]
 
 
-def describe(folder: str | Path) -> Made:
-    """Describe the model of a folder of results.
-
-    Args:
-        folder: holds ``model.pt``, ``card.json`` and, if the model was evaluated,
-            ``metrics.json``: ``results/{study}/{model}/{plan}/{stage}`` or the folder of a
-            downstream task below it.
+def describe(folder: ModelFolder) -> Made:
+    """Describe the model of a folder of results, which holds metrics only if it was evaluated.
 
     Raises:
         UserError: a card or metrics that cannot be read.
     """
-    folder = Path(folder)
-    card = Card.load(folder / "card.json")
-    task = folder.parent.parent.name == DOWNSTREAM
-    stage = folder.parents[2] if task else folder
-    parent = stage.parents[1] / PARENT_PLAN / PARENT_STAGE
-    is_parent = stage == parent
+    card = Card.load(folder.card)
     metrics = _metrics(folder, Metrics)
     # Trained alike, or as it is where that was not done.
-    of_parent = parent / folder.relative_to(stage)
-    if not (of_parent / METRICS).is_file():
-        of_parent = parent
+    of_parent = folder.parent.of_task(folder.dataset, folder.start)
+    if not of_parent.metrics.is_file():
+        of_parent = folder.parent
+    is_parent = folder.untuned == folder.parent
     return Made(
-        path=folder / "model.pt",
+        path=folder.model_file,
         errors=_errors(metrics) if metrics else None,
         parent_errors=_parent_errors(metrics, of_parent) if metrics and not is_parent else None,
-        speed=None if is_parent else _speed(folder, stage, parent),
-        load=loading_line(card.family, folder / "model.pt", card.modal),
+        speed=None if is_parent else _speed(folder),
+        load=loading_line(card.family, folder.model_file, card.modal),
     )
 
 
-def final_folders(outputs: Iterable[str | Path]) -> list[Path]:
+def final_folders(outputs: Iterable[str | Path]) -> list[ModelFolder]:
     """Return the folders of the models that a run was about, in the order of their names.
 
     Those that were trained, quantized, exported or fine-tuned, if there are any; else those
@@ -86,26 +77,26 @@ def final_folders(outputs: Iterable[str | Path]) -> list[Path]:
     were evaluated; baselines (trained from scratch, restricted) never.
 
     Args:
-        outputs: the files that the jobs of a run make, in the layout of `describe`.
+        outputs: the files that the jobs of a run make.
     """
     outputs = {Path(path) for path in outputs}
-    ranks: dict[Path, int] = {}
-    for folder in {path.parent for path in outputs if path.name == "model.pt"}:
+    ranks: dict[ModelFolder, int] = {}
+    for folder in {ModelFolder.of(path.parent) for path in outputs if path.name == MODEL}:
         rank = _rank(folder)
-        if rank is not None and (rank > 0 or folder / METRICS in outputs):
+        if rank is not None and (rank > 0 or folder.metrics in outputs):
             ranks[folder] = rank
     highest = max(ranks.values(), default=0)
-    return sorted(folder for folder, rank in ranks.items() if rank == highest)
+    final = (folder for folder, rank in ranks.items() if rank == highest)
+    return sorted(final, key=lambda folder: folder.path)
 
 
-def _rank(folder: Path) -> int | None:
+def _rank(folder: ModelFolder) -> int | None:
     """Return how far the model of a folder has come; None for baselines."""
-    if folder.parent.parent.name == DOWNSTREAM:
-        of_parent = folder.parents[3].name == PARENT_PLAN
-        return 3 if folder.name == "finetuned" and not of_parent else None
-    if folder.parent.name == PARENT_PLAN:
-        return 0 if folder.name == PARENT_STAGE else None
-    return {"pruned": 1, "compensated": 2}.get(folder.name, 3)
+    if folder.dataset is not None:
+        return 3 if folder.start == "finetuned" and not folder.is_of_the_parent else None
+    if folder.is_of_the_parent:
+        return 0 if folder.stage == ORIGINAL.name else None
+    return {PRUNED.name: 1, COMPENSATED.name: 2}.get(folder.stage, 3)
 
 
 def terminal_text(outputs: Iterable[str | Path]) -> str:
@@ -122,14 +113,13 @@ def terminal_text(outputs: Iterable[str | Path]) -> str:
             lines += describe(folder).lines()
         except UserError as error:
             lines.append(str(error))
-    lines += [str(folder / "model.pt") for folder in folders[MOST_TOLD:]]
-    lines += [f"The report: {path}" for path in outputs if path.match("report/index.html")]
+    lines += [str(folder.model_file) for folder in folders[MOST_TOLD:]]
+    lines += [f"The report: {path}" for path in outputs if path.match(REPORT)]
     return "\n".join(lines)
 
 
-def _metrics(folder: Path, kind: type[Metrics]) -> Metrics | None:
-    path = folder / METRICS
-    return kind.load(path) if path.is_file() else None
+def _metrics(folder: ModelFolder, kind: type[Metrics]) -> Metrics | None:
+    return kind.load(folder.metrics) if folder.metrics.is_file() else None
 
 
 def _reference(metrics: Metrics) -> str | None:
@@ -168,7 +158,7 @@ def _values(errors: Errors) -> str:
     return ", ".join(parts)
 
 
-def _parent_errors(metrics: Metrics, folder: Path) -> str | None:
+def _parent_errors(metrics: Metrics, folder: ModelFolder) -> str | None:
     """Return the parent's errors on the same structures, if errors are told against labels."""
     parent = _metrics(folder, Metrics)
     if parent is None or parent.dataset != metrics.dataset or parent.labels != metrics.labels:
@@ -178,13 +168,15 @@ def _parent_errors(metrics: Metrics, folder: Path) -> str | None:
     return _values(parent.errors.labels)
 
 
-def _speed(folder: Path, stage: Path, parent: Path) -> str | None:
+def _speed(folder: ModelFolder) -> str | None:
     """Tell speed and size of a model, or of the one that it was fine-tuned from."""
     own = _metrics(folder, Metrics)
-    timed = own if own is not None and own.cost is not None else _metrics(stage, StageMetrics)
+    timed = (
+        own if own is not None and own.cost is not None else _metrics(folder.untuned, StageMetrics)
+    )
     if timed is None:
         return None
-    cost, before = timed.cost, Card.load(parent / "card.json").parameters
+    cost, before = timed.cost, Card.load(folder.parent.card).parameters
     of_start = timed is not own
     return (
         f"{factor(1 / cost.time_ratio)} the parent's on {plural(cost.timing_atoms, 'atom')} "

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from irrepress.report.made import DOWNSTREAM, describe
+from irrepress.report.made import describe
 from irrepress.report.story import Story
 from irrepress.report.study import Run, Study, TaskRun
+from irrepress.study.paths import PARENT_PLAN, ModelFolder
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,12 @@ def model_groups(study: Study, stories: Sequence[Story]) -> list[ModelGroup]:
     ]
 
 
-def folder_of(study: Study, run: Run | TaskRun) -> Path:
+def folder_of(study: Study, run: Run | TaskRun) -> ModelFolder:
     """Return the folder of a model's files."""
-    folder = study.root / run.model / run.plan / run.stage
-    if isinstance(run, TaskRun):
-        return folder / DOWNSTREAM / run.dataset / run.start
-    return folder
+    folder = study.paths.stage(run.model, run.plan, run.stage.name)
+    return folder.of_task(run.dataset, run.start) if isinstance(run, TaskRun) else folder
 
 
 def _is_base(run: Run | TaskRun) -> bool:
     """Whether a model is a parent, or there to compare with."""
-    return run.plan == "parent" or (isinstance(run, TaskRun) and run.start == "scratch")
+    return run.plan == PARENT_PLAN or (isinstance(run, TaskRun) and run.start == "scratch")

@@ -73,6 +73,5 @@ def _measured(study: Study) -> Iterator[tuple[str, Metrics]]:
     """Name and metrics of every model, downstream ones after the others."""
     several = len(study.config.models) > 1
     for run in (*study.runs, *study.tasks):
-        stage = getattr(run, "name", run.stage)
-        name = f"{run.plan}, {stage}"
+        name = f"{run.plan}, {run.name}"
         yield (f"{run.model}, {name}" if several else name), run.metrics

@@ -15,8 +15,10 @@ from irrepress.report.story_steps import (
     stage_steps,
     sweep_step,
 )
-from irrepress.report.study import PARENT_PLAN, PARENT_STAGE, Run, Study, TaskRun
+from irrepress.report.study import Run, Study, TaskRun
 from irrepress.report.text import factor, number, plural, seconds
+from irrepress.study.paths import PARENT_PLAN
+from irrepress.study.stages import ORIGINAL
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def _final(study: Study, run: Run) -> TaskRun | None:
 def _chosen(study: Study, run: Run, final: TaskRun | None) -> str:
     """Say which model the story ends at, and how it was chosen."""
     trained = study.config.train_plans
-    name = f"{run.plan}, {final.name if final else run.stage}"
+    name = f"{run.plan}, {final.name if final else run.name}"
     among = trained or list(study.config.plans())
     carried = "were carried on" if trained else "were made, none of which was trained"
     if len(among) == 1:
@@ -101,7 +103,7 @@ def smallest_run(study: Study, model: str) -> Run | None:
     Quantized and exported stages have as many parameters and do not count either. None without
     plans.
     """
-    runs = [r for r in study.compressed(model) if "-" not in r.stage]
+    runs = [r for r in study.compressed(model) if not r.stage.is_converted]
     if trained := [r for r in runs if r.plan in study.config.train_plans]:
         runs = trained
     if not runs:
@@ -169,7 +171,7 @@ def _beside(study: Study, run: Run, final: TaskRun, quantity: str) -> list[tuple
     """Errors on the final model's test structures of what came before it."""
 
     def task(start: str) -> float:
-        found = study.find_task(run.model, PARENT_PLAN, PARENT_STAGE, final.dataset, start)
+        found = study.find_task(run.model, PARENT_PLAN, ORIGINAL, final.dataset, start)
         return tables.convert(found.metrics.errors.labels if found else None, quantity, "mae")
 
     def own(stage: Run) -> float:

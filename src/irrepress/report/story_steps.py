@@ -1,5 +1,6 @@
 """The steps of a study's story in sentences, each from its records."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,8 @@ from irrepress.report import tables
 from irrepress.report.study import Run, Study, TaskRun
 from irrepress.report.text import comparison, listing, number, plural, seconds
 from irrepress.study.cards import UNKNOWN_LEVEL
+from irrepress.study.recipes import Recipe
+from irrepress.study.stages import COMPENSATED, DISTILLED, PRUNED
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def parent_step(study: Study, model: str) -> Step:
 def sweep_step(study: Study, model: str) -> Step:
     """Tell how far the plans go, and which criteria and axes did best."""
     sweep = study.config.sweep
-    pruned = {r.plan: r for r in study.compressed(model) if r.stage == "pruned"}
+    pruned = {r.plan: r for r in study.compressed(model) if r.stage == PRUNED}
     fewest = min(pruned.values(), key=lambda r: r.metrics.cost.parameters)
     parent = study.parents[model].metrics.cost
     share = number(100 * fewest.metrics.cost.parameters / parent.parameters, 2)
@@ -87,11 +90,12 @@ def sweep_step(study: Study, model: str) -> Step:
         if len(pruned) > 1
         else f"One plan, {fewest.plan}, cuts it down to {share} % of the parameters."
     ]
-    by_recipe: dict[tuple[float, str, str], list[tuple[str, Run]]] = {}
-    for name, recipe in study.config.plans().items():
-        if "budget" in recipe:
-            key = recipe["budget"], recipe["axes"], recipe["allocation"]
-            by_recipe.setdefault(key, []).append((recipe["criterion"], pruned[name]))
+    recipes = study.config.plans()
+    by_recipe: dict[tuple[Any, ...], list[tuple[str, Run]]] = {}
+    for name, recipe in recipes.items():
+        if recipe.budget is not None:
+            key = recipe.budget, recipe.axes, recipe.allocation
+            by_recipe.setdefault(key, []).append((recipe.criterion, pruned[name]))
     contests = [c for c in by_recipe.values() if len(c) > 1]
     if contests:
         winners = [min(c, key=lambda e: comparable(error_of(e[1], "forces")))[0] for c in contests]
@@ -102,18 +106,24 @@ def sweep_step(study: Study, model: str) -> Step:
             f"{counts[best]} of {len(contests)} comparisons."
         )
     if set(sweep.axes) == {"both", "channels"}:
-        pairs = [
-            (run.metrics.cost.time_ratio, pruned[f"{plan}-channels"].metrics.cost.time_ratio)
-            for plan, run in pruned.items()
-            if f"{plan}-channels" in pruned
-        ]
-        faster = sum(both < channels for both, channels in pairs)
+        pairs = list(_pairs_of_axes(recipes))
+        ratios = {plan: run.metrics.cost.time_ratio for plan, run in pruned.items()}
+        faster = sum(ratios[both] < ratios[channels] for both, channels in pairs)
         if pairs:
             sentences.append(
                 f"Pruning orders as well as channels gives the faster model in {faster} of "
                 f"{plural(len(pairs), 'pair')} of equal budget."
             )
     return Step("The sweep", sentences)
+
+
+def _pairs_of_axes(recipes: dict[str, Recipe]) -> Iterator[tuple[str, str]]:
+    """Yield plans that prune orders and channels, each with the one that differs in that alone."""
+    names = {recipe: name for name, recipe in recipes.items() if recipe.budget is not None}
+    for recipe, name in names.items():
+        other = names.get(recipe.model_copy(update={"axes": "channels"}))
+        if recipe.axes == "both" and other is not None:
+            yield name, other
 
 
 def stage_steps(study: Study, smallest: Run) -> list[Step]:
@@ -123,16 +133,16 @@ def stage_steps(study: Study, smallest: Run) -> list[Step]:
     parent = study.parents[smallest.model]
     by_stage = {run.stage: run for run in chain}
     for run in chain:
-        if run.stage == "pruned":
+        if run.stage == PRUNED:
             steps.append(_pruned(run, parent))
-        elif "-int" in run.stage:
-            steps.append(_quantized(run, by_stage[run.stage.rsplit("-int", 1)[0]]))
-        elif "-float" in run.stage:
-            steps.append(_exported(run, by_stage[run.stage.split("-")[0]]))
-        elif run.stage == "compensated":
-            steps.append(_compensated(run, by_stage["pruned"]))
+        elif run.stage.bits is not None:
+            steps.append(_quantized(run, by_stage[run.stage.source]))
+        elif run.stage.dtype is not None:
+            steps.append(_exported(run, by_stage[run.stage.source]))
+        elif run.stage == COMPENSATED:
+            steps.append(_compensated(run, by_stage[PRUNED]))
         else:
-            steps.append(_trained(run, by_stage.get("compensated", by_stage["pruned"])))
+            steps.append(_trained(run, by_stage.get(COMPENSATED, by_stage[PRUNED])))
     return steps
 
 
@@ -166,7 +176,7 @@ def _compensated(run: Run, before: Run) -> Step:
 
 def _record(run: Run) -> dict[str, Any]:
     """What the card says of the last time that a model went through its stage."""
-    return next((s for s in reversed(run.card.stages) if s.get("stage") == run.stage), {})
+    return next((s for s in reversed(run.card.stages) if s.get("stage") == run.name), {})
 
 
 def _edits(run: Run) -> list[str]:
@@ -177,14 +187,14 @@ def _edits(run: Run) -> list[str]:
 
 def _trained(run: Run, before: Run) -> Step:
     done = _record(run)
-    what = "Training on the parent's outputs" if run.stage == "distilled" else "Training on labels"
+    what = "Training on the parent's outputs" if run.stage == DISTILLED else "Training on labels"
     length = f" for {done['steps']:,} steps" if isinstance(done.get("steps"), int) else ""
     data = f" of {done['dataset']}" if "dataset" in done else ""
     against = f"errors against the {reference_of(run)}"
     if done.get("kept") == "start":
         sentence = (
             f"{what}{data}{length} did not improve on the weights that it began with, and was "
-            f"rejected: the {run.stage} model has the weights of the {before.stage} one. Its "
+            f"rejected: the {run.name} model has the weights of the {before.name} one. Its "
             f"{against} are {_errors_text(run)}."
         )
     else:
@@ -192,11 +202,10 @@ def _trained(run: Run, before: Run) -> Step:
             f"{what}{data}{length} brings the {against} from {_errors_text(before)} to "
             f"{_errors_text(run)}."
         )
-    return Step(run.stage.capitalize(), [sentence])
+    return Step(run.name.capitalize(), [sentence])
 
 
 def _quantized(run: Run, before: Run) -> Step:
-    stage, bits = run.stage.rsplit("-int", 1)
     cost = run.metrics.cost
     packed = (
         f"The packed file takes {number(cost.packed_bytes / 1e6)} MB where the model's own file "
@@ -205,22 +214,23 @@ def _quantized(run: Run, before: Run) -> Step:
         else ""
     )
     return Step(
-        f"Quantized to {bits} bits",
+        f"Quantized to {run.stage.bits} bits",
         [
-            f"{packed}With the path and radial weights of the {stage} model in {bits} bits, the "
-            f"errors go from {_errors_text(before)} to {_errors_text(run)}.",
+            f"{packed}With the path and radial weights of the {before.name} model in "
+            f"{run.stage.bits} bits, the errors go from {_errors_text(before)} to "
+            f"{_errors_text(run)}.",
         ],
     )
 
 
 def _exported(run: Run, before: Run) -> Step:
-    stage, dtype = run.stage.split("-")
     faster = before.metrics.cost.time_ratio / run.metrics.cost.time_ratio
     return Step(
-        f"Exported in {dtype}",
+        f"Exported in {run.stage.dtype}",
         [
-            f"In {dtype} the errors of the {stage} model go from {_errors_text(before)} to "
-            f"{_errors_text(run)}, and a call takes {number(100 / faster, 2)} % of its time.",
+            f"In {run.stage.dtype} the errors of the {before.name} model go from "
+            f"{_errors_text(before)} to {_errors_text(run)}, and a call takes "
+            f"{number(100 / faster, 2)} % of its time.",
         ],
     )
 

@@ -16,11 +16,11 @@ from irrepress.pruning.scores import Scores
 from irrepress.report.datasets import DataCard, read_data_cards
 from irrepress.study.cards import Card
 from irrepress.study.config import Config
+from irrepress.study.paths import PARENT_PLAN, StudyPaths
+from irrepress.study.stages import ORIGINAL, Stage
 
-TRAINED_STAGES = ("recovered", "distilled")
 TRAINING_COLUMNS = ("step", "train_loss", "valid_loss", "seconds")
 
-PARENT_PLAN, PARENT_STAGE = "parent", "original"
 Start = Literal["finetuned", "scratch", "restricted"]
 
 
@@ -31,7 +31,7 @@ class Run:
     Attributes:
         model: name of the model in the config.
         plan: name of the plan; ``parent`` for the uncompressed model.
-        stage: name of the stage; ``original`` for the uncompressed model.
+        stage: the stage; `ORIGINAL` for the uncompressed model.
         metrics: what was measured.
         card: how the model came about.
         training: one row per validation, if the stage was trained.
@@ -39,10 +39,15 @@ class Run:
 
     model: str
     plan: str
-    stage: str
+    stage: Stage
     metrics: StageMetrics
     card: Card
     training: pd.DataFrame | None = None
+
+    @property
+    def name(self) -> str:
+        """What tables call its stage."""
+        return self.stage.name
 
     @property
     def is_parent(self) -> bool:
@@ -59,7 +64,7 @@ class TaskRun:
 
     model: str
     plan: str
-    stage: str
+    stage: Stage
     dataset: str
     start: Start
     metrics: Metrics
@@ -70,7 +75,7 @@ class TaskRun:
     def name(self) -> str:
         """What tables call its stage: that of the model it was trained from, and how."""
         done = {"finetuned": "fine-tuned on", "scratch": "from scratch on"}
-        return f"{self.stage}, {done.get(self.start, 'restricted to')} {self.dataset}"
+        return f"{self.stage.name}, {done.get(self.start, 'restricted to')} {self.dataset}"
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,7 @@ class Study:
     """Everything the report shows.
 
     Attributes:
-        root: its folder, ``results/{study}``.
+        paths: where its files lie.
         config: the study's configuration.
         runs: all stages of all models, the parent first, then in the order of the config.
         plans: plans by (model, plan).
@@ -124,7 +129,7 @@ class Study:
         data: data cards by name of the dataset.
     """
 
-    root: Path
+    paths: StudyPaths
     config: Config
     runs: tuple[Run, ...]
     plans: dict[tuple[str, str], Plan]
@@ -154,7 +159,7 @@ class Study:
         return [task for task in self.tasks if task.start == "finetuned"]
 
     def find_task(
-        self, model: str, plan: str, stage: str, dataset: str, start: Start
+        self, model: str, plan: str, stage: Stage, dataset: str, start: Start
     ) -> TaskRun | None:
         """Return one downstream training, or None."""
         wanted = (model, plan, stage, dataset, start)
@@ -162,11 +167,6 @@ class Study:
             if (task.model, task.plan, task.stage, task.dataset, task.start) == wanted:
                 return task
         return None
-
-
-def stages_of(config: Config, plan: str) -> list[str]:
-    """Return the stages that a plan goes through: all of them only if it is trained."""
-    return config.stages() if plan in config.train_plans else ["pruned"]
 
 
 def read_study(study_dir: str | Path, config: Config) -> Study:
@@ -182,50 +182,52 @@ def read_study(study_dir: str | Path, config: Config) -> Study:
     Raises:
         UserError: a file is missing or malformed; the message names it.
     """
-    root = Path(study_dir)
+    paths = StudyPaths.at(study_dir)
     return Study(
-        root=root,
+        paths=paths,
         config=config,
-        runs=tuple(_read_runs(root, config)),
+        runs=tuple(_read_runs(paths, config)),
         plans={
-            (model, plan): Plan.load(root / model / plan / "plan.json")
+            (model, plan): Plan.load(paths.plan(model, plan))
             for model in config.compressed_models()
             for plan in config.plans()
         },
-        scores=_read_scores(root, config),
-        tasks=tuple(_read_tasks(root, config)),
-        data=read_data_cards(root / "data", config),
+        scores=_read_scores(paths, config),
+        tasks=tuple(_read_tasks(paths, config)),
+        data=read_data_cards(paths, config),
     )
 
 
-def _read_runs(root: Path, config: Config) -> Iterator[Run]:
+def _read_runs(paths: StudyPaths, config: Config) -> Iterator[Run]:
     for model in config.models:
-        places = [(PARENT_PLAN, PARENT_STAGE)]
+        places = [(PARENT_PLAN, ORIGINAL)]
         if config.models[model].compress:
-            places += [(plan, s) for plan in config.plans() for s in stages_of(config, plan)]
+            places += [(plan, s) for plan in config.plans() for s in config.stages_of(plan)]
         for plan, stage in places:
-            folder = root / model / plan / stage
+            folder = paths.stage(model, plan, stage.name)
             yield Run(
                 model=model,
                 plan=plan,
                 stage=stage,
-                metrics=StageMetrics.load(folder / "metrics.json"),
-                card=Card.load(folder / "card.json"),
+                metrics=StageMetrics.load(folder.metrics),
+                card=Card.load(folder.card),
                 training=(
-                    _read_training(folder / "training.csv") if stage in TRAINED_STAGES else None
+                    _read_training(folder.training)
+                    if stage.is_trained and not stage.is_converted
+                    else None
                 ),
             )
 
 
-def _read_tasks(root: Path, config: Config) -> Iterator[TaskRun]:
+def _read_tasks(paths: StudyPaths, config: Config) -> Iterator[TaskRun]:
     if config.downstream is None:
         return
-    baselines, stage = config.downstream.baselines, config.downstream.stage
-    starts: list[tuple[str, str, Start]] = []
+    baselines, stage = config.downstream.baselines, Stage(config.downstream.stage)
+    starts: list[tuple[str, Stage, Start]] = []
     if "parent" in baselines:
-        starts.append((PARENT_PLAN, PARENT_STAGE, "finetuned"))
+        starts.append((PARENT_PLAN, ORIGINAL, "finetuned"))
     if "restricted" in baselines:
-        starts.append((PARENT_PLAN, PARENT_STAGE, "restricted"))
+        starts.append((PARENT_PLAN, ORIGINAL, "restricted"))
     for plan in config.train_plans:
         starts.append((plan, stage, "finetuned"))
         if "scratch" in baselines:
@@ -233,18 +235,16 @@ def _read_tasks(root: Path, config: Config) -> Iterator[TaskRun]:
     for model in config.compressed_models():
         for plan, stage, start in starts:
             for dataset in config.downstream.datasets:
-                folder = root / model / plan / stage / "downstream" / dataset / start
+                folder = paths.task(model, plan, stage.name, dataset, start)
                 yield TaskRun(
                     model=model,
                     plan=plan,
                     stage=stage,
                     dataset=dataset,
                     start=start,
-                    metrics=Metrics.load(folder / "metrics.json"),
-                    card=Card.load(folder / "card.json"),
-                    training=(
-                        None if start == "restricted" else _read_training(folder / "training.csv")
-                    ),
+                    metrics=Metrics.load(folder.metrics),
+                    card=Card.load(folder.card),
+                    training=None if start == "restricted" else _read_training(folder.training),
                 )
 
 
@@ -261,11 +261,11 @@ def _read_training(path: Path) -> pd.DataFrame:
     return curve
 
 
-def _read_scores(root: Path, config: Config) -> dict[tuple[str, str], list[GroupScores]]:
+def _read_scores(paths: StudyPaths, config: Config) -> dict[tuple[str, str], list[GroupScores]]:
     """Read the scores of every compressed model, in the order of the model's groups."""
     found = {}
     for model in config.compressed_models():
-        path = root / model / "scores.h5"
+        path = paths.scores(model)
         if not path.is_file():
             raise UserError(f"{path}: cannot be read (No such file or directory)")
         scores = Scores.load(path)

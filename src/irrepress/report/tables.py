@@ -12,9 +12,11 @@ from ase import units
 
 from irrepress.evaluation.checks import Deviations
 from irrepress.evaluation.records import Errors, Metrics
-from irrepress.report.study import PARENT_PLAN, PARENT_STAGE, Run, Study, TaskRun, read_study
+from irrepress.report.study import Run, Study, TaskRun, read_study
 from irrepress.study.cards import Card
 from irrepress.study.config import Config
+from irrepress.study.paths import PARENT_PLAN
+from irrepress.study.stages import ORIGINAL, PRUNED
 
 MEGA = 1e6
 
@@ -112,9 +114,10 @@ def sweep_table(study: Study) -> pd.DataFrame:
     recipes = study.config.plans()
     rows = []
     for run in study.runs:
-        if not run.is_parent and run.stage != "pruned":
+        if not run.is_parent and run.stage != PRUNED:
             continue
-        recipe = recipes.get(run.plan, {})
+        recipe = recipes.get(run.plan)
+        budget = recipe.budget if recipe else None
         shape = run.card.shape
         parent = study.parents[run.model].metrics.cost
         cost = run.metrics.cost
@@ -123,11 +126,11 @@ def sweep_table(study: Study) -> pd.DataFrame:
                 "model": run.model,
                 "family": run.card.family,
                 "plan": run.plan,
-                "criterion": recipe.get("criterion"),
-                "budget": recipe.get("budget"),
-                "budget unit": study.config.sweep.unit if recipe.get("budget") else None,
-                "axes": recipe.get("axes"),
-                "allocation": recipe.get("allocation"),
+                "criterion": recipe.criterion if recipe else None,
+                "budget": budget,
+                "budget unit": study.config.sweep.unit if budget else None,
+                "axes": recipe.axes if recipe else None,
+                "allocation": recipe.allocation if recipe else None,
                 "irreps": format_irreps(shape.get("irreps", [])),
                 "filter lmax": shape.get("filter_lmax"),
                 "cutoff [Å]": shape.get("cutoff"),
@@ -239,7 +242,7 @@ def downstream_table(study: Study) -> pd.DataFrame:
     compressed = [t for t in study.tasks if t.start == "finetuned" and t.plan != PARENT_PLAN]
     by_plan: dict[tuple[str, str, str], list[TaskRun]] = {}
     for task in compressed:
-        by_plan.setdefault((task.model, task.plan, task.stage), []).append(task)
+        by_plan.setdefault((task.model, task.plan, task.stage.name), []).append(task)
     for (model, plan, stage), tasks in by_plan.items():
         identity = {"model": model, "plan": plan, "stage": stage}
         own = [{**identity, **_task_row(study, task)} for task in tasks]
@@ -315,8 +318,7 @@ def edited_by_hand(card: Card) -> list[str]:
 
 
 def _identity(run: Run | TaskRun) -> dict[str, str]:
-    stage = run.name if isinstance(run, TaskRun) else run.stage
-    return {"model": run.model, "plan": run.plan, "stage": stage}
+    return {"model": run.model, "plan": run.plan, "stage": run.name}
 
 
 def _error_columns(metrics: Metrics) -> dict[str, float]:
@@ -340,7 +342,7 @@ def convert(errors: Errors | None, quantity: str, statistic: str) -> float:
 def _task_row(study: Study, task: TaskRun) -> dict[str, Any]:
     """Errors of the trainings on one dataset, and the reduction against scratch."""
     where = (task.model, task.plan, task.stage, task.dataset)
-    parent = (PARENT_PLAN, PARENT_STAGE)
+    parent = (PARENT_PLAN, ORIGINAL)
     trainings = {
         FINETUNED: task,
         SCRATCH: study.find_task(*where, "scratch"),

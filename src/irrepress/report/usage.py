@@ -1,17 +1,32 @@
 """What a study took: time, hours of GPUs and memory of its jobs, by stage."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from irrepress.report.markup import Table, make_table
 from irrepress.study.config import Config
+from irrepress.study.paths import UNTRAINED_STAGE, StudyPaths, match
+from irrepress.study.stages import DISTILLED, PRUNED, RECOVERED, Stage
 
-SUFFIX = ".benchmark.tsv"
 GPU_TIME = "GPU time [GPU h]"
 COLUMNS = ["stage", "jobs", "wall time [h]", GPU_TIME, "peak memory [GB]"]
-# Stages whose jobs ask for no GPU; all others do, where they run on GPUs.
-_ON_CPU = ("parent", "plans", "pruned", "report", "archives")
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A kind of jobs.
+
+    Attributes:
+        stage: what the table calls it.
+        benchmark: pattern of its benchmark files.
+        gpus: how many its jobs ask for, where they run on them.
+    """
+
+    stage: str
+    benchmark: Path
+    gpus: int
 
 
 def usage_table(benchmarks: Path, config: Config, *, gpus: bool = True) -> pd.DataFrame:
@@ -28,14 +43,18 @@ def usage_table(benchmarks: Path, config: Config, *, gpus: bool = True) -> pd.Da
             config asks for.
     """
     rows = []
-    for path in sorted(benchmarks.rglob(f"*{SUFFIX}")):
-        stage = _stage(path.relative_to(benchmarks))
+    paths = StudyPaths(Path("results", config.name), benchmarks)
+    kinds = _kinds(paths, config)
+    gpus = gpus and config.device != "cpu"
+    for path in paths.benchmarks():
+        fitting = ((kind, match(kind.benchmark, path)) for kind in kinds)
+        kind, wildcards = next((k, found) for k, found in fitting if found is not None)
         measured = pd.read_csv(path, sep="\t", na_values="-")
         rows.append(
             {
-                "stage": stage,
+                "stage": kind.stage.format(**wildcards),
                 "seconds": measured["s"].sum(),
-                "gpus": _gpus(stage, path, config) if gpus else 0,
+                "gpus": kind.gpus if gpus else 0,
                 "memory": measured["max_rss"].max() / 1024,
             }
         )
@@ -86,35 +105,42 @@ def shown_usage(table: pd.DataFrame) -> Table | None:
     )
 
 
-def _stage(path: Path) -> str:
-    """Return the stage that a benchmark file belongs to, from its place."""
-    parts, name = path.parts, path.name.removesuffix(SUFFIX)
-    if parts[0] in ("data", "report", "archives"):
-        return parts[0]
-    if "downstream" in parts:
-        return "downstream"
-    if "teacher" in parts:
-        return "labels of the parent"
-    if name == "metrics":
-        return "evaluation"
-    if name in ("scores", "shapes"):
-        return name
-    if name == "plan":
-        return "plans"
-    stage = parts[-2]
-    return "parent" if stage == "original" else stage
+def _kinds(paths: StudyPaths, config: Config) -> list[_Kind]:
+    """Return the kinds of jobs; of those that fit a file, the first one counts."""
+    stage = paths.stage()
+    trainings = {RECOVERED: config.recovery, DISTILLED: config.distillation}
 
+    def kind(name: str, output: Path, gpus: int = 0) -> _Kind:
+        return _Kind(name, paths.benchmark(output), gpus)
 
-def _gpus(stage: str, path: Path, config: Config) -> int:
-    """Return the GPUs that a job asked for."""
-    if config.device == "cpu" or stage in _ON_CPU or "-int" in stage:
-        return 0
-    if stage == "data":
-        name = path.name.removesuffix(SUFFIX)
-        return int(hasattr(config.datasets.get(name), "labels"))
-    training = {
-        "recovered": config.recovery,
-        "distilled": config.distillation,
-        "downstream": config.downstream and config.downstream.training,
-    }.get(stage)
-    return training.ranks if training else 1
+    def of_stage(stage: Stage) -> int:
+        if stage == PRUNED or stage.is_converted:
+            return 0
+        training = trainings.get(stage)
+        return training.ranks if training else 1
+
+    labelled = [name for name, dataset in config.datasets.items() if hasattr(dataset, "labels")]
+    return [
+        *(kind("data", paths.data(name), gpus=1) for name in labelled),
+        kind("data", paths.data()),
+        kind("report", paths.page),
+        kind("archives", paths.archive(stage)),
+        kind("scores", paths.scores(), gpus=1),
+        kind("shapes", paths.shapes(), gpus=1),
+        kind("plans", paths.plan()),
+        kind("labels of the parent", paths.teacher(), gpus=1),
+        kind(
+            "downstream",
+            paths.task().model_file,
+            gpus=config.downstream.training.ranks if config.downstream else 1,
+        ),
+        kind("evaluation", stage.metrics, gpus=1),
+        kind("parent", paths.parent().model_file),
+        kind(UNTRAINED_STAGE, paths.untrained().model_file),
+        *(
+            kind(each.name, paths.stage(stage=each.name).model_file, of_stage(each))
+            for each in config.stages()
+        ),
+        # Stages that the config had once.
+        kind("{stage}", stage.model_file, gpus=1),
+    ]

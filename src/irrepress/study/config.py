@@ -1,40 +1,20 @@
 """The whole config, and what must agree between its sections."""
 
-from itertools import product
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
 from irrepress.core.errors import nearest
-from irrepress.core.section import EACH_ONCE, Count, Device, Name, Section, Seed
+from irrepress.core.section import EACH_ONCE, Device, Name, Section, Seed
 from irrepress.data.config import Dataset, Downloads, Perturbed
 from irrepress.evaluation.config import Evaluation
 from irrepress.pruning.config import Compensation, Scoring, Sweep
 from irrepress.study.models import StudyModel
 from irrepress.study.names import name_mistakes
-from irrepress.study.stages import Downstream, Export, Quantization
+from irrepress.study.recipes import Recipe, recipes
+from irrepress.study.sections import Cluster, Downstream, Export, Quantization
+from irrepress.study.stages import COMPENSATED, DISTILLED, PRUNED, RECOVERED, Stage
 from irrepress.training.config import Distillation, Training
-
-
-class Cluster(Section):
-    """What jobs ask of a cluster; accounts and partitions stand in ``profiles/slurm``."""
-
-    gpu_type: str | None = Field(
-        None,
-        pattern=r"^[A-Za-z0-9_.]+$",
-        description="Type of the GPUs as the cluster calls it (sinfo -o %G), such as a100; null: "
-        "any.",
-    )
-    max_minutes: Count = Field(
-        1440,
-        description="Longest time limit that a job asks for. A training that needs more saves "
-        "itself and goes on in its next attempt.",
-    )
-    max_memory: Count | None = Field(
-        None,
-        description="Most memory that a job asks for, in MB: that of the nodes. What jobs ask for "
-        "grows with every attempt, and SLURM refuses what no node has.",
-    )
 
 
 class Config(Section):
@@ -66,53 +46,30 @@ class Config(Section):
         """Return the names of the models that are compressed; others are only evaluated."""
         return [name for name, model in self.models.items() if model.compress]
 
-    def plans(self) -> dict[str, dict[str, Any]]:
-        """Return every plan of the sweep: name -> how it is made.
+    def plans(self) -> dict[str, Recipe]:
+        """Return every plan of the sweep: name -> recipe."""
+        return recipes(self.sweep)
 
-        The values hold ``criterion``, ``axes``, ``cutoff`` and either ``budget`` and
-        ``allocation`` or ``explicit``. Plans of uniform allocation keep all orders whatever the
-        axes, so that they are made for the first axes only.
-        """
-        plans: dict[str, dict[str, Any]] = {}
-        for criterion in self.sweep.criteria:
-            ways = product(self.sweep.axes, self.sweep.allocations, self.sweep.cutoffs)
-            for axes, allocation, cutoff in ways:
-                if allocation == "uniform" and axes != self.sweep.axes[0]:
-                    continue
-                suffix = "" if axes == "both" else f"-{axes}"
-                suffix += "" if allocation == "greedy" else f"-{allocation}"
-                suffix += "" if cutoff is None else f"-{cutoff:g}A"
-                for budget in self.sweep.budgets:
-                    plans[f"{criterion}-{budget:.2f}{suffix}"] = {
-                        "criterion": criterion,
-                        "axes": axes,
-                        "allocation": allocation,
-                        "cutoff": cutoff,
-                        "budget": budget,
-                    }
-            for name, explicit in self.sweep.explicit.items():
-                plans[f"{criterion}-{name}"] = {
-                    "criterion": criterion,
-                    "axes": "both",
-                    "cutoff": explicit.cutoff,
-                    "explicit": explicit,
-                }
-        return plans
-
-    def stages(self) -> list[str]:
+    def stages(self) -> list[Stage]:
         """Return the stages that the trained plans go through, in order."""
-        stages = ["pruned"]
+        stages = [PRUNED]
         if self.compensation:
-            stages.append("compensated")
+            stages.append(COMPENSATED)
         if self.recovery:
-            stages.append("recovered")
+            stages.append(RECOVERED)
         if self.distillation:
-            stages.append("distilled")
+            stages.append(DISTILLED)
         if self.quantization:
-            stages += [f"{stage}-int{self.quantization.bits}" for stage in self.quantization.stages]
+            bits = self.quantization.bits
+            stages += [Stage(base, bits=bits) for base in self.quantization.stages]
         if self.export:
-            stages += [f"{s}-{dtype}" for s in self.export.stages for dtype in self.export.dtypes]
+            dtypes = self.export.dtypes
+            stages += [Stage(base, dtype=d) for base in self.export.stages for d in dtypes]
         return stages
+
+    def stages_of(self, plan: str) -> list[Stage]:
+        """Return the stages that a plan goes through: all of them only if it is trained."""
+        return self.stages() if plan in self.train_plans else [PRUNED]
 
     @model_validator(mode="after")
     def _references(self) -> "Config":
@@ -128,7 +85,7 @@ class Config(Section):
         for name in self.train_plans:
             if name not in plans:
                 raise ValueError(f"train_plans: no plan {name!r}; {nearest(name, plans)}")
-            cutoff = plans[name]["cutoff"]
+            cutoff = plans[name].cutoff
             if cutoff is not None and self.distillation and self.distillation.features > 0:
                 raise ValueError(
                     f"distillation.features: plan {name!r} shortens the cutoff to {cutoff:g} Å, "
@@ -141,7 +98,7 @@ class Config(Section):
                 "sweep.allocations: 'iterated' scores a model anew as it shrinks, which means "
                 "nothing for the criterion 'random'; leave one of them out"
             )
-        stages = self.stages()
+        stages = [stage.name for stage in self.stages()]
         for section in ("quantization", "export"):
             for stage in getattr(getattr(self, section), "stages", []):
                 if stage not in stages:

@@ -19,6 +19,7 @@ from irrepress.core.files import atomic_path, read_json, write_json
 from irrepress.data.config import Files
 from irrepress.study.cards import UNKNOWN_LICENCE
 from irrepress.study.config import Config
+from irrepress.study.paths import StudyPaths
 
 OF_THE_DATA = "that of the data it is trained on"
 # What data records have of a config.
@@ -35,29 +36,27 @@ def model_licence(reference: Any) -> str:
     return published[1].name if published else UNKNOWN_LICENCE
 
 
-def outdated(config: Config, results: str | Path) -> Iterator[tuple[Path, dict[str, str]]]:
+def outdated(config: Config, paths: StudyPaths) -> Iterator[tuple[Path, dict[str, str]]]:
     """Yield the records whose texts are not those of the config, each with the right texts.
 
     Args:
         config: the config.
-        results: ``results/{study}``.
+        paths: where the files of the study lie.
     """
-    results = Path(results)
     for name, model in config.models.items():
         texts = {"licence": model_licence(model)}
-        for card in sorted((results / name).rglob("card.json")):
+        for card in paths.cards(name):
             if _differs(_of_card, card, texts):
                 yield card, texts
     for name, dataset in config.datasets.items():
         if not isinstance(dataset, Files):
             continue
         texts = {key: getattr(dataset, key) for key in TEXTS}
-        summary = results / "data" / f"{name}.summary.json"
+        summary = paths.summary(name)
         if summary.is_file() and _differs(_of_summary, summary, texts):
             yield summary, texts
-        stores = [results / "data" / f"{name}.h5"]
-        stores += sorted(results.glob(f"*/parent/original/teacher/{name}.h5"))
-        for store in stores:
+        taught = [paths.teacher(model, name) for model in sorted(config.models)]
+        for store in [paths.data(name), *taught]:
             if store.is_file() and _differs(_of_store, store, texts):
                 yield store, texts
 

@@ -6,24 +6,21 @@ from collections.abc import Iterable, Iterator
 from itertools import product
 from typing import TYPE_CHECKING
 
+from irrepress.study.paths import BESIDE_MODELS, BESIDE_STUDIES, StudyPaths
+
 if TYPE_CHECKING:
     from irrepress.study.config import Config
-
-# What lies beside the models in ``results/{study}/``.
-_BESIDE_MODELS = ("data", "report", "archives")
-# What lies beside the studies in ``logs/``.
-_BESIDE_STUDIES = ("downloads",)
 
 
 def name_mistakes(config: Config) -> Iterator[str]:
     """Yield what is wrong with the names of a config, one line each."""
-    if config.name.casefold() in _BESIDE_STUDIES:
+    if config.name.casefold() in BESIDE_STUDIES:
         yield (
             f"name: {config.name!r} is reserved, since logs of downloads go to logs/{config.name}/;"
             " choose another"
         )
     for model in config.models:
-        if model.casefold() in _BESIDE_MODELS:
+        if model.casefold() in BESIDE_MODELS:
             yield (
                 f"models.{model}: the name is reserved for results/{config.name}/{model}/; choose "
                 "another"
@@ -49,15 +46,15 @@ def _differ_by_case(keys: Iterable[str]) -> Iterator[str]:
 
 
 def _one_archive_of_two(config: Config) -> Iterator[str]:
-    """Find archives, named ``{model}_{plan}_{stage}``, that two models would share."""
+    """Find archives that two models would share."""
     seen: dict[str, str] = {}
-    stages = config.stages()
+    paths, stages = StudyPaths.of(config.name), config.stages()
     for model, plan, stage in product(config.compressed_models(), config.plans(), stages):
-        archive = f"{model}_{plan}_{stage}"
+        archive = paths.archive(paths.stage(model, plan, stage.name)).name
         first = seen.setdefault(archive, model)
         if first != model:
             yield (
                 f"models.{model}: with the plan {plan} its archive would have the name of one of "
-                f"models.{first}, {archive}.tar.gz; rename the model"
+                f"models.{first}, {archive}; rename the model"
             )
             return

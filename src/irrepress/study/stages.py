@@ -1,45 +1,78 @@
-"""The stages after training, and how all of them are judged."""
+"""The stages that models of a study go through, and their names."""
 
-from typing import Annotated, Literal
+import re
+from dataclasses import dataclass
+from typing import Literal, get_args
 
-from pydantic import Field
+from irrepress.core.section import NumberType
 
-from irrepress.core.section import EACH_ONCE, NumberType, Section
-from irrepress.training.config import Training
+# Stages that a plan makes, in order; any of them can be quantized, exported and fine-tuned.
+MadeBase = Literal["pruned", "compensated", "recovered", "distilled"]
+# The parent, which no plan has made.
+Base = MadeBase | Literal["original"]
+Bits = Literal[4, 8]
 
-Stage = Literal["pruned", "compensated", "recovered", "distilled"]
-
-
-class Quantization(Section):
-    """Weight-only quantization of path and radial weights."""
-
-    bits: Literal[4, 8] = 8
-    stages: Annotated[list[Stage], EACH_ONCE] = Field(["recovered"])
-
-
-class Export(Section):
-    """Models in another type of numbers: each is a stage with its own errors, time and checks."""
-
-    dtypes: Annotated[list[NumberType], EACH_ONCE] = Field(["float32"], min_length=1)
-    stages: Annotated[list[Stage], EACH_ONCE] = Field(["recovered"])
+_NAME = re.compile(
+    rf"(?P<base>original|{'|'.join(get_args(MadeBase))})"
+    rf"(-int(?P<bits>4|8)|-(?P<dtype>{'|'.join(get_args(NumberType))}))?"
+)
 
 
-class Downstream(Section):
-    """Fine-tuning of the compressed model on each dataset, beside baselines."""
+@dataclass(frozen=True)
+class Stage:
+    """A stage of a model: what was done last, and whether it was quantized or exported then.
 
-    datasets: Annotated[list[str], EACH_ONCE] = Field([])
-    stage: Stage = Field(
-        "recovered", description="The stage of the compressed model that is fine-tuned."
-    )
-    baselines: Annotated[list[Literal["scratch", "parent", "restricted"]], EACH_ONCE] = Field(
-        ["scratch", "parent", "restricted"],
-        description="What the compressed model is compared with: the same shape trained from "
-        "scratch, the uncompressed parent, fine-tuned, and the parent that is only restricted to "
-        "the elements of the dataset, without any training.",
-    )
-    restrict_elements: bool = Field(
-        True,
-        description="Models are restricted to the elements of the dataset before they are "
-        "trained, which loses nothing (where their family can leave elements out).",
-    )
-    training: Training = Training()
+    >>> Stage("recovered", bits=8).name
+    'recovered-int8'
+    >>> Stage.parse("pruned-float32")
+    Stage(base='pruned', bits=None, dtype='float32')
+
+    Attributes:
+        base: what was done to its weights last; ``original`` for the parent.
+        bits: bits of its path and radial weights, if it is quantized.
+        dtype: type of its numbers, if it is exported in another one than the study's.
+    """
+
+    base: Base
+    bits: Bits | None = None
+    dtype: NumberType | None = None
+
+    @classmethod
+    def parse(cls, name: str) -> "Stage":
+        """Return the stage of a name.
+
+        Raises:
+            ValueError: no stage has this name.
+        """
+        found = _NAME.fullmatch(name)
+        if found is None:
+            raise ValueError(f"no stage is called {name!r}")
+        bits = found["bits"]
+        return cls(found["base"], None if bits is None else int(bits), found["dtype"])
+
+    @property
+    def name(self) -> str:
+        """The name, which folders have as well: ``recovered``, ``recovered-int8``."""
+        if self.bits is not None:
+            return f"{self.base}-int{self.bits}"
+        return self.base if self.dtype is None else f"{self.base}-{self.dtype}"
+
+    @property
+    def source(self) -> "Stage":
+        """The stage that was quantized or exported; others are their own."""
+        return Stage(self.base)
+
+    @property
+    def is_converted(self) -> bool:
+        """Whether the weights of another stage were quantized or exported."""
+        return self != self.source
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether a training made its weights, be they quantized or exported since."""
+        return self.base in ("recovered", "distilled")
+
+
+ORIGINAL = Stage("original")
+PRUNED, COMPENSATED = Stage("pruned"), Stage("compensated")
+RECOVERED, DISTILLED = Stage("recovered"), Stage("distilled")

@@ -10,6 +10,8 @@ from irrepress.report import tables, theme
 from irrepress.report.figures.panel import DOWNSTREAM_COLOURS, HEIGHT, Panel, log_axis
 from irrepress.report.study import Run, Study, TaskRun
 from irrepress.report.text import number
+from irrepress.study.paths import PARENT_PLAN
+from irrepress.study.stages import DISTILLED, ORIGINAL, Stage
 
 TRAINING_QUANTITIES = {
     "forces MAE": ("valid_forces_mae", 1e3, "validation forces MAE{} [meV/Å]"),
@@ -32,7 +34,7 @@ def training_panel(study: Study) -> Panel | None:
             curves = list(_training_curves(runs))
             for label, (column, factor, title) in TRAINING_QUANTITIES.items():
                 against = title.format(_against(study, stage, label))
-                figures[model, f"{stage}, vs {target}", label] = _curves(
+                figures[model, f"{stage.name}, vs {target}", label] = _curves(
                     curves, column, factor, against
                 )
     return Panel(
@@ -40,23 +42,23 @@ def training_panel(study: Study) -> Panel | None:
         description="Line chart of errors on the validation split against training steps.",
         choices={
             "Model": study.config.compressed_models(),
-            "Training": [f"{stage}, vs {target}" for stage, target in targets.items()],
+            "Training": [f"{stage.name}, vs {target}" for stage, target in targets.items()],
             "Shown": list(TRAINING_QUANTITIES),
         },
         figures=figures,
     )
 
 
-def _target(study: Study, stage: str) -> str:
+def _target(study: Study, stage: Stage) -> str:
     """What a training's errors are measured against: errors of two kinds share no axis."""
-    return "parent" if stage == "distilled" and _label_fraction(study) < 1 else "labels"
+    return "parent" if stage == DISTILLED and _label_fraction(study) < 1 else "labels"
 
 
 def _label_fraction(study: Study) -> float:
     return study.config.distillation.label_fraction if study.config.distillation else 1.0
 
 
-def _against(study: Study, stage: str, label: str) -> str:
+def _against(study: Study, stage: Stage, label: str) -> str:
     """What an axis adds to its title: whose values a quantity of a training is measured against."""
     target, share = _target(study, stage), _label_fraction(study)
     if "loss" in label and target == "parent" and share > 0:
@@ -66,7 +68,7 @@ def _against(study: Study, stage: str, label: str) -> str:
 
 def downstream_training_panel(study: Study) -> Panel | None:
     """Training curves on the downstream datasets; None without them."""
-    compressed = [t for t in study.tasks if t.plan != "parent"]
+    compressed = [t for t in study.tasks if t.plan != PARENT_PLAN]
     if not compressed or study.config.downstream is None:
         return None
     shown = ("forces MAE", "energy MAE")
@@ -132,8 +134,8 @@ def _training_curves(runs: Iterable[Run]) -> Iterator[_Curve]:
     plans: dict[str, str] = {}
     for run in runs:
         colour = plans.setdefault(run.plan, theme.CYCLE[len(plans) % len(theme.CYCLE)])
-        dash = theme.STAGE_DASHES[run.stage]
-        yield _Curve(f"{run.plan}, {run.stage}", run.training, colour, dash)
+        dash = theme.STAGE_DASHES[run.name]
+        yield _Curve(f"{run.plan}, {run.name}", run.training, colour, dash)
 
 
 def _task_curves(study: Study, name: str, dataset: str) -> list[_Curve]:
@@ -146,7 +148,7 @@ def _task_curves(study: Study, name: str, dataset: str) -> list[_Curve]:
         labels[t.start]: t.training for t in study.tasks if belongs(t) and t.training is not None
     }
     model = next(t.model for t in study.tasks if belongs(t))
-    parent = study.find_task(model, "parent", "original", dataset, "finetuned")
+    parent = study.find_task(model, PARENT_PLAN, ORIGINAL, dataset, "finetuned")
     if parent and parent.training is not None:
         own[tables.PARENT] = parent.training
     return [

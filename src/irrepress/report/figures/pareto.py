@@ -7,7 +7,9 @@ import plotly.graph_objects as go
 
 from irrepress.report import tables, theme
 from irrepress.report.figures.panel import HEIGHT, Panel, log_axis
-from irrepress.report.study import Study
+from irrepress.report.study import Study, TaskRun
+from irrepress.study.paths import PARENT_PLAN, PARENT_STAGE
+from irrepress.study.recipes import Recipe
 
 COST_AXES = {
     "time": "time ratio",
@@ -22,6 +24,9 @@ _COST_TITLES = {
     "parameters": "parameters",
 }
 
+
+# Columns that tell plans apart.
+_RECIPE = ["criterion", "axes", "allocation"]
 
 _SYMBOLS = {"both": "circle", "channels": "diamond", "explicit": "square"}
 
@@ -42,13 +47,15 @@ def pareto_panel(study: Study) -> Panel:
     errors = tables.errors_table(study)
     cost = tables.cost_table(study)
     points = errors.merge(cost, on=["model", "plan", "stage"])
-    recipes = study.config.plans()
-    points["criterion"] = [recipes.get(p, {}).get("criterion", "parent") for p in points["plan"]]
-    points["axes"] = [
-        "explicit" if "explicit" in (r := recipes.get(p, {})) else r.get("axes", "both")
-        for p in points["plan"]
-    ]
-    points["allocation"] = [recipes.get(p, {}).get("allocation", "greedy") for p in points["plan"]]
+    recipes = {name: _drawn(recipe) for name, recipe in study.config.plans().items()}
+    drawn = [recipes.get(plan, ("parent", "both", "greedy")) for plan in points["plan"]]
+    points[_RECIPE] = pd.DataFrame(drawn, columns=_RECIPE, index=points.index)
+    trained = {
+        (run.model, run.plan, run.name): isinstance(run, TaskRun) or run.stage.is_trained
+        for run in tables.with_finals(study)
+    }
+    names = points[["model", "plan", "stage"]].itertuples(index=False, name=None)
+    points["trained"] = [trained[name] for name in names]
     quantities = {
         f"{quantity}, vs {reference}": tables.error_column(quantity, "mae", reference)
         for reference in ("labels", "parent")
@@ -57,7 +64,7 @@ def pareto_panel(study: Study) -> Panel:
     shown = {
         label: column
         for label, column in quantities.items()
-        if points.loc[points["plan"] != "parent", column].notna().any()
+        if points.loc[points["plan"] != PARENT_PLAN, column].notna().any()
     }
     # Errors on different structures share no axis.
     splits = {f"{dataset}, test": dataset for dataset in dict.fromkeys(points["dataset"])}
@@ -82,6 +89,13 @@ def pareto_panel(study: Study) -> Panel:
         choices=choices,
         figures=figures,
     )
+
+
+def _drawn(recipe: Recipe) -> tuple[str, str, str]:
+    """Return what tells plans apart in the chart: criterion, axes and allocation."""
+    if recipe.budget is None:
+        return recipe.criterion, "explicit", "greedy"
+    return recipe.criterion, recipe.axes, str(recipe.allocation)
 
 
 def pareto_front(points: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
@@ -110,12 +124,11 @@ def _pareto(points: pd.DataFrame, axis: str, column: str) -> go.Figure:
             hoverinfo="skip",
         )
     )
-    compressed = visible[visible["plan"] != "parent"]
-    for made, group in compressed.groupby(["criterion", "axes", "allocation"], sort=False):
+    compressed = visible[visible["plan"] != PARENT_PLAN]
+    for made, group in compressed.groupby(_RECIPE, sort=False):
         criterion, axes, allocation = made
         spread = "" if allocation == "greedy" else f", {allocation}"
-        untrained = group["stage"].str.startswith(("pruned", "compensated"))
-        trained = ~untrained | group["stage"].str.contains(", ")  # fine-tuned
+        trained = group["trained"]
         colour = theme.CRITERION_COLOURS.get(criterion, theme.GREY)
         for part, rows in ((", pruned", group[~trained]), (", trained", group[trained])):
             if rows.empty:
@@ -126,15 +139,15 @@ def _pareto(points: pd.DataFrame, axis: str, column: str) -> go.Figure:
             symbol = _SYMBOLS[axes] + (opened + mark if mark == "-dot" else mark + opened)
             name = f"{criterion}, {_AXES_TEXT[axes]}{spread}{part}"
             figure.add_trace(_points(rows, x, column, name, symbol, colour))
-    of_parent = visible[visible["plan"] == "parent"]
-    parent = of_parent[of_parent["stage"] == "original"]
-    tuned = of_parent[of_parent["stage"] != "original"]
+    of_parent = visible[visible["plan"] == PARENT_PLAN]
+    parent = of_parent[of_parent["stage"] == PARENT_STAGE]
+    tuned = of_parent[of_parent["stage"] != PARENT_STAGE]
     if not tuned.empty:
         name = "parent, fine-tuned"
         figure.add_trace(_points(tuned, x, column, name, "star-open", theme.PARENT_COLOUR, 15))
     if not parent.empty:
         figure.add_trace(_points(parent, x, column, "parent", "star", theme.PARENT_COLOUR, 15))
-    elif (points.loc[points["stage"] == "original", column] == 0).any() or visible.empty:
+    elif (points.loc[points["stage"] == PARENT_STAGE, column] == 0).any() or visible.empty:
         figure.add_annotation(
             text="No errors of this kind were measured."
             if visible.empty

@@ -1,0 +1,91 @@
+"""Recipes of plans: what a plan of the sweep is made from, and what it is called."""
+
+from itertools import product
+from typing import Any
+
+from pydantic import model_validator
+
+from irrepress.core.section import Fraction, Radius, Section
+from irrepress.core.target import Explicit
+from irrepress.pruning.config import Allocation, Axes, Criterion, Sweep
+
+
+class Recipe(Section):
+    """How a plan is made: towards a budget, or to explicit irreps.
+
+    >>> Recipe(criterion="taylor", axes="channels", allocation="greedy", budget=0.5).allocation
+    'greedy'
+
+    Attributes:
+        criterion: by which scores blocks are chosen.
+        axes: whether orders are pruned as well as channels.
+        cutoff: up to which neighbours stay, in Å; None: the parent's own.
+        allocation: how the budget is spread; None without a budget.
+        budget: the fraction that may stay; None for explicit irreps.
+        explicit: the target in place of a budget.
+    """
+
+    criterion: Criterion
+    axes: Axes = "both"
+    allocation: Allocation | None = None
+    cutoff: Radius | None = None
+    budget: Fraction | None = None
+    explicit: Explicit | None = None
+
+    @model_validator(mode="after")
+    def _one_target(self) -> "Recipe":
+        by_budget = None not in (self.budget, self.allocation)
+        if by_budget == (self.explicit is not None) or (self.budget is None) == by_budget:
+            raise ValueError("give either a budget and an allocation or an explicit target")
+        return self
+
+    @property
+    def in_rounds(self) -> bool:
+        """Whether it needs the model and data again and again, and not stored scores alone."""
+        return self.allocation in ("iterated", "measured")
+
+    def record(self) -> dict[str, Any]:
+        """Return the recipe as plain data, without what does not apply to it."""
+        absent = {"explicit"} if self.explicit is None else {"budget", "allocation"}
+        return self.model_dump(mode="json", exclude=absent)
+
+
+def recipes(sweep: Sweep) -> dict[str, Recipe]:
+    """Return every plan of a sweep: name -> recipe.
+
+    Plans of uniform allocation keep all orders whatever the axes, so that they are made for the
+    first axes only.
+    """
+    made: dict[str, Recipe] = {}
+    for criterion in sweep.criteria:
+        for axes, allocation, cutoff in product(sweep.axes, sweep.allocations, sweep.cutoffs):
+            if allocation == "uniform" and axes != sweep.axes[0]:
+                continue
+            for budget in sweep.budgets:
+                recipe = Recipe(
+                    criterion=criterion,
+                    axes=axes,
+                    allocation=allocation,
+                    cutoff=cutoff,
+                    budget=budget,
+                )
+                made[_name(recipe, f"{budget:.2f}")] = recipe
+        for name, explicit in sweep.explicit.items():
+            recipe = Recipe(criterion=criterion, cutoff=explicit.cutoff, explicit=explicit)
+            made[_name(recipe, name)] = recipe
+    return made
+
+
+def _name(recipe: Recipe, target: str) -> str:
+    """Return the name of a plan: ``taylor-0.50-channels-4.6A``, ``taylor-half-l1``.
+
+    Args:
+        recipe: the recipe.
+        target: its budget, or the name of its explicit irreps.
+    """
+    name = f"{recipe.criterion}-{target}"
+    if recipe.explicit is not None:  # its cutoff is a part of what the name stands for
+        return name
+    name += "" if recipe.axes == "both" else f"-{recipe.axes}"
+    name += "" if recipe.allocation == "greedy" else f"-{recipe.allocation}"
+    return name if recipe.cutoff is None else f"{name}-{recipe.cutoff:g}A"
