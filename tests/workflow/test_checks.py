@@ -29,61 +29,45 @@ def change(tmp_path: Path, **sections: object) -> Path:
 
 
 SEVENNET = {"family": "sevennet", "checkpoint": "7net-0"}
-MISTAKES = {
-    "misspelt key": ({"sede": 1}, "sede: unknown key; did you mean 'seed'?"),
-    "unknown criterion": (
-        {"sweep": {"criteria": ["tailor"]}, "train_plans": []},
-        "sweep.criteria.0: unknown value 'tailor'; did you mean 'taylor'?",
-    ),
-    "negative budget": (
-        {"sweep": {"budgets": [-0.5]}, "train_plans": []},
-        "sweep.budgets.0: Input should be greater than 0 (got -0.5)",
-    ),
-    "missing key": ({"evaluation": None}, "evaluation: this key is needed"),
-    "plan that is not made": (
-        {"train_plans": ["taylor-0.30"]},
-        "no plan 'taylor-0.30'; did you mean 'taylor-0.50'?",
-    ),
-    "dataset that is not there": (
-        {"scoring": {"dataset": "fundation"}},
-        "scoring.dataset: no dataset 'fundation'; did you mean 'foundation'?",
-    ),
-    "missing data file": (
-        {"datasets": {"foundation": {"source": "files", "paths": ["no/such.extxyz"]}}}
-        | {"downstream": None},
-        "datasets.foundation.paths: there is no file 'no/such.extxyz'",
-    ),
-    "missing checkpoint": (
-        {"models": {"mine": SEVENNET | {"checkpoint": "lost.pth"}}},
-        "models.mine.checkpoint: there is no file 'lost.pth'",
-    ),
-    "unknown family": (
-        {"models": {"mine": SEVENNET | {"family": "sevenet"}}},
-        "models.mine.family: no family 'sevenet'; did you mean 'sevennet'?",
-    ),
-}
 
 
-@pytest.mark.parametrize(("sections", "message"), MISTAKES.values(), ids=MISTAKES)
-def test_a_mistake_in_the_config_ends_the_run_with_one_message(
-    snakemake, tmp_path, sections, message
+@pytest.mark.parametrize(
+    ("sections", "messages"),
+    [
+        (
+            {"sede": 1, "scoring": {"dataset": "foundation", "structures": 0}},
+            ["scoring.structures: ", "sede: unknown key; did you mean 'seed'?"],
+        ),
+        (
+            {
+                "models": {"mine": SEVENNET | {"checkpoint": "lost.pth"}},
+                "downstream": {"datasets": ["mgo"]},
+                "datasets": yaml.safe_load(TINY.read_text())["datasets"]
+                | {"mgo": {"source": "files", "paths": ["no/such.extxyz"]}},
+            },
+            [
+                "models.mine.checkpoint: there is no file 'lost.pth'",
+                "datasets.mgo.paths: there is no file 'no/such.extxyz'",
+            ],
+        ),
+    ],
+    ids=["in the config", "in what it names"],
+)
+def test_every_mistake_ends_the_run_with_one_line_before_anything_is_written(
+    snakemake, tmp_path, sections, messages
 ):
+    """Which mistakes are found: tests/study/test_config.py and test_preflight.py."""
     config = change(tmp_path, **sections)
     done = snakemake(tmp_path, config=config)
     assert done.returncode != 0
     lines = done.stderr.strip().splitlines()
-    assert len(lines) == 1, done.stderr
-    assert lines[0].startswith(f"{config.name}: ") and message in lines[0]
+    assert len(lines) == len(messages), done.stderr
+    for line, message in zip(lines, messages, strict=True):
+        assert line.startswith(f"{config.name}: {message}")
     assert not (tmp_path / "results").exists() and not (tmp_path / "logs").exists()
 
 
-def test_every_mistake_is_told_at_once(snakemake, tmp_path):
-    config = change(tmp_path, sede=1, scoring={"dataset": "foundation", "structures": 0})
-    lines = snakemake(tmp_path, config=config).stderr.strip().splitlines()
-    assert len(lines) == 2
-    assert "sede" in lines[0] + lines[1] and "scoring.structures" in lines[0] + lines[1]
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -102,6 +86,7 @@ def test_what_snakemake_reads_otherwise_than_it_is_written_is_told(
     assert told.startswith(message)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_may_have_braces_in_its_path(snakemake, tmp_path):
     (tmp_path / "my{model}.pth").write_bytes(b"\x80\x02")
     models = {"mine": SEVENNET | {"checkpoint": "my{model}.pth"}}
@@ -112,6 +97,7 @@ def test_a_checkpoint_may_have_braces_in_its_path(snakemake, tmp_path):
     assert job_counts(done) == {"parent": 1}
 
 
+@pytest.mark.slow
 def test_a_missing_package_of_a_family_is_told_before_any_job(tmp_path):
     arguments = command(tmp_path, "--dry-run")[3:]
     code = (
@@ -133,6 +119,7 @@ def test_a_missing_package_of_a_family_is_told_before_any_job(tmp_path):
     assert "make setup" in line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "reason"), [("size=200k", "No space left"), ("ro", "Read-only file system")]
 )
@@ -152,6 +139,7 @@ def test_a_disk_that_is_full_or_read_only_ends_the_run_with_one_message(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_the_default_config_is_used_where_none_is_given():
     """It is a study of MACE: where no Python has MACE, that is what is told."""
     done = subprocess.run(
@@ -174,6 +162,7 @@ def test_the_default_config_is_used_where_none_is_given():
     assert job_counts(done)["fine_tune"] == downstream
 
 
+@pytest.mark.slow
 def test_the_study_of_sevennet_can_be_planned(snakemake, tmp_path):
     path = ROOT / "config" / "sevennet.yaml"
     done = snakemake(tmp_path, "--dry-run", "--quiet", "rules", config=path)
@@ -197,6 +186,7 @@ def test_a_config_on_the_command_line_replaces_the_default_and_keys_override_it(
     assert "results/tiny/sevennet-0/random-half-l1/plan.json" in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_the_quickstart_has_eight_downstream_tasks(snakemake, tmp_path):
     done = snakemake(tmp_path, "--dry-run", config=ROOT / "config" / "quickstart.yaml")
     assert done.returncode == 0, done.stderr
@@ -205,6 +195,7 @@ def test_the_quickstart_has_eight_downstream_tasks(snakemake, tmp_path):
     assert {"recover", "distill", "quantize", "report"} <= counts.keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("profile", ["profiles/local", "slurm"])
 def test_profiles_are_accepted(snakemake, tmp_path, profile):
     done = snakemake(tmp_path, "sweep", "--dry-run", "--profile", str(ROOT / profile))
@@ -212,6 +203,7 @@ def test_profiles_are_accepted(snakemake, tmp_path, profile):
     assert job_counts(done)["prune"] == 2
 
 
+@pytest.mark.slow
 def test_trainings_are_warned_before_their_limit_whatever_the_defaults(snakemake, tmp_path):
     profile = ("--dry-run", "--profile", str(ROOT / "profiles/slurm"))
     targets = [
@@ -243,11 +235,13 @@ def test_trainings_are_warned_before_their_limit_whatever_the_defaults(snakemake
     assert "recover:slurm_extra leaves out --signal=TERM@120" in told
 
 
+@pytest.mark.slow
 def test_a_target_pulls_only_what_it_needs(snakemake, tmp_path):
     done = snakemake(tmp_path, "--dry-run", "results/tiny/sevennet-0/taylor-0.50/plan.json")
     assert job_counts(done) == {"generate_dataset": 1, "parent": 1, "score": 1, "plan": 1}
 
 
+@pytest.mark.slow
 def test_shapes_are_timed_only_where_budgets_are_counted_in_time(snakemake, tmp_path):
     counts = {}
     for unit in ("flops", "time"):
@@ -257,6 +251,7 @@ def test_shapes_are_timed_only_where_budgets_are_counted_in_time(snakemake, tmp_
     assert counts["time"] == {**counts["flops"], "time_shapes": 1}
 
 
+@pytest.mark.slow
 def test_plans_in_rounds_are_made_with_the_data(snakemake, tmp_path):
     sweep = {
         "criteria": ["taylor"],
@@ -268,31 +263,6 @@ def test_plans_in_rounds_are_made_with_the_data(snakemake, tmp_path):
     assert done.returncode == 0, done.stderr
     counts = job_counts(done)
     assert (counts["plan"], counts["plan_in_rounds"], counts["prune"]) == (2, 2, 4)
-
-
-@pytest.mark.parametrize("config", ["sevennet.yaml", "general.yaml", "quickstart.yaml"])
-def test_snakemake_finds_nothing_to_mend(config):
-    done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--lint", "--configfile", f"config/{config}"],
-        env=environment(),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "good condition" in done.stdout + done.stderr
-
-
-def test_the_workflow_is_formatted():
-    done = subprocess.run(
-        [Path(sys.executable).with_name("snakefmt"), "--check", "Snakefile", "rules"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
 
 
 def test_the_schema_is_current():
@@ -367,17 +337,23 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize(("fault", "message"), FAULTS.items())
-def test_faults_of_the_machine_are_no_faults_of_the_program(fault, message):
+def test_faults_of_the_machine_are_no_faults_of_the_program():
+    code = (
+        "import sys, torch, _common\n"
+        f"for fault in [{', '.join(FAULTS)}]: sys.excepthook(type(fault), fault, None)\n"
+        "raise fault"
+    )
     done = subprocess.run(
-        [sys.executable, "-c", f"import torch; import _common; raise {fault}"],
+        [sys.executable, "-c", code],
         env=os.environ | {"PYTHONPATH": str(ROOT / "scripts")},
         capture_output=True,
         text=True,
     )
     assert done.returncode != 0
-    (line,) = done.stderr.strip().splitlines()
-    assert message in line
+    *lines, raised = done.stderr.splitlines()
+    assert raised == lines[-1]
+    for line, message in zip(lines, FAULTS.values(), strict=True):
+        assert message in line
 
 
 def job_counts(done: subprocess.CompletedProcess[str]) -> dict[str, int]:
