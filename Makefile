@@ -59,8 +59,8 @@ quickstart: setup
 	.venv-mace/bin/python -m pip install -e '.[mace,mace-test,test]'
 	@touch $@
 
-# A file stays in one process, for its fixtures' sake.
-PYTEST = -m pytest -n $(WORKERS) --dist loadfile
+# A class, or the functions of a file, stay in one process, for their fixtures' sake.
+PYTEST = -m pytest -n $(WORKERS) --dist loadscope
 
 test: $(VENV)/.installed-test .venv-mace/.installed-test
 	$(BIN)/python $(PYTEST) -m "not slow" --ignore tests/slurm
@@ -76,7 +76,8 @@ lint: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/snakefmt --check Snakefile rules
-	$(BIN)/snakemake --lint --configfile config/sevennet.yaml
+	for study in sevennet general quickstart; do \
+	  $(BIN)/snakemake --lint --configfile config/$$study.yaml || exit 1; done
 
 schema: setup
 	$(BIN)/python scripts/write_schema.py

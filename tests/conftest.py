@@ -62,28 +62,37 @@ def sevennet():
 
 
 @pytest.fixture(scope="session")
-def small_sevennet(sevennet):
-    """SevenNet-0's real weights narrowed to 16x0e+8x1e+4x2e: quick, and with every order.
-
-    Tests that change it must work on a deep copy.
-    """
-    return _narrowed(sevennet, "float32")
+def sevennet_0(sevennet):
+    """SevenNet-0 as published; as of all models here, tests change deep copies only."""
+    return sevennet.load("7net-0")
 
 
 @pytest.fixture(scope="session")
-def small_sevennet_double(sevennet):
+def sevennet_0_double(sevennet):
     """The same in float64, loaded as such: constants of a converted model stay rounded."""
-    return _narrowed(sevennet, "float64")
-
-
-def _narrowed(sevennet, dtype):
-    import numpy as np
     import torch
+
+    return sevennet.load("7net-0", dtype=torch.float64)
+
+
+@pytest.fixture(scope="session")
+def small_sevennet(sevennet, sevennet_0):
+    """SevenNet-0's real weights narrowed to 16x0e+8x1e+4x2e: quick, and with every order."""
+    return _narrowed(sevennet, sevennet_0)
+
+
+@pytest.fixture(scope="session")
+def small_sevennet_double(sevennet, sevennet_0_double):
+    """The same in float64."""
+    return _narrowed(sevennet, sevennet_0_double)
+
+
+def _narrowed(sevennet, parent):
+    import numpy as np
 
     from irrepress.core.target import Explicit
     from irrepress.pruning.budget import plan_for_irreps
 
-    parent = sevennet.load("7net-0", dtype=getattr(torch, dtype))
     groups = sevennet.groups(parent)
     scores = {g.name: np.zeros(g.channels) for g in groups}
     irreps = ["16x0e", *["16x0e+8x1e+4x2e"] * 4, "16x0e"]

@@ -29,7 +29,7 @@ def measured(*args, **options):
 
 
 @pytest.fixture(scope="module")
-def labelled(sevennet):
+def labelled(sevennet, sevennet_0):
     """Rattled salt labelled by the whole SevenNet-0, which is the parent."""
     crystals = []
     for seed in range(12):
@@ -38,7 +38,7 @@ def labelled(sevennet):
             atoms.numbers[:] = 11, 11
         atoms.rattle(0.05, seed=seed)
         crystals.append(Structure.unlabelled(atoms, group=str(seed)))
-    return list(label(sevennet, sevennet.load("7net-0"), crystals, device="cpu"))
+    return list(label(sevennet, sevennet_0, crystals, device="cpu"))
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_a_model_that_was_trained_on_the_labels_is_aligned_with_the_parent_inste
 
 
 def test_the_parent_is_run_where_the_evaluated_split_is_too_small(
-    sevennet, small_sevennet, labelled, make_store
+    sevennet, sevennet_0, small_sevennet, labelled, make_store
 ):
     """A teacher that labels the test split alone, as in studies that do not distil on the data."""
     store = make_store(all_electron(labelled), train=0.75, test=0.25)
@@ -123,8 +123,8 @@ def test_the_parent_is_run_where_the_evaluated_split_is_too_small(
     alone = measured(sevennet, small_sevennet, store, **options)["alignment"]
     assert not alone["applied"]
     assert "too few to tell" in alone["told"]
-    parent = sevennet.load("7net-0")
-    found = measured(sevennet, small_sevennet, store, parent=parent, **options)["alignment"]
+    options["parent"] = sevennet_0
+    found = measured(sevennet, small_sevennet, store, **options)["alignment"]
     assert found["applied"]
     assert found["fitted_to"] == "the parent, a part of the train split"
     assert found["constants"] == pytest.approx({"Na": -4400, "Cl": -12500}, rel=1e-5)
@@ -174,15 +174,14 @@ def test_predictions_that_are_not_finite_are_failures(
 
 
 def test_training_begins_at_the_level_of_the_labels(
-    sevennet, small_sevennet, labelled, make_store, caplog
+    sevennet, sevennet_0, small_sevennet, labelled, make_store, caplog
 ):
     store = make_store(all_electron(labelled))
     shifts = shifts_beyond_doubt(sevennet, small_sevennet, store, device="cpu")
     assert shifts == pytest.approx(CONSTANTS, rel=1e-2)
     assert "energies aligned" in caplog.text
     # What a model may be wrong by is left to training.
-    close = sevennet.load("7net-0")
-    assert shifts_beyond_doubt(sevennet, close, make_store(labelled), device="cpu") == {}
+    assert shifts_beyond_doubt(sevennet, sevennet_0, make_store(labelled), device="cpu") == {}
 
 
 def test_labels_and_parent_of_two_levels_are_not_mixed(labelled, make_store):

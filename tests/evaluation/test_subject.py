@@ -3,7 +3,6 @@
 import ase.io
 import numpy as np
 import pytest
-import torch
 from ase import Atoms
 from ase.build import bulk
 
@@ -21,9 +20,9 @@ ALL_TEST = Split(train=0, valid=0, test=1, by="structure")
 
 
 @pytest.fixture(scope="module")
-def model(sevennet):
+def model(sevennet_0_double):
     """SevenNet-0 in float64: a narrowed one that nobody trained has hardly any forces."""
-    return sevennet.load("7net-0", dtype=torch.float64)
+    return sevennet_0_double
 
 
 def store_of(folder, frames) -> StructureStore:

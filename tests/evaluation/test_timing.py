@@ -1,3 +1,6 @@
+import time
+from copy import deepcopy
+
 import pytest
 from ase.neighborlist import neighbor_list
 
@@ -16,15 +19,25 @@ def test_another_element_has_bonds_of_its_own_length():
     assert 1.2 < nearest < 1.8
 
 
-def test_models_are_timed_in_turn(sevennet, small_sevennet):
+def test_models_are_timed_in_turn(sevennet, small_sevennet, monkeypatch):
+    """A B A B ... after untimed calls, each for as long as one call takes and not shorter."""
+    models = [small_sevennet, deepcopy(small_sevennet)]
+    asked, predict = [], sevennet.predict
+
+    def recorded(model, batch, native):
+        asked.append((models.index(model), native))
+        time.sleep(0.02 * models.index(model))
+        return predict(model, batch, native=native)
+
+    monkeypatch.setattr(sevennet, "predict", recorded)
+    monkeypatch.setattr(timing, "TURN_SECONDS", 0)  # one call a turn
     crystal = reference_crystal(small_sevennet.elements, 8)
-    times = time_side_by_side(
-        sevennet, [small_sevennet, small_sevennet], crystal, repeats=3, device="cpu"
-    )
-    assert len(times.seconds) == len(times.spreads) == len(times.ratio_spreads) == 2
-    assert all(s > 0 for s in times.seconds)
+    times = time_side_by_side(sevennet, models, crystal, repeats=3, device="cpu")
+    assert [which for which, _ in asked] == [0, 0, 1, 1] + [0, 1] * times.rounds
+    assert all(native for _, native in asked)
+    assert 3 <= times.rounds <= 12
+    assert times.seconds[1] > 0.02 and times.ratios[0] < 1
     assert times.ratios[-1] == 1 and times.ratio_spreads[-1] == 0
-    assert times.rounds >= 3
 
 
 class Clock:

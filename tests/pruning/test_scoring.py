@@ -137,11 +137,10 @@ def test_a_criterion_does_not_depend_on_the_others(sevennet, small_sevennet, str
 
 @pytest.mark.slow
 def test_hessian_finds_the_blocks_whose_removal_changes_the_loss(
-    sevennet, small_sevennet, structures
+    sevennet, sevennet_0, small_sevennet, structures
 ):
     """Against the true change by the removal of each block, on labels of the unpruned model."""
-    parent = sevennet.load("7net-0")
-    labelled = list(label(sevennet, parent, structures[:2], device="cpu"))
+    labelled = list(label(sevennet, sevennet_0, structures[:2], device="cpu"))
     hessian = compute_scores(
         sevennet, small_sevennet, labelled * 4, weights=WEIGHTS, criteria=["hessian"], device="cpu"
     ).of("hessian")

@@ -11,8 +11,8 @@ from irrepress.training.features import FeatureGuide, observed
 
 
 @pytest.fixture(scope="module")
-def parent(sevennet):
-    return sevennet.load("7net-0")
+def parent(sevennet_0):
+    return sevennet_0
 
 
 @pytest.fixture(scope="module")

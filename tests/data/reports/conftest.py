@@ -59,12 +59,6 @@ def reports(shared_data) -> Path:
 
 
 @pytest.fixture(scope="session")
-def sevennet_0(sevennet):
-    """SevenNet-0 as published."""
-    return sevennet.load("7net-0")
-
-
-@pytest.fixture(scope="session")
 def errors_of(sevennet, sevennet_0) -> Callable[..., Outcome]:
     """Return a function that reads a path as a dataset of the config and evaluates SevenNet-0."""
     from irrepress.data.reading import read_files

@@ -46,14 +46,13 @@ def run(code: str, *arguments: str | Path, cwd: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def ragged(sevennet):
+def ragged(sevennet, sevennet_0):
     """SevenNet-0 with another width in every layer, order 2 gone from the filter and layer 3."""
-    model = sevennet.load("7net-0")
-    groups = sevennet.groups(model)
+    groups = sevennet.groups(sevennet_0)
     plan = Plan.random(groups, np.random.default_rng(11))
     keep = {**plan.keep, "filter.2e": (), "features.3.2e": (), "messages.3.2e": ()}
-    plan, _ = sevennet.native_plan(model, Plan(keep, plan.channels))
-    return sevennet.narrow(model, plan)
+    plan, _ = sevennet.native_plan(sevennet_0, Plan(keep, plan.channels))
+    return sevennet.narrow(sevennet_0, plan)
 
 
 @pytest.fixture(scope="module")

@@ -32,11 +32,9 @@ def test_l3i5(sevennet, structures, seed, order, filter_order):
     assert cost.parameters == small.parameter_count()
 
 
-def test_float32(sevennet, structures):
-    model = sevennet.load("7net-0")
-    groups = sevennet.groups(model)
-    plan = random_plan(groups, 4, None, None)
-    masked, narrowed, small = masked_and_narrowed(sevennet, model, plan, structures)
+def test_float32(sevennet, sevennet_0, structures):
+    plan = random_plan(sevennet.groups(sevennet_0), 4, None, None)
+    masked, narrowed, small = masked_and_narrowed(sevennet, sevennet_0, plan, structures)
     assert small.dtype == narrowed.forces.dtype == torch.float32
     assert_close(narrowed, masked, 1e-5, floor=1e-4, periodic=[0, 1])
 
