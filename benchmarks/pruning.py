@@ -25,7 +25,6 @@ import torch
 from rich.progress import track
 
 from irrepress.core.batching import in_batches
-from irrepress.core.family import Family
 from irrepress.core.labels import Labels
 from irrepress.core.loss_weights import LossWeights
 from irrepress.core.model import Model
@@ -55,7 +54,6 @@ class Setting:
     """What all measurements have in common.
 
     Attributes:
-        family: of the model.
         model: the unpruned model.
         calibration: labelled frames for scores and compensation.
         test: other frames, with the unpruned model's predictions for labels.
@@ -63,7 +61,6 @@ class Setting:
         device: as in the config.
     """
 
-    family: Family
     model: Model
     calibration: Sequence[Structure]
     test: Sequence[Structure]
@@ -73,7 +70,6 @@ class Setting:
     def scores(self, model: Model, criteria: Sequence[str]) -> dict[str, dict[str, np.ndarray]]:
         """Return normalised scores of a model: criterion -> group -> scores."""
         scores = compute_scores(
-            self.family,
             model,
             self.calibration,
             total=len(self.calibration),
@@ -91,10 +87,10 @@ class Setting:
         """Return the mean squared loss on the test frames of the model with gates."""
         total = 0.0
         for chunk in in_batches(self.test, self.batch_size):
-            batch = self.family.batch(self.model, chunk).to(self.model.device)
+            batch = self.model.batch(chunk).to(self.model.device)
             labels = Labels.of(chunk, self.model.dtype).to(self.model.device)
-            with self.family.gated(self.model, gates):
-                prediction = self.family.predict(self.model, batch)
+            with self.model.gated(gates):
+                prediction = self.model.predict(batch)
             total += float(squared_loss(prediction, batch, labels, WEIGHTS).sum())
         return total / len(self.test)
 
@@ -107,7 +103,7 @@ def rank_correlations(
     Returns:
         One row per criterion: Spearman's correlation over the sample.
     """
-    groups = [g for g in setting.family.groups(setting.model) if g.axis == "channel"]
+    groups = [g for g in setting.model.groups() if g.axis == "channel"]
     every = [(g, channel) for g in groups for channel in range(g.channels)]
     chosen = np.random.default_rng(seed).permutation(len(every))[:blocks]
     rows = []
@@ -130,14 +126,14 @@ def plans(
     cutoffs: Sequence[float],
 ) -> Iterator[tuple[str, str, float, Plan]]:
     """Yield criterion, allocation, share of the operations that stays, and plan."""
-    family, model = setting.family, setting.model
-    groups = family.groups(model)
-    unpruned = Costs.of(family, model)
+    model = setting.model
+    groups = model.groups()
+    unpruned = Costs.of(model)
     measure = Measure(groups, unpruned, "flops")
     for budget in kept:
         for (criterion, values), cutoff in product(scores.items(), cutoffs):
-            family.check_cutoff(model, cutoff)
-            shorter = Measure(groups, Costs.of(family, model, cutoff=cutoff), "flops", unpruned)
+            model.check_cutoff(cutoff)
+            shorter = Measure(groups, Costs.of(model, cutoff=cutoff), "flops", unpruned)
             plan = plan_for_fraction(groups, values, shorter, budget=budget, limits=Limits())
             yield criterion, "greedy", budget, replace(plan, cutoff=cutoff)
         for criterion, values in scores.items():
@@ -148,7 +144,6 @@ def plans(
                 yield criterion, allocation, budget, plan
         for criterion in iterated:
             plan = plan_iterated(
-                family,
                 model,
                 lambda narrowed, c=criterion: setting.scores(narrowed, [c])[c],
                 measure,
@@ -159,7 +154,6 @@ def plans(
             yield criterion, "iterated", budget, plan
         for criterion in (name for name in measured if name in scores):
             damage = Damage(
-                family,
                 model,
                 setting.calibration[:trial_frames],
                 batch_size=setting.batch_size,
@@ -167,7 +161,6 @@ def plans(
                 device=setting.device,
             )
             plan = plan_measured(
-                family,
                 model,
                 scores[criterion],
                 damage,
@@ -188,14 +181,13 @@ def damages(
     """Prune by every plan; return one row per pruned model, compensated ones among them."""
     rows = []
     for criterion, allocation, budget, plan in found:
-        plan, _ = setting.family.native_plan(setting.model, plan)
-        narrowed = setting.family.narrow(setting.model, plan)
+        plan, _ = setting.model.native_plan(plan)
+        narrowed = setting.model.narrow(plan)
         for compensation in (False, True):
             if compensation:
                 if f"{criterion}/{allocation}" not in compensated:
                     continue
                 compensate(
-                    setting.family,
                     setting.model,
                     narrowed,
                     plan,
@@ -204,7 +196,6 @@ def damages(
                     device=setting.device,
                 )
             (errors,) = compute_errors(
-                setting.family,
                 narrowed,
                 setting.test,
                 batch_size=setting.batch_size,
@@ -299,10 +290,9 @@ def main() -> None:
         arguments.seed,
         out,
     )
-    family = get_family(arguments.family)
-    model = family.load(arguments.checkpoint, modal=arguments.modal)
-    test = list(label(family, model, test, device=arguments.device))
-    setting = Setting(family, model, calibration, test, arguments.batch_size, arguments.device)
+    model = get_family(arguments.family).load(arguments.checkpoint, modal=arguments.modal)
+    test = list(label(model, test, device=arguments.device))
+    setting = Setting(model, calibration, test, arguments.batch_size, arguments.device)
     scores = setting.scores(model, arguments.criteria)
     ranks = rank_correlations(setting, scores, arguments.blocks, arguments.seed)
     ranks.to_csv(out / "ranks.csv", index=False)

@@ -18,7 +18,6 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
-from irrepress.core.family import Family
 from irrepress.core.loss_weights import LossWeights
 from irrepress.core.model import Model
 from irrepress.core.plan import Plan
@@ -87,7 +86,6 @@ class Study:
     """The models that recipes begin with, and the frames.
 
     Args:
-        family: of the models.
         parent: the large model.
         store: labelled frames with train, valid and test parts.
         perturbed: copies of the train and valid frames, labelled by the parent.
@@ -100,7 +98,6 @@ class Study:
 
     def __init__(
         self,
-        family: Family,
         parent: Model,
         store: StructureStore,
         perturbed: StructureStore,
@@ -111,7 +108,7 @@ class Study:
         seed: int,
         device: str,
     ):
-        self.family, self.parent, self.store, self.perturbed = family, parent, store, perturbed
+        self.parent, self.store, self.perturbed = parent, store, perturbed
         self.irreps, self.between, self.filter_lmax = irreps, between, filter_lmax
         self.common = common
         self.seed, self.device = seed, device
@@ -124,7 +121,7 @@ class Study:
         if recipe.gradual:
             return self._gradual(recipe, steps, curves, work)
         if recipe.start == "scratch":
-            model = self.family.fresh(self.pruned, self.seed)
+            model = self.pruned.fresh(self.seed)
         else:
             model = {"pruned": self.pruned, "compensated": self.compensated}[recipe.start]
         taught = round(recipe.taught * steps)
@@ -132,7 +129,7 @@ class Study:
             settings = Distillation(
                 **self._settings(recipe, taught).model_dump(), features=recipe.features
             )
-            guide = FeatureGuide(self.family, self.parent, self.plan)
+            guide = FeatureGuide(self.parent, self.plan)
             model = self._train(
                 model,
                 self.perturbed,
@@ -159,10 +156,8 @@ class Study:
         )
 
     def _prune(self, model: Model, irreps: str) -> tuple[Plan, Model]:
-        family = self.family
         indices = self.store.splits["train"][:8]
         scores = compute_scores(
-            family,
             model,
             self.store.read(indices),
             total=len(indices),
@@ -173,14 +168,14 @@ class Study:
         )
         target = Explicit(irreps=irreps, filter_lmax=self.filter_lmax)
         plan = plan_for_irreps(scores.groups, scores.values["fisher"], target)
-        plan, _ = family.native_plan(model, plan)
-        return plan, family.narrow(model, plan)
+        plan, _ = model.native_plan(plan)
+        return plan, model.narrow(plan)
 
     def _compensated(self, parent: Model, plan: Plan) -> Model:
-        narrowed = self.family.narrow(parent, plan)
+        narrowed = parent.narrow(plan)
         chosen = self.store.splits["train"][:24]
         compensate(
-            self.family, parent, narrowed, plan, self.store, chosen, batch_size=4,
+            parent, narrowed, plan, self.store, chosen, batch_size=4,
             seed=self.seed, device=self.device,
         )  # fmt: skip
         return narrowed
@@ -193,12 +188,12 @@ class Study:
 
     def _on_labels(self, model: Model, settings: Training, csv: Path, work: Path) -> Model:
         model = self._copy(model)
-        shifts = fit_energy_shifts(self.family, model, self.store, device=self.device)
-        self.family.shift_energies(model, shifts)
+        shifts = fit_energy_shifts(model, self.store, device=self.device)
+        model.shift_energies(shifts)
         return self._train(model, self.store, settings, csv, work)
 
     def _copy(self, model: Model) -> Model:
-        return self.family.narrow(model, Plan.identity(self.family.groups(model)))
+        return model.narrow(Plan.identity(model.groups()))
 
     def _train(
         self,
@@ -211,7 +206,6 @@ class Study:
     ) -> Model:
         with TemporaryDirectory(dir=work) as directory:
             return train(
-                self.family,
                 model,
                 store,
                 settings,
@@ -227,7 +221,7 @@ class Study:
         row = {}
         for part in ("valid", "test"):
             frames = self.store.iterate(self.store.splits[part])
-            (found,) = compute_errors(self.family, model, frames, batch_size=8, device=self.device)
+            (found,) = compute_errors(model, frames, batch_size=8, device=self.device)
             row[f"energy {part} [meV/atom]"] = 1e3 * found["energy_mae"]
             row[f"forces {part} [meV/Å]"] = 1e3 * found["forces_mae"]
         return row
@@ -264,16 +258,14 @@ def main() -> None:
     curves = arguments.out / "curves"
     curves.mkdir(parents=True, exist_ok=True)
 
-    family = get_family(arguments.family)
-    parent = family.load(arguments.checkpoint)
-    store, perturbed = datasets(arguments, family, parent)
+    parent = get_family(arguments.family).load(arguments.checkpoint)
+    store, perturbed = datasets(arguments, parent)
     common = Training(
         batch_size=arguments.batch_size,
         learning_rate=arguments.learning_rate,
         steps=arguments.steps,
     )
     study = Study(
-        family,
         parent,
         store,
         perturbed,
@@ -297,9 +289,7 @@ def main() -> None:
     print(pd.DataFrame(rows).to_markdown(index=False, floatfmt=".3g"))
 
 
-def datasets(
-    arguments: argparse.Namespace, family: Family, parent: Model
-) -> tuple[StructureStore, StructureStore]:
+def datasets(arguments: argparse.Namespace, parent: Model) -> tuple[StructureStore, StructureStore]:
     """Store the frames, and perturbed copies labelled by the parent."""
     frames, copies = arguments.out / "frames.h5", arguments.out / "perturbed.h5"
     store_files(
@@ -325,7 +315,7 @@ def datasets(
             labels={"family": arguments.family, "checkpoint": arguments.checkpoint},
         ),
     )
-    labelled = label(family, parent, perturbations, device=arguments.device)
+    labelled = label(parent, perturbations, device=arguments.device)
     write_store(copies, labelled, store.info, perturbations.splits, arguments.seed)
     return store, StructureStore(copies)
 

@@ -18,7 +18,6 @@ import torch
 from irrepress.catalogue.model_ref import ModelRef
 from irrepress.core.batching import in_batches
 from irrepress.core.devices import resolve_device
-from irrepress.core.family import Family
 from irrepress.core.labels import Labels
 from irrepress.core.loss_weights import LossWeights
 from irrepress.core.model import Model
@@ -31,14 +30,12 @@ from irrepress.pruning.objectives import huber_loss
 from irrepress.pruning.scoring import CRITERIA, compute_scores
 
 
-def training_pass(
-    family: Family, model: Model, structures: list[Structure], batch_size: int
-) -> None:
+def training_pass(model: Model, structures: list[Structure], batch_size: int) -> None:
     """One energy-force-stress pass with gradients of the weights over all structures."""
     for chunk in in_batches(structures, batch_size):
-        batch = family.batch(model, chunk).to(model.device)
+        batch = model.batch(chunk).to(model.device)
         labels = Labels.of(chunk, model.dtype).to(model.device)
-        prediction = family.predict(model, batch, create_graph=True)
+        prediction = model.predict(batch, create_graph=True)
         huber_loss(prediction, batch, labels, LossWeights()).mean().backward()
         model.zero_grad()
 
@@ -68,16 +65,15 @@ def main() -> None:
         labels=ModelRef(family=arguments.family, checkpoint=arguments.checkpoint),
     )
     # The parent's own labels would make the loss zero: move the structures after labelling.
-    structures = list(label(family, model, generate(recipe), device=arguments.device))
+    structures = list(label(model, generate(recipe), device=arguments.device))
     for structure in structures:
         structure.forces[:] *= 1.1
     seconds: dict[str, list[float]] = {"training pass": [], "scoring": []}
     for repeat in range(arguments.repeats + 1):
         start = time.perf_counter()
-        training_pass(family, model, structures, arguments.batch_size)
+        training_pass(model, structures, arguments.batch_size)
         middle = time.perf_counter()
         compute_scores(
-            family,
             model,
             structures,
             batch_size=arguments.batch_size,

@@ -20,7 +20,7 @@ from ase.data import atomic_numbers
 from ase.neighborlist import neighbor_list
 
 from irrepress.core.devices import resolve_device
-from irrepress.core.family import Family
+from irrepress.core.family import make_untrained
 from irrepress.core.groups import widths_of
 from irrepress.core.model import Model
 from irrepress.core.statistics import DataStatistics
@@ -58,16 +58,13 @@ def main() -> None:
     label = arguments.name or (
         arguments.checkpoint if arguments.untrained is None else arguments.family
     )
-    family = get_family(arguments.family)
-    parent = make_parent(family, arguments)
-    groups = family.groups(parent)
-    scores = compute_scores(family, parent, [], criteria=["magnitude"], device=device).of(
-        "magnitude"
-    )
+    parent = make_parent(arguments)
+    groups = parent.groups()
+    scores = compute_scores(parent, [], criteria=["magnitude"], device=device).of("magnitude")
     crystal = reference_crystal(parent.elements, arguments.atoms)
     # Neighbours per atom of the very crystal that is timed: FLOPs depend on them.
     edges = len(neighbor_list("i", crystal.to_atoms(), parent.cutoff))
-    costs = family.cost_model(parent, neighbours=edges / len(crystal))
+    costs = parent.cost_model(neighbours=edges / len(crystal))
     full = costs(widths_of(groups))
     highest = max(g.l for g in groups)
     rows = []
@@ -78,11 +75,11 @@ def main() -> None:
             for g in groups
         }
         widths.update({g.width: 0 for g in groups if g.l > lmax})
-        plan, _ = family.native_plan(parent, plan_for_widths(groups, scores, widths))
-        model = family.narrow(parent, plan)
+        plan, _ = parent.native_plan(plan_for_widths(groups, scores, widths))
+        model = parent.narrow(plan)
         cost = costs(plan.widths(groups))
         times = time_side_by_side(
-            family, [model, parent], crystal, repeats=arguments.repeats, device=device
+            [model, parent], crystal, repeats=arguments.repeats, device=device
         )
         speedup, promised = 1 / times.ratios[0], full.flops / cost.flops
         rows.append(
@@ -93,7 +90,7 @@ def main() -> None:
                 "faster by FLOPs": promised,
                 "faster, measured": speedup,
                 "spread [%]": 100 * times.ratio_spreads[0],
-                "code": family.own_code(),
+                "code": parent.family.own_code(),
             }
         )
         if times.busy:
@@ -113,14 +110,14 @@ def record(table: pd.DataFrame, path: Path) -> None:
     table.to_csv(path, index=False)
 
 
-def make_parent(family: Family, arguments: argparse.Namespace) -> Model:
+def make_parent(arguments: argparse.Namespace) -> Model:
     """Load the checkpoint, or make the untrained model."""
     if arguments.untrained is None:
-        return family.load(arguments.checkpoint)
+        return get_family(arguments.family).load(arguments.checkpoint)
     numbers = [atomic_numbers[symbol] for symbol in arguments.elements]
     sample = [reference_crystal(numbers, arguments.atoms)]
     data = DataStatistics(dict.fromkeys(numbers, 0.0), shift=0.0, scale=1.0, sample=sample)
-    return family.untrained(arguments.untrained, data, seed=0)
+    return make_untrained(get_family(arguments.family), arguments.untrained, data, seed=0)
 
 
 if __name__ == "__main__":

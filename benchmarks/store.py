@@ -157,14 +157,14 @@ def waiting(
     shares = {}
     for count in workers:
         stream = BatchStream(store.splits["train"], batch_size, steps + 2, 0, lambda: 0)
-        loader = iter(GraphLoader(GraphDataset(family, model, store), stream, count))
+        loader = iter(GraphLoader(GraphDataset(model, store), stream, count))
         next(loader)  # the processes begin
         waited = worked = 0.0
         for _ in range(steps):
             start = time.perf_counter()
             batch = next(loader)
             middle = time.perf_counter()
-            prediction = family.predict(model, batch.graph, create_graph=True)
+            prediction = model.predict(batch.graph, create_graph=True)
             weights = LossWeights()
             loss = compare_labels(
                 prediction, batch.labels, batch.graph.num_atoms, weights.huber_delta

@@ -24,7 +24,7 @@ import pandas as pd
 import torch
 
 from irrepress.core.devices import resolve_device
-from irrepress.core.family import Family
+from irrepress.core.family import make_untrained
 from irrepress.core.groups import Group
 from irrepress.core.loss_weights import LossWeights
 from irrepress.core.model import Model
@@ -91,13 +91,12 @@ class Race:
     """The trainings, on one store, by one family.
 
     Args:
-        family: of the models.
         store: labelled frames with train, valid and test parts.
         arguments: of the command line.
     """
 
-    def __init__(self, family: Family, store: StructureStore, arguments: argparse.Namespace):
-        self.family, self.store, self.arguments = family, store, arguments
+    def __init__(self, store: StructureStore, arguments: argparse.Namespace):
+        self.store, self.arguments = store, arguments
         self.rows: list[dict[str, Any]] = []
         self.whole = 1.0  # what training, pruning and recovery cost together
 
@@ -112,7 +111,6 @@ class Race:
         )
         with TemporaryDirectory(dir=a.out) as directory:
             result = train(
-                self.family,
                 model,
                 self.store,
                 settings,
@@ -125,10 +123,9 @@ class Race:
 
     def prune(self, large: Model) -> tuple[Plan, Model]:
         """Prune by Taylor scores."""
-        a, family = self.arguments, self.family
+        a = self.arguments
         chosen = self.store.splits["train"][: a.calibration]
         scores = compute_scores(
-            family,
             large,
             self.store.read(chosen),
             total=len(chosen),
@@ -137,24 +134,22 @@ class Race:
             criteria=["taylor"],
             device=a.device,
         )
-        groups = family.groups(large)
+        groups = large.groups()
         widths = small_widths(groups, a.share, a.orders)
         plan = plan_for_widths(groups, scores.values["taylor"], widths)
-        plan, _ = family.native_plan(large, plan)
-        return plan, family.narrow(large, plan)
+        plan, _ = large.native_plan(plan)
+        return plan, large.narrow(plan)
 
     def budget(self, models: Sequence[Model], neighbours: float) -> Budget:
         """Return what a frame costs the large and the small model."""
-        a, family = self.arguments, self.family
+        a = self.arguments
         frames = self.store.read(self.store.splits["train"])
         atoms = sum(map(len, frames)) / len(frames)
         if a.count == "flops":
-            costs = [atoms * family.cost_model(m, neighbours)({}).flops for m in models]
+            costs = [atoms * m.cost_model(neighbours)({}).flops for m in models]
         else:
             device = str(resolve_device(a.device))
-            times = time_side_by_side(
-                family, models, frames[0], repeats=15, device=device, native=False
-            )
+            times = time_side_by_side(models, frames[0], repeats=15, device=device, native=False)
             costs = times.seconds
         return Budget(*costs, batch=a.batch_size, calibration=2 * a.calibration)
 
@@ -170,9 +165,7 @@ class Race:
         }
         for part in ("valid", "test"):
             frames = self.store.iterate(self.store.splits[part])
-            (found,) = compute_errors(
-                self.family, model, frames, batch_size=8, device=self.arguments.device
-            )
+            (found,) = compute_errors(model, frames, batch_size=8, device=self.arguments.device)
             row[f"energy {part} [meV/atom]"] = 1e3 * found["energy_mae"]
             row[f"forces {part} [meV/Å]"] = 1e3 * found["forces_mae"]
         self.rows.append(row)
@@ -182,11 +175,11 @@ class Race:
 
 def run(race: Race) -> None:
     """Train large, prune, recover; train small with the same compute."""
-    a, family, store = race.arguments, race.family, race.store
+    a, store = race.arguments, race.store
     sample = store.read(store.splits["train"])
     references = {number: store.info.reference_energies[number] for number in store.elements}
     data = measure_statistics(references, sample)
-    start = family.untrained(a.settings, data, seed=a.seed)
+    start = make_untrained(get_family(a.family), a.settings, data, seed=a.seed)
     neighbours = data.neighbours(start.cutoff)
 
     large, taken = race.train(start, "large", a.steps)
@@ -197,7 +190,6 @@ def run(race: Race) -> None:
     race.tell("large", large, a.steps, budget.pruned(a.steps, 0), taken)
     race.tell("pruned", pruned, a.steps, budget.pruned(a.steps, 0), taken)
     compensate(
-        family,
         large,
         pruned,
         plan,
@@ -211,7 +203,7 @@ def run(race: Race) -> None:
     recovered, seconds = race.train(pruned, "recovered", a.recovery)
     race.tell("recovered", recovered, a.steps + a.recovery, race.whole, taken + seconds)
 
-    scratch = family.fresh(pruned, a.seed)
+    scratch = pruned.fresh(a.seed)
     for name, steps in (
         ("small, steps of recovery", a.recovery),
         ("small, equal compute", budget.steps(race.whole)),
@@ -256,7 +248,7 @@ def main() -> None:
             seed=arguments.seed,
         ),
     )
-    race = Race(get_family(arguments.family), StructureStore(frames), arguments)
+    race = Race(StructureStore(frames), arguments)
     run(race)
     print(pd.DataFrame(race.rows).to_markdown(index=False, floatfmt=".3g"))
 

@@ -23,10 +23,10 @@ from irrepress.evaluation.timing import reference_crystal
 from irrepress.families import get_family
 
 
-def step(family, model, batch, native: bool) -> float:
+def step(model, batch, native: bool) -> float:
     """Return the CPU seconds of a step."""
     begin = time.process_time()
-    prediction = family.predict(model, batch, create_graph=True, native=native)
+    prediction = model.predict(batch, create_graph=True, native=native)
     loss = sum(each.square().mean() for each in (prediction.energy, prediction.forces))
     (loss + prediction.stress.square().mean()).backward()
     for parameter in model.parameters():
@@ -39,13 +39,12 @@ def measure(arguments: argparse.Namespace) -> dict[str, float]:
     torch.set_num_threads(1)
     if arguments.keep:
         keep_freed_memory()
-    family = get_family(arguments.family)
-    model = family.load(arguments.checkpoint)
-    batch = family.batch(model, [reference_crystal(model.elements, arguments.atoms)])
+    model = get_family(arguments.family).load(arguments.checkpoint)
+    batch = model.batch([reference_crystal(model.elements, arguments.atoms)])
     seconds: dict[bool, list[float]] = {True: [], False: []}
     for repeat in range(arguments.repeats + 1):
         for native, values in seconds.items():
-            value = step(family, model, batch, native)
+            value = step(model, batch, native)
             if repeat:  # the first step compiles
                 values.append(value)
     return {

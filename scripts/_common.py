@@ -167,7 +167,7 @@ class Job:
         """
         if Path(path).is_relative_to(f"results/{self.config.name}"):
             check_model(path)
-        return load_model(self.family, path, self.reference, **options)
+        return load_model(path, self.reference, **options)
 
     def open_store(self, path: str, model: Any) -> StructureStore:
         """Open a dataset that a model is to work on.
@@ -187,14 +187,14 @@ class Job:
         Args:
             model: the model.
             stage: what was done to it, for the card.
-            **options: of the family's `save`.
+            **options: options of `Model.save`.
         """
         path = Path(self.outputs.model)
-        self.family.save(model, path, **options)
+        model.save(path, **options)
         card = Card.load(self.inputs.card).derive(
             path,
             name=self.name,
-            shape=self.family.shape(model),
+            shape=model.shape(),
             parameters=model.parameter_count(),
             stage=stage,
             seed=self.config.seed,
@@ -207,7 +207,7 @@ class Job:
         return str(Path(self.outputs.model).parent.relative_to(f"results/{self.config.name}"))
 
 
-def checked_checkpoint(family: Any, reference: ModelRef, downloads: Downloads) -> Path:
+def checked_checkpoint(reference: ModelRef, downloads: Downloads) -> Path:
     """Return the file of a checkpoint of the config, after comparing its SHA-256.
 
     The file of a published one lies where the rule ``download`` has put it.
@@ -219,7 +219,7 @@ def checked_checkpoint(family: Any, reference: ModelRef, downloads: Downloads) -
     if not Path(reference.checkpoint).is_file():
         published = published_checkpoint(reference.family, reference.checkpoint)
     if published is None:
-        path = family.resolve(reference.checkpoint, licence=reference.licence)
+        path = get_family(reference.family).resolve(reference.checkpoint, licence=reference.licence)
     else:
         file, licence = published
         path = Path(downloads.directory) / reference.family / file.name
@@ -232,22 +232,21 @@ def checked_checkpoint(family: Any, reference: ModelRef, downloads: Downloads) -
     return path
 
 
-def load_model(family: Any, path: str | Path, reference: ModelRef, **options: Any) -> Any:
+def load_model(path: str | Path, reference: ModelRef, **options: Any) -> Any:
     """Load a model in the type that the config names."""
     import torch  # jobs of the workflow's own environment have none
 
     options.setdefault("dtype", getattr(torch, reference.dtype))
-    return family.load(path, modal=reference.modal, **options)
+    return get_family(reference.family).load(path, modal=reference.modal, **options)
 
 
-def labelling_model(reference: ModelRef, downloads: Downloads) -> tuple[Any, Any]:
-    """Return the family and the model that label a dataset.
+def labelling_model(reference: ModelRef, downloads: Downloads) -> Any:
+    """Return the model that labels a dataset.
 
     Raises:
         UserError: as `checked_checkpoint`, or the checkpoint cannot be loaded.
     """
-    family = get_family(reference.family)
-    return family, load_model(family, checked_checkpoint(family, reference, downloads), reference)
+    return load_model(checked_checkpoint(reference, downloads), reference)
 
 
 def labels_of(reference: ModelRef) -> str:

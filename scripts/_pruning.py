@@ -36,10 +36,10 @@ class Planning:
         self.job = job
         self.recipe = job.config.plans()[job.wildcards.plan]
         self.model = job.load(job.inputs.model)
-        self.groups: list[Group] = job.family.groups(self.model)
+        self.groups: list[Group] = self.model.groups()
         self.cutoff = self.recipe.cutoff
         if self.cutoff is not None:
-            job.family.check_cutoff(self.model, self.cutoff, f"sweep: {job.wildcards.plan}")
+            self.model.check_cutoff(self.cutoff, f"sweep: {job.wildcards.plan}")
         self.stored = Scores.load(job.inputs.scores)
 
     def scores(self, scores: Scores | None = None) -> Mapping[str, np.ndarray]:
@@ -51,7 +51,7 @@ class Planning:
     @cached_property
     def start(self) -> Any:
         """The model that blocks are removed from: the unpruned one, with the plan's cutoff."""
-        return self.job.family.with_cutoff(self.model, self.cutoff)
+        return self.model.with_cutoff(self.cutoff)
 
     @cached_property
     def time_model(self) -> TimeModel | None:
@@ -59,17 +59,17 @@ class Planning:
         if not self.job.inputs.shapes:
             return None
         table = TimeTable.load(self.job.inputs.shapes[0])
-        return TimeModel.fit(self.job.family.cost_terms(self.model), table.shapes)
+        return TimeModel.fit(self.model.cost_terms(), table.shapes)
 
     @cached_property
     def unpruned(self) -> Costs:
         """What models with the unpruned one's cutoff cost."""
-        return Costs.of(self.job.family, self.model, self.time_model)
+        return Costs.of(self.model, self.time_model)
 
     @cached_property
     def costs(self) -> Costs:
         """What models with the plan's cutoff cost."""
-        return Costs.of(self.job.family, self.model, self.time_model, self.cutoff)
+        return Costs.of(self.model, self.time_model, self.cutoff)
 
     @cached_property
     def measure(self) -> Measure:
@@ -96,7 +96,7 @@ class Planning:
             names = ("budget", "axes", "allocation")
             provenance |= {name: getattr(recipe, name) for name in names}
             provenance["unit"] = self.job.config.sweep.unit
-        plan, changes = self.job.family.native_plan(self.model, plan)
+        plan, changes = self.model.native_plan(plan)
         for change in changes:
             logging.getLogger("plan").warning(change)
         provenance["changes"] = changes
@@ -120,7 +120,6 @@ def score(
     """Score a model as the config says, on structures from `calibration`."""
     settings = job.config.scoring
     return compute_scores(
-        job.family,
         model,
         store.iterate(chosen),
         total=len(chosen),

@@ -54,7 +54,6 @@ def _train(
 ) -> Any:
     store = StructureStore(job.inputs.store)
     result = train(
-        job.family,
         model,
         store,
         settings,

@@ -20,7 +20,6 @@ def main(job: Job) -> None:
     rng = np.random.default_rng(job.config.seed)
     chosen = np.sort(rng.permutation(train)[: settings.structures])
     fits = compensate(
-        job.family,
         parent,
         model,
         Plan.load(job.inputs.plan),

@@ -15,7 +15,7 @@ def main(job: Job) -> None:
     guide = None
     if settings.features > 0:
         parent, plan = job.load(job.inputs.parent), Plan.load(job.inputs.plan)
-        guide = FeatureGuide(job.family, parent, plan)
+        guide = FeatureGuide(parent, plan)
     teacher = StructureStore(job.inputs.teacher)
     if 0 < settings.label_fraction < 1:
         require_one_level(StructureStore(job.inputs.store), teacher)

@@ -26,7 +26,6 @@ def main(job: Job) -> None:
     is_parent = job.wildcards.plan == "parent"
     parent = model if is_parent else job.load(job.inputs.parent)
     metrics = measure_errors(
-        job.family,
         model,
         store,
         teacher=StructureStore(job.inputs.teacher),
@@ -40,7 +39,6 @@ def main(job: Job) -> None:
         device=device,
     )
     cost = measure_cost(
-        job.family,
         model,
         parent,
         settings,

@@ -11,24 +11,22 @@ from irrepress.study.licences import model_licence
 
 def main(job: Job) -> None:
     reference = job.reference
-    source = checked_checkpoint(job.family, reference, job.config.downloads)
+    source = checked_checkpoint(reference, job.config.downloads)
     model = job.load(source)
     stages = []
     if reference.restrict_to is not None:
         store = job.open_store(job.inputs.store, model)
-        model, record = keep_elements(
-            job.family, model, store.elements, f"dataset {reference.restrict_to}"
-        )
+        model, record = keep_elements(model, store.elements, f"dataset {reference.restrict_to}")
         stages.append(record)
     path = Path(job.outputs.model)
-    job.family.save(model, path)
+    model.save(path)
     Card.of_parent(
         path,
         name=job.name,
         family=reference.family,
         checkpoint=reference.checkpoint,
         checkpoint_sha256=sha256(source),
-        shape=job.family.shape(model),
+        shape=model.shape(),
         parameters=model.parameter_count(),
         licence=model_licence(reference),
         modal=reference.modal,

@@ -20,13 +20,13 @@ def main(job: Job) -> None:
     record = None
     if job.config.downstream.restrict_elements:
         name = f"dataset {job.wildcards.dataset}"
-        model, record = keep_elements(job.family, model, store.elements, name)
+        model, record = keep_elements(model, store.elements, name)
     if job.wildcards.start == "scratch":
-        model = job.family.fresh(model, job.config.seed)
+        model = model.fresh(job.config.seed)
     # The dataset may be of another level of theory, whose energies differ by a constant for
     # every element: both starts get it for nothing, so that they are compared fairly.
-    shifts = fit_energy_shifts(job.family, model, store, device=device)
-    job.family.shift_energies(model, shifts)
+    shifts = fit_energy_shifts(model, store, device=device)
+    model.shift_energies(shifts)
     stage = {
         "stage": job.wildcards.start,
         "restricted": record,
@@ -34,7 +34,6 @@ def main(job: Job) -> None:
     }
     trained = train_and_save(job, model, settings, stage)
     metrics = measure_errors(
-        job.family,
         trained,
         store,
         alignment="never",  # it was trained on these labels
@@ -47,7 +46,6 @@ def main(job: Job) -> None:
     if job.wildcards.start == "finetuned":
         path = Path(job.outputs.model)
         cost = measure_cost(
-            job.family,
             trained,
             job.load(job.inputs.parent),
             job.config.evaluation,

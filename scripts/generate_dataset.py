@@ -14,7 +14,7 @@ logger = logging.getLogger("generate")
 def main(job: Job) -> None:
     dataset = job.config.datasets[job.wildcards.dataset]
     reference = dataset.labels
-    family, model = labelling_model(reference, job.config.downloads)
+    model = labelling_model(reference, job.config.downloads)
     info = StoreInfo(
         source=f"generated: {', '.join(dataset.systems)}",
         licence=reference.licence or "as the labelling model",
@@ -25,7 +25,7 @@ def main(job: Job) -> None:
     )
     name, count = job.wildcards.dataset, dataset.count
     logger.info("datasets.%s: %d structures, to be labelled by %s", name, count, info.labels)
-    structures = label(family, model, generate(dataset), device=job.config.device, name=info.labels)
+    structures = label(model, generate(dataset), device=job.config.device, name=info.labels)
     write_store(job.outputs.store, structures, info, dataset.split, dataset.seed, total=count)
     logger.info("datasets.%s: %d structures are labelled", name, count)
 

@@ -20,7 +20,7 @@ def main(job: Job) -> None:
     dataset = job.config.datasets[name]
     reference = dataset.labels
     source = StructureStore(job.inputs.source)
-    family, model = labelling_model(reference, job.config.downloads)
+    model = labelling_model(reference, job.config.downloads)
     check_elements(source.elements, model.elements, f"{source.path} and datasets.{name}.labels")
     perturbations = Perturbations(source, dataset)
     info = StoreInfo(
@@ -32,7 +32,7 @@ def main(job: Job) -> None:
         checksum=source.info.checksum,
     )
     logger.info("datasets.%s: %s, to be labelled by %s", name, perturbations, info.labels)
-    labelled = label(family, model, perturbations, device=job.config.device, name=info.labels)
+    labelled = label(model, perturbations, device=job.config.device, name=info.labels)
     write_store(
         job.outputs.store,
         checked(labelled, name),

@@ -2,6 +2,7 @@
 
 from _common import Job, run
 from _pruning import Planning
+from irrepress.catalogue.families import named_shapes
 from irrepress.pruning.budget import named_target, plan_for_fraction, plan_for_irreps
 
 
@@ -9,7 +10,7 @@ def main(job: Job) -> None:
     planning = Planning(job)
     recipe, groups = planning.recipe, planning.groups
     if recipe.explicit is not None:
-        target = named_target(recipe.explicit, job.family.named_shapes())
+        target = named_target(recipe.explicit, named_shapes(job.reference.family))
         plan = plan_for_irreps(groups, planning.scores(), target)
     else:
         plan = plan_for_fraction(

@@ -29,7 +29,7 @@ def by_new_scores(planning: Planning) -> Plan:
             return planning.scores()
         return planning.scores(score(job, model, store, chosen, [planning.recipe.criterion]))
 
-    return plan_iterated(job.family, planning.start, competing, **shared(planning))
+    return plan_iterated(planning.start, competing, **shared(planning))
 
 
 def by_trials(planning: Planning) -> Plan:
@@ -38,7 +38,6 @@ def by_trials(planning: Planning) -> Plan:
     settings = job.config.scoring
     store, chosen = calibration(job, planning.model)
     damage = Damage(
-        job.family,
         planning.model,
         store.iterate(chosen),
         batch_size=settings.batch_size,
@@ -46,7 +45,7 @@ def by_trials(planning: Planning) -> Plan:
         device=job.config.device,
         start=planning.start,
     )
-    return plan_measured(job.family, planning.start, planning.scores(), damage, **shared(planning))
+    return plan_measured(planning.start, planning.scores(), damage, **shared(planning))
 
 
 def shared(planning: Planning) -> dict[str, Any]:

@@ -13,17 +13,17 @@ _logger = logging.getLogger("prune")
 def main(job: Job) -> None:
     model = job.load(job.inputs.model)
     plan = Plan.load(job.inputs.plan)
-    groups = job.family.groups(model)
+    groups = model.groups()
     plan.check(groups, job.inputs.plan)
     if plan.cutoff is not None:
-        job.family.check_cutoff(model, plan.cutoff, job.inputs.plan)
+        model.check_cutoff(plan.cutoff, job.inputs.plan)
     if plan.edits:
         told = "; ".join(plan.edits)
         _logger.warning("%s was edited by hand since it was made: %s", job.inputs.plan, told)
-    costs, unpruned = Costs.of(job.family, model, None, plan.cutoff), Costs.of(job.family, model)
+    costs, unpruned = Costs.of(model, None, plan.cutoff), Costs.of(model)
     if write_summary(job.inputs.plan, summarize(plan, groups, costs, unpruned)):
         _logger.warning("%s: its summary told of another plan and is new", job.inputs.plan)
-    narrow = job.family.narrow(model, plan)
+    narrow = model.narrow(plan)
     stage = {
         "stage": "pruned",
         "plan": job.wildcards.plan,

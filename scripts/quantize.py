@@ -6,7 +6,7 @@ from irrepress.quantization.packing import pack, unpack
 
 def main(job: Job) -> None:
     bits = int(job.wildcards.bits)
-    pack(job.family, job.load(job.inputs.model), job.outputs.packed, bits=bits)
+    pack(job.load(job.inputs.model), job.outputs.packed, bits=bits)
     stage = {"stage": f"int{bits}", "of": job.wildcards.source, "bits": bits}
     job.save(unpack(job.family, job.outputs.packed), stage)
 

@@ -21,19 +21,16 @@ def main(job: Job) -> None:
     parent = job.load(job.inputs.model)
     store = job.open_store(job.inputs.store, parent)
     name = job.wildcards.dataset
-    model, record = keep_elements(job.family, parent, store.elements, f"dataset {name}")
+    model, record = keep_elements(parent, store.elements, f"dataset {name}")
     job.save(model, record)
 
     tested = list(islice(store.iterate(store.require("test")), COMPARED))
-    _, agreement = compute_errors(
-        job.family, model, tested, label(job.family, parent, tested, **options), **options
-    )
+    _, agreement = compute_errors(model, tested, label(parent, tested, **options), **options)
     # The dataset may be of another level of theory; see fine_tune.py.
     shifted = copy.deepcopy(model)
-    shifts = fit_energy_shifts(job.family, shifted, store, device=device)
-    job.family.shift_energies(shifted, shifts)
+    shifts = fit_energy_shifts(shifted, store, device=device)
+    shifted.shift_energies(shifts)
     metrics = measure_errors(
-        job.family,
         shifted,
         store,
         alignment="never",  # the shifts were fitted to these labels

@@ -22,7 +22,6 @@ def main(job: Job) -> None:
     parts = ", ".join(job.snakemake.params.parts)
     logger.info("%s: %d structures (%s), to be labelled", store.path, len(wanted), parts)
     labelled = label(
-        job.family,
         parent,
         store.iterate(np.sort(wanted)),
         device=job.config.device,

@@ -16,15 +16,12 @@ from irrepress.study.cards import versions
 def main(job: Job) -> None:
     settings, device = job.config.evaluation, resolve_device(job.config.device)
     model = job.load(job.inputs.model)
-    designed = design_shapes(
-        job.family.groups(model), job.config.sweep.timed_shapes, job.config.seed
-    )
+    designed = design_shapes(model.groups(), job.config.sweep.timed_shapes, job.config.seed)
     crystal = reference_crystal(model.elements, settings.timing_atoms)
     table = TimeTable(
         shapes=time_shapes(
-            job.family,
             model,
-            [job.family.native_plan(model, plan)[0] for plan in designed[1:]],
+            [model.native_plan(plan)[0] for plan in designed[1:]],
             crystal,
             repeats=settings.timing_repeats,
             device=str(device),
@@ -37,7 +34,7 @@ def main(job: Job) -> None:
             "versions": versions(),
         },
     )
-    error = table.save(job.outputs.shapes, job.family.cost_terms(model))
+    error = table.save(job.outputs.shapes, model.cost_terms())
     logging.getLogger("time_shapes").info(
         "the time of a shape is predicted from all others to %.1f %% on average", 100 * error
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from _common import FROM_SCRATCH, Job, run
+from irrepress.core.family import make_untrained
 from irrepress.core.files import sha256
 from irrepress.core.statistics import measure_statistics
 from irrepress.data.store import StructureStore
@@ -23,16 +24,16 @@ def main(job: Job) -> None:
     known = store.info.reference_energies  # none, if no structure has an energy
     references = {number: known.get(number, 0.0) for number in store.elements}
     data = measure_statistics(references, store.read(np.sort(chosen)))
-    model = job.family.untrained(reference.untrained, data, seed=seed, modal=reference.modal)
+    model = make_untrained(job.family, reference.untrained, data, seed=seed, modal=reference.modal)
     path = Path(job.outputs.model)
-    job.family.save(model, path)
+    model.save(path)
     Card.of_parent(
         path,
         name=job.name,
         family=reference.family,
         checkpoint=FROM_SCRATCH,
         checkpoint_sha256=sha256(path),
-        shape=job.family.shape(model),
+        shape=model.shape(),
         parameters=model.parameter_count(),
         licence=model_licence(reference),
         modal=reference.modal,

@@ -76,28 +76,28 @@ def sevennet_0_double(sevennet):
 
 
 @pytest.fixture(scope="session")
-def small_sevennet(sevennet, sevennet_0):
+def small_sevennet(sevennet_0):
     """SevenNet-0's real weights narrowed to 16x0e+8x1e+4x2e: quick, and with every order."""
-    return _narrowed(sevennet, sevennet_0)
+    return _narrowed(sevennet_0)
 
 
 @pytest.fixture(scope="session")
-def small_sevennet_double(sevennet, sevennet_0_double):
+def small_sevennet_double(sevennet_0_double):
     """The same in float64."""
-    return _narrowed(sevennet, sevennet_0_double)
+    return _narrowed(sevennet_0_double)
 
 
-def _narrowed(sevennet, parent):
+def _narrowed(parent):
     import numpy as np
 
     from irrepress.core.target import Explicit
     from irrepress.pruning.budget import plan_for_irreps
 
-    groups = sevennet.groups(parent)
+    groups = parent.groups()
     scores = {g.name: np.zeros(g.channels) for g in groups}
     irreps = ["16x0e", *["16x0e+8x1e+4x2e"] * 4, "16x0e"]
     plan = plan_for_irreps(groups, scores, Explicit(irreps=irreps, filter_lmax=2))
-    return sevennet.narrow(parent, plan)
+    return parent.narrow(plan)
 
 
 @pytest.fixture(scope="session")

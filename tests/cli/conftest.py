@@ -13,9 +13,9 @@ def run():
 
 
 @pytest.fixture(scope="module")
-def saved(sevennet, small_sevennet, tmp_path_factory):
+def saved(small_sevennet, tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "model.pt"
-    sevennet.save(small_sevennet, path)
+    small_sevennet.save(path)
     return path
 
 

@@ -59,7 +59,7 @@ def test_evaluate_aligns_all_electron_energies_and_says_so(run, sevennet, tmp_pa
         atoms = bulk("NaCl", "rocksalt", a=5.64)
         atoms.rattle(0.05, seed=seed)
         frames.append(Structure.unlabelled(atoms))
-    labelled = label(sevennet, sevennet.load("7net-0"), frames, device="cpu")
+    labelled = label(sevennet.load("7net-0"), frames, device="cpu")
     moved = [replace(s, energy=s.energy - 17000.0) for s in labelled]
     path = tmp_path / "all-electron.extxyz"
     ase.io.write(path, [s.to_atoms() for s in moved])
@@ -94,14 +94,12 @@ def test_evaluate_without_any_label_is_told_before_it_predicts(run, saved, struc
     assert "bare.h5: there is nothing to compare with" in result.stderr
 
 
-def test_evaluate_of_a_model_that_predicts_nan_fails(
-    run, sevennet, small_sevennet, extxyz, tmp_path
-):
+def test_evaluate_of_a_model_that_predicts_nan_fails(run, small_sevennet, extxyz, tmp_path):
     model = deepcopy(small_sevennet)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(1e20)
-    sevennet.save(model, tmp_path / "broken.pt")
+    model.save(tmp_path / "broken.pt")
     result = run("evaluate", tmp_path / "broken.pt", extxyz, "--device", "cpu")
     assert result.exit_code == 1
     assert "not finite" in result.stdout and "no labels" not in result.stdout

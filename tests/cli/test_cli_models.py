@@ -44,7 +44,7 @@ def test_a_card_of_another_program_is_left_aside(run, saved, content):
 
 def test_unpack_gives_a_native_model(run, sevennet, small_sevennet, tmp_path):
     packed, output = tmp_path / "packed.pt", tmp_path / "model.pt"
-    pack(sevennet, small_sevennet, packed)
+    pack(small_sevennet, packed)
     result = run("unpack", packed, output)
     assert result.exit_code == 0, result.output
     assert sevennet.load(output).parameter_count() == small_sevennet.parameter_count()

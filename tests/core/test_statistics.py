@@ -8,7 +8,7 @@ from ase.build import bulk
 
 from irrepress.catalogue.families import check_settings
 from irrepress.core.errors import UserError
-from irrepress.core.family import Family
+from irrepress.core.family import Family, make_untrained
 from irrepress.core.statistics import measure_statistics
 from irrepress.core.structure import Structure
 
@@ -65,4 +65,4 @@ def test_a_family_without_settings_says_so(structures):
     Other.__abstractmethods__ = frozenset()
     data = measure_statistics(REFERENCES, structures)
     with pytest.raises(UserError, match="'other' makes no models from settings; name a checkpoint"):
-        Other().untrained({}, data, seed=0)
+        make_untrained(Other(), {}, data, seed=0)

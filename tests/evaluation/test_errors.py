@@ -36,18 +36,16 @@ def test_what_has_no_label_is_left_out(structures):
     assert result["energy_mae"] == result["forces_mae"] == 0
 
 
-def test_a_model_agrees_with_its_own_labels(sevennet, small_sevennet, structures):
-    own = list(label(sevennet, small_sevennet, structures, batch_size=3, device="cpu"))
-    labels, reference = compute_errors(
-        sevennet, small_sevennet, structures, own, batch_size=1, device="cpu"
-    )
+def test_a_model_agrees_with_its_own_labels(small_sevennet, structures):
+    own = list(label(small_sevennet, structures, batch_size=3, device="cpu"))
+    labels, reference = compute_errors(small_sevennet, structures, own, batch_size=1, device="cpu")
     assert reference["forces_mae"] < 1e-5
     assert reference["energy_mae"] < 1e-5
     assert labels["forces_mae"] > 0.1
 
 
-def test_stress_is_labelled_only_where_there_is_a_volume(sevennet, small_sevennet, structures):
-    own = list(label(sevennet, small_sevennet, structures, device="cpu"))
+def test_stress_is_labelled_only_where_there_is_a_volume(small_sevennet, structures):
+    own = list(label(small_sevennet, structures, device="cpu"))
     assert np.isfinite(own[0].stress).all()
     assert np.isnan(own[2].stress).all()
 
@@ -66,13 +64,13 @@ def diverging(model):
     return model
 
 
-def test_errors_are_means_over_the_labels_that_are_there(sevennet, small_sevennet, structures):
+def test_errors_are_means_over_the_labels_that_are_there(small_sevennet, structures):
     silicon, salt, ethanol = structures
     mixed = [without(silicon, "forces", "stress"), salt, without(ethanol, "energy")]
-    found = compare_predictions(sevennet, small_sevennet, mixed, batch_size=3, device="cpu")
+    found = compare_predictions(small_sevennet, mixed, batch_size=3, device="cpu")
     assert str(found.labels) == "labels of 3 structures: energies of 2, forces of 2, stress of 1"
     alone = {
-        name: compute_errors(sevennet, small_sevennet, [s], device="cpu")[0]
+        name: compute_errors(small_sevennet, [s], device="cpu")[0]
         for name, s in (("silicon", silicon), ("salt", salt), ("ethanol", ethanol))
     }
     result = found.against[0].result()
@@ -85,20 +83,18 @@ def test_errors_are_means_over_the_labels_that_are_there(sevennet, small_sevenne
     assert result["stress_mae"] == pytest.approx(alone["salt"]["stress_mae"], rel=1e-4)
 
 
-def test_a_stress_without_a_volume_is_counted_and_not_compared(
-    sevennet, small_sevennet, structures
-):
+def test_a_stress_without_a_volume_is_counted_and_not_compared(small_sevennet, structures):
     silicon, salt, _ = structures
     slab = replace(salt, pbc=np.array([True, True, False]))
-    found = compare_predictions(sevennet, small_sevennet, [silicon, slab], device="cpu")
+    found = compare_predictions(small_sevennet, [silicon, slab], device="cpu")
     assert (found.labels.stress, found.labels.stress_without_volume) == (1, 1)
     assert "a stress that is not used on 1" in str(found.labels)
-    (alone,) = compute_errors(sevennet, small_sevennet, [silicon], device="cpu")
+    (alone,) = compute_errors(small_sevennet, [silicon], device="cpu")
     assert found.against[0].result()["stress_mae"] == pytest.approx(alone["stress_mae"])
     assert not found.failures
 
 
-def test_predictions_that_are_not_finite_are_no_missing_labels(sevennet, structures):
+def test_predictions_that_are_not_finite_are_no_missing_labels(structures):
     # One structure of two fails: a mean over the other one would make the model look better.
     good = structures[0]
     broken = replace(good, forces=np.full_like(good.forces, np.nan))
@@ -111,9 +107,9 @@ def test_predictions_that_are_not_finite_are_no_missing_labels(sevennet, structu
     assert result["energy_mae"] == result["stress_mae"] == 0
 
 
-def test_a_model_that_predicts_nan_is_refused_or_counted(sevennet, small_sevennet, structures):
+def test_a_model_that_predicts_nan_is_refused_or_counted(small_sevennet, structures):
     model = diverging(small_sevennet)
-    found = compare_predictions(sevennet, model, structures, device="cpu")
+    found = compare_predictions(model, structures, device="cpu")
     assert found.failures.structures == 3
     assert found.failures.record()["first"] == [0, 1, 2]
     # The molecule has no volume: its stress is not defined, and no failure.
@@ -121,6 +117,6 @@ def test_a_model_that_predicts_nan_is_refused_or_counted(sevennet, small_sevenne
     assert set(found.against[0].result().values()) == {None}
     message = r"small: the predicted energy and forces and stress of 1 structure are not finite: "
     with pytest.raises(UserError, match=message + r"structure 0 \(Si8\)"):
-        list(label(sevennet, model, structures, device="cpu", name="small"))
+        list(label(model, structures, device="cpu", name="small"))
     with pytest.raises(UserError, match="of 3 structures are not finite"):
-        compute_errors(sevennet, model, structures, device="cpu")
+        compute_errors(model, structures, device="cpu")

@@ -29,7 +29,7 @@ def measured(*args, **options):
 
 
 @pytest.fixture(scope="module")
-def labelled(sevennet, sevennet_0):
+def labelled(sevennet_0):
     """Rattled salt labelled by the whole SevenNet-0, which is the parent."""
     crystals = []
     for seed in range(12):
@@ -38,7 +38,7 @@ def labelled(sevennet, sevennet_0):
             atoms.numbers[:] = 11, 11
         atoms.rattle(0.05, seed=seed)
         crystals.append(Structure.unlabelled(atoms, group=str(seed)))
-    return list(label(sevennet, sevennet_0, crystals, device="cpu"))
+    return list(label(sevennet_0, crystals, device="cpu"))
 
 
 @pytest.fixture
@@ -60,21 +60,21 @@ def all_electron(structures):
     ]
 
 
-def drifted(sevennet, model):
+def drifted(model):
     """A copy whose energies are off by a constant: a real error, if a dull one."""
     model = deepcopy(model)
-    sevennet.shift_energies(model, {11: 30.0, 17: 30.0})
+    model.shift_energies({11: 30.0, 17: 30.0})
     return model
 
 
 def test_errors_against_another_level_are_aligned_by_the_parent_alone(
-    sevennet, small_sevennet, labelled, make_store, caplog
+    small_sevennet, labelled, make_store, caplog
 ):
     store, teacher = make_store(all_electron(labelled)), make_store(labelled, "teacher")
     options = {"teacher": teacher, "device": "cpu"}
     with caplog.at_level(logging.INFO):
-        metrics = measured(sevennet, small_sevennet, store, **options)
-    right = measured(sevennet, small_sevennet, teacher, **options)
+        metrics = measured(small_sevennet, store, **options)
+    right = measured(small_sevennet, teacher, **options)
     assert right["alignment"]["applied"] is False
     errors = metrics["errors"]
     # As if the labels were the parent's own: the offsets are gone, the model's errors are not.
@@ -90,29 +90,29 @@ def test_errors_against_another_level_are_aligned_by_the_parent_alone(
     assert metrics["units"]["errors"]["energy"] == "eV/atom"
 
     # A compressed model that is off by constants keeps this error, however large.
-    moved = drifted(sevennet, small_sevennet)
-    found = measured(sevennet, moved, store, **options)["errors"]["labels"]
-    expected = measured(sevennet, moved, teacher, **options)["errors"]["labels"]
+    moved = drifted(small_sevennet)
+    found = measured(moved, store, **options)["errors"]["labels"]
+    expected = measured(moved, teacher, **options)["errors"]["labels"]
     assert found == pytest.approx(expected, rel=1e-3)
     assert found["energy_mae"] > 20
 
 
 def test_a_model_that_was_trained_on_the_labels_is_aligned_with_the_parent_instead(
-    sevennet, small_sevennet, labelled, make_store
+    small_sevennet, labelled, make_store
 ):
     store, teacher = make_store(all_electron(labelled)), make_store(labelled, "teacher")
     trained = deepcopy(small_sevennet)
     trained.double()
-    sevennet.shift_energies(trained, CONSTANTS)
+    trained.shift_energies(CONSTANTS)
     options = {"teacher": teacher, "device": "cpu"}
-    errors = measured(sevennet, trained, store, knows_labels=True, **options)["errors"]
-    expected = measured(sevennet, small_sevennet, teacher, **options)["errors"]["parent"]
+    errors = measured(trained, store, knows_labels=True, **options)["errors"]
+    expected = measured(small_sevennet, teacher, **options)["errors"]["parent"]
     for reference in ("labels", "parent"):
         assert errors[reference]["energy_mae"] == pytest.approx(expected["energy_mae"], abs=2e-3)
 
 
 def test_the_parent_is_run_where_the_evaluated_split_is_too_small(
-    sevennet, sevennet_0, small_sevennet, labelled, make_store
+    sevennet_0, small_sevennet, labelled, make_store
 ):
     """A teacher that labels the test split alone, as in studies that do not distil on the data."""
     store = make_store(all_electron(labelled), train=0.75, test=0.25)
@@ -120,30 +120,30 @@ def test_the_parent_is_run_where_the_evaluated_split_is_too_small(
     taught = [s if i in is_test else s.without_labels() for i, s in enumerate(labelled)]
     teacher = make_store(taught, "teacher", train=0.75, test=0.25)
     options = {"teacher": teacher, "device": "cpu"}
-    alone = measured(sevennet, small_sevennet, store, **options)["alignment"]
+    alone = measured(small_sevennet, store, **options)["alignment"]
     assert not alone["applied"]
     assert "too few to tell" in alone["told"]
     options["parent"] = sevennet_0
-    found = measured(sevennet, small_sevennet, store, **options)["alignment"]
+    found = measured(small_sevennet, store, **options)["alignment"]
     assert found["applied"]
     assert found["fitted_to"] == "the parent, a part of the train split"
     assert found["constants"] == pytest.approx({"Na": -4400, "Cl": -12500}, rel=1e-5)
 
 
-def test_a_setting_forbids_alignment(sevennet, small_sevennet, labelled, make_store):
+def test_a_setting_forbids_alignment(small_sevennet, labelled, make_store):
     store = make_store(all_electron(labelled))
-    metrics = measured(sevennet, small_sevennet, store, alignment="never", device="cpu")
+    metrics = measured(small_sevennet, store, alignment="never", device="cpu")
     assert metrics["errors"]["labels"]["energy_mae"] > 4000
     assert not metrics["alignment"]["applied"]
 
 
-def test_labels_that_are_there_are_counted(sevennet, small_sevennet, labelled, make_store, caplog):
+def test_labels_that_are_there_are_counted(small_sevennet, labelled, make_store, caplog):
     energies = [
         replace(s, forces=np.full((len(s), 3), np.nan), stress=np.full(6, np.nan)) for s in labelled
     ]
     store = make_store(energies)
     with caplog.at_level(logging.INFO):
-        metrics = measured(sevennet, small_sevennet, store, device="cpu")
+        metrics = measured(small_sevennet, store, device="cpu")
     assert metrics["labelled"] == {
         "structures": 6,
         "energy": 6,
@@ -157,16 +157,12 @@ def test_labels_that_are_there_are_counted(sevennet, small_sevennet, labelled, m
     assert metrics["failures"] == {"structures": 0, "quantities": {}, "first": []}
 
 
-def test_predictions_that_are_not_finite_are_failures(
-    sevennet, small_sevennet, labelled, make_store, caplog
-):
+def test_predictions_that_are_not_finite_are_failures(small_sevennet, labelled, make_store, caplog):
     model = deepcopy(small_sevennet)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(1e20)
-    metrics = measured(
-        sevennet, model, make_store(labelled), name="results/s/model.pt", device="cpu"
-    )
+    metrics = measured(model, make_store(labelled), name="results/s/model.pt", device="cpu")
     assert metrics["failures"]["structures"] == 6
     assert metrics["failures"]["quantities"] == {"energy": 6, "forces": 6, "stress": 6}
     assert metrics["errors"]["labels"]["energy_mae"] is None
@@ -174,14 +170,14 @@ def test_predictions_that_are_not_finite_are_failures(
 
 
 def test_training_begins_at_the_level_of_the_labels(
-    sevennet, sevennet_0, small_sevennet, labelled, make_store, caplog
+    sevennet_0, small_sevennet, labelled, make_store, caplog
 ):
     store = make_store(all_electron(labelled))
-    shifts = shifts_beyond_doubt(sevennet, small_sevennet, store, device="cpu")
+    shifts = shifts_beyond_doubt(small_sevennet, store, device="cpu")
     assert shifts == pytest.approx(CONSTANTS, rel=1e-2)
     assert "energies aligned" in caplog.text
     # What a model may be wrong by is left to training.
-    assert shifts_beyond_doubt(sevennet, sevennet_0, make_store(labelled), device="cpu") == {}
+    assert shifts_beyond_doubt(sevennet_0, make_store(labelled), device="cpu") == {}
 
 
 def test_labels_and_parent_of_two_levels_are_not_mixed(labelled, make_store):

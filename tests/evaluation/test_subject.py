@@ -67,11 +67,11 @@ OFFERED = {
 @pytest.mark.parametrize("name", OFFERED)
 def test_there_is_always_something_to_check(sevennet, model, tmp_path, name):
     store = store_of(tmp_path, OFFERED[name])
-    structure, record = choose_subject(sevennet, model, store, seed=1)
+    structure, record = choose_subject(model, store, seed=1)
     assert len(structure) == record.atoms > 1
     assert record.edges > 0 and record.largest_force >= ENOUGH
     assert bool(record.changes) == (name != "rattled crystals")
-    again, _ = choose_subject(sevennet, model, store, seed=1)
+    again, _ = choose_subject(model, store, seed=1)
     assert np.array_equal(again.positions, structure.positions)
     if name == "rattled crystals":
         assert record.source == "structure 3 of frames (test split)" and record.formula == "Cl4Na4"
@@ -84,9 +84,9 @@ def test_there_is_always_something_to_check(sevennet, model, tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["cells-of-one-atom/eos1", "cells-without-forces/eos2"])
-def test_files_as_people_have_them(sevennet, model, shared_data, tmp_path, name):
+def test_files_as_people_have_them(model, shared_data, tmp_path, name):
     frames = ase.io.read(shared_data / "reports" / f"{name}.extxyz", ":")
     store = store_of(tmp_path, frames)
-    _, record = choose_subject(sevennet, model, store)
+    _, record = choose_subject(model, store)
     assert record.edges > 0 and record.largest_force >= ENOUGH
     assert "moved by 0.1 Å" in record.changes

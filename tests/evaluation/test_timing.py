@@ -4,6 +4,7 @@ from copy import deepcopy
 import pytest
 from ase.neighborlist import neighbor_list
 
+from irrepress.core.model import Model
 from irrepress.evaluation import timing
 from irrepress.evaluation.timing import reference_crystal, time_side_by_side
 
@@ -19,20 +20,20 @@ def test_another_element_has_bonds_of_its_own_length():
     assert 1.2 < nearest < 1.8
 
 
-def test_models_are_timed_in_turn(sevennet, small_sevennet, monkeypatch):
+def test_models_are_timed_in_turn(small_sevennet, monkeypatch):
     """A B A B ... after untimed calls, each for as long as one call takes and not shorter."""
     models = [small_sevennet, deepcopy(small_sevennet)]
-    asked, predict = [], sevennet.predict
+    asked, predict = [], Model.predict
 
     def recorded(model, batch, native):
         asked.append((models.index(model), native))
         time.sleep(0.02 * models.index(model))
         return predict(model, batch, native=native)
 
-    monkeypatch.setattr(sevennet, "predict", recorded)
+    monkeypatch.setattr(Model, "predict", recorded)
     monkeypatch.setattr(timing, "TURN_SECONDS", 0)  # one call a turn
     crystal = reference_crystal(small_sevennet.elements, 8)
-    times = time_side_by_side(sevennet, models, crystal, repeats=3, device="cpu")
+    times = time_side_by_side(models, crystal, repeats=3, device="cpu")
     assert [which for which, _ in asked] == [0, 0, 1, 1] + [0, 1] * times.rounds
     assert all(native for _, native in asked)
     assert 3 <= times.rounds <= 12
@@ -46,24 +47,22 @@ class Clock:
     def __init__(self, rounds):
         self.rounds, self.turns = rounds, 0
 
-    def __call__(self, family, model, batch, native):
+    def __call__(self, model, batch, native):
         value = self.rounds[min(self.turns // 2, len(self.rounds) - 1)][self.turns % 2]
         self.turns += 1
         return value
 
 
-def times_of(monkeypatch, sevennet, model, rounds, repeats=3):
+def times_of(monkeypatch, model, rounds, repeats=3):
     monkeypatch.setattr(timing, "time_turn", Clock(rounds))
     monkeypatch.setattr(timing, "busy_machine", lambda: None)
     crystal = reference_crystal(model.elements, 8)
-    return time_side_by_side(sevennet, [model, model], crystal, repeats=repeats, device="cpu")
+    return time_side_by_side([model, model], crystal, repeats=repeats, device="cpu")
 
 
-def test_a_drifting_machine_changes_seconds_and_not_the_ratio(
-    sevennet, small_sevennet, monkeypatch
-):
+def test_a_drifting_machine_changes_seconds_and_not_the_ratio(small_sevennet, monkeypatch):
     drifting = [(factor * 0.1, factor * 0.2) for factor in (1, 3, 9)]
-    times = times_of(monkeypatch, sevennet, small_sevennet, drifting)
+    times = times_of(monkeypatch, small_sevennet, drifting)
     assert times.ratios == pytest.approx([0.5, 1])
     assert times.ratio_spreads == pytest.approx([0, 0])
     assert times.rounds == 3
@@ -71,20 +70,20 @@ def test_a_drifting_machine_changes_seconds_and_not_the_ratio(
     assert times.spreads == pytest.approx([4 / 3, 4 / 3])
 
 
-def test_rounds_are_repeated_until_the_ratio_is_known(sevennet, small_sevennet, monkeypatch):
+def test_rounds_are_repeated_until_the_ratio_is_known(small_sevennet, monkeypatch):
     unsteady = [(0.1, 0.2), (0.14, 0.2), (0.06, 0.2)]
-    times = times_of(monkeypatch, sevennet, small_sevennet, [*unsteady, *[(0.1, 0.2)] * 9])
+    times = times_of(monkeypatch, small_sevennet, [*unsteady, *[(0.1, 0.2)] * 9])
     assert 3 < times.rounds < 12
     assert times.ratios[0] == pytest.approx(0.5)
     never = [(0.1 + 0.05 * (i % 3), 0.2) for i in range(99)]
-    times = times_of(monkeypatch, sevennet, small_sevennet, never)
+    times = times_of(monkeypatch, small_sevennet, never)
     assert times.rounds == 12  # four times what was asked for
     assert "rounds differ by" in times.busy
 
 
-def test_a_single_round_is_not_taken_for_certain(sevennet, small_sevennet, monkeypatch):
+def test_a_single_round_is_not_taken_for_certain(small_sevennet, monkeypatch):
     unsteady = [(0.1, 0.2), (0.3, 0.2), (0.2, 0.2)]
-    times = times_of(monkeypatch, sevennet, small_sevennet, unsteady, repeats=1)
+    times = times_of(monkeypatch, small_sevennet, unsteady, repeats=1)
     assert times.rounds >= 3 and times.ratio_spreads[0] > 0.2
 
 

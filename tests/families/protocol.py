@@ -22,7 +22,7 @@ from targets import TargetsProtocol
 
 from irrepress.catalogue.families import loading_line
 from irrepress.core.errors import UserError
-from irrepress.core.family import Family
+from irrepress.core.family import ShortensCutoff
 from irrepress.core.fits import Pair
 from irrepress.core.model import Model, Prediction
 from irrepress.core.parts import Part
@@ -120,31 +120,31 @@ class FamilyProtocol(TargetsProtocol):
         return {len(batch.numbers)}
 
     @pytest.fixture(scope="class")
-    def groups(self, family: Family, model: Model):
-        return family.groups(model)
+    def groups(self, model: Model):
+        return model.groups()
 
     @pytest.fixture(scope="class")
-    def batch(self, family: Family, model: Model, structures):
-        return family.batch(model, structures)
+    def batch(self, model: Model, structures):
+        return model.batch(structures)
 
     @pytest.fixture(scope="class")
-    def whole(self, family: Family, model: Model, batch) -> Prediction:
+    def whole(self, model: Model, batch) -> Prediction:
         """The prediction of the unpruned model."""
-        return family.predict(model, batch)
+        return model.predict(batch)
 
     @pytest.fixture(scope="class")
-    def narrowed(self, family: Family, model: Model, groups) -> Model:
+    def narrowed(self, model: Model, groups) -> Model:
         """A ragged narrowed model that keeps all orders."""
         rng = np.random.default_rng(3)
-        return family.narrow(model, family.native_plan(model, Plan.random(groups, rng))[0])
+        return model.narrow(model.native_plan(Plan.random(groups, rng))[0])
 
-    def test_faster_code_computes_what_the_familys_own_does(self, family, model, structures, batch):
+    def test_faster_code_computes_what_the_familys_own_does(self, model, structures, batch):
         """Predictions, and derivatives of a loss on forces by the parameters."""
         periodic = [i for i, s in enumerate(structures) if s.pbc.all()]
         parameters = [p for p in model.parameters() if p.requires_grad]
         found = []
         for native in (True, False):
-            prediction = family.predict(model, batch, create_graph=True, native=native)
+            prediction = model.predict(batch, create_graph=True, native=native)
             loss = prediction.energy.square().sum() + prediction.forces.square().sum()
             slopes = torch.autograd.grad(loss, parameters, allow_unused=True)
             slopes = [slope.flatten() for slope in slopes if slope is not None]
@@ -159,24 +159,24 @@ class FamilyProtocol(TargetsProtocol):
         """As one flipped bit, or a training that diverged, leaves it."""
         damaged = copy.deepcopy(model)
         # A parameter of the readout: every family writes those as they are.
-        parts = family.parameter_parts(damaged)
+        parts = damaged.parameter_parts()
         name = next(name for name, part in parts.items() if part == "readout")
         with torch.no_grad():
             dict(damaged.named_parameters())[name].view(-1)[-1] = value
         path = tmp_path / "damaged.model"
-        family.save(damaged, path)
+        damaged.save(path)
         message = r"damaged\.model: 1 of \d+ numbers of the parameter \S+ are NaN or infinite"
         with pytest.raises(UserError, match=message):
             family.load(path, modal=model.modal)
 
-    def test_native_runs_the_familys_own_code_alone(self, family, model, batch, monkeypatch):
+    def test_native_runs_the_familys_own_code_alone(self, model, batch, monkeypatch):
         calls: Counter[str] = Counter()
         for name in (self.ours, self.theirs):
             monkeypatch.setattr(name, counted(calls, name))
-        family.predict(model, batch, native=True)
+        model.predict(batch, native=True)
         assert calls[self.theirs] > 0
         assert calls[self.ours] == 0
-        family.predict(model, batch)
+        model.predict(batch)
         assert calls[self.ours] > 0
 
     # --- groups, gates, narrowing ---------------------------------------------------------
@@ -187,7 +187,7 @@ class FamilyProtocol(TargetsProtocol):
 
     @PROPERTY
     @given(data=st.data())
-    def test_masked_is_narrowed(self, family, model, groups, structures, batch, data):
+    def test_masked_is_narrowed(self, model, groups, structures, batch, data):
         orders = [None, *sorted({g.l for g in groups})[:-1]]
         plan = random_plan(
             groups,
@@ -195,36 +195,36 @@ class FamilyProtocol(TargetsProtocol):
             data.draw(st.sampled_from(orders), label="order"),
             data.draw(st.sampled_from(orders), label="filter order"),
         )
-        self.check_masked_is_narrowed(family, model, groups, structures, batch, plan)
+        self.check_masked_is_narrowed(model, groups, structures, batch, plan)
 
-    def check_masked_is_narrowed(self, family, model, groups, structures, batch, plan):
-        native, _ = family.native_plan(model, plan)
+    def check_masked_is_narrowed(self, model, groups, structures, batch, plan):
+        native, _ = model.native_plan(plan)
         periodic = [i for i, s in enumerate(structures) if s.pbc.all()]
-        with family.gated(model, gates_of(groups, native, model.dtype)):
-            masked = family.predict(model, batch)
-        narrowed = family.narrow(model, native)
-        found = family.predict(narrowed, family.batch(narrowed, structures))
+        with model.gated(gates_of(groups, native, model.dtype)):
+            masked = model.predict(batch)
+        narrowed = model.narrow(native)
+        found = narrowed.predict(narrowed.batch(structures))
         assert_close(found, masked, self.relative, periodic=periodic)
-        cost = family.cost_model(model)(native.widths(groups))
+        cost = model.cost_model()(native.widths(groups))
         assert cost.parameters == narrowed.parameter_count()
-        assert cost.flops == pytest.approx(family.cost_model(narrowed)({}).flops, rel=1e-12)
+        assert cost.flops == pytest.approx(narrowed.cost_model()({}).flops, rel=1e-12)
         # What native_plan drops beyond the plan changes nothing.
-        with family.gated(model, gates_of(groups, plan, model.dtype)):
-            asked = family.predict(model, batch)
+        with model.gated(gates_of(groups, plan, model.dtype)):
+            asked = model.predict(batch)
         assert_close(masked, asked, self.relative, periodic=periodic)
 
-    def test_identity_plan_changes_nothing(self, family, model, groups, batch, whole):
+    def test_identity_plan_changes_nothing(self, model, groups, batch, whole):
         plan = Plan.identity(groups)
-        assert_close(family.predict(family.narrow(model, plan), batch), whole, 1e-12)
-        native, _ = family.native_plan(model, plan)
-        assert family.native_plan(model, native) == (native, [])
+        assert_close(model.narrow(plan).predict(batch), whole, 1e-12)
+        native, _ = model.native_plan(plan)
+        assert model.native_plan(native) == (native, [])
 
     @PROPERTY
     @given(seed=st.integers(0, 2**16))
-    def test_terms_of_the_time_fall_with_widths(self, family, model, groups, seed):
+    def test_terms_of_the_time_fall_with_widths(self, model, groups, seed):
         rng = np.random.default_rng(seed)
         order = int(rng.choice(sorted({g.l for g in groups})))
-        terms = family.cost_terms(model)
+        terms = model.cost_terms()
         larger = random_plan(groups, seed + 1, None, None)
         smaller = Plan.random(groups, rng).cut_order(groups, order)
         keep = {
@@ -239,15 +239,15 @@ class FamilyProtocol(TargetsProtocol):
             assert 0 <= fewer[name] <= some[name] <= whole[name], name
         assert sum(fewer.values()) < sum(whole.values())
 
-    def test_terms_and_names_of_a_narrowed_model_are_the_parents(self, family, model, groups):
+    def test_terms_and_names_of_a_narrowed_model_are_the_parents(self, model, groups):
         orders = sorted({g.l for g in groups})
         for seed, order in enumerate([None, orders[-2], orders[0]]):
-            plan, _ = family.native_plan(model, random_plan(groups, seed, order, None))
-            narrowed = family.narrow(model, plan)
-            found = family.cost_terms(narrowed)({})
-            for name, value in family.cost_terms(model)(plan.widths(groups)).items():
+            plan, _ = model.native_plan(random_plan(groups, seed, order, None))
+            narrowed = model.narrow(plan)
+            found = narrowed.cost_terms()({})
+            for name, value in model.cost_terms()(plan.widths(groups)).items():
                 assert found.get(name, 0) == pytest.approx(value, rel=1e-12), name
-            here = {g.name: g for g in family.groups(narrowed)}
+            here = {g.name: g for g in narrowed.groups()}
             assert set(here) == {g.name for g in groups if plan.keep[g.name]}
             for g in groups:
                 if g.name in here:
@@ -256,61 +256,61 @@ class FamilyProtocol(TargetsProtocol):
 
     def test_a_shorter_cutoff_is_refused_where_it_cannot_be_made(self, family, model, groups):
         plan = replace(Plan.identity(groups), cutoff=0.9 * model.cutoff)
-        if family.shortens_cutoff:
-            family.check_cutoff(model, plan.cutoff)
-            terms = family.cost_terms(model)({})
+        if isinstance(family, ShortensCutoff):
+            model.check_cutoff(plan.cutoff)
+            terms = model.cost_terms()({})
             assert family.terms_without_neighbours < set(terms)
         else:
             with pytest.raises(UserError, match=f"family {family.name} cannot be shortened"):
-                family.narrow(model, plan)
+                model.narrow(plan)
 
-    def test_plan_of_another_model_is_refused(self, family, narrowed, groups):
+    def test_plan_of_another_model_is_refused(self, narrowed, groups):
         with pytest.raises(UserError, match=r"another model|no group|is missing"):
-            family.narrow(narrowed, Plan.identity(groups))
+            narrowed.narrow(Plan.identity(groups))
 
-    def test_narrowing_leaves_the_parent_alone(self, family, model, narrowed, batch, whole):
+    def test_narrowing_leaves_the_parent_alone(self, model, narrowed, batch, whole):
         assert narrowed.parameter_count() < model.parameter_count()
-        assert_close(family.predict(model, batch), whole, 1e-12)
+        assert_close(model.predict(batch), whole, 1e-12)
 
-    def test_gates_of_one_change_nothing(self, family, model, groups, batch, whole):
-        with family.gated(model, gates_of(groups, Plan.identity(groups), model.dtype)):
-            assert_close(family.predict(model, batch), whole, 1e-12)
+    def test_gates_of_one_change_nothing(self, model, groups, batch, whole):
+        with model.gated(gates_of(groups, Plan.identity(groups), model.dtype)):
+            assert_close(model.predict(batch), whole, 1e-12)
 
-    def test_gates_end_with_their_context(self, family, model, groups, batch, whole):
+    def test_gates_end_with_their_context(self, model, groups, batch, whole):
         half = {g.name: torch.full((g.channels,), 0.5, dtype=model.dtype) for g in groups}
-        with pytest.raises(RuntimeError, match="inside"), family.gated(model, half):
-            changed = family.predict(model, batch)
+        with pytest.raises(RuntimeError, match="inside"), model.gated(half):
+            changed = model.predict(batch)
             raise RuntimeError("inside")
         assert not torch.allclose(changed.forces, whole.forces)
-        assert_close(family.predict(model, batch), whole, 1e-12)
+        assert_close(model.predict(batch), whole, 1e-12)
 
-    def test_gates_of_unknown_groups_or_shapes_are_refused(self, family, model, groups):
+    def test_gates_of_unknown_groups_or_shapes_are_refused(self, model, groups):
         with (
             pytest.raises(UserError, match="no group"),
-            family.gated(model, {"nothing": torch.ones(1)}),
+            model.gated({"nothing": torch.ones(1)}),
         ):
             pass
         group = groups[-1]
         with (
             pytest.raises(UserError, match=group.name),
-            family.gated(model, {group.name: torch.ones(group.channels + 1)}),
+            model.gated({group.name: torch.ones(group.channels + 1)}),
         ):
             pass
 
-    def test_gates_per_structure(self, family, model, groups, structures, batch):
+    def test_gates_per_structure(self, model, groups, structures, batch):
         rng = np.random.default_rng(0)
         rows = {
             g.name: torch.tensor(rng.uniform(0.5, 1, (len(structures), g.channels))) for g in groups
         }
-        with family.gated(model, rows):
-            together = family.predict(model, batch)
+        with model.gated(rows):
+            together = model.predict(batch)
         for i, structure in enumerate(structures):
-            with family.gated(model, {name: gate[i] for name, gate in rows.items()}):
-                alone = family.predict(model, family.batch(model, [structure]))
+            with model.gated({name: gate[i] for name, gate in rows.items()}):
+                alone = model.predict(model.batch([structure]))
             assert float(together.energy[i]) == pytest.approx(float(alone.energy[0]), rel=1e-10)
             assert torch.allclose(together.forces[batch.structure == i], alone.forces, atol=1e-9)
 
-    def test_gradient_of_gates(self, family, model, groups, batch):
+    def test_gradient_of_gates(self, model, groups, batch):
         rng = np.random.default_rng(1)
         gates = {
             g.name: torch.ones(g.channels, dtype=model.dtype, requires_grad=True) for g in groups
@@ -318,10 +318,10 @@ class FamilyProtocol(TargetsProtocol):
         weights = torch.tensor(rng.normal(size=(len(batch.numbers), 3)))
 
         def target() -> torch.Tensor:
-            prediction = family.predict(model, batch, create_graph=True)
+            prediction = model.predict(batch, create_graph=True)
             return prediction.energy.sum() + (prediction.forces * weights).sum()
 
-        with family.gated(model, gates):
+        with model.gated(gates):
             gradient = torch.autograd.grad(target(), list(gates.values()), allow_unused=True)
             direction = {
                 name: torch.tensor(rng.normal(size=len(gate))) for name, gate in gates.items()
@@ -334,16 +334,16 @@ class FamilyProtocol(TargetsProtocol):
         values, step = [], 1e-4
         for sign in (1, -1):
             moved = {name: (1 + sign * step * d) for name, d in direction.items()}
-            with family.gated(model, moved):
+            with model.gated(moved):
                 values.append(float(target()))
         assert expected == pytest.approx((values[0] - values[1]) / (2 * step), rel=1e-4)
 
-    def test_observer_sees_gated_features_of_every_group(self, family, model, groups, batch):
+    def test_observer_sees_gated_features_of_every_group(self, model, groups, batch):
         seen = {}
         group = max((g for g in groups if g.axis == "channel"), key=lambda g: g.dim)
         closed = {group.name: torch.zeros(group.channels, dtype=model.dtype)}
-        with family.gated(model, closed, lambda name, x: seen.setdefault(name, x.detach())):
-            family.predict(model, batch)
+        with model.gated(closed, lambda name, x: seen.setdefault(name, x.detach())):
+            model.predict(batch)
         assert set(seen) == {g.name for g in groups}
         for g in groups:
             assert seen[g.name].shape[1:] == (g.channels, g.dim)
@@ -351,21 +351,21 @@ class FamilyProtocol(TargetsProtocol):
                 assert len(seen[g.name]) in self.row_counts(batch)
         assert float(seen[group.name].abs().max()) == 0
 
-    def test_block_norms_rank_every_block(self, family, model, groups):
-        norms = family.block_norms(model)
+    def test_block_norms_rank_every_block(self, model, groups):
+        norms = model.block_norms()
         assert {name: len(norm) for name, norm in norms.items()} == {
             g.name: g.channels for g in groups
         }
-        live, _ = family.native_plan(model, Plan.identity(groups))
+        live, _ = model.native_plan(Plan.identity(groups))
         for name, norm in norms.items():
             assert bool((norm >= 0).all())
             assert float(norm.max()) > 0 or not live.keep[name]
 
     # --- predictions ----------------------------------------------------------------------
 
-    def test_batch_is_the_sum_of_its_structures(self, family, model, structures, batch, whole):
+    def test_batch_is_the_sum_of_its_structures(self, model, structures, batch, whole):
         for i, structure in enumerate(structures):
-            alone = family.predict(model, family.batch(model, [structure]))
+            alone = model.predict(model.batch([structure]))
             assert float(whole.energy[i]) == pytest.approx(float(alone.energy[0]), rel=1e-12)
             assert torch.allclose(whole.forces[batch.structure == i], alone.forces, atol=1e-10)
             if structure.pbc.all():
@@ -378,85 +378,85 @@ class FamilyProtocol(TargetsProtocol):
         expected = [i for i, s in enumerate(structures) for _ in s.numbers]
         assert batch.structure.tolist() == expected
 
-    def test_predicting_leaves_the_batch_alone(self, family, model, structures):
-        batch = family.batch(model, structures)
+    def test_predicting_leaves_the_batch_alone(self, model, structures):
+        batch = model.batch(structures)
         before = copy.deepcopy(batch)
-        first = family.predict(model, batch)
+        first = model.predict(batch)
         for name, value in before.inputs.items():
             if isinstance(value, torch.Tensor):
                 assert torch.equal(batch.inputs[name], value), name
                 assert not batch.inputs[name].requires_grad
         assert set(batch.inputs) == set(before.inputs)
-        assert_close(family.predict(model, batch), first, 0, floor=0)
+        assert_close(model.predict(batch), first, 0, floor=0)
 
-    def test_graph_is_kept_only_when_asked_for(self, family, model, batch, whole):
+    def test_graph_is_kept_only_when_asked_for(self, model, batch, whole):
         for training in (True, False):
             model.train(training)
-            kept = family.predict(model, batch, create_graph=True)
+            kept = model.predict(batch, create_graph=True)
             assert kept.forces.requires_grad and kept.stress.requires_grad
             with torch.no_grad():
-                free = family.predict(model, batch)
+                free = model.predict(batch)
             assert not free.energy.requires_grad and not free.forces.requires_grad
             assert_close(free, whole, 1e-12)
             assert all(m.training == training for m in model.modules())
         model.eval()
 
-    def test_weights_have_gradients_of_force_losses(self, family, narrowed, structures):
+    def test_weights_have_gradients_of_force_losses(self, narrowed, structures):
         model = copy.deepcopy(narrowed)
-        prediction = family.predict(model, family.batch(model, structures), create_graph=True)
+        prediction = model.predict(model.batch(structures), create_graph=True)
         loss = prediction.forces.square().sum() + prediction.energy.square().sum()
         loss.backward()
         trainable = [p for p in model.parameters() if p.requires_grad]
         assert trainable and all(p.grad is not None and p.grad.isfinite().all() for p in trainable)
 
-    def test_atomic_energies_add_up(self, family, narrowed, structures):
-        batch = family.batch(narrowed, structures)
-        atomic = family.atomic_energies(narrowed, batch)
+    def test_atomic_energies_add_up(self, narrowed, structures):
+        batch = narrowed.batch(structures)
+        atomic = narrowed.atomic_energies(batch)
         assert atomic.shape == batch.structure.shape
         assert not atomic.requires_grad
         total = torch.zeros(len(structures), dtype=atomic.dtype)
         total = total.index_add(0, batch.structure, atomic)
-        expected = family.predict(narrowed, batch).energy
+        expected = narrowed.predict(batch).energy
         torch.testing.assert_close(total, expected, rtol=1e-10, atol=1e-10)
 
-    def test_isolated_atom(self, family, model):
+    def test_isolated_atom(self, model):
         number = model.elements[0]
         atom = Structure.unlabelled(Atoms([number], positions=[[0, 0, 0]]))
-        prediction = family.predict(model, family.batch(model, [atom]))
+        prediction = model.predict(model.batch([atom]))
         assert torch.isfinite(prediction.energy).all()
         assert torch.equal(prediction.forces, torch.zeros(1, 3, dtype=model.dtype))
 
-    def test_unknown_element_is_named(self, family, model):
+    def test_unknown_element_is_named(self, model):
         number = next(z for z in range(118, 0, -1) if z not in model.elements)
         atom = Atoms([number], positions=[[0, 0, 0]])
         with pytest.raises(UserError, match=atom.get_chemical_formula()):
-            family.batch(model, [Structure.unlabelled(atom)])
+            model.batch([Structure.unlabelled(atom)])
 
     # --- symmetry of narrowed models ------------------------------------------------------
 
-    def test_narrowed_model_is_equivariant(self, family, narrowed, structures):
+    def test_narrowed_model_is_equivariant(self, narrowed, structures):
         crystal = structures[0]
         rng = np.random.default_rng(5)
         rotation, _ = np.linalg.qr(rng.normal(size=(3, 3)))
         rotation *= np.linalg.det(rotation)
-        base = self.labels(family, narrowed, crystal)
+        base = self.labels(narrowed, crystal)
         scale = np.abs(base.forces).max()
 
         matrices = [rotation]
-        if family.has_reflections(narrowed):
+        if narrowed.has_reflections():
             matrices.append(-np.eye(3))
         for matrix in matrices:
             turned = replace(
                 crystal, positions=crystal.positions @ matrix.T, cell=crystal.cell @ matrix.T
             )
-            found = self.labels(family, narrowed, turned)
+            found = self.labels(narrowed, turned)
             assert found.energy == pytest.approx(base.energy, rel=1e-10)
             assert np.abs(found.forces - base.forces @ matrix.T).max() < 1e-10 * scale
             stress = matrix @ voigt_to_matrix(base.stress) @ matrix.T
             assert np.allclose(voigt_to_matrix(found.stress), stress, rtol=1e-9, atol=1e-12)
 
         shift = rng.normal(size=3)
-        moved = self.labels(family, narrowed, replace(crystal, positions=crystal.positions + shift))
+        moved = self.labels(narrowed, replace(crystal, positions=crystal.positions + shift))
         assert moved.energy == pytest.approx(base.energy, rel=1e-10)
         assert np.abs(moved.forces - base.forces).max() < 1e-10 * scale
 
@@ -464,19 +464,19 @@ class FamilyProtocol(TargetsProtocol):
         permuted = replace(
             crystal, numbers=crystal.numbers[order], positions=crystal.positions[order]
         )
-        found = self.labels(family, narrowed, permuted)
+        found = self.labels(narrowed, permuted)
         assert found.energy == pytest.approx(base.energy, rel=1e-10)
         assert np.abs(found.forces - base.forces[order]).max() < 1e-8 * scale
 
     @pytest.mark.parametrize("index", [0, 2])
-    def test_narrowed_forces_are_derivatives(self, family, narrowed, structures, index):
+    def test_narrowed_forces_are_derivatives(self, narrowed, structures, index):
         structure, step = structures[index], 1e-4
-        base = self.labels(family, narrowed, structure)
+        base = self.labels(narrowed, structure)
         rng = np.random.default_rng(6)
         direction = rng.normal(size=structure.positions.shape)
         energies = [
             self.labels(
-                family, narrowed, replace(structure, positions=structure.positions + s * direction)
+                narrowed, replace(structure, positions=structure.positions + s * direction)
             ).energy
             for s in (step, -step)
         ]
@@ -497,17 +497,17 @@ class FamilyProtocol(TargetsProtocol):
             for g in groups
             if g.axis == "channel"
         }
-        plan, _ = family.native_plan(model, replace(whole, keep={**whole.keep, **less}))
-        family.save(family.narrow(model, plan), tmp_path / "model.pt")
+        plan, _ = model.native_plan(replace(whole, keep={**whole.keep, **less}))
+        model.narrow(plan).save(tmp_path / "model.pt")
         model = family.load(tmp_path / "model.pt", modal=model.modal, dtype=torch.float64)
-        found = check_symmetry(family, model, structures[1], seed=8, native=native)
-        assert (found["inversion"] is not None) == family.has_reflections(model)
+        found = check_symmetry(model, structures[1], seed=8, native=native)
+        assert (found["inversion"] is not None) == model.has_reflections()
         assert found.pop("finite_difference") < FINITE_DIFFERENCE_TOLERANCE
         assert max(v for v in found.values() if v is not None) < SYMMETRY_TOLERANCE
 
-    def test_narrowed_stress_is_a_derivative(self, family, narrowed, structures):
+    def test_narrowed_stress_is_a_derivative(self, narrowed, structures):
         crystal, step = structures[1], 1e-4
-        base = self.labels(family, narrowed, crystal)
+        base = self.labels(narrowed, crystal)
         strain = np.random.default_rng(7).normal(size=(3, 3))
         strain += strain.T
         energies = []
@@ -516,45 +516,45 @@ class FamilyProtocol(TargetsProtocol):
             strained = replace(
                 crystal, positions=crystal.positions @ deform, cell=crystal.cell @ deform
             )
-            energies.append(self.labels(family, narrowed, strained).energy)
+            energies.append(self.labels(narrowed, strained).energy)
         volume = abs(np.linalg.det(crystal.cell))
         slope = (energies[0] - energies[1]) / (2 * step) / volume
         work = np.sum(voigt_to_matrix(base.stress) * strain)
         assert work == pytest.approx(slope, rel=1e-5, abs=1e-7)
 
     @staticmethod
-    def labels(family: Family, model: Model, structure: Structure) -> Structure:
-        return next(label(family, model, [structure], batch_size=1, device=str(model.device)))
+    def labels(model: Model, structure: Structure) -> Structure:
+        return next(label(model, [structure], batch_size=1, device=str(model.device)))
 
     # --- files ----------------------------------------------------------------------------
 
-    def test_copy_saves_the_same_bytes(self, family, narrowed, tmp_path):
-        family.save(narrowed, tmp_path / "model.pt")
-        family.save(copy.deepcopy(narrowed), tmp_path / "copy.pt")
+    def test_copy_saves_the_same_bytes(self, narrowed, tmp_path):
+        narrowed.save(tmp_path / "model.pt")
+        copy.deepcopy(narrowed).save(tmp_path / "copy.pt")
         assert (tmp_path / "copy.pt").read_bytes() == (tmp_path / "model.pt").read_bytes()
 
     def test_saved_model_is_the_same(self, family, narrowed, structures, tmp_path):
         path = tmp_path / "model.pt"
-        family.save(narrowed, path)
+        narrowed.save(path)
         loaded = family.load(path, modal=narrowed.modal, dtype=torch.float64)
-        found = family.predict(loaded, family.batch(loaded, structures))
-        expected = family.predict(narrowed, family.batch(narrowed, structures))
+        found = loaded.predict(loaded.batch(structures))
+        expected = narrowed.predict(narrowed.batch(structures))
         assert_close(found, expected, 1e-4, floor=1e-3)  # saved in float32
-        assert family.shape(loaded) == family.shape(narrowed)
+        assert loaded.shape() == narrowed.shape()
         assert loaded.parameter_count() == narrowed.parameter_count()
         assert loaded.native == narrowed.native
 
-        family.save(loaded, tmp_path / "again.pt")
+        loaded.save(tmp_path / "again.pt")
         assert (tmp_path / "again.pt").read_bytes() == path.read_bytes()
         assert sorted(p.name for p in tmp_path.iterdir()) == ["again.pt", "model.pt"]
 
     def test_calculator_agrees(self, family, narrowed, structures, tmp_path):
         path = tmp_path / "model.pt"
-        family.save(narrowed, path)
+        narrowed.save(path)
         model = family.load(path, modal=narrowed.modal)
         calculator = family.calculator(path, modal=narrowed.modal)
         for structure in structures:
-            expected = self.labels(family, model, structure)
+            expected = self.labels(model, structure)
             atoms = replace(structure, energy=np.nan).to_atoms()
             atoms.calc = calculator
             scale = np.abs(expected.forces).max()
@@ -566,25 +566,25 @@ class FamilyProtocol(TargetsProtocol):
 
     def test_the_line_that_users_are_given_loads_it(self, family, narrowed, structures, tmp_path):
         path = tmp_path / "model.pt"
-        family.save(narrowed, path)
+        narrowed.save(path)
         atoms = replace(structures[0], energy=np.nan).to_atoms()
         exec(loading_line(family.name, path, narrowed.modal), {"atoms": atoms})
-        expected = self.labels(family, family.load(path, modal=narrowed.modal), structures[0])
+        expected = self.labels(family.load(path, modal=narrowed.modal), structures[0])
         assert atoms.get_potential_energy() == pytest.approx(expected.energy, rel=1e-5)
 
     def test_build_makes_the_same_shape(self, family, narrowed):
         built = family.build(narrowed.native, modal=narrowed.modal)
-        assert family.shape(built) == family.shape(narrowed)
+        assert built.shape() == narrowed.shape()
         names = {name: p.shape for name, p in narrowed.network.named_parameters()}
         assert {name: p.shape for name, p in built.network.named_parameters()} == names
 
     # --- new weights, shifts, elements, matrices ------------------------------------------
 
-    def test_fits_are_exact_where_nothing_was_removed(self, family, model, groups, batch):
+    def test_fits_are_exact_where_nothing_was_removed(self, model, groups, batch):
         """What should leave the maps is what they make of their inputs."""
         plan = Plan.identity(groups)
-        same = family.narrow(model, plan)
-        fits = family.linear_fits(model, same, plan)
+        same = model.narrow(plan)
+        fits = model.linear_fits(same, plan)
         assert fits and len({fit.name for fit in fits}) == len(fits)
         for fit in fits:
             rows = fit.rows(Pair(batch, batch))
@@ -592,12 +592,12 @@ class FamilyProtocol(TargetsProtocol):
                 made = torch.einsum("nci,cd->ndi", rows.inputs[irrep], weight)
                 torch.testing.assert_close(made, rows.outputs[irrep], rtol=1e-10, atol=1e-10)
 
-    def test_fits_go_on_where_the_last_one_was(self, family, model, groups, batch):
+    def test_fits_go_on_where_the_last_one_was(self, model, groups, batch):
         """New weights of earlier maps count, whether networks ran from their start or not."""
-        plan, _ = family.native_plan(model, Plan.random(groups, np.random.default_rng(5)))
-        copy = family.narrow(model, plan)
+        plan, _ = model.native_plan(Plan.random(groups, np.random.default_rng(5)))
+        copy = model.narrow(plan)
         source = start = Pair(batch, batch)
-        for fit in family.linear_fits(model, copy, plan):
+        for fit in model.linear_fits(copy, plan):
             rows, anew = fit.rows(source), fit.rows(start)
             for found, expected in ((rows.inputs, anew.inputs), (rows.outputs, anew.outputs)):
                 assert found.keys() == expected.keys()
@@ -606,84 +606,84 @@ class FamilyProtocol(TargetsProtocol):
             fit.set_weights({irrep: 1.1 * weight for irrep, weight in fit.weights().items()})
             source = pickle.loads(pickle.dumps(rows.progress))
 
-    def test_weights_of_fits_can_be_replaced(self, family, model, groups, batch):
+    def test_weights_of_fits_can_be_replaced(self, model, groups, batch):
         rng = np.random.default_rng(7)
-        plan, _ = family.native_plan(model, Plan.random(groups, rng))
-        copy = family.narrow(model, plan)
-        before = family.predict(copy, batch)
-        fits = family.linear_fits(model, copy, plan)
+        plan, _ = model.native_plan(Plan.random(groups, rng))
+        copy = model.narrow(plan)
+        before = copy.predict(batch)
+        fits = model.linear_fits(copy, plan)
         for fit in fits:
             fit.set_weights(fit.weights())
-        assert_close(family.predict(copy, batch), before, 1e-12)
+        assert_close(copy.predict(batch), before, 1e-12)
         for fit in fits:
             doubled = {irrep: 2 * weight for irrep, weight in fit.weights().items()}
             fit.set_weights(doubled)
             for irrep, weight in fit.weights().items():
                 torch.testing.assert_close(weight, doubled[irrep], rtol=1e-12, atol=0)
-        assert not torch.allclose(family.predict(copy, batch).forces, before.forces)
+        assert not torch.allclose(copy.predict(batch).forces, before.forces)
 
-    def test_fresh_weights(self, family, narrowed, structures):
-        first, again, other = (family.fresh(narrowed, seed) for seed in (1, 1, 2))
-        assert family.shape(first) == family.shape(narrowed)
+    def test_fresh_weights(self, narrowed, structures):
+        first, again, other = (narrowed.fresh(seed) for seed in (1, 1, 2))
+        assert first.shape() == narrowed.shape()
         assert first.dtype == narrowed.dtype
-        batch = family.batch(narrowed, structures)
-        predictions = [family.predict(model, batch).energy for model in (first, again, other)]
+        batch = narrowed.batch(structures)
+        predictions = [model.predict(batch).energy for model in (first, again, other)]
         assert torch.equal(predictions[0], predictions[1])
         assert not torch.allclose(predictions[0], predictions[2])
-        assert not torch.allclose(predictions[0], family.predict(narrowed, batch).energy)
+        assert not torch.allclose(predictions[0], narrowed.predict(batch).energy)
 
     def test_shifted_energies(self, family, narrowed, structures, tmp_path):
         model = copy.deepcopy(narrowed)
-        batch = family.batch(model, structures)
-        before = family.predict(model, batch)
+        batch = model.batch(structures)
+        before = model.predict(batch)
         shifts = {14: 1.5, 11: -2.0, 1: 0.25}
-        family.shift_energies(model, shifts)
-        after = family.predict(model, batch)
+        model.shift_energies(shifts)
+        after = model.predict(batch)
         expected = [sum(shifts.get(int(z), 0.0) for z in s.numbers) for s in structures]
         assert np.allclose(after.energy - before.energy, expected, atol=1e-9)
         assert torch.allclose(after.forces, before.forces, atol=1e-10)
 
-        family.save(model, tmp_path / "model.pt")
+        model.save(tmp_path / "model.pt")
         loaded = family.load(tmp_path / "model.pt", modal=model.modal, dtype=torch.float64)
-        assert torch.allclose(family.predict(loaded, batch).energy, after.energy, rtol=1e-5)
+        assert torch.allclose(loaded.predict(batch).energy, after.energy, rtol=1e-5)
         unknown = next(z for z in range(118, 0, -1) if z not in model.elements)
         with pytest.raises(UserError, match="does not know"):
-            family.shift_energies(model, {unknown: 1.0})
+            model.shift_energies({unknown: 1.0})
 
     def test_restricted_elements(self, family, narrowed, structures, tmp_path):
         needed = {int(z) for s in structures for z in s.numbers}
-        small = family.restrict_elements(narrowed, needed)
+        small = narrowed.restrict_elements(needed)
         assert small.elements == tuple(sorted(needed))
         assert small.parameter_count() <= narrowed.parameter_count()
-        expected = family.predict(narrowed, family.batch(narrowed, structures))
-        found = family.predict(small, family.batch(small, structures))
+        expected = narrowed.predict(narrowed.batch(structures))
+        found = small.predict(small.batch(structures))
         assert_close(found, expected, 1e-10)
-        assert family.cost_model(small)({}).parameters == small.parameter_count()
+        assert small.cost_model()({}).parameters == small.parameter_count()
 
-        family.save(small, tmp_path / "model.pt")
+        small.save(tmp_path / "model.pt")
         loaded = family.load(tmp_path / "model.pt", modal=small.modal, dtype=torch.float64)
         assert loaded.elements == small.elements
-        found = family.predict(loaded, family.batch(loaded, structures))
+        found = loaded.predict(loaded.batch(structures))
         assert_close(found, expected, 1e-4, floor=1e-3)
 
         gone = next(z for z in narrowed.elements if z not in needed)
         atom = Structure.unlabelled(Atoms([gone], positions=[[0, 0, 0]]))
         with pytest.raises(UserError, match="does not know"):
-            family.batch(small, [atom])
+            small.batch([atom])
         with pytest.raises(UserError, match="no elements"):
-            family.restrict_elements(narrowed, [])
+            narrowed.restrict_elements([])
 
-    def test_parameters_are_parts_of_the_network(self, family, model):
+    def test_parameters_are_parts_of_the_network(self, model):
         trained = [name for name, p in model.named_parameters() if p.requires_grad]
-        parts = family.parameter_parts(model)
+        parts = model.parameter_parts()
         assert list(parts) == trained
         assert set(parts.values()) <= set(get_args(Part))
         assert {"linear", "radial", "readout"} <= set(parts.values())
 
-    def test_weight_blocks_lie_inside_their_parameters(self, family, model):
+    def test_weight_blocks_lie_inside_their_parameters(self, model):
         parameters = dict(model.network.named_parameters())
         covered = {name: torch.zeros(p.numel(), dtype=torch.int) for name, p in parameters.items()}
-        for block in family.weight_blocks(model):
+        for block in model.weight_blocks():
             size = block.shape[0] * block.shape[1]
             part = covered[block.parameter][block.start : block.start + size]
             assert len(part) == size > 0
@@ -702,7 +702,7 @@ def voigt_to_matrix(stress: np.ndarray) -> np.ndarray:
 
 
 class UntrainedProtocol:
-    """Tests of `Family.untrained`; a subclass gives `family`, and settings `larger` and `wrong`."""
+    """Tests of `MakesUntrained`; a subclass gives `family`, and settings `larger` and `wrong`."""
 
     @pytest.fixture(scope="class")
     def data(self, structures) -> DataStatistics:
@@ -715,7 +715,7 @@ class UntrainedProtocol:
         assert model.dtype == torch.float32
         assert list(model.elements) == data.elements
         assert model.parameter_count() < 500_000
-        prediction = family.predict(model, family.batch(model, structures))
+        prediction = model.predict(model.batch(structures))
         for structure, energy in zip(structures, prediction.energy.tolist(), strict=True):
             constant = sum(data.references[int(z)] + data.shift for z in structure.numbers)
             assert abs(energy - constant) < 3 * data.scale * len(structure)
@@ -727,7 +727,7 @@ class UntrainedProtocol:
         found = []
         for statistics in (data, moved, scaled):
             model = family.untrained({}, statistics, seed=1)
-            found.append(family.predict(model, family.batch(model, structures)))
+            found.append(model.predict(model.batch(structures)))
         base, up, large = found
         added = torch.tensor([float(s.numbers.sum()) for s in structures])
         torch.testing.assert_close((up.energy - base.energy).float(), added, rtol=1e-5, atol=1e-3)
@@ -750,13 +750,13 @@ class UntrainedProtocol:
     ):
         model = family.untrained(larger, data, seed=1)
         small = family.untrained({}, data, seed=1)
-        assert family.shape(model) != family.shape(small)
+        assert model.shape() != small.shape()
         assert model.parameter_count() > small.parameter_count()
-        family.save(model, tmp_path / "model.pt")
+        model.save(tmp_path / "model.pt")
         loaded = family.load(tmp_path / "model.pt")
-        assert family.shape(loaded) == family.shape(model)
-        expected = family.predict(model, family.batch(model, structures))
-        assert_close(family.predict(loaded, family.batch(loaded, structures)), expected, 1e-5, 1e-5)
+        assert loaded.shape() == model.shape()
+        expected = model.predict(model.batch(structures))
+        assert_close(loaded.predict(loaded.batch(structures)), expected, 1e-5, 1e-5)
 
     def test_unknown_and_impossible_settings_are_refused(self, family, wrong, data):
         with pytest.raises(UserError, match=r"untrained\.colour: no setting of .* Known: "):

@@ -33,61 +33,61 @@ def parent(small_sevennet_double):
 
 
 @pytest.fixture(scope="module")
-def plan(sevennet, parent):
-    groups = sevennet.groups(parent)
+def plan(parent):
+    groups = parent.groups()
     rng = np.random.default_rng(0)
     scores = {group.name: rng.random(group.channels) for group in groups}
     irreps = ["12x0e", *["12x0e+6x1e+4x2e"] * 4, "12x0e"]
     return plan_for_irreps(groups, scores, Explicit(irreps=irreps, filter_lmax=2))
 
 
-def forces(family, model, structures):
-    return family.predict(model, family.batch(model, structures)).forces
+def forces(model, structures):
+    return model.predict(model.batch(structures)).forces
 
 
-def test_a_model_that_lost_nothing_stays(sevennet, parent, crystals):
-    plan = Plan.identity(sevennet.groups(parent))
-    same = sevennet.narrow(parent, plan)
-    results = compensate(sevennet, parent, same, plan, crystals[:10], device="cpu")
+def test_a_model_that_lost_nothing_stays(parent, crystals):
+    plan = Plan.identity(parent.groups())
+    same = parent.narrow(plan)
+    results = compensate(parent, same, plan, crystals[:10], device="cpu")
     assert all(result.after <= 1e-12 for result in results)
-    difference = forces(sevennet, same, crystals) - forces(sevennet, parent, crystals)
+    difference = forces(same, crystals) - forces(parent, crystals)
     assert difference.abs().max() < 1e-7
 
 
-def test_unseen_structures_profit(sevennet, parent, plan, crystals):
-    before = sevennet.narrow(parent, plan)
-    after = sevennet.narrow(parent, plan)
+def test_unseen_structures_profit(parent, plan, crystals):
+    before = parent.narrow(plan)
+    after = parent.narrow(plan)
     weights = {name: tensor.clone() for name, tensor in parent.state_dict().items()}
-    results = compensate(sevennet, parent, after, plan, crystals[:30], device="cpu")
+    results = compensate(parent, after, plan, crystals[:30], device="cpu")
     unseen = crystals[30:]
-    target = forces(sevennet, parent, unseen)
-    errors = [(forces(sevennet, model, unseen) - target).abs().mean() for model in (before, after)]
+    target = forces(parent, unseen)
+    errors = [(forces(model, unseen) - target).abs().mean() for model in (before, after)]
     assert errors[1] < 0.7 * errors[0]
     assert all(result.after <= result.before for result in results)
     assert {result.irrep for result in results} == {"0e", "1e", "2e"}
     assert all(torch.equal(weights[name], t) for name, t in parent.state_dict().items())
     for native in (True, False):
-        symmetry = check_symmetry(sevennet, after, crystals[0], native=native)
+        symmetry = check_symmetry(after, crystals[0], native=native)
         assert all(symmetry[name] < 1e-9 for name in ("rotation", "translation", "permutation"))
 
 
-def test_lost_neighbours_are_made_up_for(sevennet, parent, crystals):
+def test_lost_neighbours_are_made_up_for(parent, crystals):
     """The parent keeps its cutoff, so that its features hold what the edges carried."""
-    plan = replace(Plan.identity(sevennet.groups(parent)), cutoff=4.0)
-    before, after = sevennet.narrow(parent, plan), sevennet.narrow(parent, plan)
-    results = compensate(sevennet, parent, after, plan, crystals[:30], device="cpu")
+    plan = replace(Plan.identity(parent.groups()), cutoff=4.0)
+    before, after = parent.narrow(plan), parent.narrow(plan)
+    results = compensate(parent, after, plan, crystals[:30], device="cpu")
     assert any(result.after < 0.9 * result.before for result in results)
     unseen = crystals[30:]
-    target = forces(sevennet, parent, unseen)
-    errors = [(forces(sevennet, model, unseen) - target).abs().mean() for model in (before, after)]
+    target = forces(parent, unseen)
+    errors = [(forces(model, unseen) - target).abs().mean() for model in (before, after)]
     assert errors[1] < 0.9 * errors[0]
 
 
-def test_the_same_seed_gives_the_same_weights(sevennet, parent, plan, crystals):
-    models = [sevennet.narrow(parent, plan) for _ in range(3)]
+def test_the_same_seed_gives_the_same_weights(parent, plan, crystals):
+    models = [parent.narrow(plan) for _ in range(3)]
     for model, seed in zip(models, (0, 0, 1), strict=True):
-        compensate(sevennet, parent, model, plan, crystals[:10], seed=seed, device="cpu")
-    one, same, other = (forces(sevennet, model, crystals[:4]) for model in models)
+        compensate(parent, model, plan, crystals[:10], seed=seed, device="cpu")
+    one, same, other = (forces(model, crystals[:4]) for model in models)
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
 
@@ -112,6 +112,6 @@ def test_inputs_that_are_always_zero_keep_their_weights():
     assert _ridge_solution(gram, cross, old, 1e-6)[:, 0] == pytest.approx([3, 1], abs=1e-5)
 
 
-def test_one_structure_is_too_few(sevennet, parent, plan, crystals):
+def test_one_structure_is_too_few(parent, plan, crystals):
     with pytest.raises(ValueError, match="1 structures cannot be divided"):
-        compensate(sevennet, parent, sevennet.narrow(parent, plan), plan, crystals[:1])
+        compensate(parent, parent.narrow(plan), plan, crystals[:1])

@@ -10,14 +10,12 @@ from irrepress.pruning.objectives import squared_loss
 WEIGHTS = LossWeights(energy=1.0, forces=1.0, stress=1.0)
 
 
-def test_hessian_is_the_derivative_half_way_through_a_removal(
-    sevennet, small_sevennet_double, structures
-):
+def test_hessian_is_the_derivative_half_way_through_a_removal(small_sevennet_double, structures):
     """Against gradients at displaced gates: all of the network, in float64."""
     model, chunk = small_sevennet_double, structures[:2]
-    batch, labels = sevennet.batch(model, chunk), Labels.of(chunk, torch.float64)
-    forward = GatedPass(sevennet, model, batch, labels, WEIGHTS, torch.Generator().manual_seed(0))
-    criterion = Hessian(sevennet.groups(model), 1, torch.Generator().manual_seed(1))
+    batch, labels = model.batch(chunk), Labels.of(chunk, torch.float64)
+    forward = GatedPass(model, batch, labels, WEIGHTS, torch.Generator().manual_seed(0))
+    criterion = Hessian(model.groups(), 1, torch.Generator().manual_seed(1))
     criterion.add(forward)
 
     generator = torch.Generator().manual_seed(1)
@@ -32,8 +30,8 @@ def test_hessian_is_the_derivative_half_way_through_a_removal(
         gates = {
             name: (1 + step * vectors[name]).detach().requires_grad_() for name in forward.gates
         }
-        with sevennet.gated(model, gates):
-            prediction = sevennet.predict(model, batch, create_graph=True)
+        with model.gated(gates):
+            prediction = model.predict(batch, create_graph=True)
         loss = squared_loss(prediction, batch, labels, WEIGHTS).sum()
         found = torch.autograd.grad(loss, list(gates.values()), materialize_grads=True)
         return dict(zip(gates, found, strict=True))

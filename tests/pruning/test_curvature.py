@@ -16,20 +16,20 @@ NAMES = ("filter.0e", "filter.1e", "filter.2e", "features.2.2e")
 class GatedLoss:
     """The squared loss of one structure against its labels, as a function of seven gates."""
 
-    def __init__(self, family, model, structure):
-        self.family, self.model = family, model
-        self.batch = family.batch(model, [structure])
+    def __init__(self, model, structure):
+        self.model = model
+        self.batch = model.batch([structure])
         self.labels = Labels.of([structure], model.dtype)
 
     def __call__(self, *gates):
-        with self.family.gated(self.model, dict(zip(NAMES, gates, strict=True))):
-            prediction = self.family.predict(self.model, self.batch, create_graph=True)
+        with self.model.gated(dict(zip(NAMES, gates, strict=True))):
+            prediction = self.model.predict(self.batch, create_graph=True)
         return squared_loss(prediction, self.batch, self.labels, WEIGHTS).sum()
 
 
 @pytest.fixture(scope="module")
-def loss(sevennet, small_sevennet_double, structures):
-    return GatedLoss(sevennet, small_sevennet_double, structures[1])
+def loss(small_sevennet_double, structures):
+    return GatedLoss(small_sevennet_double, structures[1])
 
 
 @pytest.fixture(scope="module")

@@ -17,32 +17,28 @@ def structures():
     return made
 
 
-def damage_of(sevennet, model, structures, **weights):
+def damage_of(model, structures, **weights):
     weights = LossWeights(**{"energy": 0, "forces": 0, "stress": 0} | weights)
-    return Damage(sevennet, model, structures, batch_size=3, weights=weights, device="cpu")
+    return Damage(model, structures, batch_size=3, weights=weights, device="cpu")
 
 
-def without_order(sevennet, model, above):
-    groups = sevennet.groups(model)
+def without_order(model, above):
+    groups = model.groups()
     return Plan.identity(groups).cut_order(groups, above=above)
 
 
-def test_keeping_everything_does_none(sevennet, small_sevennet_double, structures):
-    damage = damage_of(sevennet, small_sevennet_double, structures, energy=1, forces=1, stress=1)
-    plan = Plan.identity(sevennet.groups(small_sevennet_double))
+def test_keeping_everything_does_none(small_sevennet_double, structures):
+    damage = damage_of(small_sevennet_double, structures, energy=1, forces=1, stress=1)
+    plan = Plan.identity(small_sevennet_double.groups())
     assert damage(plan) == pytest.approx(0, abs=1e-12)
 
 
 @pytest.mark.parametrize("quantity", ["energy", "forces", "stress"])
-def test_it_is_the_difference_of_the_narrowed_model(
-    sevennet, small_sevennet_double, structures, quantity
-):
+def test_it_is_the_difference_of_the_narrowed_model(small_sevennet_double, structures, quantity):
     parent = small_sevennet_double
-    plan = without_order(sevennet, parent, 1)
-    batch = sevennet.batch(parent, structures)
-    before, after = (
-        sevennet.predict(model, batch) for model in (parent, sevennet.narrow(parent, plan))
-    )
+    plan = without_order(parent, 1)
+    batch = parent.batch(structures)
+    before, after = (model.predict(batch) for model in (parent, parent.narrow(plan)))
     difference = getattr(after, quantity) - getattr(before, quantity)
     if quantity == "energy":
         difference = difference / batch.num_atoms
@@ -50,38 +46,33 @@ def test_it_is_the_difference_of_the_narrowed_model(
     elif quantity == "stress":  # it counts only where there is a volume
         difference = difference[[0, 2, 3]] / units.GPa
     expected = float(difference.abs().mean())
-    found = damage_of(sevennet, parent, structures, **{quantity: 2})(plan)
+    found = damage_of(parent, structures, **{quantity: 2})(plan)
     assert expected > 0 and found == pytest.approx(2 * expected, rel=1e-9)
 
 
-def test_what_constants_correct_is_no_damage(sevennet, small_sevennet_double, structures):
+def test_what_constants_correct_is_no_damage(small_sevennet_double, structures):
     """One structure has a median energy difference, and nothing beside it."""
-    plan = without_order(sevennet, small_sevennet_double, 1)
-    damage = damage_of(sevennet, small_sevennet_double, structures[:1], energy=1)
+    plan = without_order(small_sevennet_double, 1)
+    damage = damage_of(small_sevennet_double, structures[:1], energy=1)
     assert damage(plan) == 0
 
 
-def test_molecules_have_no_stress(sevennet, small_sevennet_double, structures):
-    damage = damage_of(sevennet, small_sevennet_double, structures[1:2], stress=1)
-    assert damage(without_order(sevennet, small_sevennet_double, 1)) == 0
+def test_molecules_have_no_stress(small_sevennet_double, structures):
+    damage = damage_of(small_sevennet_double, structures[1:2], stress=1)
+    assert damage(without_order(small_sevennet_double, 1)) == 0
 
 
-def test_no_structures(sevennet, small_sevennet_double):
+def test_no_structures(small_sevennet_double):
     with pytest.raises(ValueError, match="no structures"):
-        damage_of(sevennet, small_sevennet_double, [])
+        damage_of(small_sevennet_double, [])
 
 
-def test_a_shorter_cutoff_is_part_of_the_damage(sevennet, small_sevennet_double, structures):
+def test_a_shorter_cutoff_is_part_of_the_damage(small_sevennet_double, structures):
     """Plans of the shortened model are compared with the unpruned one."""
     parent = small_sevennet_double
-    start = sevennet.with_cutoff(parent, 4.6)
+    start = parent.with_cutoff(4.6)
     weights = LossWeights(energy=0, forces=1, stress=0)
-    damage = Damage(
-        sevennet, parent, structures, batch_size=3, weights=weights, device="cpu", start=start
-    )
-    before, after = (
-        sevennet.predict(model, sevennet.batch(model, structures)).forces
-        for model in (parent, start)
-    )
-    plan = Plan.identity(sevennet.groups(parent))
+    damage = Damage(parent, structures, batch_size=3, weights=weights, device="cpu", start=start)
+    before, after = (model.predict(model.batch(structures)).forces for model in (parent, start))
+    plan = Plan.identity(parent.groups())
     assert damage(plan) == pytest.approx(float((after - before).abs().mean()), rel=1e-9)

@@ -9,13 +9,11 @@ from irrepress.pruning.extent import choose_extent
 
 
 @pytest.mark.parametrize(("away", "expected"), [("old", 1.0), ("fitted", 0.0), ("both", 0.5)])
-def test_the_weights_nearest_to_the_parents_forces_are_taken(
-    sevennet, small_sevennet_double, away, expected
-):
+def test_the_weights_nearest_to_the_parents_forces_are_taken(small_sevennet_double, away, expected):
     parent = small_sevennet_double
-    plan = Plan.identity(sevennet.groups(parent))
-    same = sevennet.narrow(parent, plan)
-    fits = sevennet.linear_fits(parent, same, plan)[:4]
+    plan = Plan.identity(parent.groups())
+    same = parent.narrow(plan)
+    fits = parent.linear_fits(same, plan)[:4]
     truth = [fit.weights() for fit in fits]
     generator = torch.Generator().manual_seed(0)
     noise = [
@@ -36,9 +34,9 @@ def test_the_weights_nearest_to_the_parents_forces_are_taken(
 
     atoms = bulk("Si").repeat((2, 1, 1))
     atoms.rattle(0.1, seed=1)
-    batch = sevennet.batch(parent, [Structure.unlabelled(atoms)])
-    extent, left_over = choose_extent(sevennet, parent, same, fits, old, [Pair(batch, batch)])
+    batch = parent.batch([Structure.unlabelled(atoms)])
+    extent, left_over = choose_extent(parent, same, fits, old, [Pair(batch, batch)])
     assert extent == expected
     assert left_over == pytest.approx(1.0 if away == "fitted" else 0.0, abs=1e-9)
-    forces = sevennet.predict(same, batch).forces
-    assert torch.allclose(forces, sevennet.predict(parent, batch).forces, atol=1e-9)
+    forces = same.predict(batch).forces
+    assert torch.allclose(forces, parent.predict(batch).forces, atol=1e-9)

@@ -13,8 +13,8 @@ from irrepress.pruning.shapes import design_shapes
 
 
 @pytest.fixture(scope="module")
-def terms(sevennet, small_sevennet):
-    return sevennet.cost_terms(small_sevennet)
+def terms(small_sevennet):
+    return small_sevennet.cost_terms()
 
 
 def made_up(terms, widths, neighbours=1.0) -> float:
@@ -24,8 +24,8 @@ def made_up(terms, widths, neighbours=1.0) -> float:
 
 
 @pytest.fixture(scope="module")
-def shapes(sevennet, small_sevennet, terms):
-    groups = sevennet.groups(small_sevennet)
+def shapes(small_sevennet, terms):
+    groups = small_sevennet.groups()
     widths = [plan.widths(groups) for plan in design_shapes(groups, 36, seed=0)]
     return [TimedShape(w, 1, 1.0, made_up(terms, w)) for w in widths]
 
@@ -71,9 +71,9 @@ def test_fewer_neighbours_take_the_time_that_the_machine_takes_for_them(
 def test_costs_of_a_shorter_cutoff(sevennet, small_sevennet, terms, shapes):
     time = TimeModel.fit(terms, shapes)
     whole, shorter = (
-        Costs.of(sevennet, small_sevennet, time, cutoff) for cutoff in (None, 0.5 ** (1 / 3) * 5)
+        Costs.of(small_sevennet, time, cutoff) for cutoff in (None, 0.5 ** (1 / 3) * 5)
     )
-    assert whole.model({}) == sevennet.cost_model(small_sevennet)({})
+    assert whole.model({}) == small_sevennet.cost_model()({})
     assert shorter.model({}).parameters == whole.model({}).parameters
     assert 0.5 < shorter.model({}).flops / whole.model({}).flops < 0.6
     assert shorter.time({}) == pytest.approx(
@@ -117,14 +117,11 @@ def test_a_cost_that_nothing_can_be_divided_by_is_named(tmp_path, key, value):
         TimeTable.load(path)
 
 
-def test_shapes_are_timed_beside_the_unpruned_model(sevennet, small_sevennet, drawn):
-    groups = sevennet.groups(small_sevennet)
-    plans = [
-        sevennet.native_plan(small_sevennet, plan)[0]
-        for plan in design_shapes(groups, 4, seed=0)[1:]
-    ]
+def test_shapes_are_timed_beside_the_unpruned_model(small_sevennet, drawn):
+    groups = small_sevennet.groups()
+    plans = [small_sevennet.native_plan(plan)[0] for plan in design_shapes(groups, 4, seed=0)[1:]]
     crystal = reference_crystal(small_sevennet.elements, 8)
-    timed = time_shapes(sevennet, small_sevennet, plans, crystal, repeats=2, device="cpu")
+    timed = time_shapes(small_sevennet, plans, crystal, repeats=2, device="cpu")
     assert [shape.widths for shape in timed[1:]] == [plan.widths(groups) for plan in plans]
     assert timed[0].parameters == small_sevennet.parameter_count()
     assert timed[0].flops > max(shape.flops for shape in timed[1:])

@@ -19,9 +19,9 @@ WEIGHTS = LossWeights(energy=2.0, forces=3.0, stress=0.5, huber_delta=0.01)
 
 
 @pytest.fixture(scope="module")
-def compared(sevennet, small_sevennet_double, structures):
-    batch = sevennet.batch(small_sevennet_double, structures)
-    prediction = sevennet.predict(small_sevennet_double, batch)
+def compared(small_sevennet_double, structures):
+    batch = small_sevennet_double.batch(structures)
+    prediction = small_sevennet_double.predict(batch)
     return prediction, batch, Labels.of(structures, torch.float64)
 
 
@@ -69,15 +69,15 @@ def test_the_squared_loss_is_half_the_weighted_mean_square(compared, structures)
         assert float(losses[i]) == pytest.approx(expected / 2, rel=1e-9)
 
 
-def test_predictions_stand_for_missing_labels(sevennet, small_sevennet_double, structures):
+def test_predictions_stand_for_missing_labels(small_sevennet_double, structures):
     """The loss is 0, and its curvature is there."""
     model = small_sevennet_double
     bare = [replace(s, energy=np.nan, forces=np.full_like(s.forces, np.nan)) for s in structures]
-    batch, labels = sevennet.batch(model, bare[2:]), Labels.of(bare[2:], torch.float64)
+    batch, labels = model.batch(bare[2:]), Labels.of(bare[2:], torch.float64)
 
     def loss(gate):
-        with sevennet.gated(model, {"filter.1e": gate}):
-            prediction = sevennet.predict(model, batch, create_graph=True)
+        with model.gated({"filter.1e": gate}):
+            prediction = model.predict(batch, create_graph=True)
         return squared_loss(prediction, batch, labels, WEIGHTS).sum()
 
     gate = torch.ones(1, dtype=torch.float64, requires_grad=True)

@@ -19,21 +19,21 @@ def model(small_sevennet_double):
 
 
 @pytest.fixture(scope="module")
-def batches(sevennet, model):
+def batches(model):
     """Silicon and salt, rattled: two batches of two."""
     made = []
     for index in range(4):
         atoms = bulk("NaCl", "rocksalt", a=5.64) if index % 2 else bulk("Si")
         atoms.rattle(0.1, seed=index)
         made.append(Structure.unlabelled(atoms))
-    batches = [sevennet.batch(model, made[:2]), sevennet.batch(model, made[2:])]
+    batches = [model.batch(made[:2]), model.batch(made[2:])]
     return [Pair(batch, batch) for batch in batches]
 
 
-def test_constants_are_found(sevennet, model, batches):
+def test_constants_are_found(model, batches):
     off = copy.deepcopy(model)
-    sevennet.shift_energies(off, OFF)
-    shifts, before, after = fit_shifts(sevennet, model, off, batches[:1], batches[1:])
+    off.shift_energies(OFF)
+    shifts, before, after = fit_shifts(model, off, batches[:1], batches[1:])
     assert set(shifts) == set(model.elements)
     assert {z: shifts[z] for z in OFF} == pytest.approx({z: -e for z, e in OFF.items()})
     # Silicon is off by 0.25 eV/atom, salt by 1.
@@ -42,31 +42,31 @@ def test_constants_are_found(sevennet, model, batches):
     # Unseen elements get the mean over atoms: two of silicon, two of salt a batch.
     assert shifts[29] == pytest.approx(-(-0.25 * 2 + 0.5 + 1.5) / 4)
 
-    sevennet.shift_energies(off, shifts)
+    off.shift_energies(shifts)
     for batch in (pair.parent for pair in batches):
-        energies = [sevennet.predict(each, batch).energy for each in (model, off)]
+        energies = [each.predict(batch).energy for each in (model, off)]
         torch.testing.assert_close(energies[0], energies[1], rtol=0, atol=1e-9)
 
 
-def test_equal_models_get_no_shifts(sevennet, model, batches):
-    assert fit_shifts(sevennet, model, model, batches[:1], batches[1:]) == ({}, 0, 0)
+def test_equal_models_get_no_shifts(model, batches):
+    assert fit_shifts(model, model, batches[:1], batches[1:]) == ({}, 0, 0)
 
 
-def test_shifts_that_do_not_hold_elsewhere_are_not_made(sevennet, model, batches):
+def test_shifts_that_do_not_hold_elsewhere_are_not_made(model, batches):
     """The held-out structures are off in the other direction."""
     up, down = copy.deepcopy(model), copy.deepcopy(model)
-    sevennet.shift_energies(up, OFF)
-    sevennet.shift_energies(down, {z: -e for z, e in OFF.items()})
+    up.shift_energies(OFF)
+    down.shift_energies({z: -e for z, e in OFF.items()})
 
     class Both:
         """Off one way on the first batch and the other way on the second."""
 
-        def atomic_energies(self, which, batch):
-            if which is not model:
-                which = up if batch is batches[0].narrowed else down
-            return sevennet.atomic_energies(which, batch)
+        elements = up.elements
 
-    assert fit_shifts(Both(), model, up, batches[:1], batches[1:])[0] == {}
+        def atomic_energies(self, batch):
+            return (up if batch is batches[0].narrowed else down).atomic_energies(batch)
+
+    assert fit_shifts(model, Both(), batches[:1], batches[1:])[0] == {}
 
 
 def test_means_are_drawn_together():

@@ -5,18 +5,18 @@ from irrepress.pruning.shapes import design_shapes
 
 
 @pytest.fixture(scope="module")
-def groups(sevennet, small_sevennet):
-    return sevennet.groups(small_sevennet)
+def groups(small_sevennet):
+    return small_sevennet.groups()
 
 
-def test_shapes_are_different_and_can_be_built(sevennet, small_sevennet, groups):
+def test_shapes_are_different_and_can_be_built(small_sevennet, groups):
     plans = design_shapes(groups, 24, seed=1)
     widths = [plan.widths(groups) for plan in plans]
     assert len({tuple(w.values()) for w in widths}) == len(plans) == 24
     assert widths[0] == widths_of(groups)
     for plan in plans:
         plan.check(groups)
-    sevennet.narrow(small_sevennet, sevennet.native_plan(small_sevennet, plans[-1])[0])
+    small_sevennet.narrow(small_sevennet.native_plan(plans[-1])[0])
 
 
 def test_every_order_is_cut_and_single_widths_change(groups):

@@ -12,8 +12,8 @@ def test_a_packed_model_is_smaller_and_comes_back(
     sevennet, small_sevennet, structures, tmp_path, bits, smaller
 ):
     path, native = tmp_path / "packed.pt", tmp_path / "model.pt"
-    sevennet.save(small_sevennet, native)
-    pack(sevennet, small_sevennet, path, bits=bits)
+    small_sevennet.save(native)
+    pack(small_sevennet, path, bits=bits)
     raw = 4 * small_sevennet.parameter_count()
     # Against the bare weights: the native file holds constants of the network as well.
     overhead = 40_000
@@ -22,31 +22,31 @@ def test_a_packed_model_is_smaller_and_comes_back(
 
     back = unpack(sevennet, path)
     assert back.modal == small_sevennet.modal
-    batch = sevennet.batch(small_sevennet, structures)
-    exact, rounded = (sevennet.predict(m, batch) for m in (small_sevennet, back))
+    batch = small_sevennet.batch(structures)
+    exact, rounded = (m.predict(batch) for m in (small_sevennet, back))
     change = (rounded.forces - exact.forces).abs().mean() / exact.forces.abs().mean()
     # Four bits are coarse for a network this narrow; eight are not.
     assert 0 < change < (0.05 if bits == 8 else 2)
 
 
 def test_every_quantized_weight_is_within_half_a_step(sevennet, small_sevennet, tmp_path):
-    pack(sevennet, small_sevennet, tmp_path / "packed.pt")
+    pack(small_sevennet, tmp_path / "packed.pt")
     back = dict(unpack(sevennet, tmp_path / "packed.pt").network.named_parameters())
     for name, parameter in small_sevennet.network.named_parameters():
         largest = parameter.abs().max()
         assert (back[name] - parameter).abs().max() <= largest / 127 / 2 * 1.001, name
 
 
-def test_equal_models_give_equal_files(sevennet, small_sevennet, tmp_path):
+def test_equal_models_give_equal_files(small_sevennet, tmp_path):
     for name in ("one.pt", "two.pt"):
-        pack(sevennet, small_sevennet, tmp_path / name)
+        pack(small_sevennet, tmp_path / name)
     assert (tmp_path / "one.pt").read_bytes() == (tmp_path / "two.pt").read_bytes()
 
 
 def test_packing_twice_changes_nothing_more(sevennet, small_sevennet, tmp_path):
-    pack(sevennet, small_sevennet, tmp_path / "one.pt")
+    pack(small_sevennet, tmp_path / "one.pt")
     once = unpack(sevennet, tmp_path / "one.pt")
-    pack(sevennet, once, tmp_path / "two.pt")
+    pack(once, tmp_path / "two.pt")
     twice = unpack(sevennet, tmp_path / "two.pt")
     for (name, a), b in zip(
         once.network.named_parameters(), twice.network.parameters(), strict=True
@@ -54,16 +54,16 @@ def test_packing_twice_changes_nothing_more(sevennet, small_sevennet, tmp_path):
         torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-8, msg=name)
 
 
-def test_a_packed_file_runs_no_code(sevennet, small_sevennet, tmp_path):
+def test_a_packed_file_runs_no_code(small_sevennet, tmp_path):
     path = tmp_path / "packed.pt"
-    pack(sevennet, small_sevennet, path)
+    pack(small_sevennet, path)
     content = torch.load(path, weights_only=True)
     assert content["format"] == "irrepress-packed"
 
 
 def test_a_truncated_file_is_one_clear_message(sevennet, small_sevennet, tmp_path):
     path = tmp_path / "packed.pt"
-    pack(sevennet, small_sevennet, path)
+    pack(small_sevennet, path)
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(UserError, match=r"packed\.pt: not a packed model, or cut off"):
         unpack(sevennet, path)
@@ -76,19 +76,19 @@ def test_a_native_model_is_not_a_packed_one(sevennet, small_sevennet, tmp_path):
         unpack(sevennet, path)
 
 
-def test_weights_that_are_nan_are_refused(sevennet, small_sevennet, tmp_path):
+def test_weights_that_are_nan_are_refused(small_sevennet, tmp_path):
     broken = copy.deepcopy(small_sevennet)
     with torch.no_grad():
         next(p for n, p in broken.network.named_parameters() if "linear" in n).fill_(float("nan"))
     with pytest.raises(UserError, match="NaN or infinite"):
-        pack(sevennet, broken, tmp_path / "packed.pt")
+        pack(broken, tmp_path / "packed.pt")
     assert not (tmp_path / "packed.pt").exists()
 
 
 @pytest.fixture(scope="module")
-def packed(sevennet, small_sevennet, tmp_path_factory):
+def packed(small_sevennet, tmp_path_factory):
     path = tmp_path_factory.mktemp("packed") / "packed.pt"
-    pack(sevennet, small_sevennet, path)
+    pack(small_sevennet, path)
     return path
 
 
@@ -151,7 +151,7 @@ def test_what_does_not_fit_together_is_one_clear_message(
 def test_numbers_of_float64_stay_what_they_are(
     sevennet, small_sevennet_double, structures, tmp_path
 ):
-    pack(sevennet, small_sevennet_double, tmp_path / "packed.pt")
+    pack(small_sevennet_double, tmp_path / "packed.pt")
     back = unpack(sevennet, tmp_path / "packed.pt")
     assert back.dtype == torch.float64
     exact = dict(small_sevennet_double.network.named_parameters())

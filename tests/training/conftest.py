@@ -28,14 +28,14 @@ INFO = StoreInfo(
 
 
 @pytest.fixture(scope="session")
-def labelled(sevennet, sevennet_0) -> list[Structure]:
+def labelled(sevennet_0) -> list[Structure]:
     """Rattled silicon and water, labelled by the whole SevenNet-0."""
     structures = []
     for seed in range(12):
         atoms = molecule("H2O") if seed % 3 == 2 else bulk("Si")
         atoms.rattle(0.05, seed=seed)
         structures.append(Structure.unlabelled(atoms, group=str(seed)))
-    return list(label(sevennet, sevennet_0, structures, device="cpu"))
+    return list(label(sevennet_0, structures, device="cpu"))
 
 
 @pytest.fixture(scope="session")
@@ -64,13 +64,13 @@ def teacher(make_store, labelled) -> StructureStore:
 
 
 @pytest.fixture(scope="session")
-def cut_sevennet(sevennet, sevennet_0):
+def cut_sevennet(sevennet_0):
     """SevenNet-0 without order 2, for tests that must see a model learn.
 
     What is left of `small_sevennet` is so little that it takes hundreds of steps to learn.
     """
-    groups = sevennet.groups(sevennet_0)
-    return sevennet.narrow(sevennet_0, Plan.identity(groups).cut_order(groups, above=1))
+    groups = sevennet_0.groups()
+    return sevennet_0.narrow(Plan.identity(groups).cut_order(groups, above=1))
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def settings() -> Training:
 
 
 @pytest.fixture
-def run(sevennet, small_sevennet, store, settings, tmp_path):
+def run(small_sevennet, store, settings, tmp_path):
     """Return a function that trains the small model; keywords replace what is usual."""
 
     def run(**changes):
@@ -94,7 +94,7 @@ def run(sevennet, small_sevennet, store, settings, tmp_path):
             "work_dir": tmp_path / "work",
             "metrics_csv": tmp_path / "training.csv",
         } | changes
-        return train(sevennet, **arguments)
+        return train(**arguments)
 
     return run
 

@@ -61,17 +61,17 @@ class AtStep:
         self.world_size = world_size
 
 
-def load(sevennet, model, store, settings, *, step=0, rank=0, world_size=1, **arguments):
-    data = TrainingData(sevennet, model, store, settings, seed=3, **arguments)
+def load(model, store, settings, *, step=0, rank=0, world_size=1, **arguments):
+    data = TrainingData(model, store, settings, seed=3, **arguments)
     data.trainer = AtStep(step, rank, world_size)
     return data
 
 
-def test_workers_build_the_same_batches(sevennet, small_sevennet, store, settings):
+def test_workers_build_the_same_batches(small_sevennet, store, settings):
     batches = [
         list(
             load(
-                sevennet, small_sevennet, store, settings.model_copy(update={"workers": workers})
+                small_sevennet, store, settings.model_copy(update={"workers": workers})
             ).train_dataloader()
         )
         for workers in (0, 2)
@@ -83,23 +83,23 @@ def test_workers_build_the_same_batches(sevennet, small_sevennet, store, setting
         assert alone.labels.counts == worker.labels.counts
 
 
-def test_loaders_cover_their_own_split(sevennet, small_sevennet, store, settings):
-    data = load(sevennet, small_sevennet, store, settings)
+def test_loaders_cover_their_own_split(small_sevennet, store, settings):
+    data = load(small_sevennet, store, settings)
     valid = [i for indices in data.val_dataloader().sampler for i in indices]
     assert valid == store.splits["valid"].tolist()
     drawn = Counter(i for indices in data.train_dataloader().sampler for i in indices)
     assert drawn == Counter(store.splits["train"].tolist())  # 2 batches of 3, 6 structures
 
 
-def test_a_batch_is_never_larger_than_the_split(sevennet, small_sevennet, store, settings):
+def test_a_batch_is_never_larger_than_the_split(small_sevennet, store, settings):
     settings = settings.model_copy(update={"batch_size": 1000})
-    batch = next(iter(load(sevennet, small_sevennet, store, settings).train_dataloader()))
+    batch = next(iter(load(small_sevennet, store, settings).train_dataloader()))
     assert len(batch.graph) == len(store.splits["train"])
 
 
-def test_the_teacher_labels_the_same_structures(sevennet, small_sevennet, store, teacher, labelled):
+def test_the_teacher_labels_the_same_structures(small_sevennet, store, teacher, labelled):
     indices = [4, 3, 5]
-    batch = GraphDataset(sevennet, small_sevennet, store, teacher)[indices]
+    batch = GraphDataset(small_sevennet, store, teacher)[indices]
     forces = np.concatenate([labelled[i].forces for i in indices])
     assert batch.labels.forces.numpy() == pytest.approx(forces, abs=1e-6)
     assert batch.teacher.forces.numpy() == pytest.approx(0.5 * forces, abs=1e-6)
@@ -114,9 +114,9 @@ def limits(store):
     return [Limit("max_atoms", "atoms", 5, store.num_atoms)]
 
 
-def test_all_batches_obey_limits(sevennet, small_sevennet, store, settings, limits):
+def test_all_batches_obey_limits(small_sevennet, store, settings, limits):
     settings = settings.model_copy(update={"batch_size": 3, "validate_every": 20})
-    data = load(sevennet, small_sevennet, store, settings, limits=limits)
+    data = load(small_sevennet, store, settings, limits=limits)
     train, valid = list(data.train_dataloader()), list(data.val_dataloader())
     assert len(train) == 20
     assert {len(batch.graph) for batch in train} == {1, 2}
@@ -126,10 +126,10 @@ def test_all_batches_obey_limits(sevennet, small_sevennet, store, settings, limi
     assert sum(len(batch.graph) for batch in valid) == len(indices)
 
 
-def test_passes_count_what_was_drawn(sevennet, small_sevennet, store, settings, limits):
+def test_passes_count_what_was_drawn(small_sevennet, store, settings, limits):
     settings = settings.model_copy(update={"validate_every": 7})
     for some in ([], limits):
-        data = load(sevennet, small_sevennet, store, settings, limits=some)
+        data = load(small_sevennet, store, settings, limits=some)
         assert data.passes(0) == 0
         drawn = sum(len(batch.graph) for batch in data.train_dataloader())
         assert data.passes(7) == drawn / len(store.splits["train"])
@@ -143,9 +143,7 @@ def read_as_rank(rank, queue, *arguments, **keywords):
 
 
 @pytest.mark.parametrize("limited", [False, True])
-def test_ranks_with_workers_read_one_store(
-    sevennet, small_sevennet, store, settings, limits, limited
-):
+def test_ranks_with_workers_read_one_store(small_sevennet, store, settings, limits, limited):
     """Two ranks with two workers each, all at random in the same open store."""
     settings = settings.model_copy(
         update={"workers": 2, "batch_size": 4, "validate_every": 12, "precision": "32"}
@@ -156,7 +154,7 @@ def test_ranks_with_workers_read_one_store(
     ranks = [
         context.Process(
             target=read_as_rank,
-            args=(rank, queue, sevennet, small_sevennet, store, settings),
+            args=(rank, queue, small_sevennet, store, settings),
             kwargs={"limits": limits},
         )
         for rank in range(2)
@@ -199,12 +197,12 @@ class Recorder(Callback):
 
 
 @pytest.mark.skipif(torch.cuda.is_initialized(), reason="this process can no longer be forked")
-def test_data_parallel_training(sevennet, small_sevennet, store, settings, limits, tmp_path):
+def test_data_parallel_training(small_sevennet, store, settings, limits, tmp_path):
     """Lightning's own two ranks draw different parts and end with the same model."""
     settings = settings.model_copy(
         update={"workers": 1, "batch_size": 6, "validate_every": 3, "precision": "32"}
     )
-    module = TrainingModule(sevennet, deepcopy(small_sevennet), settings, label_fraction=1.0)
+    module = TrainingModule(deepcopy(small_sevennet), settings, label_fraction=1.0)
     trainer = Trainer(
         accelerator="cpu",
         devices=2,
@@ -219,7 +217,7 @@ def test_data_parallel_training(sevennet, small_sevennet, store, settings, limit
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    data = TrainingData(sevennet, small_sevennet, store, settings, seed=3, limits=limits)
+    data = TrainingData(small_sevennet, store, settings, seed=3, limits=limits)
     trainer.fit(module, datamodule=data)
     ranks = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
     energies = torch.tensor([s.energy for s in store.read(np.arange(len(store)))])
@@ -239,13 +237,13 @@ def test_data_parallel_training(sevennet, small_sevennet, store, settings, limit
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_damaged_store_is_told_in_one_message(
-    sevennet, small_sevennet, make_store, labelled, settings, workers
+    small_sevennet, make_store, labelled, settings, workers
 ):
     store = make_store(labelled)
     store.close()
     store.path.write_bytes(store.path.read_bytes()[:3000])
     settings = settings.model_copy(update={"workers": workers})
-    data = load(sevennet, small_sevennet, store, settings)
+    data = load(small_sevennet, store, settings)
     with pytest.raises(UserError) as error:
         next(iter(data.train_dataloader()))
     with pytest.raises(UserError) as expected:
@@ -254,9 +252,9 @@ def test_a_damaged_store_is_told_in_one_message(
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_batches_for_a_gpu_are_pinned(sevennet, small_sevennet, store, teacher, settings):
+def test_batches_for_a_gpu_are_pinned(small_sevennet, store, teacher, settings):
     settings = settings.model_copy(update={"workers": 1})
-    data = load(sevennet, small_sevennet, store, settings, teacher=teacher, pin_memory=True)
+    data = load(small_sevennet, store, settings, teacher=teacher, pin_memory=True)
     batch = next(iter(data.train_dataloader()))
     assert batch.labels.forces.is_pinned() and batch.teacher.forces.is_pinned()
     assert batch.graph.numbers.is_pinned()

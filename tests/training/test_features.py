@@ -16,54 +16,53 @@ def parent(sevennet_0):
 
 
 @pytest.fixture(scope="module")
-def plan(sevennet, parent):
+def plan(parent):
     """The plan of ``cut_sevennet``: order 2 is removed, all other channels stay."""
-    groups = sevennet.groups(parent)
+    groups = parent.groups()
     return Plan.identity(groups).cut_order(groups, above=1)
 
 
 @pytest.fixture
-def batch(sevennet, parent, labelled):
-    return sevennet.batch(parent, labelled[:3])
+def batch(parent, labelled):
+    return parent.batch(labelled[:3])
 
 
-def loss(sevennet, guide, model, batch):
-    with observed(sevennet, model) as features:
-        sevennet.atomic_energies(model, batch)
+def loss(guide, model, batch):
+    with observed(model) as features:
+        model.atomic_energies(batch)
     return float(guide.loss(features, batch))
 
 
-def test_nothing_to_say_of_the_parents_own_features(sevennet, parent, plan, batch):
-    guide = FeatureGuide(sevennet, parent, plan)
-    with observed(sevennet, parent) as features:
-        sevennet.atomic_energies(parent, batch)
+def test_nothing_to_say_of_the_parents_own_features(parent, plan, batch):
+    guide = FeatureGuide(parent, plan)
+    with observed(parent) as features:
+        parent.atomic_energies(batch)
     kept = {name: features[name][:, index] for name, index in guide.kept.items()}
     assert float(guide.loss(kept, batch)) == 0
     assert float(guide.loss({k: 0 * v for k, v in kept.items()}, batch)) == pytest.approx(1)
 
 
-def test_only_what_was_kept_is_compared(sevennet, parent, plan):
-    names = FeatureGuide(sevennet, parent, plan).kept
+def test_only_what_was_kept_is_compared(parent, plan):
+    names = FeatureGuide(parent, plan).kept
     assert "features.2.1e" in names and "messages.2.0e" in names
     assert not any(name.endswith("2e") or name.startswith("filter") for name in names)
 
 
-def test_a_shorter_cutoff_is_refused(sevennet, parent, plan):
+def test_a_shorter_cutoff_is_refused(parent, plan):
     with pytest.raises(UserError, match=r"distillation.features: .* 4.5 Å.* set features to 0"):
-        FeatureGuide(sevennet, parent, replace(plan, cutoff=4.5))
+        FeatureGuide(parent, replace(plan, cutoff=4.5))
 
 
-def test_invariant_under_rotation(sevennet, parent, plan, cut_sevennet, labelled):
-    guide = FeatureGuide(sevennet, parent, plan)
+def test_invariant_under_rotation(parent, plan, cut_sevennet, labelled):
+    guide = FeatureGuide(parent, plan)
     atoms = labelled[0].to_atoms()
     turned = atoms.copy()
     turned.rotate(73, (1, 2, 3), rotate_cell=True)
     losses = [
         loss(
-            sevennet,
             guide,
             cut_sevennet,
-            sevennet.batch(parent, [Structure.unlabelled(a, group="")]),
+            parent.batch([Structure.unlabelled(a, group="")]),
         )
         for a in (atoms, turned)
     ]
@@ -71,12 +70,10 @@ def test_invariant_under_rotation(sevennet, parent, plan, cut_sevennet, labelled
     assert losses[1] == pytest.approx(losses[0], rel=1e-3)
 
 
-def test_the_gradient_reaches_the_model_and_not_the_parent(
-    sevennet, parent, plan, cut_sevennet, batch
-):
-    guide = FeatureGuide(sevennet, parent, plan)
-    with observed(sevennet, cut_sevennet) as features:
-        sevennet.predict(cut_sevennet, batch, create_graph=True)
+def test_the_gradient_reaches_the_model_and_not_the_parent(parent, plan, cut_sevennet, batch):
+    guide = FeatureGuide(parent, plan)
+    with observed(cut_sevennet) as features:
+        cut_sevennet.predict(batch, create_graph=True)
     gradients = torch.autograd.grad(
         guide.loss(features, batch),
         [p for p in cut_sevennet.parameters() if p.requires_grad],
@@ -88,9 +85,9 @@ def test_the_gradient_reaches_the_model_and_not_the_parent(
 
 @pytest.mark.slow
 def test_training_draws_features_to_the_parents(
-    run, sevennet, parent, plan, cut_sevennet, store, batch, tmp_path
+    run, parent, plan, cut_sevennet, store, batch, tmp_path
 ):
-    guide = FeatureGuide(sevennet, parent, plan)
+    guide = FeatureGuide(parent, plan)
     found = {}
     for weight in (0.0, 100.0):
         settings = Distillation(
@@ -105,6 +102,6 @@ def test_training_draws_features_to_the_parents(
             work_dir=tmp_path / str(weight),
         )
         assert not any("guide" in name for name in result.model.state_dict())
-        found[weight] = loss(sevennet, guide, result.model, batch)
-    before = loss(sevennet, guide, cut_sevennet, batch)
+        found[weight] = loss(guide, result.model, batch)
+    before = loss(guide, cut_sevennet, batch)
     assert found[100.0] < 0.8 * min(before, found[0.0])

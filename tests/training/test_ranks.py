@@ -34,9 +34,9 @@ torch.set_num_threads(1)
 model, store, teacher, settings, out = pickle.loads(Path(sys.argv[1]).read_bytes())
 family = get_family("sevennet")
 load = lambda: family.load(model, dtype=torch.float64)
-guide = FeatureGuide(family, load(), Plan.identity(family.groups(load())))
+guide = FeatureGuide(load(), Plan.identity(load().groups()))
 result = train(
-    family, load(), StructureStore(store), settings, seed=0, device="cpu", work_dir=Path(out),
+    load(), StructureStore(store), settings, seed=0, device="cpu", work_dir=Path(out),
     metrics_csv=Path(out) / "training.csv", teacher=StructureStore(teacher), label_fraction=0.5,
     guide=guide,
 )
@@ -46,12 +46,10 @@ if is_first():
 
 
 @pytest.mark.slow
-def test_two_ranks_give_the_result_of_one(
-    sevennet, small_sevennet_double, store, teacher, tmp_path
-):
+def test_two_ranks_give_the_result_of_one(small_sevennet_double, store, teacher, tmp_path):
     """Same batches, same losses, same weights: molecules and crystals differ in what they weigh."""
     model = tmp_path / "model.pt"
-    sevennet.save(small_sevennet_double, model)
+    small_sevennet_double.save(model)
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     found = []
@@ -105,16 +103,14 @@ def test_more_devices_than_structures_are_refused(run, settings, store):
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])
-def test_every_rank_has_a_part_of_a_small_valid_split(
-    sevennet, small_sevennet, store, settings, count
-):
+def test_every_rank_has_a_part_of_a_small_valid_split(small_sevennet, store, settings, count):
     """Batches of four would leave the second of two ranks without any."""
     valid = store.splits["valid"][:count]
     assert len(valid) == count
     settings = settings.model_copy(update={"batch_size": 8})
     parts = []
     for rank in range(2):
-        data = TrainingData(sevennet, small_sevennet, store, settings, seed=0)
+        data = TrainingData(small_sevennet, store, settings, seed=0)
         data.splits["valid"] = valid
         data.trainer = SimpleNamespace(global_rank=rank, world_size=2)
         parts.append([batch.labels.energy.tolist() for batch in data.val_dataloader()])

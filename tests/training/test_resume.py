@@ -29,7 +29,7 @@ step = TrainingModule.training_step
 TrainingModule.training_step = lambda *a: (time.sleep(0.3), step(*a))[1]
 family = get_family("sevennet")
 model, store, settings, work_dir = pickle.loads(Path(sys.argv[1]).read_bytes())
-train(family, family.load(model), StructureStore(store), settings, seed=0, device="cpu",
+train(family.load(model), StructureStore(store), settings, seed=0, device="cpu",
       work_dir=Path(work_dir), metrics_csv=Path(work_dir) / "training.csv")
 """
 
@@ -190,7 +190,7 @@ def test_a_process_that_was_killed_goes_on(
 ):
     settings = settings.model_copy(update={"steps": 9, "validate_every": 3})
     model = tmp_path / "model.pt"
-    sevennet.save(small_sevennet, model)
+    small_sevennet.save(model)
     work = tmp_path / "killed"
     task = tmp_path / "task.pickle"
     task.write_bytes(pickle.dumps((str(model), str(store.path), settings, str(work))))

@@ -22,21 +22,19 @@ def change(settings, **values):
     return settings.model_copy(update=values)
 
 
-def valid_loss(sevennet, model, store, settings):
+def valid_loss(model, store, settings):
     """The validation loss, computed without the trainer."""
     total = Comparison.empty()
-    data = TrainingData(sevennet, model, store, settings, seed=0)
+    data = TrainingData(model, store, settings, seed=0)
     for batch in data.val_dataloader():
-        prediction = sevennet.predict(model, batch.graph)
+        prediction = model.predict(batch.graph)
         delta = settings.weights.huber_delta
         total += compare(prediction, batch.labels, batch.graph.num_atoms, delta)
     return float(total.loss(settings.weights))
 
 
 @pytest.mark.slow
-def test_learns(
-    run, sevennet, cut_sevennet, make_store, labelled, settings, tmp_path, same_weights
-):
+def test_learns(run, cut_sevennet, make_store, labelled, settings, tmp_path, same_weights):
     store = make_store([s for s in labelled if len(s) == 2])  # silicon alone: 4 to train on
     settings = change(
         settings, steps=24, validate_every=8, precision="32", ema=0.99, learning_rate=1e-3
@@ -45,7 +43,7 @@ def test_learns(
     result = run(model=cut_sevennet, store=store, settings=settings)
     assert result.steps == 24
     assert not result.kept_start
-    assert result.best_valid_loss < 0.4 * valid_loss(sevennet, before, store, settings)
+    assert result.best_valid_loss < 0.4 * valid_loss(before, store, settings)
 
     # The caller's model is left alone; the result is on the CPU, in its dtype, in eval mode.
     assert same_weights(cut_sevennet, before)
@@ -53,7 +51,7 @@ def test_learns(
     assert result.model.dtype == before.dtype
     assert result.model.device.type == "cpu"
     # The weights that came back are the averaged ones that the best validation saw.
-    loss = valid_loss(sevennet, result.model, store, settings)
+    loss = valid_loss(result.model, store, settings)
     assert loss == pytest.approx(result.best_valid_loss, rel=1e-4)
 
     with (tmp_path / "training.csv").open() as file:
@@ -66,14 +64,14 @@ def test_learns(
 
 
 def test_the_result_is_never_worse_than_the_start(
-    run, sevennet, cut_sevennet, make_store, labelled, settings, same_weights
+    run, cut_sevennet, make_store, labelled, settings, same_weights
 ):
     store = make_store([s for s in labelled if len(s) == 2])
     settings = change(settings, steps=3, validate_every=3, learning_rate=0.3, ema=0.0)
     result = run(model=cut_sevennet, store=store, settings=settings)
     assert result.kept_start
     assert same_weights(result.model, cut_sevennet)
-    start = valid_loss(sevennet, result.model, store, settings)
+    start = valid_loss(result.model, store, settings)
     assert result.best_valid_loss == pytest.approx(start, rel=1e-4)
 
 
@@ -115,9 +113,7 @@ def test_nothing_is_left_where_it_was_started(run, tmp_path, monkeypatch, capfd,
 
 
 @pytest.mark.slow
-def test_distillation_follows_the_teacher(
-    run, settings, teacher, tmp_path, sevennet, cut_sevennet, store
-):
+def test_distillation_follows_the_teacher(run, settings, teacher, tmp_path, cut_sevennet, store):
     settings = change(settings, steps=8, validate_every=4, precision="32", learning_rate=1e-3)
     results = {
         fraction: run(
@@ -130,7 +126,7 @@ def test_distillation_follows_the_teacher(
         for fraction in (0.0, 1.0)
     }
     losses = {
-        (fraction, target): valid_loss(sevennet, result.model, data, settings)
+        (fraction, target): valid_loss(result.model, data, settings)
         for fraction, result in results.items()
         for target, data in (("teacher", teacher), ("labels", store))
     }
@@ -140,11 +136,11 @@ def test_distillation_follows_the_teacher(
     assert losses[1.0, "labels"] < losses[0.0, "labels"]
 
 
-def test_labels_and_teacher_can_be_mixed(run, settings, teacher, sevennet, store):
+def test_labels_and_teacher_can_be_mixed(run, settings, teacher, store):
     settings = change(settings, steps=2)
     both = run(settings=settings, teacher=teacher, label_fraction=0.25)
-    expected = 0.25 * valid_loss(sevennet, both.model.double(), store, settings)
-    expected += 0.75 * valid_loss(sevennet, both.model, teacher, settings)
+    expected = 0.25 * valid_loss(both.model.double(), store, settings)
+    expected += 0.75 * valid_loss(both.model, teacher, settings)
     assert both.best_valid_loss == pytest.approx(expected, rel=1e-3)
 
 
@@ -164,8 +160,8 @@ def test_an_empty_split_is_refused(run, make_store, labelled, train, valid, name
         run(store=make_store(labelled, train=train, valid=valid))
 
 
-def test_unknown_elements_are_refused_by_name(run, sevennet, small_sevennet, tmp_path):
-    model = sevennet.restrict_elements(small_sevennet, [1, 8])
+def test_unknown_elements_are_refused_by_name(run, small_sevennet, tmp_path):
+    model = small_sevennet.restrict_elements([1, 8])
     with pytest.raises(UserError, match=r"data\.h5: the model does not know Si;"):
         run(model=model)
     assert not (tmp_path / "work").exists()
@@ -211,8 +207,8 @@ def test_a_loss_that_explodes_names_the_step_and_the_mend(run, settings, workers
         run(settings=settings)
 
 
-def test_parts_learn_at_their_own_rates(run, settings, sevennet, small_sevennet):
-    parts = sevennet.parameter_parts(small_sevennet)
+def test_parts_learn_at_their_own_rates(run, settings, small_sevennet):
+    parts = small_sevennet.parameter_parts()
     result = run(settings=change(settings, relative_rates={"radial": 0, "linear": 1e-3}))
     moved = dict.fromkeys(parts.values(), 0.0)
     before, after = dict(small_sevennet.named_parameters()), dict(result.model.named_parameters())

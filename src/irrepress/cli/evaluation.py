@@ -76,19 +76,19 @@ def evaluate(
     from irrepress.evaluation.direct import evaluate_files, evaluate_store
     from irrepress.study.loading import load_model
 
-    adapter, loaded = load_model(model, family, modal=modal, licence=licence, warn=warn)
+    loaded = load_model(model, family, modal=modal, licence=licence, warn=warn)
     options: dict[str, Any] = {"alignment": align, "batch_size": batch_size, "device": device}
     name = " ".join(data)
     if data_format == "auto" and len(data) == 1 and is_store(data[0]):
         store = StructureStore(data[0])
-        found = evaluate_store(adapter, loaded, store, split, **options)
+        found = evaluate_store(loaded, store, split, **options)
         notes = list(store.info.notes)
     else:
         if split is not None:
             raise UserError(f"--split: {name} has no splits; only HDF5 stores do")
         keys = {"energy": energy_key, "forces": forces_key, "stress": stress_key}
         reading = read_files(_files(data, data_format, keys, unit, select))
-        found = evaluate_files(adapter, loaded, reading, name, **options)
+        found = evaluate_files(loaded, reading, name, **options)
         notes = list(reading.notes)
     if as_json:
         content = {"model": model, "data": name, **found.record()}

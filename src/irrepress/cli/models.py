@@ -30,8 +30,8 @@ def inspect(
     from irrepress.evaluation.description import describe
     from irrepress.study.loading import load_model
 
-    adapter, loaded = load_model(model, family, modal=modal, licence=licence, warn=warn)
-    description = describe(adapter, loaded)
+    loaded = load_model(model, family, modal=modal, licence=licence, warn=warn)
+    description = describe(loaded)
     if as_json:
         print_json({"model": model, **asdict(description)})
         return
@@ -60,7 +60,7 @@ def unpack(
     from irrepress.quantization import packing
 
     family = get_family(packing.packed_family(packed))
-    family.save(packing.unpack(family, packed), output)
+    packing.unpack(family, packed).save(output)
     typer.echo(f"{output}: a native {family.name} model")
 
 
@@ -78,9 +78,7 @@ def export(
     from irrepress.catalogue.families import check_number_type
     from irrepress.study.loading import load_model
 
-    adapter, loaded = load_model(
-        model, family, modal=modal, licence=licence, dtype="float64", warn=warn
-    )
-    check_number_type(adapter.name, dtype, "--dtype")
-    adapter.save(loaded, output, dtype=getattr(torch, dtype))
-    typer.echo(f"{output}: {dtype}, a native {adapter.name} model")
+    loaded = load_model(model, family, modal=modal, licence=licence, dtype="float64", warn=warn)
+    check_number_type(loaded.family.name, dtype, "--dtype")
+    loaded.save(output, dtype=getattr(torch, dtype))
+    typer.echo(f"{output}: {dtype}, a native {loaded.family.name} model")

@@ -5,16 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from irrepress.core.model import Batch, Model
 from irrepress.core.structure import Structure
-
-if TYPE_CHECKING:
-    from irrepress.core.family import Family
 
 
 @dataclass(frozen=True)
@@ -30,13 +27,11 @@ class Pair:
     narrowed: Batch
 
     @classmethod
-    def of(
-        cls, family: Family, parent: Model, narrowed: Model, structures: Sequence[Structure]
-    ) -> Pair:
-        """Build both batches: one, where it serves both models."""
-        batch = family.batch(parent, structures)
+    def of(cls, parent: Model, narrowed: Model, structures: Sequence[Structure]) -> Pair:
+        """Build both batches, on the models' devices: one, where it serves both models."""
+        batch = parent.batch(structures)
         same = parent.cutoff == narrowed.cutoff
-        return cls(batch, batch if same else family.batch(narrowed, structures))
+        return cls(batch, batch if same else narrowed.batch(structures))
 
     def to(self, device: torch.device | str) -> Pair:
         """Return both on another device."""

@@ -22,7 +22,6 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from irrepress.core.errors import UserError
-from irrepress.core.family import Family
 from irrepress.core.model import Model
 from irrepress.core.structure import Structure
 from irrepress.data.energy_fit import EnergyOffsets
@@ -159,7 +158,7 @@ def spread(indices: np.ndarray, most: int) -> np.ndarray:
 
 
 def shifts_beyond_doubt(
-    family: Family, model: Model, store: StructureStore, *, device: str = "auto"
+    model: Model, store: StructureStore, *, device: str = "auto"
 ) -> dict[int, float]:
     """Return constants per element by which labels lie beyond doubt from a model's energies.
 
@@ -167,22 +166,21 @@ def shifts_beyond_doubt(
     be any; only then all of the train part is looked at.
 
     Args:
-        family: the model's family.
         model: the model; it is not changed.
         store: the structures that it is to be trained on.
         device: as in the config.
 
     Returns:
-        Atomic number -> eV, as `Family.shift_energies` takes it; empty without such constants.
+        Atomic number -> eV, as `Model.shift_energies` takes it; empty without such constants.
 
     Raises:
         UserError: the train part is empty, or a predicted energy is not finite.
     """
     train = store.require("train")
-    offsets = energy_offsets(family, model, store, spread(train, _FEW), device=device)
+    offsets = energy_offsets(model, store, spread(train, _FEW), device=device)
     if not len(offsets) or offsets.mean_absolute() < BEYOND_DOUBT:
         return {}
-    offsets = energy_offsets(family, model, store, train, device=device)
+    offsets = energy_offsets(model, store, train, device=device)
     found = align(offsets, "auto", "this model, train split")
     logger.warning("%s", found.told)
     return found.constants if found.applied else {}

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from irrepress.core.cost import NEIGHBOURS
-from irrepress.core.family import Family
 from irrepress.core.groups import widths_of
 from irrepress.core.model import Model
 
@@ -54,20 +53,15 @@ class Description:
         yield "irreps blocks", str(self.blocks)
 
 
-def describe(family: Family, model: Model) -> Description:
-    """Describe a model.
-
-    Args:
-        family: the model's family.
-        model: the model.
-    """
-    groups = family.groups(model)
+def describe(model: Model) -> Description:
+    """Describe a model."""
+    groups = model.groups()
     return Description(
-        family=model.family,
+        family=model.family.name,
         modal=model.modal,
-        shape=family.shape(model),
+        shape=model.shape(),
         parameters=model.parameter_count(),
-        flops_per_atom=family.cost_model(model)(widths_of(groups)).flops,
+        flops_per_atom=model.cost_model()(widths_of(groups)).flops,
         blocks=sum(g.channels for g in groups),
         groups=[DescribedGroup(g.name, g.irrep, g.channels, g.width) for g in groups],
     )

@@ -8,7 +8,6 @@ import numpy as np
 from ase import units
 
 from irrepress.core.errors import UserError
-from irrepress.core.family import Family
 from irrepress.core.label_counts import LabelCounts
 from irrepress.core.model import Model
 from irrepress.core.quantities import QUANTITIES
@@ -107,7 +106,6 @@ class Evaluation:
 
 
 def evaluate_store(
-    family: Family,
     model: Model,
     store: StructureStore,
     split: str | None = None,
@@ -122,7 +120,6 @@ def evaluate_store(
     split is looked at, otherwise to what is looked at.
 
     Args:
-        family: the model's family.
         model: the model.
         store: structures, each with the labels that it has.
         split: ``train``, ``valid`` or ``test``; None: all structures.
@@ -140,20 +137,19 @@ def evaluate_store(
         _check_elements(zip(places, store.iterate(indices), strict=True), model)
     _check_labels(store.count_labels(indices), str(store.path))
     options = {"batch_size": batch_size, "device": device}
-    found = compare_predictions(family, model, store.iterate(indices), **options)
+    found = compare_predictions(model, store.iterate(indices), **options)
     offsets, fitted_to = found.against[0].offsets, "this model, the same structures"
     train = store.splits["train"]
     apart = split in ("valid", "test") and len(train) and not found.failures
     far = len(offsets) and offsets.mean_absolute() >= BEYOND_DOUBT
     if apart and alignment != "never" and (far or alignment == "always"):
-        of_train = energy_offsets(family, model, store, spread(train, _ALIGNED), **options)
+        of_train = energy_offsets(model, store, spread(train, _ALIGNED), **options)
         if len(of_train):
             offsets, fitted_to = of_train, "this model, train split"
     return Evaluation(found, align(offsets, alignment, fitted_to))
 
 
 def evaluate_files(
-    family: Family,
     model: Model,
     reading: Reading,
     source: str,
@@ -168,7 +164,6 @@ def evaluate_files(
     told before time is spent.
 
     Args:
-        family: the model's family.
         model: the model.
         reading: of the files; its notes are complete afterwards.
         source: what messages call the files.
@@ -184,7 +179,7 @@ def evaluate_files(
     _check_elements(frames, model)
     structures = [structure for _, structure in frames]
     _check_labels(LabelCounts.of(structures), source)
-    found = compare_predictions(family, model, structures, batch_size=batch_size, device=device)
+    found = compare_predictions(model, structures, batch_size=batch_size, device=device)
     return Evaluation(
         found, align(found.against[0].offsets, alignment, "this model, the same structures")
     )

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from irrepress.core.errors import UserError
-from irrepress.core.family import Family
 from irrepress.core.label_counts import LabelCounts
 from irrepress.core.model import Model
 from irrepress.core.quantities import QUANTITIES
@@ -98,7 +97,6 @@ class Comparisons:
 
 
 def compare_predictions(
-    family: Family,
     model: Model,
     structures: Iterable[Structure],
     *references: Sequence[Structure] | Iterable[Structure],
@@ -108,7 +106,6 @@ def compare_predictions(
     """Run the model once and compare with labels and any further references; count failures.
 
     Args:
-        family: the model's family.
         model: the model.
         structures: structures with labels; each may lack any of them.
         *references: the same structures in the same order with other labels, such as the
@@ -128,7 +125,7 @@ def compare_predictions(
             yield structure
 
     options = {"batch_size": batch_size, "device": device, "failures": failures}
-    for predicted in label(family, model, kept(), **options):
+    for predicted in label(model, kept(), **options):
         structure = ahead.popleft()
         labels.add(structure)
         atoms += len(structure)
@@ -139,7 +136,6 @@ def compare_predictions(
 
 
 def compute_errors(
-    family: Family,
     model: Model,
     structures: Iterable[Structure],
     *references: Sequence[Structure] | Iterable[Structure],
@@ -155,8 +151,8 @@ def compute_errors(
         UserError: a prediction is not finite.
     """
     found = compare_predictions(
-        family, model, structures, *references, batch_size=batch_size, device=device
+        model, structures, *references, batch_size=batch_size, device=device
     )
     if found.failures:
-        raise UserError(found.failures.told(f"this {model.family} model"))
+        raise UserError(found.failures.told(f"this {model.family.name} model"))
     return [accumulator.result() for accumulator in found.against]

@@ -63,7 +63,6 @@ _ENOUGH = 10
 
 
 def measure_errors(
-    family: Family,
     model: Model,
     store: StructureStore,
     *,
@@ -79,7 +78,6 @@ def measure_errors(
     """Errors on one split of a store.
 
     Args:
-        family: the model's family.
         model: the model.
         store: structures, each with the labels that it has.
         split: ``train``, ``valid`` or ``test``.
@@ -104,7 +102,7 @@ def measure_errors(
     indices = store.require(split)
     references = [teacher.iterate(indices)] if teacher is not None else []
     found = compare_predictions(
-        family, model, store.iterate(indices), *references, batch_size=batch_size, device=device
+        model, store.iterate(indices), *references, batch_size=batch_size, device=device
     )
     labels = found.against[0]
     if teacher is not None:
@@ -113,7 +111,7 @@ def measure_errors(
             teacher,
             split,
             alignment,
-            run=None if parent is None else partial(energy_offsets, family, parent, device=device),
+            run=None if parent is None else partial(energy_offsets, parent, device=device),
         )
     else:
         fitted = align(labels.offsets, alignment, f"this model, {split} split")
@@ -180,7 +178,6 @@ def _align_parent(
 
 
 def measure_cost(
-    family: Family,
     model: Model,
     parent: Model,
     settings: Evaluation,
@@ -193,7 +190,6 @@ def measure_cost(
     """Parameters, FLOPs, file sizes, kept blocks, and time side by side with the parent.
 
     Args:
-        family: the models' family.
         model: the model.
         parent: the uncompressed model; the same object if the model is the parent.
         settings: size of the timed crystal and number of rounds at least.
@@ -203,14 +199,12 @@ def measure_cost(
         device: as in the config.
     """
     target = resolve_device(device)
-    groups = family.groups(model)
-    cost = family.cost_model(model)(widths_of(groups))
-    total = sum(g.channels for g in family.groups(parent))
+    groups = model.groups()
+    cost = model.cost_model()(widths_of(groups))
+    total = sum(g.channels for g in parent.groups())
     crystal = reference_crystal(model.elements, settings.timing_atoms)
     timed = [model] if model is parent else [model, parent]
-    times = time_side_by_side(
-        family, timed, crystal, repeats=settings.timing_repeats, device=str(target)
-    )
+    times = time_side_by_side(timed, crystal, repeats=settings.timing_repeats, device=str(target))
     if times.busy:
         logger.warning(
             "the machine is busy (%s): times are rough; ratios of times are better known",
@@ -225,7 +219,7 @@ def measure_cost(
         total_blocks=total,
         timing_atoms=len(crystal),
         timing_rounds=times.rounds,
-        code=family.own_code(),
+        code=model.family.own_code(),
         seconds=times.seconds[0],
         seconds_spread=times.spreads[0],
         parent_seconds=times.seconds[-1],
@@ -247,20 +241,19 @@ def measure_symmetry(
     and trains.
 
     Args:
-        family: the model's family.
         path: the saved model.
         store: structures that its elements occur in; see `choose_subject`.
         modal: the level of theory that the model is used for.
         seed: of all that is random.
     """
     model = family.load(path, modal=modal, dtype=torch.float64)
-    structure, chosen = choose_subject(family, model, store, seed=seed)
+    structure, chosen = choose_subject(model, store, seed=seed)
     codes = {True: family.own_code(), False: f"irrepress {__version__}"}
     own, faster = (
-        Deviations(code=code, **check_symmetry(family, model, structure, seed=seed, native=native))
+        Deviations(code=code, **check_symmetry(model, structure, seed=seed, native=native))
         for native, code in codes.items()
     )
-    reflections = family.has_reflections(model)
+    reflections = model.has_reflections()
     checks = Checks(structure=chosen, reflections=reflections, own=own, faster=faster)
     for failure in checks.failures():
         logger.warning("%s has not passed: %s", path, failure)

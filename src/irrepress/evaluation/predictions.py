@@ -9,7 +9,6 @@ import numpy as np
 from irrepress.core.batching import in_limited_batches
 from irrepress.core.devices import resolve_device
 from irrepress.core.errors import UserError
-from irrepress.core.family import Family
 from irrepress.core.model import Model
 from irrepress.core.quantities import QUANTITIES
 from irrepress.core.structure import Structure
@@ -78,7 +77,6 @@ class Failures:
 
 
 def label(
-    family: Family,
     model: Model,
     structures: Iterable[Structure],
     *,
@@ -91,14 +89,13 @@ def label(
     """Yield the structures with their labels replaced by the model's predictions.
 
     Args:
-        family: the model's family.
         model: the model; it is moved to the device.
         structures: any iterable; only one batch of it is held at a time.
         batch_size: structures per forward pass, fewer if they are large.
         device: as in the config.
         name: what messages call the model.
         failures: counts predictions that are not finite, which then are no error.
-        native: run the code of the family's package, see `irrepress.core.family.Family.predict`.
+        native: run the code of the family's package, see `irrepress.core.model.Model.predict`.
 
     Yields:
         Structures in the same order. The stress is NaN where the cell is not periodic along
@@ -112,8 +109,8 @@ def label(
     found = failures if failures is not None else Failures()
     index = 0
     for chunk in in_limited_batches(structures, batch_size, ATOMS_PER_BATCH):
-        batch = family.batch(model, chunk)
-        prediction = family.predict(model, batch.to(target), native=native)
+        batch = model.batch(chunk)
+        prediction = model.predict(batch.to(target), native=native)
         energy = prediction.energy.double().cpu().numpy()
         stress = prediction.stress.double().cpu().numpy()
         ends = np.cumsum([len(structure) for structure in chunk])[:-1]
@@ -127,7 +124,7 @@ def label(
             )
             found.add(index, labelled)
             if found and failures is None:
-                raise UserError(found.told(name or f"this {model.family} model"))
+                raise UserError(found.told(name or f"this {model.family.name} model"))
             index += 1
             yield labelled
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from irrepress.core.family import Family
 from irrepress.core.groups import widths_of
 from irrepress.core.model import Model
 from irrepress.core.plan import Plan
@@ -20,7 +19,6 @@ PARTY = 3
 
 
 def time_shapes(
-    family: Family,
     model: Model,
     plans: Sequence[Plan],
     structure: Structure,
@@ -35,7 +33,6 @@ def time_shapes(
     rounds is taken.
 
     Args:
-        family: the model's family.
         model: the unpruned model.
         plans: what to narrow it by, in the family's native form.
         structure: what is predicted.
@@ -45,17 +42,17 @@ def time_shapes(
     Returns:
         The unpruned model and then a shape for every plan.
     """
-    groups = family.groups(model)
-    cost_model = family.cost_model(model)
-    models = [model, *(family.narrow(model, plan) for plan in plans)]
+    groups = model.groups()
+    cost_model = model.cost_model()
+    models = [model, *(model.narrow(plan) for plan in plans)]
     batches = []
     for each in tracked(models, "preparing shapes", "shapes", len(models)):
-        batches.append(family.batch(each.to(device), [structure]).to(device))
+        batches.append(each.to(device).batch([structure]).to(device))
         for _ in range(2):  # the first calls compile TorchScript and warm caches
-            time_call(family, each, batches[-1])
+            time_call(each, batches[-1])
 
     def turn(i: int) -> float:
-        return time_turn(family, models[i], batches[i])
+        return time_turn(models[i], batches[i])
 
     unpruned: list[float] = []
     ratios = np.ones((repeats, len(models)))

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from irrepress.core.family import Family
 from irrepress.core.model import Model
 from irrepress.core.neighbours import neighbour_list
 from irrepress.core.structure import Structure
@@ -29,7 +28,7 @@ _DISPLACEMENT = 0.1  # Å
 
 
 def choose_subject(
-    family: Family, model: Model, store: StructureStore, *, split: str = "test", seed: int = 0
+    model: Model, store: StructureStore, *, split: str = "test", seed: int = 0
 ) -> tuple[Structure, CheckedStructure]:
     """Choose a small structure with edges and forces, or make one.
 
@@ -38,7 +37,6 @@ def choose_subject(
     is `ENOUGH`. If there is none, the smallest one is repeated, strained and rattled.
 
     Args:
-        family: the model's family.
         model: a float64 model on the CPU.
         store: structures whose elements the model knows.
         split: which of them.
@@ -55,7 +53,7 @@ def choose_subject(
     found = []
     for index in several[:_TRIED]:
         source = f"structure {index} of {Path(store.path).stem} ({split} split)"
-        found.append(_look_at(family, model, store[index], source, ""))
+        found.append(_look_at(model, store[index], source, ""))
         if _force(found[-1]) >= ENOUGH:
             return found[-1]
     source = f"structure {indices[0]} of {Path(store.path).stem} ({split} split)"
@@ -64,18 +62,18 @@ def choose_subject(
         known = [z for z in store.elements if z in model.elements]
         made, changes = _crystal(known, model.cutoff)
         source = "made: the split has no structure with edges"
-    found.append(_look_at(family, model, made, source, changes))
+    found.append(_look_at(model, made, source, changes))
     return max(found, key=_force)
 
 
 def _look_at(
-    family: Family, model: Model, structure: Structure, source: str, changes: str
+    model: Model, structure: Structure, source: str, changes: str
 ) -> tuple[Structure, CheckedStructure]:
     edges = len(neighbour_list(structure, model.cutoff))
     largest = 0.0
     if edges:
         options = {"batch_size": 1, "device": "cpu", "failures": Failures()}
-        predicted = next(label(family, model, [structure], **options))
+        predicted = next(label(model, [structure], **options))
         largest = float(np.abs(predicted.forces).max())
     formula = structure.to_atoms().get_chemical_formula(empirical=False)
     record = CheckedStructure(

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
 
-from irrepress.core.family import Family
 from irrepress.core.model import Model
 from irrepress.core.structure import Structure
 from irrepress.evaluation.predictions import Failures, label
@@ -19,7 +18,6 @@ CHECKS = ("rotation", "inversion", "translation", "permutation", "finite_differe
 
 
 def check_symmetry(
-    family: Family,
     model: Model,
     structure: Structure,
     *,
@@ -30,7 +28,6 @@ def check_symmetry(
     """Measure how far a model is from its symmetries, relative to its largest force.
 
     Args:
-        family: the model's family.
         model: a float64 model; in float32 round-off hides what is looked for.
         structure: what is transformed.
         seed: of the rotation, the shift, the permutation and the components differentiated.
@@ -47,11 +44,11 @@ def check_symmetry(
     # fairchem turns edges by random angles.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return _check(family, model, structure, seed, components, native)
+        return _check(model, structure, seed, components, native)
 
 
 def _check(
-    family: Family, model: Model, structure: Structure, seed: int, components: int, native: bool
+    model: Model, structure: Structure, seed: int, components: int, native: bool
 ) -> dict[str, float | None]:
     rng = np.random.default_rng(seed)
     device = str(model.device)
@@ -59,7 +56,7 @@ def _check(
     def predict(s: Structure) -> Structure:
         # A check of what is not finite has no value.
         options = {"native": native, "failures": Failures()}
-        return next(label(family, model, [s], batch_size=1, device=device, **options))
+        return next(label(model, [s], batch_size=1, device=device, **options))
 
     base = predict(structure)
     scale = float(np.abs(base.forces).max())
@@ -90,7 +87,7 @@ def _check(
         ),
         "finite_difference": _finite_difference(predict, structure, base, rng, components) / scale,
     }
-    if family.has_reflections(model):
+    if model.has_reflections():
         checks["inversion"] = deviation(linear(-np.eye(3)), lambda f: -f)
     return {
         name: value if value is not None and np.isfinite(value) else None

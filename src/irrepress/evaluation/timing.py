@@ -12,7 +12,6 @@ from ase import Atoms
 from ase.build import bulk
 from ase.data import atomic_numbers, chemical_symbols, covalent_radii
 
-from irrepress.core.family import Family
 from irrepress.core.model import Batch, Model
 from irrepress.core.structure import Structure
 
@@ -72,7 +71,6 @@ class Timings:
 
 
 def time_side_by_side(
-    family: Family,
     models: Sequence[Model],
     structure: Structure,
     *,
@@ -88,7 +86,6 @@ def time_side_by_side(
     neighbour list, making it is no part of the time: it is the same for all.
 
     Args:
-        family: the models' family.
         models: the models to compare.
         structure: what they predict.
         repeats: rounds at least, after two untimed ones; no fewer than three, as fewer have no
@@ -100,14 +97,14 @@ def time_side_by_side(
     busy = busy_machine()
     batches: list[Batch] = []
     for model in models:
-        batches.append(family.batch(model.to(device), [structure]).to(device))
+        batches.append(model.to(device).batch([structure]).to(device))
         for _ in range(2):  # the first calls compile TorchScript and warm caches
-            time_call(family, model, batches[-1], native=native)
+            time_call(model, batches[-1], native=native)
     least = max(repeats, _LEAST)
     rounds: list[list[float]] = []
     while True:
         rounds.append(
-            [time_turn(family, *each, native=native) for each in zip(models, batches, strict=True)]
+            [time_turn(*each, native=native) for each in zip(models, batches, strict=True)]
         )
         times = np.array(rounds)
         compared = times / times[:, -1:] if len(models) > 1 else times
@@ -136,16 +133,16 @@ def busy_machine() -> str | None:
     return f"load average {load:.1f} on {cores} cores" if load > cores + 0.5 else None
 
 
-def time_turn(family: Family, model: Model, batch: Batch, *, native: bool = True) -> float:
+def time_turn(model: Model, batch: Batch, *, native: bool = True) -> float:
     """Return the mean seconds of a call during a turn of at least `TURN_SECONDS`.
 
     Not the fastest: among many short calls there is one that nobody disturbed, among few long
     ones there is none, so that on a shared machine small models would seem too fast.
     """
     begin = time.perf_counter()
-    calls = [time_call(family, model, batch, native=native)]
+    calls = [time_call(model, batch, native=native)]
     while time.perf_counter() - begin < TURN_SECONDS:
-        calls.append(time_call(family, model, batch, native=native))
+        calls.append(time_call(model, batch, native=native))
     return statistics.fmean(calls)
 
 
@@ -155,7 +152,7 @@ def _spreads(rounds: np.ndarray) -> np.ndarray:
     return (third - first) / median
 
 
-def time_call(family: Family, model: Model, batch: Batch, *, native: bool = True) -> float:
+def time_call(model: Model, batch: Batch, *, native: bool = True) -> float:
     """Time energy, forces and stress once, in seconds; see `time_side_by_side`.
 
     The batch is on the model's device.
@@ -164,7 +161,7 @@ def time_call(family: Family, model: Model, batch: Batch, *, native: bool = True
     if on_gpu:
         torch.cuda.synchronize(model.device)
     start = time.perf_counter()
-    family.predict(model, batch, native=native)
+    model.predict(batch, native=native)
     if on_gpu:
         torch.cuda.synchronize(model.device)
     return time.perf_counter() - start

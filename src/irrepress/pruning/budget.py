@@ -11,7 +11,6 @@ import numpy as np
 
 from irrepress.core.cost import NEIGHBOURS, CostModel
 from irrepress.core.errors import UserError, nearest
-from irrepress.core.family import Family
 from irrepress.core.groups import FEATURES, Group, widths_of
 from irrepress.core.irreps import order, parse_irreps, write_irreps
 from irrepress.core.model import Model
@@ -40,7 +39,6 @@ class Costs:
     @classmethod
     def of(
         cls,
-        family: Family,
         model: Model,
         time: TimeModel | None = None,
         cutoff: float | None = None,
@@ -48,7 +46,6 @@ class Costs:
         """Return the costs of what can be made of a model.
 
         Args:
-            family: of the model.
             model: the unpruned model.
             time: of the unpruned model's shapes with its own cutoff.
             cutoff: a shorter cutoff in Å; None: the model's own. Neighbours are taken to go with
@@ -56,8 +53,8 @@ class Costs:
         """
         fraction = 1.0 if cutoff is None else (cutoff / model.cutoff) ** 3
         if time is not None:
-            time = time.with_neighbours(fraction, family.terms_without_neighbours)
-        return cls(family.cost_model(model, fraction * NEIGHBOURS), time)
+            time = time.with_neighbours(fraction, model.family.terms_without_neighbours)
+        return cls(model.cost_model(fraction * NEIGHBOURS), time)
 
 
 class Measure:
@@ -198,7 +195,7 @@ def plan_for_irreps(
             asked of it when one text serves all layers.
 
     Returns:
-        The plan, without a cutoff. The family may round it (`Family.native_plan`).
+        The plan, without a cutoff. The family may round it (`Model.native_plan`).
 
     Raises:
         UserError: irreps that cannot be read, more channels than the model has, too few, the

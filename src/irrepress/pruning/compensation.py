@@ -31,7 +31,6 @@ from torch import Tensor
 
 from irrepress.core.batching import in_batches
 from irrepress.core.devices import resolve_device
-from irrepress.core.family import Family
 from irrepress.core.fits import LinearFit, Pair
 from irrepress.core.model import Model
 from irrepress.core.plan import Plan
@@ -72,7 +71,6 @@ class FittedMap:
 
 
 def compensate(
-    family: Family,
     parent: Model,
     narrowed: Model,
     plan: Plan,
@@ -90,7 +88,6 @@ def compensate(
     """Fit the linear maps of a narrowed model anew, in place.
 
     Args:
-        family: of both models.
         parent: the model that ``narrowed`` was made from; it is not changed.
         narrowed: the model that is compensated.
         plan: which blocks of the parent it holds.
@@ -121,7 +118,7 @@ def compensate(
     parent.to(target).eval()
     narrowed.to(target).eval()
     models = parent, narrowed
-    fits = family.linear_fits(parent, narrowed, plan)
+    fits = parent.linear_fits(narrowed, plan)
     old = [fit.weights() for fit in fits]
     results = []
     with TemporaryDirectory(dir=work_dir) as directory:
@@ -136,7 +133,7 @@ def compensate(
             train, test = _Sums(fit), _Sums(fit)
             for sums, pieces in zip((train, test), parts, strict=True):
                 for piece in pieces:
-                    features = piece.advance(family, models, fit, Path(directory), target)
+                    features = piece.advance(models, fit, Path(directory), target)
                     sums.add(*features[0], 1.0)
                     for plus, minus in zip(features[1::2], features[2::2], strict=True):
                         changes = (
@@ -145,12 +142,12 @@ def compensate(
                         )
                         sums.add(*changes, derivative_weight / (2 * displacement))
             results += _solve(fit, train, test)
-    fitted, held = (_Batches(family, models, pieces, target) for pieces in parts)
-    extent, rest = choose_extent(family, parent, narrowed, fits, old, held)
+    fitted, held = (_Batches(models, pieces, target) for pieces in parts)
+    extent, rest = choose_extent(parent, narrowed, fits, old, held)
     logger.info("forces: %.3g of their difference is left over at the extent %g", rest, extent)
-    shifts, before, after = fit_shifts(family, parent, narrowed, fitted, held)
+    shifts, before, after = fit_shifts(parent, narrowed, fitted, held)
     if shifts:
-        family.shift_energies(narrowed, shifts)
+        narrowed.shift_energies(shifts)
     logger.info("energies: %.3g -> %.3g meV/atom by shifts", 1e3 * before, 1e3 * after)
     parent.to("cpu")
     narrowed.to("cpu")
@@ -179,7 +176,7 @@ class _Piece:
         self._begun = False
 
     def advance(
-        self, family: Family, models: _Models, fit: LinearFit, directory: Path, device: torch.device
+        self, models: _Models, fit: LinearFit, directory: Path, device: torch.device
     ) -> list[tuple[dict[str, Tensor], dict[str, Tensor]]]:
         """Run both networks to a fit; how far they have come is kept in files, not in memory.
 
@@ -192,15 +189,15 @@ class _Piece:
             # The file is this process's own.
             sources = [each.to(device) for each in torch.load(path, weights_only=False)]
         else:
-            sources = [Pair.of(family, *models, each).to(device) for each in self._variants()]
+            sources = [Pair.of(*models, each).to(device) for each in self._variants()]
         rows = [fit.rows(source) for source in sources]
         torch.save([each.progress.to("cpu") for each in rows], path)
         self._begun = True
         return [(each.inputs, each.outputs) for each in rows]
 
-    def batches(self, family: Family, models: _Models) -> Pair:
+    def batches(self, models: _Models) -> Pair:
         """Return the structures as they are, on the CPU."""
-        return Pair.of(family, *models, [self._structures[index] for index in self._members])
+        return Pair.of(*models, [self._structures[index] for index in self._members])
 
     def _variants(self) -> list[list[Structure]]:
         chunk = [self._structures[index] for index in self._members]
@@ -213,14 +210,12 @@ class _Piece:
 class _Batches:
     """The structures of several pieces as they are, batch after batch on a device."""
 
-    def __init__(
-        self, family: Family, models: _Models, pieces: Sequence[_Piece], device: torch.device
-    ):
-        self._family, self._models, self._pieces, self._device = family, models, pieces, device
+    def __init__(self, models: _Models, pieces: Sequence[_Piece], device: torch.device):
+        self._models, self._pieces, self._device = models, pieces, device
 
     def __iter__(self) -> Iterator[Pair]:
         for piece in self._pieces:
-            yield piece.batches(self._family, self._models).to(self._device)
+            yield piece.batches(self._models).to(self._device)
 
 
 class _Sums:

@@ -14,7 +14,6 @@ from torch import Tensor
 from irrepress.core.batching import in_batches
 from irrepress.core.devices import resolve_device
 from irrepress.core.errors import UserError
-from irrepress.core.family import Family
 from irrepress.core.fits import Pair
 from irrepress.core.loss_weights import LossWeights
 from irrepress.core.model import Batch, Model
@@ -29,7 +28,6 @@ class Damage:
     difference. What the unpruned model predicts is held in memory: a few hundred bytes an atom.
 
     Args:
-        family: of the model.
         model: the unpruned model; it is not changed.
         structures: calibration structures, read once; no labels are read.
         batch_size: structures in a batch.
@@ -45,7 +43,6 @@ class Damage:
 
     def __init__(
         self,
-        family: Family,
         model: Model,
         structures: Iterable[Structure],
         *,
@@ -54,12 +51,12 @@ class Damage:
         device: str,
         start: Model | None = None,
     ):
-        self._family, self._model, self._weights = family, start or model, weights
+        self._model, self._weights = start or model, weights
         self._device = resolve_device(device)
         chunks = list(in_batches(structures, batch_size))
         if not chunks:
             raise ValueError("there are no structures to measure the damage on")
-        pairs = [Pair.of(family, model, self._model, chunk) for chunk in chunks]
+        pairs = [Pair.of(model, self._model, chunk) for chunk in chunks]
         self._periodic = [torch.tensor([all(s.pbc) for s in chunk]) for chunk in chunks]
         self._targets = self._outputs(model, [pair.parent for pair in pairs], {})
         if not all(torch.isfinite(target).all() for target in self._targets):
@@ -100,7 +97,7 @@ class Damage:
         """Return energies per atom, forces and defined stresses of all structures."""
         model.to(self._device).eval()
         gates = {name: gate.to(self._device) for name, gate in gates.items()}
-        with self._family.gated(model, gates):
+        with model.gated(gates):
             parts = [
                 self._predict(model, batch, periodic)
                 for batch, periodic in zip(batches, self._periodic, strict=True)
@@ -110,7 +107,7 @@ class Damage:
         return energy, forces, stress
 
     def _predict(self, model: Model, batch: Batch, periodic: Tensor) -> tuple[Tensor, ...]:
-        found = self._family.predict(model, batch.to(self._device))
+        found = model.predict(batch.to(self._device))
         energy = found.energy.double().cpu() / batch.num_atoms
         stress = found.stress.double().cpu()[periodic] / units.GPa
         return energy, found.forces.double().cpu(), stress

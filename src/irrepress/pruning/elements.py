@@ -11,19 +11,18 @@ from typing import Any
 
 from ase.data import chemical_symbols
 
-from irrepress.core.family import Family
+from irrepress.core.family import RestrictsElements
 from irrepress.core.model import Model
 
 logger = logging.getLogger(__name__)
 
 
 def keep_elements(
-    family: Family, model: Model, elements: Iterable[int], source: str
+    model: Model, elements: Iterable[int], source: str
 ) -> tuple[Model, dict[str, Any]]:
     """Return a model that knows some elements only, and the record of it for the card.
 
     Args:
-        family: the model's family.
         model: the model; it is not changed.
         elements: atomic numbers to keep, all of which the model knows.
         source: what the elements are those of, for the record.
@@ -44,14 +43,14 @@ def keep_elements(
     }
     if not dropped:
         return model, record
-    if not family.restricts_elements:
+    if not isinstance(model.family, RestrictsElements):
         logger.warning(
             "models of the family %s cannot leave out elements: the model keeps all %d, where %s "
             "has %d",
-            *(family.name, len(model.elements), source, len(wanted)),
+            *(model.family.name, len(model.elements), source, len(wanted)),
         )
         return model, record
-    small = family.restrict_elements(model, wanted)
+    small = model.restrict_elements(wanted)
     logger.info(
         "restricted to the %d elements of %s: %d of %d parameters are left, and nothing is lost",
         *(len(wanted), source, small.parameter_count(), model.parameter_count()),

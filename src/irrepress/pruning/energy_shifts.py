@@ -9,7 +9,6 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from irrepress.core.family import Family
 from irrepress.core.fits import Pair
 from irrepress.core.model import Model
 from irrepress.data.energy_fit import EnergyOffsets
@@ -30,10 +29,10 @@ class AtomicDifferences:
         self.sums: dict[int, np.ndarray] = {}
         self.offsets = EnergyOffsets()
 
-    def add(self, family: Family, parent: Model, narrowed: Model, pair: Pair) -> None:
+    def add(self, parent: Model, narrowed: Model, pair: Pair) -> None:
         """Add a batch, parent minus narrowed; it lies on the device of the models."""
-        differences = family.atomic_energies(parent, pair.parent).double()
-        differences = differences - family.atomic_energies(narrowed, pair.narrowed).double()
+        differences = parent.atomic_energies(pair.parent).double()
+        differences = differences - narrowed.atomic_energies(pair.narrowed).double()
         differences, batch = differences.cpu().numpy(), pair.parent
         numbers, owner = batch.numbers.cpu().numpy(), batch.structure.cpu().numpy()
         for number in np.unique(numbers):
@@ -67,7 +66,6 @@ class AtomicDifferences:
 
 
 def fit_shifts(
-    family: Family,
     parent: Model,
     narrowed: Model,
     train: Iterable[Pair],
@@ -76,7 +74,6 @@ def fit_shifts(
     """Find shifts for the narrowed model; neither model is changed.
 
     Args:
-        family: of both models, which are on one device.
         parent: the model that ``narrowed`` was made from.
         narrowed: the model whose energies are off.
         train: batches, on the models' device.
@@ -91,7 +88,7 @@ def fit_shifts(
     fitted, test = AtomicDifferences(), AtomicDifferences()
     for batches, differences in ((train, fitted), (held_out, test)):
         for pair in batches:
-            differences.add(family, parent, narrowed, pair)
+            differences.add(parent, narrowed, pair)
     elements = narrowed.elements
     # Not the root mean square: a few structures under high pressure would decide alone.
     before = test.offsets.mean_absolute()

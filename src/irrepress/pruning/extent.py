@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from irrepress.core.errors import UserError
-from irrepress.core.family import Family
 from irrepress.core.finite import check_prediction
 from irrepress.core.fits import LinearFit, Pair
 from irrepress.core.model import Model
@@ -21,7 +20,6 @@ EXTENTS = (1.0, 0.75, 0.5, 0.25, 0.0)
 
 
 def choose_extent(
-    family: Family,
     parent: Model,
     narrowed: Model,
     fits: Sequence[LinearFit],
@@ -33,7 +31,6 @@ def choose_extent(
     Energies have no say: constants for the elements take up most of what they lack.
 
     Args:
-        family: of both models.
         parent: whose forces are to be met.
         narrowed: the model, with the fitted weights.
         fits: its fitted maps.
@@ -55,12 +52,12 @@ def choose_extent(
             fit.set_weights({irrep: torch.lerp(start[irrep], end[irrep], extent) for irrep in end})
 
     for pair in batches:
-        prediction = family.predict(parent, pair.parent)
+        prediction = parent.predict(pair.parent)
         check_prediction(prediction, pair.parent, "compensation, the parent")
         target = prediction.forces
         for index, extent in enumerate(EXTENTS):
             go(extent)
-            difference = family.predict(narrowed, pair.narrowed).forces - target
+            difference = narrowed.predict(pair.narrowed).forces - target
             errors[index] += float(difference.abs().sum())
     if not torch.isfinite(errors).all():
         raise UserError(

@@ -5,7 +5,6 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from irrepress.core.family import Family
 from irrepress.core.finite import check_prediction
 from irrepress.core.labels import Labels
 from irrepress.core.loss_weights import LossWeights
@@ -36,7 +35,6 @@ class GatedPass:
 
     def __init__(
         self,
-        family: Family,
         model: Model,
         batch: Batch,
         labels: Labels,
@@ -49,7 +47,6 @@ class GatedPass:
         """Run the model.
 
         Args:
-            family: the model's family.
             model: the model.
             batch: on the model's device.
             labels: on the model's device.
@@ -69,12 +66,12 @@ class GatedPass:
             g.name: torch.ones(
                 len(batch), g.channels, dtype=model.dtype, device=model.device
             ).requires_grad_()
-            for g in family.groups(model)
+            for g in model.groups()
         }
         self.activations: dict[str, tuple[Tensor, int]] = {}
         observer = self._observe if observe else None
-        with family.gated(model, self.gates, observer), torch.enable_grad():
-            self.prediction = family.predict(model, batch, create_graph=True)
+        with model.gated(self.gates, observer), torch.enable_grad():
+            self.prediction = model.predict(batch, create_graph=True)
         check_prediction(self.prediction, batch, "scoring")
 
     def gradients(self, quantity: Tensor, *, create_graph: bool = False) -> ByGroup:

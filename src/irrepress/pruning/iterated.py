@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from irrepress.core.errors import UserError
-from irrepress.core.family import Family
 from irrepress.core.groups import widths_of
 from irrepress.core.model import Model
 from irrepress.core.plan import Plan
@@ -23,7 +22,6 @@ Score = Callable[[Model], Mapping[str, np.ndarray]]
 
 
 def plan_iterated(
-    family: Family,
     model: Model,
     score: Score,
     measure: Measure,
@@ -35,7 +33,6 @@ def plan_iterated(
     """Plan for keeping a fraction, by rounds of scoring and removing.
 
     Args:
-        family: the model's family.
         model: the unpruned model; it is not changed.
         score: called with the model as pruned so far, at first with ``model`` itself.
         measure: what the fraction is counted in, of the unpruned model.
@@ -50,7 +47,7 @@ def plan_iterated(
         UserError: the budget cannot be met; the message says what can.
     """
     limits = limits or Limits()
-    groups = family.groups(model)
+    groups = model.groups()
     target = measure.target(budget)
     gone = dict.fromkeys(widths_of(groups), 0)
 
@@ -62,7 +59,7 @@ def plan_iterated(
     rounds: list[float] = []
     while left > target:
         scores = score(narrowed)
-        here = family.groups(narrowed)
+        here = narrowed.groups()
         goal = allocate_greedily(here, scores, measured, target, limits)
         check_met(goal, measure, budget, limits)
         found = allocate_greedily(
@@ -73,8 +70,8 @@ def plan_iterated(
             limits,
             highest=goal.highest,
         )
-        plan, _ = family.native_plan(model, plan.then(plan_for_widths(here, scores, found.widths)))
-        narrowed = family.narrow(model, plan)
+        plan, _ = model.native_plan(plan.then(plan_for_widths(here, scores, found.widths)))
+        narrowed = model.narrow(plan)
         before, left = left, measure(plan.widths(groups))
         if left >= before:
             raise UserError(

@@ -2,7 +2,7 @@
 
 Counted operations are a bad guide to time: memory, calls of kernels and the orders that meet
 weigh more, differently on every machine. So shapes of the model are timed on the machine itself,
-and the family's terms (`Family.cost_terms`) are weighed to reproduce them.
+and the family's terms (`Model.cost_terms`) are weighed to reproduce them.
 """
 
 import math

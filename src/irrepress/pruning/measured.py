@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from irrepress.core.errors import UserError
-from irrepress.core.family import Family
 from irrepress.core.groups import Group, followers
 from irrepress.core.model import Model
 from irrepress.core.plan import Plan
@@ -46,7 +45,6 @@ class _Trial:
 
 
 def plan_measured(
-    family: Family,
     model: Model,
     scores: Mapping[str, np.ndarray],
     damage: Callable[[Plan], float],
@@ -59,7 +57,6 @@ def plan_measured(
     """Plan for keeping a fraction, by rounds of trying removals.
 
     Args:
-        family: the model's family.
         model: the unpruned model; it is not changed.
         scores: group name -> scores of the unpruned model, ``[channels]``; they say which
             channels of a group go first.
@@ -77,14 +74,14 @@ def plan_measured(
         UserError: the budget cannot be met; the message says what can.
     """
     limits = limits or Limits()
-    groups = family.groups(model)
+    groups = model.groups()
     target = measure.target(budget)
 
     def attempt(removals: Iterable[Mapping[str, int]], left: float, name: str) -> list[_Trial]:
         """Try the removals that leave less than ``left``, each outcome once."""
         tries = {}
         for widths in removals:
-            plan, _ = family.native_plan(model, plan_for_widths(groups, scores, widths))
+            plan, _ = model.native_plan(plan_for_widths(groups, scores, widths))
             widths = plan.widths(groups)
             if (after := measure(widths)) < left:
                 tries[tuple(sorted(widths.items()))] = plan, after

@@ -37,7 +37,6 @@ import torch
 from irrepress.core.batching import in_batches
 from irrepress.core.devices import resolve_device
 from irrepress.core.errors import UserError
-from irrepress.core.family import Family
 from irrepress.core.groups import Group
 from irrepress.core.label_counts import LabelCounts
 from irrepress.core.labels import Labels
@@ -64,7 +63,6 @@ CRITERIA: tuple[str, ...] = get_args(Criterion)
 
 
 def compute_scores(
-    family: Family,
     model: Model,
     structures: Iterable[Structure],
     *,
@@ -80,7 +78,6 @@ def compute_scores(
     """Score every block by every criterion in one pass.
 
     Args:
-        family: the model's family.
         model: the model; its parameters and modes are left as they were.
         structures: calibration structures, with labels if ``taylor`` is wanted; not read if no
             criterion needs them.
@@ -107,7 +104,7 @@ def compute_scores(
     if counts and counts.structures and "taylor" in criteria and not _is_labelled(weights, counts):
         raise UserError(f"{NO_BASIS_FOR_TAYLOR} ({counts})")
     model.to(resolve_device(device))
-    groups = family.groups(model)
+    groups = model.groups()
     found = _with_data(groups, criteria, probes, seed)
     if found and counts:
         logger.info("scoring: %s", counts)
@@ -119,9 +116,8 @@ def compute_scores(
         with _frozen(model):
             for chunk in tracked(chunks, "scoring", "batches", batches):
                 forward = GatedPass(
-                    family,
                     model,
-                    family.batch(model, chunk).to(model.device),
+                    model.batch(chunk).to(model.device),
                     Labels.of(chunk, model.dtype).to(model.device),
                     weights,
                     signs,
@@ -136,7 +132,7 @@ def compute_scores(
             raise UserError("scoring: there are no calibration structures; check scoring.dataset")
     raw = {name: criterion.scores() for name, criterion in found.items()}
     if "magnitude" in criteria:
-        raw["magnitude"] = {k: v.double() ** 2 for k, v in family.block_norms(model).items()}
+        raw["magnitude"] = {k: v.double() ** 2 for k, v in model.block_norms().items()}
     values = {
         name: {group: score.cpu().numpy() for group, score in scores.items()}
         for name, scores in raw.items()

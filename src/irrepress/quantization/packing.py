@@ -23,12 +23,11 @@ FORMAT = "irrepress-packed"
 VERSION = 1
 
 
-def pack(family: Family, model: Model, path: str | Path, *, bits: int = 8) -> None:
+def pack(model: Model, path: str | Path, *, bits: int = 8) -> None:
     """Write a model with quantized path and radial weights.
 
     Args:
-        family: the model's family; it says which weights may be quantized.
-        model: the model.
+        model: the model; its family says which weights may be quantized.
         path: where to write, atomically.
         bits: 8 or 4.
 
@@ -36,7 +35,7 @@ def pack(family: Family, model: Model, path: str | Path, *, bits: int = 8) -> No
         UserError: bits that are not supported, or weights that are not finite.
     """
     blocks: dict[str, list[WeightBlock]] = {}
-    for block in family.weight_blocks(model):
+    for block in model.weight_blocks():
         blocks.setdefault(block.parameter, []).append(block)
     parameters: dict[str, Any] = {}
     for name, parameter in model.network.named_parameters():
@@ -48,7 +47,7 @@ def pack(family: Family, model: Model, path: str | Path, *, bits: int = 8) -> No
         "format": FORMAT,
         "version": VERSION,
         "bits": bits,
-        "family": model.family,
+        "family": model.family.name,
         "modal": model.modal,
         "dtype": str(model.dtype).removeprefix("torch."),
         "native": plain(model.native),

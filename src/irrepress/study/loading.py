@@ -7,7 +7,6 @@ import torch
 
 from irrepress.catalogue.families import is_path, missing_packages
 from irrepress.core.errors import UserError
-from irrepress.core.family import Family
 from irrepress.core.files import read_json
 from irrepress.core.model import Model
 from irrepress.core.section import NumberType
@@ -24,7 +23,7 @@ def load_model(
     licence: str | None = None,
     dtype: NumberType = "float32",
     warn: Callable[[str], None],
-) -> tuple[Family, Model]:
+) -> Model:
     """Load a model, whose family is given, named by the card beside it, or found by trying.
 
     Args:
@@ -46,17 +45,15 @@ def load_model(
     if card is not None:
         family, modal = family or card.family, modal or card.modal
 
-    def load(name: str) -> tuple[Family, Model]:
+    def load(name: str) -> Model:
         adapter = get_family(name)
         source = adapter.resolve(model, licence=licence)
-        return adapter, adapter.load(source, modal=modal, dtype=getattr(torch, dtype))
+        return adapter.load(source, modal=modal, dtype=getattr(torch, dtype))
 
     return load(family) if family is not None else _first_that_loads(model, load)
 
 
-def _first_that_loads(
-    model: str, load: Callable[[str], tuple[Family, Model]]
-) -> tuple[Family, Model]:
+def _first_that_loads(model: str, load: Callable[[str], Model]) -> Model:
     """Try the installed families in turn."""
     # From the last to the first: fairchem alone takes seconds to import.
     installed = [name for name in reversed(family_names()) if not missing_packages(name)]

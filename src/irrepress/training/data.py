@@ -10,7 +10,6 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from irrepress.core.errors import UserError
-from irrepress.core.family import Family
 from irrepress.core.labels import Labels
 from irrepress.core.model import Batch, Model
 from irrepress.data.store import StructureStore
@@ -98,7 +97,6 @@ class GraphDataset(Dataset[LabelledBatch]):
     """Lists of indices -> labelled batches; this is what the worker processes run.
 
     Args:
-        family: the model's family.
         model: consulted for its cutoff, elements and dtype. Workers are forked, so that it is
             shared and not copied.
         store: the structures.
@@ -107,12 +105,10 @@ class GraphDataset(Dataset[LabelledBatch]):
 
     def __init__(
         self,
-        family: Family,
         model: Model,
         store: StructureStore,
         teacher: StructureStore | None = None,
     ):
-        self.family = family
         self.model = model
         self.store = store
         self.teacher = teacher
@@ -124,7 +120,7 @@ class GraphDataset(Dataset[LabelledBatch]):
         teacher = None
         if self.teacher is not None:
             teacher = Labels.of(self.teacher.read(indices, groups=False), dtype)
-        graph = self.family.batch(self.model, structures)
+        graph = self.model.batch(structures, device="cpu")
         return LabelledBatch(graph, Labels.of(structures, dtype), teacher)
 
 
@@ -173,7 +169,6 @@ class TrainingData(LightningDataModule):
     (``Trainer(use_distributed_sampler=False)``).
 
     Args:
-        family: the model's family.
         model: see `GraphDataset`.
         store: the structures.
         settings: the training's settings.
@@ -185,7 +180,6 @@ class TrainingData(LightningDataModule):
 
     def __init__(
         self,
-        family: Family,
         model: Model,
         store: StructureStore,
         settings: Training,
@@ -195,7 +189,7 @@ class TrainingData(LightningDataModule):
         pin_memory: bool = False,
     ):
         super().__init__()
-        self.dataset = GraphDataset(family, model, store, teacher)
+        self.dataset = GraphDataset(model, store, teacher)
         self.splits = {name: store.splits[name] for name in ("train", "valid")}
         self.settings = settings
         self.seed = seed

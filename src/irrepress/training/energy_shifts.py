@@ -7,7 +7,6 @@ import numpy as np
 
 from irrepress.core.batching import in_batches
 from irrepress.core.devices import resolve_device
-from irrepress.core.family import Family
 from irrepress.core.finite import check_prediction
 from irrepress.core.model import Model
 from irrepress.data.energy_fit import EnergyOffsets
@@ -17,7 +16,6 @@ logger = logging.getLogger(__name__)
 
 
 def fit_energy_shifts(
-    family: Family,
     model: Model,
     store: StructureStore,
     split: str = "train",
@@ -31,7 +29,6 @@ def fit_energy_shifts(
     (a single molecule, say), their elements share the difference evenly.
 
     Args:
-        family: the model's family.
         model: the model; it is not changed.
         store: structures; those without an energy take no part.
         split: the split to fit on.
@@ -46,7 +43,7 @@ def fit_energy_shifts(
         UserError: the split is empty, or a predicted energy is not finite.
     """
     indices = store.require(split)
-    offsets = energy_offsets(family, model, store, indices, device=device, batch_size=batch_size)
+    offsets = energy_offsets(model, store, indices, device=device, batch_size=batch_size)
     if not len(offsets):
         logger.warning(
             "%s: the %s split has no energies: the model's reference energies stay as they are",
@@ -66,7 +63,6 @@ def fit_energy_shifts(
 
 
 def energy_offsets(
-    family: Family,
     model: Model,
     store: StructureStore,
     indices: Sequence[int] | np.ndarray,
@@ -77,7 +73,6 @@ def energy_offsets(
     """Return the differences of energies of structures, labels minus predictions.
 
     Args:
-        family: the model's family.
         model: the model; it is not changed.
         store: structures; those without an energy take no part.
         indices: of the structures.
@@ -95,8 +90,8 @@ def energy_offsets(
             structures = [s for s in store.read(members) if np.isfinite(s.energy)]
             if not structures:
                 continue
-            batch = family.batch(model, structures).to(target)
-            prediction = family.predict(model, batch)
+            batch = model.batch(structures).to(target)
+            prediction = model.predict(batch)
             check_prediction(prediction, batch, f"{store.path}")
             predicted = prediction.energy.double().cpu().numpy()
             for structure, energy in zip(structures, predicted, strict=True):

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from irrepress.core.errors import UserError
-from irrepress.core.family import Family
 from irrepress.core.model import Batch, Model
 from irrepress.core.plan import Plan
 from irrepress.training.ranks import summed
@@ -26,7 +25,6 @@ class FeatureGuide:
     """Compares the features of a narrowed model with those of its parent.
 
     Args:
-        family: of both models.
         parent: the model before narrowing; it is not changed.
         plan: which blocks of it the narrowed model kept.
 
@@ -35,17 +33,16 @@ class FeatureGuide:
             batches.
     """
 
-    def __init__(self, family: Family, parent: Model, plan: Plan):
+    def __init__(self, parent: Model, plan: Plan):
         if plan.cutoff is not None:
             raise UserError(
                 f"distillation.features: the plan shortens the cutoff to {plan.cutoff:g} Å, which "
                 "the parent's features cannot be computed with; set features to 0"
             )
-        self.family = family
         self.parent = parent.eval()
         self.kept = {
             group.name: torch.tensor(plan.keep[group.name])
-            for group in family.groups(parent)
+            for group in parent.groups()
             if group.axis == "channel" and plan.keep[group.name]
         }
 
@@ -61,8 +58,8 @@ class FeatureGuide:
             this rank's part: those of all ranks add up.
         """
         self.parent.to(batch.num_atoms.device)
-        with observed(self.family, self.parent) as targets:
-            self.family.atomic_energies(self.parent, batch)  # energies alone: no derivatives
+        with observed(self.parent) as targets:
+            self.parent.atomic_energies(batch)  # energies alone: no derivatives
         shares = []
         for name, kept in self.kept.items():
             target = targets[name][:, kept.to(batch.num_atoms.device)].detach()
@@ -73,8 +70,8 @@ class FeatureGuide:
 
 
 @contextmanager
-def observed(family: Family, model: Model) -> Iterator[Features]:
+def observed(model: Model) -> Iterator[Features]:
     """Record the features of every group while the context lasts."""
     seen: Features = {}
-    with family.gated(model, {}, seen.__setitem__):
+    with model.gated({}, seen.__setitem__):
         yield seen

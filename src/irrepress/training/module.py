@@ -11,7 +11,6 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from irrepress.core.errors import UserError
-from irrepress.core.family import Family
 from irrepress.core.model import Model, Prediction
 from irrepress.core.processes import is_first
 from irrepress.core.quantities import GPA_PER_EV_A3, QUANTITIES
@@ -52,7 +51,6 @@ class TrainingModule(LightningModule):
     Its data are a `irrepress.training.data.TrainingData`.
 
     Args:
-        family: the model's family.
         model: the model; it is changed in place.
         settings: the training's settings.
         label_fraction: weight of the dataset's labels; the rest is the teacher's.
@@ -68,7 +66,6 @@ class TrainingModule(LightningModule):
 
     def __init__(
         self,
-        family: Family,
         model: Model,
         settings: Training,
         *,
@@ -76,7 +73,6 @@ class TrainingModule(LightningModule):
         guide: FeatureGuide | None = None,
     ):
         super().__init__()
-        self.family = family
         self.model = model
         self.settings = settings
         self.label_fraction = label_fraction
@@ -97,7 +93,7 @@ class TrainingModule(LightningModule):
         rates = self.settings.relative_rates
         parameters = dict(self.model.named_parameters())
         parts: dict[str, list[torch.nn.Parameter]] = {}
-        for name, part in self.family.parameter_parts(self.model).items():
+        for name, part in self.model.parameter_parts().items():
             parts.setdefault(part, []).append(parameters[name])
         optimizer = torch.optim.AdamW(
             [
@@ -125,9 +121,9 @@ class TrainingModule(LightningModule):
         Raises:
             UserError: the loss is not a number.
         """
-        guided = observed(self.family, self.model) if self.guide else nullcontext({})
+        guided = observed(self.model) if self.guide else nullcontext({})
         with guided as features:
-            prediction = self.family.predict(self.model, batch.graph, create_graph=True)
+            prediction = self.model.predict(batch.graph, create_graph=True)
         comparisons = self._compare(prediction, batch)
         loss = self._loss(comparisons, [part.over_ranks().counts for part in comparisons])
         if loss is None:  # nothing in this batch is labelled: a step without a gradient
@@ -157,7 +153,7 @@ class TrainingModule(LightningModule):
 
     def validation_step(self, batch: LabelledBatch, batch_idx: int) -> None:
         """Add a batch of the valid split to the sums."""
-        prediction = self.family.predict(self.model, batch.graph)
+        prediction = self.model.predict(batch.graph)
         self._valid.add(self._compare(prediction, batch))
 
     def on_validation_epoch_end(self) -> None:

@@ -22,7 +22,6 @@ from rich.console import Console
 
 from irrepress.core.devices import resolve_device
 from irrepress.core.errors import UserError
-from irrepress.core.family import Family
 from irrepress.core.files import atomic_path
 from irrepress.core.model import Model
 from irrepress.core.processes import is_first
@@ -75,7 +74,6 @@ class TrainingResult:
 
 
 def train(
-    family: Family,
     model: Model,
     store: StructureStore,
     settings: Training,
@@ -101,7 +99,6 @@ def train(
     writes the files.
 
     Args:
-        family: the model's family.
         model: the model to begin with; it is not changed.
         store: structures with labels.
         settings: the training's settings.
@@ -133,14 +130,11 @@ def train(
     fingerprint = _fingerprint(model, store, settings, seed, teacher, label_fraction)
     initial, dtype = model, model.dtype
     model = deepcopy(model).to(torch.float64 if settings.precision == "64" else dtype)
-    _try_precision(family, model, store, precision, target)
+    _try_precision(model, store, precision, target)
     limits = make_limits(store, settings, model.cutoff, work_dir)
-    module = TrainingModule(
-        family, model.train(), settings, label_fraction=label_fraction, guide=guide
-    )
+    module = TrainingModule(model.train(), settings, label_fraction=label_fraction, guide=guide)
     module.fingerprint = fingerprint
     data = TrainingData(
-        family,
         model,
         store,
         settings,
@@ -243,7 +237,7 @@ def _precision(name: str, device: torch.device) -> str:
 
 
 def _try_precision(
-    family: Family, model: Model, store: StructureStore, precision: str, device: torch.device
+    model: Model, store: StructureStore, precision: str, device: torch.device
 ) -> None:
     """Run one structure in mixed precision, which not every family's operations allow."""
     if not precision.endswith("-mixed"):
@@ -253,7 +247,7 @@ def _try_precision(
     model.to(device)
     try:
         with torch.autocast(device.type, dtype):
-            family.predict(model, family.batch(model, structures).to(device))
+            model.predict(model.batch(structures).to(device))
     except RuntimeError as error:
         raise UserError(
             f"precision: {precision} does not work with this model ({error}); set it to 32"

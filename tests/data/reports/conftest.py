@@ -59,7 +59,7 @@ def reports(shared_data) -> Path:
 
 
 @pytest.fixture(scope="session")
-def errors_of(sevennet, sevennet_0) -> Callable[..., Outcome]:
+def errors_of(sevennet_0) -> Callable[..., Outcome]:
     """Return a function that reads a path as a dataset of the config and evaluates SevenNet-0."""
     from irrepress.data.reading import read_files
     from irrepress.evaluation.direct import evaluate_files
@@ -67,9 +67,7 @@ def errors_of(sevennet, sevennet_0) -> Callable[..., Outcome]:
     def outcome(path: Path, **config: Any) -> Outcome:
         files = Files(source="files", paths=[str(path)], **config)
         reading = read_files(files)
-        found = evaluate_files(
-            sevennet, sevennet_0, reading, str(path), alignment="never", device="cpu"
-        )
+        found = evaluate_files(sevennet_0, reading, str(path), alignment="never", device="cpu")
         errors = found.errors
         return Outcome(
             list(read_files(files)),

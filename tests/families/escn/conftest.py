@@ -47,7 +47,7 @@ def escn():
 
 
 @pytest.fixture(scope="session")
-def make_escn(escn):
+def make_escn():
     """`random_model`."""
     return random_model
 

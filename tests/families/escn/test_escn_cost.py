@@ -15,22 +15,22 @@ from irrepress.families.escn import forward
     [({}, 2, 1), ({"lmax": 3, "mmax": 3}, 3, 3), ({"lmax": 3, "mmax": 2}, 2, 1), ({}, 0, 0)],
     ids=str,
 )
-def test_flops_are_those_of_matrix_products(escn, make_escn, structures, sizes, order, component):
+def test_flops_are_those_of_matrix_products(make_escn, structures, sizes, order, component):
     model = make_escn(sphere_channels=24, hidden_channels=20, edge_channels=16, **sizes)
-    groups = escn.groups(model)
+    groups = model.groups()
     plan = Plan.identity(groups).cut_order(groups, order)
     keep = {
         name: () if name.startswith("component.") and int(name[10:-1]) > component else kept
         for name, kept in plan.keep.items()
     }
-    small = escn.narrow(model, Plan(keep, plan.channels))
-    batch = escn.batch(small, structures)
+    small = model.narrow(Plan(keep, plan.channels))
+    batch = small.batch(structures)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         state = forward.begin(small, batch.inputs)
         rotations = counter.get_total_flops()
         forward.read_out(small, forward.run(small, state))
     atoms, edges = len(batch.numbers), batch.inputs["index"].shape[1]
-    cost = escn.cost_model(model, neighbours=edges / atoms)
+    cost = model.cost_model(neighbours=edges / atoms)
     widths = Plan(keep, plan.channels).widths(groups)
     found = atoms * cost(widths).flops
     assert rotations < counter.get_total_flops()
@@ -39,12 +39,12 @@ def test_flops_are_those_of_matrix_products(escn, make_escn, structures, sizes, 
     assert found == pytest.approx(counter.get_total_flops(), rel=0.15)
 
 
-def test_cost_falls_with_every_width(escn, small_escn):
-    cost = escn.cost_model(small_escn)
+def test_cost_falls_with_every_width(small_escn):
+    cost = small_escn.cost_model()
     whole = cost({})
     assert whole.parameters == small_escn.parameter_count()
-    highest = max(g.l for g in escn.groups(small_escn) if g.axis == "order")
-    for g in escn.groups(small_escn):
+    highest = max(g.l for g in small_escn.groups() if g.axis == "order")
+    for g in small_escn.groups():
         if g.channels > g.floor and (g.axis != "order" or g.l == highest):
             fewer = cost({g.width: g.channels - 1})
             assert fewer.flops < whole.flops

@@ -40,16 +40,16 @@ sys.meta_path.insert(0, Refuse())
 
 
 @pytest.fixture(scope="module")
-def narrowed(escn, make_escn):
+def narrowed(make_escn):
     model = make_escn(dtype=torch.float32)
-    plan = Plan.random(escn.groups(model), np.random.default_rng(11))
-    return escn.narrow(model, escn.native_plan(model, plan)[0])
+    plan = Plan.random(model.groups(), np.random.default_rng(11))
+    return model.narrow(model.native_plan(plan)[0])
 
 
 @pytest.fixture(scope="module")
-def saved(escn, narrowed, tmp_path_factory):
+def saved(narrowed, tmp_path_factory):
     path = tmp_path_factory.mktemp("saved") / "model.pt"
-    escn.save(narrowed, path)
+    narrowed.save(path)
     return path
 
 
@@ -67,9 +67,7 @@ def changed(path, target, *, backbone=(), tasks=None, heads=None, **model):
 
 
 @pytest.mark.slow
-def test_calculator_works_where_irrepress_is_not_installed(
-    escn, narrowed, saved, structures, tmp_path
-):
+def test_calculator_works_where_irrepress_is_not_installed(narrowed, saved, structures, tmp_path):
     ase.io.write(tmp_path / "in.extxyz", [s.without_labels().to_atoms() for s in structures])
     code = """
         import ase.io
@@ -91,7 +89,7 @@ def test_calculator_works_where_irrepress_is_not_installed(
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    expected = label(escn, narrowed, structures, batch_size=4, device="cpu")
+    expected = label(narrowed, structures, batch_size=4, device="cpu")
     for line, structure in zip(done.stdout.splitlines(), expected, strict=True):
         energy, force = map(float, line.split())
         assert energy == pytest.approx(structure.energy, rel=1e-5)
@@ -118,14 +116,14 @@ def test_configs_of_omegaconf_load(escn, saved, structures, tmp_path):
     torch.save(content, tmp_path / "trained.pt")
     loaded, expected = escn.load(tmp_path / "trained.pt"), escn.load(saved)
     assert loaded.native == expected.native
-    batch = escn.batch(loaded, structures)
-    assert_close(escn.predict(loaded, batch), escn.predict(expected, batch), 0, floor=0)
+    batch = loaded.batch(structures)
+    assert_close(loaded.predict(batch), expected.predict(batch), 0, floor=0)
 
 
 def test_one_task_of_several_is_kept(escn, make_escn, structures, tmp_path):
     """Datasets and their references differ; the saved file knows the chosen one alone."""
     model = make_escn(dtype=torch.float32)
-    escn.save(model, tmp_path / "one.pt")
+    model.save(tmp_path / "one.pt")
     content = checkpoint.read(tmp_path / "one.pt")
     other = checkpoint.plain(content.tasks_config)
     for task in other:
@@ -157,22 +155,22 @@ def test_one_task_of_several_is_kept(escn, make_escn, structures, tmp_path):
     predictions = {}
     for modal in ("omat", "omol"):
         loaded = escn.load(tmp_path / "two.pt", modal=modal)
-        predictions[modal] = escn.predict(loaded, escn.batch(loaded, structures))
+        predictions[modal] = loaded.predict(loaded.batch(structures))
         calculator = escn.calculator(tmp_path / "two.pt", modal=modal)
         atoms = structures[2].without_labels().to_atoms()
         atoms.info.update(charge=0, spin=int(modal == "omol"))
         atoms.calc = calculator
         energy = atoms.get_potential_energy()
         assert energy == pytest.approx(float(predictions[modal].energy[2]), rel=1e-5)
-        escn.save(loaded, tmp_path / f"{modal}.pt")
+        loaded.save(tmp_path / f"{modal}.pt")
         assert checkpoint.read(tmp_path / f"{modal}.pt").tasks_config[0]["datasets"] == [modal]
-    batch = escn.batch(model, structures)
-    assert_close(predictions["omat"], escn.predict(model, batch), 1e-5, periodic=[0, 1])
+    batch = model.batch(structures)
+    assert_close(predictions["omat"], model.predict(batch), 1e-5, periodic=[0, 1])
     assert float((predictions["omat"].energy - predictions["omol"].energy).abs().min()) > 1
 
 
 @pytest.fixture(scope="module")
-def experts(escn, make_escn, tmp_path_factory):
+def experts(make_escn, tmp_path_factory):
     """A mixture of experts with random weights, as UMA's files are; its head has experts, too."""
     from fairchem.core.models.base import HydraModel
 
@@ -222,20 +220,17 @@ def test_merged_experts_predict_what_fairchem_predicts(escn, experts, structures
     atoms = ethanol.without_labels().to_atoms()
     atoms.calc = calculator
     energy, forces = atoms.get_potential_energy(), atoms.get_forces()
-    found = {
-        formula: escn.predict(model, escn.batch(model, [ethanol]))
-        for formula, model in models.items()
-    }
+    found = {formula: model.predict(model.batch([ethanol])) for formula, model in models.items()}
     assert float(found["C2H6O"].energy[0]) == pytest.approx(energy, rel=1e-5)
     assert np.abs(found["C2H6O"].forces.numpy() - forces).max() < 1e-4 * np.abs(forces).max()
     assert float(found["NaCl"].energy[0]) != pytest.approx(energy, rel=1e-5)
 
-    escn.save(models["C2H6O"], tmp_path / "merged.pt")
+    models["C2H6O"].save(tmp_path / "merged.pt")
     loaded = escn.load(tmp_path / "merged.pt", modal="omat")
-    again = escn.predict(loaded, escn.batch(loaded, [ethanol]))
+    again = loaded.predict(loaded.batch([ethanol]))
     assert_close(again, found["C2H6O"], 0, floor=0)
-    plan = Plan.random(escn.groups(loaded), np.random.default_rng(0))
-    assert escn.narrow(loaded, plan).parameter_count() < loaded.parameter_count()
+    plan = Plan.random(loaded.groups(), np.random.default_rng(0))
+    assert loaded.narrow(plan).parameter_count() < loaded.parameter_count()
 
 
 def test_merging_what_cannot_be_merged(experts, saved):
@@ -264,17 +259,17 @@ def test_keyword_of_an_untrained_model(escn, tmp_path, monkeypatch):
     path.unlink()
     assert escn.resolve("escn-md-small").read_bytes() == first
     model = escn.load("escn-md-small")
-    assert escn.shape(model)["irreps"] == ["32x0e+32x1e+32x2e"] * 2
+    assert model.shape()["irreps"] == ["32x0e+32x1e+32x2e"] * 2
     assert model.native["tasks_config"][0]["datasets"] == ["untrained"]
     assert len(model.elements) == 99
     with pytest.raises(UserError, match=r"escn-md-smal: neither.*did you mean 'escn-md-small'"):
         escn.load("escn-md-smal")
 
 
-def test_elements_above_the_largest_are_named(escn, narrowed):
+def test_elements_above_the_largest_are_named(narrowed):
     heavy = Structure.unlabelled(ase.Atoms("Au", positions=[[0, 0, 0]]))
     with pytest.raises(UserError, match=r"contains Au, which the model does not know; it knows H"):
-        escn.batch(narrowed, [heavy])
+        narrowed.batch([heavy])
 
 
 @pytest.mark.parametrize(
@@ -429,7 +424,7 @@ def test_untrained_models_are_built_for_training(escn, structures):
     model = escn.build(
         untrained.native_config("mine", sphere_channels=8, num_layers=1, lmax=1, mmax=1)
     )
-    prediction = escn.predict(model, escn.batch(model, structures))
+    prediction = model.predict(model.batch(structures))
     assert prediction.energy.isfinite().all() and prediction.forces.isfinite().all()
 
 

@@ -48,20 +48,20 @@ def in_order(index, vectors):
 
 
 @pytest.mark.parametrize("most", [300, 20, 1])
-def test_graphs_are_fairchems_own(escn, make_escn, many, most):
+def test_graphs_are_fairchems_own(make_escn, many, most):
     model = make_escn(max_neighbors=most, cutoff=4.2)
     data = as_fairchem(many)
     expected = generate_graph(data, 4.2, most, False, 2, pbc=data.pbc)
-    found = escn.batch(model, many).inputs
+    found = model.batch(many).inputs
     rows = in_order(found["index"].numpy(), found["vectors"].numpy())
     own = in_order(expected["edge_index"].numpy(), expected["edge_distance_vec"].numpy())
     assert rows.shape == own.shape
     assert np.allclose(rows, own, rtol=0, atol=1e-6)
 
 
-def test_every_step_is_fairchems(escn, small_escn, structures):
+def test_every_step_is_fairchems(small_escn, structures):
     """Our way through the modules gives what fairchem's forward pass gives."""
-    batch = escn.batch(small_escn, structures)
+    batch = small_escn.batch(structures)
     found = forward.run(small_escn, forward.begin(small_escn, batch.inputs))
     network = small_escn.network
     out = network(as_fairchem(structures))
@@ -69,7 +69,7 @@ def test_every_step_is_fairchems(escn, small_escn, structures):
     torch.testing.assert_close(
         out["embeddings"]["embeddings"], features.detach(), rtol=1e-9, atol=1e-9
     )
-    prediction = escn.predict(small_escn, batch)
+    prediction = small_escn.predict(batch)
     torch.testing.assert_close(out["energy"]["energy"].detach(), prediction.energy)
     torch.testing.assert_close(
         out["forces"]["forces"].detach(), prediction.forces, rtol=1e-8, atol=1e-10
@@ -88,14 +88,14 @@ def test_scale_and_references_are_fairchems(escn, make_escn, structures, tmp_pat
     for task in tasks[1:]:
         task["normalizer"]["rmsd"] = 1.7
     tasks[0]["element_references"]["element_references"]["_args_"] = [references]
-    escn.save(model, tmp_path / "model.pt")
+    model.save(tmp_path / "model.pt")
     settings = inference_settings_batch()
     settings.base_precision_dtype = torch.float64
     unit = load_predict_unit(tmp_path / "model.pt", inference_settings=settings, device="cpu")
     calculator = FAIRChemCalculator(unit, task_name="omat")
     loaded = escn.load(tmp_path / "model.pt", dtype=torch.float64)
-    batch = escn.batch(loaded, structures)
-    found = escn.predict(loaded, batch)
+    batch = loaded.batch(structures)
+    found = loaded.predict(batch)
     for i, structure in enumerate(structures):
         atoms = structure.without_labels().to_atoms()
         atoms.calc = calculator
@@ -105,6 +105,6 @@ def test_scale_and_references_are_fairchems(escn, make_escn, structures, tmp_pat
     expected = sum(references[z] for z in structures[2].numbers) - 2.5
     raw = forward.read_out(
         loaded,
-        forward.run(loaded, forward.begin(loaded, escn.batch(loaded, structures[2:]).inputs)),
+        forward.run(loaded, forward.begin(loaded, loaded.batch(structures[2:]).inputs)),
     )
     assert float(found.energy[2]) == pytest.approx(expected + 1.7 * float(raw.sum()))

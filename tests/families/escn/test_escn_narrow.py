@@ -24,9 +24,9 @@ def wide(make_escn):
     return make_escn(lmax=3, mmax=2)
 
 
-def kept(escn, model, **counts):
+def kept(model, **counts):
     """A plan that keeps the last channels of groups by their width key, and orders below some."""
-    groups = escn.groups(model)
+    groups = model.groups()
     keep = {}
     for g in groups:
         count = counts.get(g.width, g.channels)
@@ -50,12 +50,12 @@ def without_weights(model, plan):
     return masked
 
 
-def both(escn, model, plan, structures):
-    groups = escn.groups(model)
-    batch = escn.batch(model, structures)
-    with escn.gated(model, gates_of(groups, plan, model.dtype)):
-        masked = escn.predict(model, batch)
-    return masked, escn.predict(escn.narrow(model, plan), batch)
+def both(model, plan, structures):
+    groups = model.groups()
+    batch = model.batch(structures)
+    with model.gated(gates_of(groups, plan, model.dtype)):
+        masked = model.predict(batch)
+    return masked, model.narrow(plan).predict(batch)
 
 
 @pytest.mark.parametrize(
@@ -68,17 +68,15 @@ def both(escn, model, plan, structures):
     ],
     ids=str,
 )
-def test_hidden_channels_and_components_are_exact_with_fairchems_norms(
-    escn, wide, structures, counts
-):
+def test_hidden_channels_and_components_are_exact_with_fairchems_norms(wide, structures, counts):
     """Nothing but weights of zero is needed here: no norm sees what is removed."""
-    plan = kept(escn, wide, **counts)
-    masked, narrowed = both(escn, wide, plan, structures)
+    plan = kept(wide, **counts)
+    masked, narrowed = both(wide, plan, structures)
     assert_close(narrowed, masked, 1e-9, periodic=[0, 1])
-    batch = escn.batch(wide, structures)
-    zeros = escn.predict(without_weights(wide, plan), batch)
+    batch = wide.batch(structures)
+    zeros = without_weights(wide, plan).predict(batch)
     assert_close(narrowed, zeros, 1e-9, periodic=[0, 1])
-    whole = escn.predict(wide, batch)
+    whole = wide.predict(batch)
     assert float((narrowed.forces - whole.forces).abs().max()) > 1e-3 * float(
         whole.forces.abs().max()
     )
@@ -89,22 +87,22 @@ def test_hidden_channels_and_components_are_exact_with_fairchems_norms(
     [{"sphere_channels": 8}, {"order": 2}, {"order": 1}, {"order": 0}, {"edge_channels": 4}],
     ids=str,
 )
-def test_channels_and_orders_are_exact_with_norms_over_what_is_kept(escn, wide, structures, counts):
-    plan, _ = escn.native_plan(wide, kept(escn, wide, **counts))
-    masked, narrowed = both(escn, wide, plan, structures)
+def test_channels_and_orders_are_exact_with_norms_over_what_is_kept(wide, structures, counts):
+    plan, _ = wide.native_plan(kept(wide, **counts))
+    masked, narrowed = both(wide, plan, structures)
     assert_close(narrowed, masked, 1e-9, periodic=[0, 1])
     # With fairchem's norms over all channels and orders, the masked model is another one.
-    zeros = escn.predict(without_weights(wide, plan), escn.batch(wide, structures))
+    zeros = without_weights(wide, plan).predict(wide.batch(structures))
     scale = float(narrowed.forces.abs().max())
     assert float((zeros.forces - narrowed.forces).abs().max()) > 1e-2 * scale
 
 
-def test_by_how_much_norms_over_removed_channels_differ(escn, wide):
+def test_by_how_much_norms_over_removed_channels_differ(wide):
     """Features come out larger by the square root of what is removed."""
-    plan = kept(escn, wide, sphere_channels=4, order=1)
-    plan, _ = escn.native_plan(wide, plan)
+    plan = kept(wide, sphere_channels=4, order=1)
+    plan, _ = wide.native_plan(plan)
     dense = wide.network.backbone.norm
-    small = escn.narrow(wide, plan).network.backbone.norm
+    small = wide.narrow(plan).network.backbone.norm
     features = torch.zeros(5, 16, 16, dtype=torch.float64)
     own = torch.randn(5, 3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     features[:, 1:4, -4:] = 100 * own  # so large that fairchem's eps does not matter
@@ -113,35 +111,35 @@ def test_by_how_much_norms_over_removed_channels_differ(escn, wide):
     torch.testing.assert_close(found, torch.full_like(found, (channels * orders) ** 0.5))
 
 
-def test_other_charges_survive_narrowing_of_tables(escn, wide):
+def test_other_charges_survive_narrowing_of_tables(wide):
     """Tables of charge and spin are narrowed without loss for every charge, not only for 0."""
-    plan = kept(escn, wide, sphere_channels=6)
-    small = escn.narrow(wide, plan).network.backbone
+    plan = kept(wide, sphere_channels=6)
+    small = wide.narrow(plan).network.backbone
     charge, spin = torch.tensor([-3, 0, 2]), torch.tensor([2, 0, 5])
     expected = wide.network.backbone.csd_embedding(charge, spin, ["omat"] * 3)[:, -6:]
     torch.testing.assert_close(small.csd_embedding(charge, spin, ["omat"] * 3), expected)
 
 
-def test_what_narrowing_takes_from_other_charges_is_told(escn, make_escn, wide, caplog):
+def test_what_narrowing_takes_from_other_charges_is_told(make_escn, wide, caplog):
     """Sines and cosines of charges cannot be narrowed without loss, tables can."""
     sines = make_escn(sphere_channels=8, chg_spin_emb_type="pos_emb")
     for model, told in ((wide, 0), (sines, 2)):
-        groups = escn.groups(model)
+        groups = model.groups()
         scores = {g.name: np.zeros(g.channels) for g in groups}
         plan = plan_for_irreps(groups, scores, Explicit(widths={"sphere_channels": 4}))
         caplog.clear()
-        escn.narrow(model, plan)
+        model.narrow(plan)
         found = [r.message for r in caplog.records if "frequencies stay" in r.message]
         assert len(found) == told
     assert found[0].startswith("charge_embedding: 2 of 4 frequencies stay")
 
 
-def test_groups_of_one_kind_are_widened_to_the_largest(escn, wide):
-    whole = Plan.identity(escn.groups(wide))
+def test_groups_of_one_kind_are_widened_to_the_largest(wide):
+    whole = Plan.identity(wide.groups())
     keep = {
         name: kept[:4] if name.startswith("messages") else kept for name, kept in whole.keep.items()
     }
-    plan, messages = escn.native_plan(wide, replace(whole, keep=keep))
+    plan, messages = wide.native_plan(replace(whole, keep=keep))
     assert plan.keep == whole.keep
     assert messages == [
         f"messages.{t}: 4 -> 12 channels, because fairchem has one number of hidden_channels"
@@ -149,73 +147,73 @@ def test_groups_of_one_kind_are_widened_to_the_largest(escn, wide):
     ]
 
 
-def test_odd_numbers_of_sphere_channels_are_rounded(escn, wide):
-    whole = Plan.identity(escn.groups(wide))
+def test_odd_numbers_of_sphere_channels_are_rounded(wide):
+    whole = Plan.identity(wide.groups())
     asked = replace(whole, keep={**whole.keep, "features": (1, 4, 5)})
     with pytest.raises(UserError, match="multiple of 2"):
-        escn.narrow(wide, asked)
-    plan, (message,) = escn.native_plan(wide, asked)
+        wide.narrow(asked)
+    plan, (message,) = wide.native_plan(asked)
     assert plan.keep["features"] == (0, 1, 4, 5)
     assert "features: 3 -> 4 channels" in message and "multiple of 2" in message
 
 
-def test_components_above_the_highest_order_go_with_it(escn, wide):
-    asked = kept(escn, wide, order=1)
-    plan, messages = escn.native_plan(wide, asked)
+def test_components_above_the_highest_order_go_with_it(wide):
+    asked = kept(wide, order=1)
+    plan, messages = wide.native_plan(asked)
     assert plan.keep["component.2e"] == () and plan.keep["component.1e"] == (0,)
     assert len(messages) == 1 and "component.2e: removed" in messages[0]
-    assert escn.shape(escn.narrow(wide, plan))["mmax"] == 1
+    assert wide.narrow(plan).shape()["mmax"] == 1
 
 
 @pytest.mark.parametrize(("group", "axis"), [("order.2e", "order"), ("component.1e", "component")])
-def test_a_hole_in_orders_or_components_is_mended(escn, wide, group, axis):
-    whole = Plan.identity(escn.groups(wide))
+def test_a_hole_in_orders_or_components_is_mended(wide, group, axis):
+    whole = Plan.identity(wide.groups())
     asked = replace(whole, keep={**whole.keep, group: ()})
     with pytest.raises(UserError, match=f"cut {axis}s from the top"):
-        escn.narrow(wide, asked)
-    plan, (message,) = escn.native_plan(wide, asked)
+        wide.narrow(asked)
+    plan, (message,) = wide.native_plan(asked)
     assert plan.keep == whole.keep and f"{group}: kept" in message
 
 
-def test_narrowing_twice_is_narrowing_once(escn, wide, structures):
-    first = kept(escn, wide, sphere_channels=10, component=1)
-    half = escn.narrow(wide, first)
-    second, _ = escn.native_plan(half, kept(escn, half, sphere_channels=4, order=2))
-    twice, once = escn.narrow(half, second), escn.narrow(wide, first.then(second))
-    assert escn.shape(once) == escn.shape(twice)
-    batch = escn.batch(once, structures)
-    assert_close(escn.predict(twice, batch), escn.predict(once, batch), 1e-9, periodic=[0, 1])
+def test_narrowing_twice_is_narrowing_once(wide, structures):
+    first = kept(wide, sphere_channels=10, component=1)
+    half = wide.narrow(first)
+    second, _ = half.native_plan(kept(half, sphere_channels=4, order=2))
+    twice, once = half.narrow(second), wide.narrow(first.then(second))
+    assert once.shape() == twice.shape()
+    batch = once.batch(structures)
+    assert_close(twice.predict(batch), once.predict(batch), 1e-9, periodic=[0, 1])
 
 
-def test_float32(escn, make_escn, structures):
+def test_float32(make_escn, structures):
     model = make_escn(dtype=torch.float32)
-    plan = kept(escn, model, sphere_channels=8, hidden_channels=4)
-    masked, narrowed = both(escn, model, plan, structures)
+    plan = kept(model, sphere_channels=8, hidden_channels=4)
+    masked, narrowed = both(model, plan, structures)
     assert narrowed.forces.dtype == torch.float32
     assert_close(narrowed, masked, 1e-4, floor=1e-4, periodic=[0, 1])
 
 
-def test_budgets_make_plans_that_can_be_built(escn, wide):
-    groups = escn.groups(wide)
-    scores = {name: norm.numpy() for name, norm in escn.block_norms(wide).items()}
-    costs = escn.cost_model(wide)
+def test_budgets_make_plans_that_can_be_built(wide):
+    groups = wide.groups()
+    scores = {name: norm.numpy() for name, norm in wide.block_norms().items()}
+    costs = wide.cost_model()
     measure = Measure(groups, Costs(costs), "flops")
     limits = Limits(multiple=3, floor=4)
     for allocation in ("greedy", "uniform"):
         plan = plan_for_fraction(
             groups, scores, measure, budget=0.4, allocation=allocation, limits=limits
         )
-        plan, _ = escn.native_plan(wide, plan)
-        small = escn.narrow(wide, plan)
-        assert escn.cost_model(small)({}).flops <= 0.4 * costs({}).flops
+        plan, _ = wide.native_plan(plan)
+        small = wide.narrow(plan)
+        assert small.cost_model()({}).flops <= 0.4 * costs({}).flops
 
 
-def test_components_are_cut_where_they_cost_most_and_score_least(escn, wide):
+def test_components_are_cut_where_they_cost_most_and_score_least(wide):
     """A search over highest components finds the cut that loses nothing."""
-    groups = escn.groups(wide)
+    groups = wide.groups()
     scores = {g.name: torch.ones(g.channels).numpy() for g in groups}
     scores["component.2e"][:] = 0
-    costs = escn.cost_model(wide)
+    costs = wide.cost_model()
     measure = Measure(groups, Costs(costs), "flops")
     share = costs({"component.2e": 0}).flops / costs({}).flops
     plan = plan_for_fraction(groups, scores, measure, budget=share + 1e-6)
@@ -223,14 +221,14 @@ def test_components_are_cut_where_they_cost_most_and_score_least(escn, wide):
     assert gone == {"component.2e"}
 
 
-def test_explicit_irreps(escn, wide):
-    groups = escn.groups(wide)
-    scores = {name: norm.numpy() for name, norm in escn.block_norms(wide).items()}
+def test_explicit_irreps(wide):
+    groups = wide.groups()
+    scores = {name: norm.numpy() for name, norm in wide.block_norms().items()}
     asked = Explicit(irreps="8x0e+8x1e+8x2e")
-    plan, _ = escn.native_plan(wide, plan_for_irreps(groups, scores, asked))
+    plan, _ = wide.native_plan(plan_for_irreps(groups, scores, asked))
     named = {"irreps": ["8x0e+8x1e+8x2e"] * 2, "filter_lmax": 2}
-    assert escn.shape(escn.narrow(wide, plan)) == escn.shape(wide) | named
-    described = summarize(plan, groups, Costs(escn.cost_model(wide)))
+    assert wide.narrow(plan).shape() == wide.shape() | named
+    described = summarize(plan, groups, Costs(wide.cost_model()))
     assert {key: described[key] for key in named} == named
     for wrong, message in (
         ({"irreps": "8x0e+4x1e"}, "8 of every order or none"),
@@ -242,17 +240,17 @@ def test_explicit_irreps(escn, wide):
             plan_for_irreps(groups, scores, Explicit(**wrong))
 
 
-def test_other_sizes_of_fairchem_can_be_named(escn, wide):
-    groups = escn.groups(wide)
+def test_other_sizes_of_fairchem_can_be_named(wide):
+    groups = wide.groups()
     scores = {g.name: np.zeros(g.channels) for g in groups}
     asked = Explicit(widths={"hidden_channels": 6, "edge_channels": 4, "component.2e": 0})
     plan = plan_for_irreps(groups, scores, asked)
-    assert escn.native_plan(wide, plan) == (plan, [])
+    assert wide.native_plan(plan) == (plan, [])
     named = {"hidden_channels": 6, "edge_channels": 4, "mmax": 1}
-    assert escn.shape(escn.narrow(wide, plan)) == escn.shape(wide) | named
+    assert wide.narrow(plan).shape() == wide.shape() | named
 
 
-def test_compensation_brings_predictions_closer(escn, make_escn, structures):
+def test_compensation_brings_predictions_closer(make_escn, structures):
     """Rows of fits are atoms, which stay where edges come and go with displacements."""
     model = make_escn(dtype=torch.float32)
     frames = []
@@ -262,18 +260,18 @@ def test_compensation_brings_predictions_closer(escn, make_escn, structures):
             replace(s, positions=s.positions + rng.normal(0, 0.1, s.positions.shape))
             for s in structures
         ]
-    plan = Plan.random(escn.groups(model), np.random.default_rng(2))
-    plan, _ = escn.native_plan(model, plan)
-    small = escn.narrow(model, plan)
-    batch = escn.batch(model, structures)
-    expected = escn.predict(model, batch)
-    before = escn.predict(small, batch).forces - expected.forces
-    compensate(escn, model, small, plan, frames, batch_size=4)
-    after = escn.predict(small, batch).forces - expected.forces
+    plan = Plan.random(model.groups(), np.random.default_rng(2))
+    plan, _ = model.native_plan(plan)
+    small = model.narrow(plan)
+    batch = model.batch(structures)
+    expected = model.predict(batch)
+    before = small.predict(batch).forces - expected.forces
+    compensate(model, small, plan, frames, batch_size=4)
+    after = small.predict(batch).forces - expected.forces
     assert float(after.abs().mean()) < 0.9 * float(before.abs().mean())
 
 
-def test_by_how_much_compensation_makes_good_what_norms_lose(escn, make_escn, structures):
+def test_by_how_much_compensation_makes_good_what_norms_lose(make_escn, structures):
     """Removed channels that carry nothing cost accuracy through the norms alone.
 
     fairchem's norms divide by the mean over all channels, the narrowed model's by that over the
@@ -281,21 +279,21 @@ def test_by_how_much_compensation_makes_good_what_norms_lose(escn, make_escn, st
     first convolutions that are not fitted, which leaves a part of the difference.
     """
     model = make_escn(dtype=torch.float32, lmax=3, mmax=2)
-    plan, _ = escn.native_plan(model, kept(escn, model, sphere_channels=8, order=2))
+    plan, _ = model.native_plan(kept(model, sphere_channels=8, order=2))
     parent = without_weights(model, plan)
-    small = escn.narrow(model, plan)
+    small = model.narrow(plan)
     frames = [
         replace(s, positions=s.positions + np.random.default_rng(seed).normal(0, 0.1, (len(s), 3)))
         for seed in range(8)
         for s in structures
     ]
-    batch = escn.batch(model, structures)
-    expected = escn.predict(parent, batch).forces
+    batch = model.batch(structures)
+    expected = parent.predict(batch).forces
     errors = []
     for fitted in (False, True):
         if fitted:
-            compensate(escn, parent, small, plan, frames, batch_size=6)
-        found = escn.predict(small, batch).forces
+            compensate(parent, small, plan, frames, batch_size=6)
+        found = small.predict(batch).forces
         errors.append(float((found - expected).abs().mean() / expected.abs().mean()))
     # 0.60 of the mean force before, 0.31 after.
     assert 0.4 < errors[0] < 0.8

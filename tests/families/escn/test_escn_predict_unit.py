@@ -16,9 +16,9 @@ from fairchem.core.units.mlip_unit import MLIPPredictUnit
 
 def test_it_is_what_the_saved_files_calculator_gives(escn, make_escn, structures, tmp_path):
     model = make_escn(torch.float32)
-    escn.save(model, tmp_path / "model.pt")
+    model.save(tmp_path / "model.pt")
     calculator = escn.calculator(tmp_path / "model.pt")
-    found = escn.predict(model, escn.batch(model, structures), native=True)
+    found = model.predict(model.batch(structures), native=True)
     first = 0
     for i, structure in enumerate(structures):
         atoms = replace(structure, energy=np.nan).to_atoms()
@@ -32,7 +32,7 @@ def test_it_is_what_the_saved_files_calculator_gives(escn, make_escn, structures
             assert np.abs(atoms.get_stress() - stress).max() < 1e-5 * np.abs(stress).max()
 
 
-def test_the_predict_unit_has_the_calculators_settings(escn, make_escn, structures, monkeypatch):
+def test_the_predict_unit_has_the_calculators_settings(make_escn, structures, monkeypatch):
     """Those named ``batch``: messages are computed anew in the backward pass, unlike in ours."""
     units = []
     original = MLIPPredictUnit.predict
@@ -40,7 +40,7 @@ def test_the_predict_unit_has_the_calculators_settings(escn, make_escn, structur
         MLIPPredictUnit, "predict", lambda self, data: (units.append(self), original(self, data))[1]
     )
     model = make_escn()
-    escn.predict(model, escn.batch(model, structures), native=True)
+    model.predict(model.batch(structures), native=True)
     backbone = units[0].model.module.backbone
     assert backbone is not model.network.backbone
     assert all(b.edge_wise.activation_checkpoint_chunk_size for b in backbone.blocks)
@@ -49,28 +49,28 @@ def test_the_predict_unit_has_the_calculators_settings(escn, make_escn, structur
     )
 
 
-def test_new_weights_and_references_count(escn, small_escn, structures):
+def test_new_weights_and_references_count(small_escn, structures):
     model = copy.deepcopy(small_escn)
-    batch = escn.batch(model, structures)
-    before = escn.predict(model, batch, native=True)
+    batch = model.batch(structures)
+    before = model.predict(batch, native=True)
     with torch.no_grad():
         for parameter in model.network.parameters():
             parameter.mul_(1.01)
-    escn.shift_energies(model, {14: 1.0})
-    after = escn.predict(model, batch, native=True)
+    model.shift_energies({14: 1.0})
+    after = model.predict(batch, native=True)
     assert not torch.allclose(after.forces, before.forces)
-    expected = escn.predict(model, batch)
+    expected = model.predict(batch)
     torch.testing.assert_close(after.energy, expected.energy, rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(after.forces, expected.forces, rtol=0, atol=1e-7)
 
 
-def test_nothing_else_in_the_process_changes(escn, make_escn, structures, caplog):
+def test_nothing_else_in_the_process_changes(make_escn, structures, caplog):
     """fairchem seeds all generators and announces itself; trainings must not notice."""
     model = make_escn()
-    batch = escn.batch(model, structures)
+    batch = model.batch(structures)
     states = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()
     level = logging.root.level
-    escn.predict(model, batch, native=True)
+    model.predict(batch, native=True)
     assert random.getstate() == states[0]
     assert np.random.get_state()[1].tolist() == states[1]
     assert torch.equal(torch.get_rng_state(), states[2])
@@ -79,7 +79,7 @@ def test_nothing_else_in_the_process_changes(escn, make_escn, structures, caplog
     assert all(p.requires_grad for p in model.network.output_heads.parameters())
 
 
-def test_gates_are_refused(escn, small_escn, structures):
-    batch = escn.batch(small_escn, structures)
-    with escn.gated(small_escn, {}), pytest.raises(RuntimeError, match="does not gate"):
-        escn.predict(small_escn, batch, native=True)
+def test_gates_are_refused(small_escn, structures):
+    batch = small_escn.batch(structures)
+    with small_escn.gated({}), pytest.raises(RuntimeError, match="does not gate"):
+        small_escn.predict(batch, native=True)

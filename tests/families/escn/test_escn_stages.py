@@ -30,7 +30,7 @@ def wide(make_escn):
 
 
 @pytest.fixture(scope="module")
-def store(escn, wide, structures, tmp_path_factory):
+def store(wide, structures, tmp_path_factory):
     """Rattled structures with the labels of the wide model."""
     frames = []
     for seed in range(12):
@@ -40,7 +40,7 @@ def store(escn, wide, structures, tmp_path_factory):
         frames.append(replace(base, positions=moved, group=str(seed)))
     path = tmp_path_factory.mktemp("stages") / "data.h5"
     split = Split(train=0.5, valid=0.25, test=0.25, by="structure")
-    write_store(path, label(escn, wide, frames, device="cpu"), INFO, split, seed=0)
+    write_store(path, label(wide, frames, device="cpu"), INFO, split, seed=0)
     return StructureStore(path)
 
 
@@ -48,14 +48,13 @@ def store(escn, wide, structures, tmp_path_factory):
 def stages(escn, wide, store, tmp_path_factory):
     """A native file after each stage."""
     folder = tmp_path_factory.mktemp("models")
-    groups = escn.groups(wide)
+    groups = wide.groups()
     plan = Plan.random(groups, np.random.default_rng(5)).cut_order(groups, 2)
-    plan, _ = escn.native_plan(wide, plan)
-    models = {"pruned": escn.narrow(wide, plan)}
+    plan, _ = wide.native_plan(plan)
+    models = {"pruned": wide.narrow(plan)}
     models["compensated"] = copy.deepcopy(models["pruned"])
-    compensate(escn, wide, models["compensated"], plan, store, store.splits["train"], device="cpu")
+    compensate(wide, models["compensated"], plan, store, store.splits["train"], device="cpu")
     models["trained"] = train(
-        escn,
         models["compensated"],
         store,
         SETTINGS,
@@ -64,10 +63,10 @@ def stages(escn, wide, store, tmp_path_factory):
         work_dir=folder / "work",
         metrics_csv=folder / "training.csv",
     ).model
-    pack(escn, models["trained"], folder / "packed.pt")
+    pack(models["trained"], folder / "packed.pt")
     models["quantized"] = unpack(escn, folder / "packed.pt")
     for name, model in models.items():
-        escn.save(model, folder / f"{name}.pt")
+        model.save(folder / f"{name}.pt")
     return folder
 
 
@@ -87,8 +86,8 @@ def test_every_stage_is_another_model_of_the_same_shape(escn, stages, structures
         escn.load(stages / f"{name}.pt")
         for name in ("pruned", "compensated", "trained", "quantized")
     ]
-    shapes = [escn.shape(model) for model in models]
+    shapes = [model.shape() for model in models]
     assert shapes == [shapes[0]] * 4 and shapes[0]["filter_lmax"] == 2
-    forces = [escn.predict(model, escn.batch(model, structures)).forces for model in models]
+    forces = [model.predict(model.batch(structures)).forces for model in models]
     for before, after in pairwise(forces):
         assert not torch.equal(before, after)

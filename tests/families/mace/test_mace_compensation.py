@@ -13,22 +13,22 @@ from irrepress.pruning.budget import plan_for_irreps
 from irrepress.pruning.compensation import compensate
 
 
-def force_error(mace, model, parent, frames) -> float:
-    found, expected = (mace.predict(m, mace.batch(m, frames)).forces for m in (model, parent))
+def force_error(model, parent, frames) -> float:
+    found, expected = (m.predict(m.batch(frames)).forces for m in (model, parent))
     return float((found - expected).abs().mean())
 
 
 @pytest.mark.slow
-def test_unseen_frames_profit(mace, gst, gst_frames):
+def test_unseen_frames_profit(gst, gst_frames):
     """Half of all channels, chosen at random: what is left is fitted to what was there."""
-    groups = mace.groups(gst)
+    groups = gst.groups()
     rng = np.random.default_rng(0)
     scores = {g.name: rng.random(g.channels) for g in groups}
     plan = plan_for_irreps(groups, scores, Explicit(irreps="32x0e+32x1o", filter_lmax=3))
-    before, after = mace.narrow(gst, plan), mace.narrow(gst, plan)
+    before, after = gst.narrow(plan), gst.narrow(plan)
     frames = sorted(gst_frames, key=len)[:12]
     results = compensate(
-        mace, gst, after, plan, frames[:8], batch_size=2, displacement=0.02, device="cpu"
+        gst, after, plan, frames[:8], batch_size=2, displacement=0.02, device="cpu"
     )
     assert {result.name for result in results} >= {
         "interactions.0.linear_up",
@@ -39,10 +39,10 @@ def test_unseen_frames_profit(mace, gst, gst_frames):
     }
     assert all(result.after <= result.before for result in results)
     unseen = frames[8:]
-    left = force_error(mace, after, gst, unseen) / force_error(mace, before, gst, unseen)
+    left = force_error(after, gst, unseen) / force_error(before, gst, unseen)
     assert left < 0.7
     for native in (True, False):
-        symmetry = check_symmetry(mace, after, frames[0], seed=0, native=native)
+        symmetry = check_symmetry(after, frames[0], seed=0, native=native)
         print("CHECKS", native, symmetry)
         assert symmetry.pop("finite_difference") < 1e-5
         assert max(symmetry.values()) < SYMMETRY_TOLERANCE

@@ -43,13 +43,11 @@ def operations(module: torch.fx.GraphModule, *inputs: torch.Tensor) -> int:
 
 
 @pytest.mark.parametrize("order", [None, 1])
-def test_products_cost_what_generated_code_costs(mace, gst, order):
+def test_products_cost_what_generated_code_costs(gst, order):
     model = gst
     if order is not None:
-        groups = mace.groups(gst)
-        model = mace.narrow(
-            gst, mace.native_plan(gst, Plan.identity(groups).cut_order(groups, 1))[0]
-        )
+        groups = gst.groups()
+        model = gst.narrow(gst.native_plan(Plan.identity(groups).cut_order(groups, 1))[0])
     # What is done once, whatever the number of atoms, does not count.
     counted = (product_operations(model, 2 * ROWS) - product_operations(model, ROWS)) / ROWS
     expected = sum(
@@ -57,7 +55,7 @@ def test_products_cost_what_generated_code_costs(mace, gst, order):
         for layer in SizeModel(model.network)({}).layers
     )
     assert expected == pytest.approx(counted, rel=1e-6)
-    assert mace.cost_model(model, neighbours=0)({}).flops > expected
+    assert model.cost_model(neighbours=0)({}).flops > expected
 
 
 def product_operations(model, rows: int) -> int:
@@ -87,7 +85,7 @@ def product_operations(model, rows: int) -> int:
     return counted
 
 
-def test_convolutions_cost_what_generated_code_costs(mace, gst):
+def test_convolutions_cost_what_generated_code_costs(gst):
     for interaction, layer in zip(
         gst.network.interactions, SizeModel(gst.network)({}).layers, strict=True
     ):
@@ -114,8 +112,8 @@ def test_convolutions_cost_what_generated_code_costs(mace, gst):
         assert convolution(layer) == pytest.approx(counted, rel=1e-3)
 
 
-def test_edges_cost_convolutions_and_radial_networks(mace, gst):
-    costs = [mace.cost_model(gst, neighbours=n)({}).flops for n in (0, 1)]
+def test_edges_cost_convolutions_and_radial_networks(gst):
+    costs = [gst.cost_model(neighbours=n)({}).flops for n in (0, 1)]
     expected = 0.0
     for interaction, layer in zip(
         gst.network.interactions, SizeModel(gst.network)({}).layers, strict=True
@@ -125,8 +123,8 @@ def test_edges_cost_convolutions_and_radial_networks(mace, gst):
     assert costs[1] - costs[0] == pytest.approx(expected, rel=1e-9)
 
 
-def test_cost_falls_with_every_width(mace, gst):
-    cost, groups = mace.cost_model(gst), mace.groups(gst)
+def test_cost_falls_with_every_width(gst):
+    cost, groups = gst.cost_model(), gst.groups()
     whole = cost({})
     assert whole.parameters == gst.parameter_count()
     highest = max(g.l for g in groups if g.axis == "order")
@@ -138,5 +136,5 @@ def test_cost_falls_with_every_width(mace, gst):
             assert fewer.parameters < whole.parameters
 
 
-def test_dimensions(mace):
+def test_dimensions():
     assert [dim(irrep) for irrep in ("0e", "1o", "3o")] == [1, 3, 7]

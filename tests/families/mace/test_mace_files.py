@@ -49,30 +49,30 @@ def run(code: str, *arguments: str | Path, cwd: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def pruned(mace, gst):
+def pruned(gst):
     """The model for Ge-Sb-Te: fewer channels, messages, orders, radial and readout widths."""
-    groups = mace.groups(gst)
+    groups = gst.groups()
     plan = Plan.random(groups, np.random.default_rng(2))
     keep = {**plan.keep, "filter.3o": ()}
     for t in range(2):  # MACE's own tools take one order of products for all layers
         keep[f"correlation.{t}"] = (0, 1)
-    plan, _ = mace.native_plan(gst, Plan(keep, plan.channels))
-    return mace.narrow(gst, plan)
+    plan, _ = gst.native_plan(Plan(keep, plan.channels))
+    return gst.narrow(plan)
 
 
 @pytest.fixture(scope="module")
-def saved(mace, pruned, tmp_path_factory):
+def saved(pruned, tmp_path_factory):
     path = tmp_path_factory.mktemp("saved") / "pruned.model"
-    mace.save(pruned, path)
+    pruned.save(path)
     return path
 
 
 @pytest.fixture(scope="module")
-def frames_file(mace, pruned, gst_frames, tmp_path_factory):
+def frames_file(pruned, gst_frames, tmp_path_factory):
     """Frames with labels by the model, in the form that mace reads."""
     path = tmp_path_factory.mktemp("frames") / "frames.extxyz"
     frames = []
-    for structure in label(mace, pruned, gst_frames[:4], batch_size=2, device="cpu"):
+    for structure in label(pruned, gst_frames[:4], batch_size=2, device="cpu"):
         atoms = structure.to_atoms()
         results = atoms.calc.results
         atoms.calc = SinglePointCalculator(atoms)
@@ -85,7 +85,7 @@ def frames_file(mace, pruned, gst_frames, tmp_path_factory):
 
 @pytest.mark.slow
 def test_calculator_works_where_irrepress_is_not_installed(
-    mace, pruned, saved, frames_file, gst_frames, tmp_path
+    pruned, saved, frames_file, gst_frames, tmp_path
 ):
     code = """
         import ase.io
@@ -102,7 +102,7 @@ def test_calculator_works_where_irrepress_is_not_installed(
         for line in run(code, saved, frames_file, cwd=tmp_path).splitlines()
         if line.startswith("found")
     ]
-    expected = list(label(mace, pruned, gst_frames[:2], batch_size=2, device="cpu"))
+    expected = list(label(pruned, gst_frames[:2], batch_size=2, device="cpu"))
     assert len(lines) == 2
     for (energy, force), structure in zip(lines, expected, strict=True):
         assert float(energy) == pytest.approx(structure.energy, rel=1e-9)
@@ -133,11 +133,11 @@ def test_mace_commands_take_the_model(mace, pruned, saved, frames_file, gst_fram
     local = tmp_path / "pruned.model"
     local.write_bytes(saved.read_bytes())
     printed = run(code, local, frames_file, cwd=tmp_path)
-    shape = mace.shape(pruned)
+    shape = pruned.shape()
     hidden, edges = shape["irreps"][1], shape["edge_irreps"][1]
     assert f"hidden {hidden} {edges} 2" in printed
     energies = [a.info["MACE_energy"] for a in ase.io.read(tmp_path / "out.extxyz", ":")]
-    expected = list(label(mace, pruned, gst_frames[:4], batch_size=2, device="cpu"))
+    expected = list(label(pruned, gst_frames[:4], batch_size=2, device="cpu"))
     assert np.allclose(energies, [s.energy for s in expected], rtol=1e-8)
     torch.jit.load(tmp_path / "pruned.model-lammps.pt")
     with pytest.raises(UserError, match=r"TorchScript archive.*give the \.model file"):
@@ -160,19 +160,19 @@ def test_mace_trains_on_from_the_model(mace, pruned, saved, frames_file, tmp_pat
     """
     run(code, saved, frames_file, cwd=tmp_path)
     trained = mace.load(tmp_path / "tuned.model", dtype=torch.float64)
-    assert mace.shape(trained) == mace.shape(pruned)
+    assert trained.shape() == pruned.shape()
     checkpoint = next(tmp_path.glob("**/*.pt"))
     with pytest.raises(UserError, match=r"checkpoint of a training run.*mace_run_train"):
         mace.load(checkpoint)
 
 
-def test_networks_are_as_the_file_says(mace, real_file, gst, gst_frames):
+def test_networks_are_as_the_file_says(real_file, gst, gst_frames):
     """The network that is built anew gives what the file's own network gives."""
     path = real_file("mace-gst-64x0e+64x1o")
-    batch = mace.batch(gst, gst_frames[:1])
+    batch = gst.batch(gst_frames[:1])
     own = copy.copy(gst)
     own.network = torch.load(path, weights_only=False)
-    found, expected = mace.predict(gst, batch), mace.predict(own, batch)
+    found, expected = gst.predict(batch), own.predict(batch)
     assert torch.allclose(found.energy, expected.energy, rtol=1e-12)
     assert torch.allclose(found.forces, expected.forces, rtol=0, atol=1e-12)
     assert gst.parameter_count() == 222672
@@ -181,12 +181,12 @@ def test_networks_are_as_the_file_says(mace, real_file, gst, gst_frames):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_type_of_the_file_can_be_chosen(mace, pruned, gst_frames, tmp_path, dtype):
     path = tmp_path / "model.model"
-    mace.save(pruned, path, dtype=dtype)
+    pruned.save(path, dtype=dtype)
     network = torch.load(path, weights_only=False)
     assert all(p.dtype == dtype for p in network.parameters())
     loaded = mace.load(path, dtype=torch.float64)
-    batch = mace.batch(loaded, gst_frames[:1])
-    found, expected = mace.predict(loaded, batch), mace.predict(pruned, batch)
+    batch = loaded.batch(gst_frames[:1])
+    found, expected = loaded.predict(batch), pruned.predict(batch)
     error = (found.forces - expected.forces).abs().max()
     assert error < (1e-4 if dtype is torch.float32 else 1e-12) * expected.forces.abs().max()
     assert pruned.dtype == torch.float64
@@ -198,12 +198,12 @@ def test_saved_file_holds_nothing_of_ours(saved):
     assert b"irrepress" not in pickled and b"___torch_mangle" not in pickled
 
 
-def test_products_of_several_orders_are_named_when_saving(mace, gst, tmp_path, caplog):
-    whole = Plan.identity(mace.groups(gst))
+def test_products_of_several_orders_are_named_when_saving(gst, tmp_path, caplog):
+    whole = Plan.identity(gst.groups())
     plan = Plan({**whole.keep, "correlation.1": (0,)}, whole.channels)
-    small = mace.narrow(gst, plan)
-    assert mace.shape(small)["correlation"] == [2, 1]
-    mace.save(small, tmp_path / "model.model")
+    small = gst.narrow(plan)
+    assert small.shape()["correlation"] == [2, 1]
+    small.save(tmp_path / "model.model")
     assert "take the first for all layers" in caplog.text
 
 
@@ -222,12 +222,10 @@ def test_modal_must_be_one_of_the_heads(mace, architecture_file, saved, gst_fram
 def test_heads_differ(mace, architecture_file, structures):
     path, _ = architecture_file("deep")
     models = [mace.load(path, modal=head) for head in ("pbe", "r2scan")]
-    energies = [
-        float(mace.predict(model, mace.batch(model, structures[:1])).energy[0]) for model in models
-    ]
+    energies = [float(model.predict(model.batch(structures[:1])).energy[0]) for model in models]
     assert abs(energies[0] - energies[1]) > 0.1
     before = models[0].network.atomic_energies_fn.atomic_energies.clone()
-    mace.shift_energies(models[0], {14: 1.0})
+    models[0].shift_energies({14: 1.0})
     change = models[0].network.atomic_energies_fn.atomic_energies - before
     assert change[0].sum() == pytest.approx(1.0) and not change[1].any()
 
@@ -339,11 +337,11 @@ def test_pruned_model_is_converted_for_cuequivariance(saved, frames_file, mace, 
     with pytest.raises(UserError, match=r"fast\.model: .*cuequivariance.*mace_cueq_to_e3nn"):
         mace.load(tmp_path / "fast.model")
     back = mace.load(tmp_path / "back.model", dtype=torch.float64)
-    assert mace.shape(back) == mace.shape(mace.load(saved))
+    assert back.shape() == mace.load(saved).shape()
 
 
 @pytest.mark.slow
-def test_torch_sim_takes_the_pruned_model(mace, pruned, saved, frames_file, gst_frames, tmp_path):
+def test_torch_sim_takes_the_pruned_model(pruned, saved, frames_file, gst_frames, tmp_path):
     """A batch of frames, and some steps of molecular dynamics."""
     package = pytest.importorskip("torch_sim", reason="torch-sim-atomistic is not installed")
     code = """
@@ -373,7 +371,7 @@ def test_torch_sim_takes_the_pruned_model(mace, pruned, saved, frames_file, gst_
     place = Path(package.__file__).parents[1]
     printed = run(code, saved, frames_file, place, cwd=tmp_path).splitlines()
     found = [float(line.split()[1]) for line in printed if line.startswith("found")]
-    expected = list(label(mace, pruned, gst_frames[:2], batch_size=2, device="cpu"))
+    expected = list(label(pruned, gst_frames[:2], batch_size=2, device="cpu"))
     assert found == pytest.approx([structure.energy for structure in expected], rel=1e-9)
 
 
@@ -418,11 +416,11 @@ def test_classes_that_are_not_supported(mace, network_maker, tmp_path, monkeypat
         mace.load(tmp_path / "future.model")
 
 
-def test_elements_outside_the_model(mace, gst, structures):
+def test_elements_outside_the_model(gst, structures):
     with pytest.raises(UserError, match="contains Si, which the model does not know"):
-        mace.batch(gst, structures[:1])
+        gst.batch(structures[:1])
     with pytest.raises(UserError, match="does not know Si; it knows Ge, Sb, Te"):
-        mace.restrict_elements(gst, [14])
+        gst.restrict_elements([14])
 
 
 def test_importing_the_family_prints_nothing(tmp_path):

@@ -10,6 +10,7 @@ from protocol import assert_close, gates_of, random_plan
 # Not "mace" alone: that is the name of this folder, too.
 pytest.importorskip("mace.modules", reason="MACE is not installed in this environment")
 
+from irrepress.catalogue.families import named_shapes
 from irrepress.core.errors import UserError
 from irrepress.core.plan import Plan
 from irrepress.core.structure import Structure
@@ -18,12 +19,12 @@ from irrepress.pruning.allocation import Limits
 from irrepress.pruning.budget import Costs, Measure, plan_for_fraction, plan_for_irreps
 
 
-def masked_and_narrowed(family, model, plan, structures):
-    groups = family.groups(model)
-    with family.gated(model, gates_of(groups, plan, model.dtype)):
-        masked = family.predict(model, family.batch(model, structures))
-    narrowed = family.narrow(model, plan)
-    return masked, family.predict(narrowed, family.batch(narrowed, structures)), narrowed
+def masked_and_narrowed(model, plan, structures):
+    groups = model.groups()
+    with model.gated(gates_of(groups, plan, model.dtype)):
+        masked = model.predict(model.batch(structures))
+    narrowed = model.narrow(plan)
+    return masked, narrowed.predict(narrowed.batch(structures)), narrowed
 
 
 def keep_some(groups, prefix: str, count: int, seed: int = 0) -> dict[str, tuple[int, ...]]:
@@ -40,23 +41,23 @@ def keep_some(groups, prefix: str, count: int, seed: int = 0) -> dict[str, tuple
     ("prefix", "count"),
     [("hidden", 40), ("edge", 24), ("radial", 20), ("readout", 7), ("correlation.0", 1)],
 )
-def test_each_axis_of_real_weights(mace, gst, gst_frames, prefix, count):
-    whole = Plan.identity(mace.groups(gst))
-    kept = keep_some(mace.groups(gst), prefix, count)
+def test_each_axis_of_real_weights(gst, gst_frames, prefix, count):
+    whole = Plan.identity(gst.groups())
+    kept = keep_some(gst.groups(), prefix, count)
     assert kept
     plan = replace(whole, keep={**whole.keep, **kept})
-    assert mace.native_plan(gst, plan) == (plan, [])
-    masked, narrowed, small = masked_and_narrowed(mace, gst, plan, gst_frames[:2])
+    assert gst.native_plan(plan) == (plan, [])
+    masked, narrowed, small = masked_and_narrowed(gst, plan, gst_frames[:2])
     assert_close(narrowed, masked, 1e-10)
     assert small.parameter_count() < gst.parameter_count()
-    unpruned = mace.predict(gst, mace.batch(gst, gst_frames[:2]))
+    unpruned = gst.predict(gst.batch(gst_frames[:2]))
     assert (narrowed.forces - unpruned.forces).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("highest", [1, 2])
 @pytest.mark.parametrize("hidden", [0, 1])
-def test_orders_of_real_weights(mace, gst, gst_frames, highest, hidden):
-    groups = mace.groups(gst)
+def test_orders_of_real_weights(gst, gst_frames, highest, hidden):
+    groups = gst.groups()
     whole = Plan.identity(groups)
     keep = {
         g.name: ()
@@ -64,45 +65,45 @@ def test_orders_of_real_weights(mace, gst, gst_frames, highest, hidden):
         else whole.keep[g.name]
         for g in groups
     }
-    plan, messages = mace.native_plan(gst, replace(whole, keep=keep))
+    plan, messages = gst.native_plan(replace(whole, keep=keep))
     assert not messages
-    masked, narrowed, small = masked_and_narrowed(mace, gst, plan, gst_frames[:2])
+    masked, narrowed, small = masked_and_narrowed(gst, plan, gst_frames[:2])
     assert_close(narrowed, masked, 1e-10)
-    assert mace.shape(small)["filter_lmax"] == highest
-    assert mace.shape(small)["irreps"][1] == "+".join(["64x0e", "64x1o"][: hidden + 1])
+    assert small.shape()["filter_lmax"] == highest
+    assert small.shape()["irreps"][1] == "+".join(["64x0e", "64x1o"][: hidden + 1])
 
 
 @pytest.mark.parametrize("irreps", ["32x0e", "32x0e+32x1o"])
-def test_irreps_leave_the_filter_of_real_weights_alone(mace, gst, irreps):
+def test_irreps_leave_the_filter_of_real_weights_alone(gst, irreps):
     """Cut to the highest order of the irreps, it cost most of the accuracy, and nobody was told."""
-    groups, scores = mace.groups(gst), mace.block_norms(gst)
+    groups, scores = gst.groups(), gst.block_norms()
     scores = {name: norm.numpy() for name, norm in scores.items()}
     target = Explicit(irreps=irreps)
-    plan, messages = mace.native_plan(gst, plan_for_irreps(groups, scores, target))
+    plan, messages = gst.native_plan(plan_for_irreps(groups, scores, target))
     assert not messages
-    small, whole = mace.narrow(gst, plan), mace.shape(gst)
-    shape = mace.shape(small)
+    small, whole = gst.narrow(plan), gst.shape()
+    shape = small.shape()
     assert shape["irreps"][1] == shape["edge_irreps"][1] == irreps
     kept = set(whole) - {"irreps", "edge_irreps"}
     assert {key: shape[key] for key in kept} == {key: whole[key] for key in kept}
     assert whole["filter_lmax"] == 3
 
 
-def test_the_parents_own_irreps_change_nothing(mace, gst, gst_frames):
-    groups = mace.groups(gst)
+def test_the_parents_own_irreps_change_nothing(gst, gst_frames):
+    groups = gst.groups()
     scores = {g.name: np.zeros(g.channels) for g in groups}
     plan = plan_for_irreps(groups, scores, Explicit(irreps="64x0e+64x1o"))
     assert plan.keep == Plan.identity(groups).keep
     # What the orders of the filter are worth that irreps do not name.
     cut = plan_for_irreps(groups, scores, Explicit(irreps="64x0e+64x1o", filter_lmax=1))
-    batch = mace.batch(gst, gst_frames[:2])
-    expected = mace.predict(gst, batch).forces
-    found = mace.predict(mace.narrow(gst, cut), batch).forces
+    batch = gst.batch(gst_frames[:2])
+    expected = gst.predict(batch).forces
+    found = gst.narrow(cut).predict(batch).forces
     assert (found - expected).abs().mean() > 0.05
 
 
-def test_orders_that_products_need_cannot_be_cut(mace, gst):
-    groups = mace.groups(gst)
+def test_orders_that_products_need_cannot_be_cut(gst):
+    groups = gst.groups()
     scores = {g.name: np.zeros(g.channels) for g in groups}
     for highest in (0, 4):
         with pytest.raises(UserError, match=f"{highest} is asked for, the model can have 1 to 3"):
@@ -113,28 +114,28 @@ def test_models_of_scalars(mace, real_file, structures):
     """L = 0 and products of order 3, with real weights: H, C, N, O."""
     model = mace.load(real_file("mace-ani-cc-64x0e"), dtype=torch.float64)
     assert model.parameter_count() == 196944
-    groups = mace.groups(model)
+    groups = model.groups()
     for seed in range(2):
-        plan, _ = mace.native_plan(model, random_plan(groups, seed, None, 2 - seed))
-        masked, narrowed, _ = masked_and_narrowed(mace, model, plan, structures[2:])
+        plan, _ = model.native_plan(random_plan(groups, seed, None, 2 - seed))
+        masked, narrowed, _ = masked_and_narrowed(model, plan, structures[2:])
         assert_close(narrowed, masked, 1e-10)
 
 
 def test_float32(mace, real_file, gst_frames):
     model = mace.load(real_file("mace-gst-64x0e+64x1o"))
-    plan, _ = mace.native_plan(model, random_plan(mace.groups(model), 4, None, None))
-    masked, narrowed, small = masked_and_narrowed(mace, model, plan, gst_frames[:1])
+    plan, _ = model.native_plan(random_plan(model.groups(), 4, None, None))
+    masked, narrowed, small = masked_and_narrowed(model, plan, gst_frames[:1])
     assert small.dtype == narrowed.forces.dtype == torch.float32
     assert_close(narrowed, masked, 1e-4, floor=1e-4)
 
 
 @pytest.mark.slow
-def test_counts_of_official_and_pruned_shapes(mace, mp_large):
+def test_counts_of_official_and_pruned_shapes(mp_large):
     """MACE-MP-0 large narrowed to the shape of another one has exactly its parameters."""
     assert mp_large.parameter_count() == 5725072
-    groups = mace.groups(mp_large)
+    groups = mp_large.groups()
     scores = {g.name: np.zeros(g.channels) for g in groups}
-    cost = mace.cost_model(mp_large)
+    cost = mp_large.cost_model()
 
     def count(irreps: str) -> int:
         explicit = Explicit(irreps=irreps, filter_lmax=3)
@@ -147,11 +148,11 @@ def test_counts_of_official_and_pruned_shapes(mace, mp_large):
         found = [round(count(irreps.format(channels)) / 1e6, 2) for irreps in orders]
         assert tuple(found) == expected
     for name, expected in (("mace-mp-0-small", 3847696), ("mace-mp-0-medium", 4688656)):
-        plan = plan_for_irreps(groups, scores, mace.named_shapes()[name])
-        assert mace.native_plan(mp_large, plan) == (plan, [])
-        small = mace.narrow(mp_large, plan)
+        plan = plan_for_irreps(groups, scores, named_shapes("mace")[name])
+        assert mp_large.native_plan(plan) == (plan, [])
+        small = mp_large.narrow(plan)
         assert small.parameter_count() == expected
-        assert mace.shape(small)["filter_lmax"] == 3
+        assert small.shape()["filter_lmax"] == 3
 
 
 def test_counts_of_organic_models(network_maker):
@@ -174,80 +175,78 @@ def test_counts_of_organic_models(network_maker):
         assert sum(p.numel() for p in network.parameters()) == count
 
 
-def test_budgets_give_native_plans(mace, gst, gst_frames):
+def test_budgets_give_native_plans(gst, gst_frames):
     """What the search for a budget finds needs no rounding, and meets the budget when built."""
-    groups = mace.groups(gst)
+    groups = gst.groups()
     rng = np.random.default_rng(0)
     scores = {g.name: rng.random(g.channels) for g in groups}
-    measure = Measure(groups, Costs(mace.cost_model(gst)), "parameters")
+    measure = Measure(groups, Costs(gst.cost_model()), "parameters")
     for allocation, budget in (("greedy", 0.4), ("uniform", 0.5)):
         plan = plan_for_fraction(
             groups, scores, measure, budget=budget, allocation=allocation, limits=Limits()
         )
-        native, changes = mace.native_plan(gst, plan)
+        native, changes = gst.native_plan(plan)
         assert all("nothing that is kept" in c or "no features" in c for c in changes)
-        small = mace.narrow(gst, native)
+        small = gst.narrow(native)
         assert 0 < small.parameter_count() <= budget * gst.parameter_count()
-        assert torch.isfinite(mace.predict(small, mace.batch(small, gst_frames[:1])).forces).all()
+        assert torch.isfinite(small.predict(small.batch(gst_frames[:1])).forces).all()
 
 
-def test_narrowing_twice_is_narrowing_once(mace, gst, gst_frames):
+def test_narrowing_twice_is_narrowing_once(gst, gst_frames):
     rng = np.random.default_rng(0)
-    first, _ = mace.native_plan(gst, Plan.random(mace.groups(gst), rng))
-    half = mace.narrow(gst, first)
-    second, _ = mace.native_plan(half, Plan.random(mace.groups(half), rng))
-    twice, once = mace.narrow(half, second), mace.narrow(gst, first.then(second))
-    assert mace.shape(once) == mace.shape(twice)
-    batch = mace.batch(once, gst_frames[:1])
-    assert_close(mace.predict(twice, batch), mace.predict(once, batch), 1e-10)
+    first, _ = gst.native_plan(Plan.random(gst.groups(), rng))
+    half = gst.narrow(first)
+    second, _ = half.native_plan(Plan.random(half.groups(), rng))
+    twice, once = half.narrow(second), gst.narrow(first.then(second))
+    assert once.shape() == twice.shape()
+    batch = once.batch(gst_frames[:1])
+    assert_close(twice.predict(batch), once.predict(batch), 1e-10)
 
 
-def test_unequal_numbers_of_channels_grow_to_the_largest(mace, gst):
-    whole = Plan.identity(mace.groups(gst))
-    keep = {**whole.keep, **keep_some(mace.groups(gst), "hidden", 8), "basis.1": (1, 5)}
+def test_unequal_numbers_of_channels_grow_to_the_largest(gst):
+    whole = Plan.identity(gst.groups())
+    keep = {**whole.keep, **keep_some(gst.groups(), "hidden", 8), "basis.1": (1, 5)}
     keep["features.1.1o"] = tuple(range(12))
-    plan, messages = mace.native_plan(gst, replace(whole, keep=keep))
-    assert {len(plan.keep[g.name]) for g in mace.groups(gst) if g.width.startswith("hidden")} == {
-        12
-    }
+    plan, messages = gst.native_plan(replace(whole, keep=keep))
+    assert {len(plan.keep[g.name]) for g in gst.groups() if g.width.startswith("hidden")} == {12}
     assert any(m.startswith("basis.1: 2 -> 12 channels, because MACE ties it to") for m in messages)
     assert set((1, 5)) <= set(plan.keep["basis.1"])
-    mace.narrow(gst, plan)
+    gst.narrow(plan)
     with pytest.raises(UserError, match="must keep the same number"):
-        mace.narrow(gst, replace(whole, keep=keep))
+        gst.narrow(replace(whole, keep=keep))
 
 
-def test_messages_without_features_are_dropped(mace, gst):
-    whole = Plan.identity(mace.groups(gst))
-    plan, messages = mace.native_plan(gst, replace(whole, keep={**whole.keep, "features.1.1o": ()}))
+def test_messages_without_features_are_dropped(gst):
+    whole = Plan.identity(gst.groups())
+    plan, messages = gst.native_plan(replace(whole, keep={**whole.keep, "features.1.1o": ()}))
     assert plan.keep["messages.1.1o"] == ()
     assert messages == [
         "messages.1.1o: 64 -> 0 channels, because no features of this order are kept"
     ]
 
 
-def test_products_lose_their_highest_order_first(mace, gst):
-    whole = Plan.identity(mace.groups(gst))
+def test_products_lose_their_highest_order_first(gst):
+    whole = Plan.identity(gst.groups())
     asked = replace(whole, keep={**whole.keep, "correlation.0": (1,)})
     with pytest.raises(UserError, match="removed from the last only"):
-        mace.narrow(gst, asked)
-    plan, messages = mace.native_plan(gst, asked)
+        gst.narrow(asked)
+    plan, messages = gst.native_plan(asked)
     assert plan.keep["correlation.0"] == (0, 1) and "correlation.0" in messages[0]
 
 
-def test_filter_keeps_the_order_that_mace_needs(mace, gst):
-    whole = Plan.identity(mace.groups(gst))
+def test_filter_keeps_the_order_that_mace_needs(gst):
+    whole = Plan.identity(gst.groups())
     asked = replace(whole, keep={**whole.keep, "filter.1o": (), "filter.3o": ()})
     with pytest.raises(UserError, match=r"filter\.1o"):
-        mace.narrow(gst, asked)
-    plan, messages = mace.native_plan(gst, asked)
+        gst.narrow(asked)
+    plan, messages = gst.native_plan(asked)
     assert [plan.keep[f"filter.{ir}"] for ir in ("0e", "1o", "2e", "3o")] == [(0,)] * 3 + [()]
     assert messages == ["filter.1o: kept, because the filter holds all orders up to 2"]
 
 
-def test_restricting_to_one_element_is_lossless(mace, mp_large):
+def test_restricting_to_one_element_is_lossless(mp_large):
     """Most parameters of a model for many elements belong to one of them each."""
-    silicon = mace.restrict_elements(mp_large, [14])
+    silicon = mp_large.restrict_elements([14])
     assert silicon.parameter_count() == 723856
     assert silicon.elements == (14,)
     rng = np.random.default_rng(0)
@@ -260,7 +259,5 @@ def test_restricting_to_one_element_is_lossless(mace, mp_large):
         forces=np.full((3, 3), np.nan),
         stress=np.full(6, np.nan),
     )
-    found, expected = (
-        mace.predict(model, mace.batch(model, [structure])) for model in (silicon, mp_large)
-    )
+    found, expected = (model.predict(model.batch([structure])) for model in (silicon, mp_large))
     assert_close(found, expected, 1e-5, floor=1e-5)

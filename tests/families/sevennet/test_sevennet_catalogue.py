@@ -10,7 +10,7 @@ from irrepress.catalogue.checkpoints.sevennet import (
 from irrepress.core.errors import UserError
 
 
-def test_the_keywords_are_sevenns(sevennet, monkeypatch):
+def test_the_keywords_are_sevenns(monkeypatch):
     util = pytest.importorskip("sevenn.util")
     monkeypatch.setattr(util, "download_checkpoint", lambda path, url: path)
     assert set(KEYWORDS) == set(util.get_available_pretrained_models())

@@ -39,8 +39,8 @@ def operations(module: torch.fx.GraphModule, *inputs: torch.Tensor) -> int:
 def test_flops_are_those_of_generated_code(sevennet, small_sevennet, checkpoint, order):
     model = small_sevennet if checkpoint == "small" else sevennet.load(checkpoint)
     if order is not None:
-        groups = sevennet.groups(model)
-        model = sevennet.narrow(model, Plan.identity(groups).cut_order(groups, order))
+        groups = model.groups()
+        model = model.narrow(Plan.identity(groups).cut_order(groups, order))
     counted = 0
     for name, module in model.network.named_children():
         if not name.endswith("_convolution"):
@@ -53,25 +53,25 @@ def test_flops_are_those_of_generated_code(sevennet, small_sevennet, checkpoint,
         counted += operations(product._compiled_main_left_right, *inputs) / EDGES
         counted += sum(2 * a * b for a, b in pairwise(hs)) + 4 * sum(hs[1:-1])
         counted += product.irreps_out.dim  # the sum over neighbours
-    costs = [sevennet.cost_model(model, neighbours=n)({}).flops for n in (0, 1)]
+    costs = [model.cost_model(neighbours=n)({}).flops for n in (0, 1)]
     assert costs[1] - costs[0] == pytest.approx(counted, rel=1e-3)
 
 
-def test_flops_per_atom_are_mostly_linear_maps(sevennet, small_sevennet):
+def test_flops_per_atom_are_mostly_linear_maps(small_sevennet):
     linear = 0
     for module in small_sevennet.network.modules():
         if hasattr(module, "weight_views") and hasattr(module, "irreps_in"):
             for _, path, weight in module.weight_views(yield_instruction=True):
                 linear += 2 * weight.numel() * module.irreps_in[path.i_in].ir.dim
-    total = sevennet.cost_model(small_sevennet, neighbours=0)({}).flops
+    total = small_sevennet.cost_model(neighbours=0)({}).flops
     assert linear < total < 1.2 * linear
 
 
-def test_cost_falls_with_every_width(sevennet, small_sevennet):
-    cost = sevennet.cost_model(small_sevennet)
+def test_cost_falls_with_every_width(small_sevennet):
+    cost = small_sevennet.cost_model()
     whole = cost({})
     assert whole.parameters == small_sevennet.parameter_count()
-    groups = sevennet.groups(small_sevennet)
+    groups = small_sevennet.groups()
     highest = max(g.l for g in groups if g.axis == "order")
     for group in groups:
         # Orders of the filter go from the top only.

@@ -19,30 +19,30 @@ CUTOFF = 4.6
 
 
 @pytest.fixture(scope="module")
-def shorter(sevennet, small_sevennet_double):
-    return sevennet.with_cutoff(small_sevennet_double, CUTOFF)
+def shorter(small_sevennet_double):
+    return small_sevennet_double.with_cutoff(CUTOFF)
 
 
 @pytest.fixture(scope="module")
-def tiny(sevennet, checkpoint_writer, tmp_path_factory):
+def tiny(checkpoint_writer, tmp_path_factory):
     """A network with random weights and small radial networks, which are fitted quickly."""
     return checkpoint_writer(tmp_path_factory.mktemp("tiny") / "tiny.pth")
 
 
-def predict(family, model, structures):
-    return family.predict(model, family.batch(model, structures))
+def predict(model, structures):
+    return model.predict(model.batch(structures))
 
 
 def test_the_network_sees_fewer_neighbours_and_is_the_same_otherwise(
-    sevennet, small_sevennet_double, shorter, structures
+    small_sevennet_double, shorter, structures
 ):
     parent = small_sevennet_double
-    assert parent.cutoff == 5.0 and sevennet.shape(parent)["cutoff"] == 5.0
-    before, after = sevennet.shape(parent), sevennet.shape(shorter)
+    assert parent.cutoff == 5.0 and parent.shape()["cutoff"] == 5.0
+    before, after = parent.shape(), shorter.shape()
     assert after == {**before, "cutoff": CUTOFF}
     assert shorter.parameter_count() == parent.parameter_count()
-    assert sevennet.groups(shorter) == sevennet.groups(parent)
-    edges = [sevennet.batch(model, structures).inputs["edge_vec"] for model in (parent, shorter)]
+    assert shorter.groups() == parent.groups()
+    edges = [model.batch(structures).inputs["edge_vec"] for model in (parent, shorter)]
     assert len(edges[1]) < len(edges[0])
     assert edges[1].norm(dim=1).max() <= CUTOFF
     weights = parent.state_dict()
@@ -71,54 +71,52 @@ def test_radial_networks_give_what_they_gave(sevennet, small_sevennet_double, sh
     assert errors[0] < 0.03 and errors[0] < 0.3 * errors[1]
 
 
-def test_energy_and_forces_are_continuous_where_an_edge_ends(sevennet, shorter):
+def test_energy_and_forces_are_continuous_where_an_edge_ends(shorter):
     """And gone beyond: two atoms just within the cutoff are two free atoms."""
     pair = [Atoms("Si2", [[0, 0, 0], [d, 0, 0]]) for d in (CUTOFF - 1e-3, CUTOFF + 1e-3)]
     free = Atoms("Si")
-    near, far, alone = (
-        predict(sevennet, shorter, [Structure.unlabelled(atoms)]) for atoms in (*pair, free)
-    )
+    near, far, alone = (predict(shorter, [Structure.unlabelled(atoms)]) for atoms in (*pair, free))
     assert float((near.energy - far.energy).abs()) < 1e-6
     assert float(near.forces.abs().max()) < 1e-3
     assert float(far.energy) == pytest.approx(2 * float(alone.energy), abs=1e-10)
 
 
-def test_forces_are_the_slopes_of_the_energy(sevennet, shorter):
+def test_forces_are_the_slopes_of_the_energy(shorter):
     atoms = bulk("Si", cubic=True)
     atoms.rattle(0.1, seed=3)
     step, energies = 1e-4, []
-    forces = predict(sevennet, shorter, [Structure.unlabelled(atoms)]).forces
+    forces = predict(shorter, [Structure.unlabelled(atoms)]).forces
     for sign in (1, -1):
         moved = atoms.copy()
         moved.positions[2, 1] += sign * step
-        energies.append(float(predict(sevennet, shorter, [Structure.unlabelled(moved)]).energy))
+        energies.append(float(predict(shorter, [Structure.unlabelled(moved)]).energy))
     slope = (energies[0] - energies[1]) / (2 * step)
     assert float(forces[2, 1]) == pytest.approx(-slope, rel=1e-5, abs=1e-6)
     for native in (True, False):
-        symmetry = check_symmetry(sevennet, shorter, Structure.unlabelled(atoms), native=native)
+        symmetry = check_symmetry(shorter, Structure.unlabelled(atoms), native=native)
         assert all(symmetry[name] < 1e-9 for name in ("rotation", "translation", "permutation"))
 
 
 def test_masked_is_narrowed(sevennet, tiny, structures):
     parent = sevennet.load(tiny, dtype=torch.float64)
-    plan, _ = sevennet.native_plan(parent, random_plan(sevennet.groups(parent), 2, 1, 1))
+    plan, _ = parent.native_plan(random_plan(parent.groups(), 2, 1, 1))
     plan = replace(plan, cutoff=3.6)
-    shorter = sevennet.with_cutoff(parent, 3.6)
-    with sevennet.gated(shorter, gates_of(sevennet.groups(parent), plan, shorter.dtype)):
-        masked = predict(sevennet, shorter, structures)
-    narrowed = sevennet.narrow(parent, plan)
+    shorter = parent.with_cutoff(3.6)
+    with shorter.gated(gates_of(parent.groups(), plan, shorter.dtype)):
+        masked = predict(shorter, structures)
+    narrowed = parent.narrow(plan)
     assert narrowed.cutoff == 3.6
-    assert_close(predict(sevennet, narrowed, structures), masked, 1e-9, periodic=[0, 1])
+    assert_close(predict(narrowed, structures), masked, 1e-9, periodic=[0, 1])
 
 
 def test_files_load_in_sevenn_and_are_the_same_every_time(sevennet, tiny, structures, tmp_path):
     parent = sevennet.load(tiny)
     paths = [tmp_path / "one.pt", tmp_path / "two.pt"]
     for path in paths:
-        model = sevennet.with_cutoff(parent, 3.6)
-        sevennet.save(model, path)
+        model = parent.with_cutoff(3.6)
+        model.save(path)
     assert paths[0].read_bytes() == paths[1].read_bytes()
-    expected = predict(sevennet, model, structures)
+    expected = predict(model, structures)
     calculator = sevennet.calculator(paths[0])
     energies = []
     for structure in structures:
@@ -128,7 +126,7 @@ def test_files_load_in_sevenn_and_are_the_same_every_time(sevennet, tiny, struct
     np.testing.assert_allclose(energies, expected.energy.numpy(), rtol=1e-5)
     loaded = sevennet.load(paths[0])
     assert loaded.cutoff == 3.6
-    torch.testing.assert_close(predict(sevennet, loaded, structures).forces, expected.forces)
+    torch.testing.assert_close(predict(loaded, structures).forces, expected.forces)
 
     deploy(str(paths[0]), str(tmp_path / "deployed.pt"))
     told = {"cutoff": b""}
@@ -137,7 +135,7 @@ def test_files_load_in_sevenn_and_are_the_same_every_time(sevennet, tiny, struct
 
 
 @pytest.mark.parametrize("cutoff", [5.0, 6.0, 2.9])
-def test_a_cutoff_that_is_not_shorter_or_far_too_short_is_refused(sevennet, small_sevennet, cutoff):
-    plan = replace(Plan.identity(sevennet.groups(small_sevennet)), cutoff=cutoff)
+def test_a_cutoff_that_is_not_shorter_or_far_too_short_is_refused(small_sevennet, cutoff):
+    plan = replace(Plan.identity(small_sevennet.groups()), cutoff=cutoff)
     with pytest.raises(UserError, match=rf"{cutoff:g} Å is asked for.*less than .* 5 Å .* 3 Å"):
-        sevennet.narrow(small_sevennet, plan)
+        small_sevennet.narrow(plan)

@@ -46,26 +46,24 @@ def run(code: str, *arguments: str | Path, cwd: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def ragged(sevennet, sevennet_0):
+def ragged(sevennet_0):
     """SevenNet-0 with another width in every layer, order 2 gone from the filter and layer 3."""
-    groups = sevennet.groups(sevennet_0)
+    groups = sevennet_0.groups()
     plan = Plan.random(groups, np.random.default_rng(11))
     keep = {**plan.keep, "filter.2e": (), "features.3.2e": (), "messages.3.2e": ()}
-    plan, _ = sevennet.native_plan(sevennet_0, Plan(keep, plan.channels))
-    return sevennet.narrow(sevennet_0, plan)
+    plan, _ = sevennet_0.native_plan(Plan(keep, plan.channels))
+    return sevennet_0.narrow(plan)
 
 
 @pytest.fixture(scope="module")
-def saved(sevennet, ragged, tmp_path_factory):
+def saved(ragged, tmp_path_factory):
     path = tmp_path_factory.mktemp("saved") / "model.pt"
-    sevennet.save(ragged, path)
+    ragged.save(path)
     return path
 
 
 @pytest.mark.slow
-def test_calculator_works_where_irrepress_is_not_installed(
-    sevennet, ragged, saved, structures, tmp_path
-):
+def test_calculator_works_where_irrepress_is_not_installed(ragged, saved, structures, tmp_path):
     unlabelled = [s.to_atoms() for s in structures]
     for atoms in unlabelled:
         atoms.calc = None
@@ -81,7 +79,7 @@ def test_calculator_works_where_irrepress_is_not_installed(
         assert not calculator.model.training
     """
     lines = run(code, saved, cwd=tmp_path).splitlines()
-    expected = label(sevennet, ragged, structures, batch_size=4, device="cpu")
+    expected = label(ragged, structures, batch_size=4, device="cpu")
     for line, structure in zip(lines, expected, strict=True):
         energy, force = map(float, line.split())
         assert energy == pytest.approx(structure.energy, rel=1e-5)
@@ -89,7 +87,7 @@ def test_calculator_works_where_irrepress_is_not_installed(
 
 
 @pytest.mark.slow
-def test_sevenn_commands_take_the_model(sevennet, ragged, saved, structures, tmp_path):
+def test_sevenn_commands_take_the_model(ragged, saved, structures, tmp_path):
     ase.io.write(tmp_path / "in.extxyz", [s.to_atoms() for s in structures[:2]])
     code = """
         from sevenn.main.sevenn import main
@@ -107,7 +105,7 @@ def test_sevenn_commands_take_the_model(sevennet, ragged, saved, structures, tmp
     torch.jit.load(tmp_path / "serial.pt")
     assert len(list((tmp_path / "parallel").glob("*.pt"))) == 5  # one per layer
     table = pd.read_csv(tmp_path / "out" / "per_graph.csv")
-    expected = list(label(sevennet, ragged, structures[:2], batch_size=2, device="cpu"))
+    expected = list(label(ragged, structures[:2], batch_size=2, device="cpu"))
     assert np.allclose(table["inferred_total_energy"], [s.energy for s in expected], rtol=1e-5)
 
 
@@ -135,7 +133,7 @@ def test_sevenn_trains_on_from_the_model(sevennet, saved, structures, tmp_path):
     """
     run(code, saved, cwd=tmp_path)
     trained = sevennet.load(tmp_path / "checkpoint_best.pth")
-    assert sevennet.shape(trained) == sevennet.shape(sevennet.load(saved))
+    assert trained.shape() == sevennet.load(saved).shape()
 
 
 def test_saved_file_holds_plain_data_only(saved, ragged):
@@ -188,12 +186,9 @@ def test_modal_must_be_one_of_the_models(sevennet, saved):
 def test_modals_differ(sevennet, structures):
     pbe, r2scan = (sevennet.load("7net-mf-0", modal=modal) for modal in ("PBE", "R2SCAN"))
     silicon = structures[:1]
-    energies = [
-        float(sevennet.predict(model, sevennet.batch(model, silicon)).energy[0])
-        for model in (pbe, r2scan)
-    ]
+    energies = [float(model.predict(model.batch(silicon)).energy[0]) for model in (pbe, r2scan)]
     assert abs(energies[0] - energies[1]) > 1
-    sevennet.shift_energies(pbe, {14: 1.0})
+    pbe.shift_energies({14: 1.0})
     rescale = pbe.network._modules["rescale_atomic_energy"]
     untouched = r2scan.network._modules["rescale_atomic_energy"].shift[0]
     assert torch.equal(rescale.shift[0], untouched)  # R2SCAN's row is not PBE's

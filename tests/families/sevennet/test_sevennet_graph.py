@@ -28,8 +28,8 @@ def in_order(edges, vectors):
     return rows[np.lexsort(np.round(rows, 6).T)]
 
 
-def test_graphs_are_sevenns_own(sevennet, small_sevennet_double, many):
-    found = sevennet.batch(small_sevennet_double, many).inputs
+def test_graphs_are_sevenns_own(small_sevennet_double, many):
+    found = small_sevennet_double.batch(many).inputs
     own = [unlabeled_atoms_to_graph(s.to_atoms(), small_sevennet_double.cutoff) for s in many]
     vectors = np.concatenate([graph[KEY.EDGE_VEC] for graph in own])
     graphs = [AtomGraphData.from_numpy_dict(graph) for graph in own]  # from here on in float32

@@ -66,19 +66,19 @@ def test_published_models_are_narrowed_saved_and_loaded(
 ):
     """Of the whole published models: masked is narrowed, and what is read is what was written."""
     model = request.getfixturevalue(published)
-    groups = sevennet.groups(model)
-    plan, _ = sevennet.native_plan(model, random_plan(groups, 1, 1, None))
-    batch = sevennet.batch(model, structures)
-    with sevennet.gated(model, gates_of(groups, plan, model.dtype)):
-        masked = sevennet.predict(model, batch)
-    narrowed = sevennet.narrow(model, plan)
-    assert_close(sevennet.predict(narrowed, batch), masked, 1e-9, periodic=[0, 1])
-    cost = sevennet.cost_model(model)(plan.widths(groups))
+    groups = model.groups()
+    plan, _ = model.native_plan(random_plan(groups, 1, 1, None))
+    batch = model.batch(structures)
+    with model.gated(gates_of(groups, plan, model.dtype)):
+        masked = model.predict(batch)
+    narrowed = model.narrow(plan)
+    assert_close(narrowed.predict(batch), masked, 1e-9, periodic=[0, 1])
+    cost = model.cost_model()(plan.widths(groups))
     assert cost.parameters == narrowed.parameter_count() < model.parameter_count()
 
-    sevennet.save(narrowed, tmp_path / "model.pt")
+    narrowed.save(tmp_path / "model.pt")
     loaded = sevennet.load(tmp_path / "model.pt", modal=model.modal, dtype=torch.float64)
-    assert_close(sevennet.predict(loaded, batch), masked, 1e-4, floor=1e-3, periodic=[0, 1])
+    assert_close(loaded.predict(batch), masked, 1e-4, floor=1e-3, periodic=[0, 1])
 
 
 class TestParity(SevenNetProtocol):

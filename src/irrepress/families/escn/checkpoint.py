@@ -33,6 +33,7 @@ from irrepress.core.model import Model
 from irrepress.families.escn import untrained
 from irrepress.families.escn.canonical import backbone_of, canonical, has_experts
 from irrepress.families.generic.pickles import read_restricted
+from irrepress.families.registry import get_family
 
 _SAFE_TYPES: list[Any] = [
     MLIPInferenceCheckpoint,
@@ -165,7 +166,7 @@ def make_model(network: HydraModel, native: dict[str, Any], modal: str | None) -
     backbone = native["model_config"]["backbone"]
     return Model(
         network,
-        family="escn",
+        family=get_family("escn"),
         native=native,
         cutoff=float(backbone["cutoff"]),
         elements=native["elements"],

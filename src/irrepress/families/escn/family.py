@@ -13,8 +13,8 @@ from ase.calculators.calculator import Calculator
 from fairchem.core import FAIRChemCalculator
 from torch import Tensor
 
-from irrepress.core.cost import NEIGHBOURS, CostModel, CostTerms
-from irrepress.core.family import Family, Observer, WeightBlock
+from irrepress.core.cost import CostModel, CostTerms
+from irrepress.core.family import Family, MakesUntrained, Observer, RestrictsElements, WeightBlock
 from irrepress.core.finite import require_finite
 from irrepress.core.fits import LinearFit
 from irrepress.core.groups import Group
@@ -33,7 +33,7 @@ from irrepress.families.escn.predict_unit import SETTINGS
 from irrepress.families.escn.tasks import choose_dataset, datasets_of
 
 
-class EscnFamily(Family):
+class EscnFamily(Family, MakesUntrained, RestrictsElements):
     """eSCN-MD of fairchem-core 2, the backbone of UMA and eSEN, if it is conservative.
 
     A narrowed model is uniform: one number of sphere channels, hidden channels and edge channels
@@ -141,7 +141,7 @@ class EscnFamily(Family):
         """Drop rows beyond the heaviest element; see the base class."""
         return by_element.restrict_elements(model, elements)
 
-    def cost_model(self, model: Model, neighbours: float = NEIGHBOURS) -> CostModel:
+    def cost_model(self, model: Model, neighbours: float) -> CostModel:
         """Return the function from widths to cost; see `irrepress.families.escn.cost`."""
         return make_cost_model(model, neighbours)
 

@@ -30,6 +30,7 @@ from irrepress.families.mace.contraction import free_weights, transfer_weights
 from irrepress.families.mace.inspection import check_content, damaged
 from irrepress.families.mace.package import e3nn_version, mace_version
 from irrepress.families.mace.unpickling import RefusedName, read_inert
+from irrepress.families.registry import get_family
 
 logger = logging.getLogger(__name__)
 
@@ -151,7 +152,7 @@ def make_model(network: torch.nn.Module, modal: str | None) -> Model:
     config = read_config(network)
     return Model(
         settle(network),
-        family="mace",
+        family=get_family("mace"),
         native=config,
         cutoff=config["r_max"],
         elements=config["atomic_numbers"],

@@ -11,9 +11,8 @@ import torch
 from ase.calculators.calculator import Calculator
 from torch import Tensor
 
-from irrepress.catalogue.checkpoints import mace as catalogue
-from irrepress.core.cost import NEIGHBOURS, CostModel, CostTerms
-from irrepress.core.family import Family, Observer, WeightBlock
+from irrepress.core.cost import CostModel, CostTerms
+from irrepress.core.family import Family, MakesUntrained, Observer, RestrictsElements, WeightBlock
 from irrepress.core.finite import require_finite
 from irrepress.core.fits import LinearFit
 from irrepress.core.groups import Group
@@ -21,7 +20,6 @@ from irrepress.core.model import Batch, Model, Prediction
 from irrepress.core.plan import Plan
 from irrepress.core.statistics import DataStatistics
 from irrepress.core.structure import Structure
-from irrepress.core.target import Explicit
 from irrepress.families.mace import checkpoint, fits, graph, narrow, norms, parts, scratch
 from irrepress.families.mace import elements as by_element
 from irrepress.families.mace import gates as gating
@@ -34,7 +32,7 @@ from irrepress.families.mace.package import MACECalculator
 from irrepress.families.mace.terms import make_cost_terms
 
 
-class MACEFamily(Family):
+class MACEFamily(Family, MakesUntrained, RestrictsElements):
     """MACE-MP-0, MPA-0, OFF23 and every other `MACE` or `ScaleShiftMACE` built on e3nn.
 
     Embedding, features and atomic basis share one number of channels, since MACE's constructor
@@ -142,7 +140,7 @@ class MACEFamily(Family):
         """Drop what belongs to other elements; see the base class."""
         return by_element.restrict_elements(model, elements)
 
-    def cost_model(self, model: Model, neighbours: float = NEIGHBOURS) -> CostModel:
+    def cost_model(self, model: Model, neighbours: float) -> CostModel:
         """Return the function from widths to cost; see `irrepress.families.mace.cost`."""
         return make_cost_model(model, neighbours)
 
@@ -181,10 +179,6 @@ class MACEFamily(Family):
             "cutoff": model.cutoff,
             "elements": len(model.elements),
         }
-
-    def named_shapes(self) -> Mapping[str, Explicit]:
-        """The shapes of published checkpoints, by keyword."""
-        return catalogue.shapes()
 
     def calculator(
         self, path: str | Path, *, device: str = "cpu", modal: str | None = None

@@ -34,6 +34,7 @@ from irrepress.core.errors import UserError, first_line, nearest
 from irrepress.core.files import atomic_path
 from irrepress.core.model import Model
 from irrepress.families.generic.pickles import read_restricted
+from irrepress.families.registry import get_family
 from irrepress.families.sevennet.architecture import ONE_HOT, RESCALE, read_architecture
 
 _SAFE_TYPES: list[Any] = [
@@ -173,7 +174,7 @@ def make_model(network: AtomGraphSequential, config: dict[str, Any], modal: str 
     network._modules[ONE_HOT].register_forward_hook(_match_dtype)
     return Model(
         network,
-        family="sevennet",
+        family=get_family("sevennet"),
         native=config,
         cutoff=float(config[KEY.CUTOFF]),
         elements=(z for z in config[KEY.TYPE_MAP] if z > 0),

@@ -16,9 +16,15 @@ from e3nn.o3 import FullyConnectedTensorProduct, Linear
 from sevenn.calculator import SevenNetCalculator
 from torch import Tensor
 
-from irrepress.catalogue.checkpoints.sevennet import SHORTENS_CUTOFF
-from irrepress.core.cost import NEIGHBOURS, CostModel, CostTerms
-from irrepress.core.family import Family, Observer, WeightBlock
+from irrepress.core.cost import CostModel, CostTerms
+from irrepress.core.family import (
+    Family,
+    MakesUntrained,
+    Observer,
+    RestrictsElements,
+    ShortensCutoff,
+    WeightBlock,
+)
 from irrepress.core.finite import require_finite
 from irrepress.core.fits import LinearFit
 from irrepress.core.groups import Group
@@ -44,7 +50,7 @@ from irrepress.families.sevennet.cutoff import shorten
 from irrepress.families.sevennet.terms import make_cost_terms
 
 
-class SevenNetFamily(Family):
+class SevenNetFamily(Family, MakesUntrained, RestrictsElements, ShortensCutoff):
     """SevenNet-0, l3i5, MF-0 and every other checkpoint of sevenn that is built on e3nn.
 
     A narrowed model is ragged: each layer and each irrep has its own number of channels, which
@@ -55,7 +61,6 @@ class SevenNetFamily(Family):
 
     name: ClassVar[str] = "sevennet"
     package: ClassVar[str] = "sevenn"
-    shortens_cutoff: ClassVar[bool] = SHORTENS_CUTOFF
     terms_without_neighbours: ClassVar[frozenset[str]] = frozenset({"paths", "linear"})
 
     def resolve(self, source: str | Path, *, licence: str | None = None) -> Path:
@@ -163,7 +168,7 @@ class SevenNetFamily(Family):
         """Drop the rows of other elements; see the base class."""
         return by_element.restrict_elements(model, elements)
 
-    def cost_model(self, model: Model, neighbours: float = NEIGHBOURS) -> CostModel:
+    def cost_model(self, model: Model, neighbours: float) -> CostModel:
         """Return the function from widths to cost; see `irrepress.families.sevennet.cost`."""
         return make_cost_model(model, neighbours)
 
