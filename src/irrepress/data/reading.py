@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from ase.data import chemical_symbols
 
 from irrepress.catalogue.datasets.registry import get_published
 from irrepress.core.errors import UserError
@@ -17,19 +16,17 @@ from irrepress.core.structure import Structure
 from irrepress.data.checks import unit_remarks
 from irrepress.data.config import Files, LabelKeys, Published, Units
 from irrepress.data.formats.base import Reader, Record, Remark
-from irrepress.data.formats.labels import lack_of
+from irrepress.data.formats.label_finder import lack_of
 from irrepress.data.formats.mace_hdf5 import SUFFIXES as HDF5_SUFFIXES
 from irrepress.data.formats.mace_hdf5 import is_of_mace
 from irrepress.data.formats.registry import make_reader
+from irrepress.data.isolated_atoms import IsolatedAtoms, read_isolated_atoms
 from irrepress.data.notes import Notes
 from irrepress.data.parallel import ordered_map
 from irrepress.data.paths import Located, locate
 from irrepress.data.splits import OfficialParts
 
 logger = logging.getLogger(__name__)
-
-# Energies of an isolated atom that differ by less come from other boxes, not other methods.
-_SAME_ATOM = 1e-3  # eV
 
 # Messages of bad frames that go to the log one by one; the others are only counted.
 _MOST_MESSAGES = 20
@@ -53,7 +50,6 @@ class Reading:
 
     Attributes:
         official: the official parts of the structures that were read so far.
-        reference_energies: atomic number -> energy in eV of the isolated atoms found so far.
         skipped: number of bad frames that were left out so far.
         notes: what was noticed and done so far, counted by kind.
     """
@@ -77,7 +73,7 @@ class Reading:
             workers: number of processes that parse.
         """
         self.official = OfficialParts(rest)
-        self.reference_energies: dict[int, float] = {}
+        self._isolated = IsolatedAtoms()
         self.skipped = 0
         self.notes = Notes()
         self._sources = sources
@@ -85,8 +81,11 @@ class Reading:
         self._limit = limit
         self._workers = workers
         self._levels: dict[str, tuple[str, str]] = {}
-        self._given: frozenset[int] = frozenset()
-        self._atoms: dict[int, str] = {}
+
+    @property
+    def reference_energies(self) -> dict[int, float]:
+        """Atomic number -> energy in eV of the isolated atoms that were found so far."""
+        return self._isolated.energies
 
     def give_references(self, energies: Mapping[int, float]) -> None:
         """Set reference energies that win over isolated atoms among the structures.
@@ -94,8 +93,7 @@ class Reading:
         Args:
             energies: atomic number -> energy in eV.
         """
-        self.reference_energies.update(energies)
-        self._given = frozenset(energies)
+        self._isolated.give(energies)
 
     def __iter__(self) -> Iterator[Structure]:
         """Yield the structures.
@@ -128,7 +126,7 @@ class Reading:
             elif not record.isolated_atom:
                 unlevelled = (unlevelled[0] + 1, unlevelled[1] or record.where)
             if record.isolated_atom:
-                self._take_reference(record)
+                self._isolated.take(record, self.notes)
             else:
                 if missing:
                     missing = {
@@ -181,27 +179,6 @@ class Reading:
                 f"different levels of theory do not go together. Choose with select: "
                 f"{{{key}: {first}}}, or name all that do: {{{key}: [{first}, {value}]}}"
             )
-
-    def _take_reference(self, record: Record) -> None:
-        number, energy = int(record.structure.numbers[0]), record.structure.energy
-        if np.isnan(energy):
-            self.notes.add("isolated atom without an energy that counts left out", record.where)
-            return
-        known = self.reference_energies.get(number)
-        if known is None:
-            self.reference_energies[number] = energy
-            self._atoms[number] = record.where
-            self.notes.add("isolated atom taken as a reference energy only", record.where)
-        elif number in self._given:
-            self.notes.add("isolated atom left out, its file of isolated atoms wins", record.where)
-        elif abs(energy - known) > _SAME_ATOM:
-            raise UserError(
-                f"{record.where}: the isolated atom {chemical_symbols[number]} has {energy:g} eV, "
-                f"but {self._atoms[number]} has {known:g} eV; remove one, choose with select, or "
-                "name a file under isolated_atoms"
-            )
-        else:
-            self.notes.add("isolated atom left out, an earlier one has its energy", record.where)
 
     def _records(self) -> Iterator[tuple[int, Record | UserError]]:
         """Yield what the sources hold, each with the number of its source."""
@@ -292,7 +269,7 @@ def read_files(config: Files, workers: int = 1, located: Located | None = None) 
     for remark in located.remarks:
         reading.notes.add(*remark)
     for path in located.paths["isolated_atoms"]:
-        reading.give_references(_isolated_atoms(path, config.keys, config.units))
+        reading.give_references(read_isolated_atoms(path, config.keys, config.units))
     return reading
 
 
@@ -322,7 +299,7 @@ def read_published(config: Published, directory: Path, workers: int = 1) -> Read
                 "so that it is downloaded again"
             )
         if file.name == entry.isolated_atoms:
-            energies = _isolated_atoms(path, keys, units)
+            energies = read_isolated_atoms(path, keys, units)
         else:
             sources.append(Source(make_reader(entry.format, [path], keys, units, options)))
     reading = Reading(
@@ -334,27 +311,3 @@ def read_published(config: Published, directory: Path, workers: int = 1) -> Read
     )
     reading.give_references(energies)
     return reading
-
-
-def _isolated_atoms(path: Path, keys: LabelKeys, units: Units) -> dict[int, float]:
-    """Return atomic number -> energy in eV of a file of single atoms."""
-    only_energies = LabelKeys(energy=keys.energy)
-    reader = make_reader("auto", [path], only_energies, units, {"labels": ["energy"]})
-    energies = {}
-    for record in reader.records():
-        if isinstance(record, Remark):
-            continue
-        if isinstance(record, UserError):
-            raise record
-        if len(record.structure) != 1:
-            raise UserError(
-                f"{record.where}: {len(record.structure)} atoms in a file of isolated atoms; "
-                "name a file with one atom a frame under isolated_atoms"
-            )
-        number, energy = int(record.structure.numbers[0]), record.structure.energy
-        if abs(energies.setdefault(number, energy) - energy) > _SAME_ATOM:
-            raise UserError(
-                f"{record.where}: the isolated atom {chemical_symbols[number]} has {energy:g} eV, "
-                f"but an earlier one of this file {energies[number]:g} eV; remove one"
-            )
-    return energies

@@ -17,8 +17,8 @@ from format_samples import (
 
 from irrepress.core.errors import UserError
 from irrepress.data.config import LabelKeys
-from irrepress.data.formats import sources
-from irrepress.data.formats.archives import ExtxyzArchiveReader
+from irrepress.data.formats import compression as decompressing
+from irrepress.data.formats.extxyz_archive import ExtxyzArchiveReader
 from irrepress.data.formats.registry import make_reader
 
 
@@ -158,7 +158,7 @@ def test_a_bad_frame_is_named_with_its_member(tmp_path):
 @pytest.mark.parametrize("ahead", [1 << 20, 4096])
 def test_tar_archives_that_are_cut_off(tmp_path, monkeypatch, compression, cut, ahead):
     """Also where tarfile would take the rest of a header for the end of the archive."""
-    monkeypatch.setattr(sources, "_BUFFER", ahead)
+    monkeypatch.setattr(decompressing, "_BUFFER", ahead)
     content = extxyz_bytes([salt(i, repeat=2) for i in range(20)])
     path = write_tar(tmp_path / "a.tar", {f"{i}.xyz": content for i in range(6)}, compression)
     data = path.read_bytes()

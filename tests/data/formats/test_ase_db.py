@@ -28,7 +28,7 @@ from format_samples import (
 
 from irrepress.core.errors import UserError
 from irrepress.data.config import LabelKeys
-from irrepress.data.formats import ase_db, base, sources
+from irrepress.data.formats import ase_db, base, compression
 from irrepress.data.formats.ase_db import AseDatabaseReader
 from irrepress.data.formats.registry import make_reader
 
@@ -277,7 +277,7 @@ def test_other_files(tmp_path):
 @pytest.mark.parametrize("ahead", [1 << 20, 4096])
 def test_an_archive_of_databases_that_is_cut_off(tmp_path, monkeypatch, ahead):
     """Within what is read ahead, and behind it."""
-    monkeypatch.setattr(sources, "_BUFFER", ahead)
+    monkeypatch.setattr(compression, "_BUFFER", ahead)
     file = write_aselmdb(tmp_path / "a.aselmdb", images_of(100))
     path = write_tar(tmp_path / "a.tar.gz", {"a.aselmdb": file.read_bytes()})
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])

@@ -13,7 +13,7 @@ from vasp_samples import outcar
 from irrepress.core.errors import UserError
 from irrepress.data.config import LabelKeys
 from irrepress.data.formats.registry import guess_format, make_reader
-from irrepress.data.formats.sources import text_in_utf8
+from irrepress.data.formats.texts import text_in_utf8
 
 IMAGES = [salt(index) for index in range(3)]
 XYZ = extxyz_bytes(IMAGES)

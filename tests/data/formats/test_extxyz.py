@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 
 from irrepress.core.errors import UserError
 from irrepress.data.config import LabelKeys, Units
-from irrepress.data.formats import base, extxyz, sources
+from irrepress.data.formats import base, compression, extxyz, texts
 from irrepress.data.formats.extxyz import ExtxyzReader, frames_of
 
 COMPRESSED = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
@@ -360,7 +360,7 @@ def test_garbage(tmp_path, name, content, message):
 @pytest.mark.parametrize("name", ["a.xyz.gz", "a.xyz"])
 def test_a_line_without_end_does_not_fill_the_memory(tmp_path, monkeypatch, name):
     """A line of some GB compresses to some MB."""
-    monkeypatch.setattr(sources, "MOST_LINE", 1 << 16)
+    monkeypatch.setattr(texts, "MOST_LINE", 1 << 16)
     pack = gzip.compress if name.endswith(".gz") else bytes
     (tmp_path / name).write_bytes(pack(b"0" * (1 << 20)))
     with pytest.raises(UserError, match=r"a\.xyz.*: a line is longer than .* MiB"):
@@ -372,8 +372,8 @@ def test_a_line_without_end_does_not_fill_the_memory(tmp_path, monkeypatch, name
 
 @pytest.mark.parametrize("suffix", COMPRESSED)
 def test_what_expands_beyond_measure_is_refused(tmp_path, monkeypatch, suffix):
-    monkeypatch.setattr(sources, "_LEAST_BOUND", 1 << 16)
-    monkeypatch.setattr(sources, "_BUFFER", 4096)
+    monkeypatch.setattr(compression, "LEAST_BOUND", 1 << 16)
+    monkeypatch.setattr(compression, "_BUFFER", 4096)
     frame = b"1\nProperties=species:S:1:pos:R:3:forces:R:3 energy=-1\nH 0 0 0 0 0 0\n"
     path = tmp_path / f"a.xyz{suffix}"
     path.write_bytes(COMPRESSED[suffix](frame * 20_000))

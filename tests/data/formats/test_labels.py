@@ -8,13 +8,16 @@ from format_samples import assert_frame, labelled, salt, water
 
 from irrepress.core.errors import UserError
 from irrepress.data.config import LabelKeys, Units
-from irrepress.data.formats.labels import Frame, Labels
+from irrepress.data.formats.frame import Frame
+from irrepress.data.formats.labels import LabelReader
 
 NONE = LabelKeys()
 
 
 def read(atoms, keys=NONE, **settings):
-    return Labels(keys, Units(), **settings).structure(Frame.from_atoms(atoms, "a.xyz: frame 3"))
+    return LabelReader(keys, Units(), **settings).structure(
+        Frame.from_atoms(atoms, "a.xyz: frame 3")
+    )
 
 
 def with_keys():
@@ -42,7 +45,7 @@ def test_a_key_may_name_a_result_of_ase():
 def test_stress_may_be_absent_but_not_when_its_key_is_given():
     assert np.isnan(read(salt(stress=None)).stress).all()
     frame = Frame.from_atoms(salt(stress=None), "a.xyz: frame 3")
-    assert np.isnan(Labels(LabelKeys(stress="virial"), Units()).structure(frame).stress).all()
+    assert np.isnan(LabelReader(LabelKeys(stress="virial"), Units()).structure(frame).stress).all()
     assert frame.notes == ["no stress under the key 'virial', but energy, forces"]
     with pytest.raises(UserError, match="no stress under the key 'virial'"):
         read(salt(stress=None), LabelKeys(stress="virial"), required=("stress",))

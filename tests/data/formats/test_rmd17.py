@@ -10,7 +10,7 @@ from ase.units import kcal, mol
 from format_samples import assert_records, real_frames, water, write_rmd17, write_tar
 
 from irrepress.core.errors import UserError
-from irrepress.data.formats import sources
+from irrepress.data.formats import compression
 from irrepress.data.formats.rmd17 import MOLECULES, Rmd17Reader
 
 
@@ -149,7 +149,7 @@ def test_wrong_names(tmp_path):
 @pytest.mark.parametrize("keep", [0.3, 0.9])
 @pytest.mark.parametrize("ahead", [1 << 20, 4096])
 def test_archives_that_are_cut_off(tmp_path, monkeypatch, keep, ahead):
-    monkeypatch.setattr(sources, "_BUFFER", ahead)
+    monkeypatch.setattr(compression, "_BUFFER", ahead)
     path = write_rmd17(tmp_path / "a.tar.bz2", [water(i % 9) for i in range(1500)], [0], [1])
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * keep)])

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from irrepress.core.errors import UserError
 from irrepress.data.config import ForceUnit, LabelKeys, Units
-from irrepress.data.formats.labels import Frame, Labels
+from irrepress.data.formats.frame import Frame
+from irrepress.data.formats.labels import LabelReader
 from irrepress.data.units import ENERGY, FORCES, LENGTH, STRESS, Factors
 
 CUBE = np.diag([2.0, 3.0, 4.0])  # 24 Å^3
@@ -26,7 +27,7 @@ def structure(units, results, cell=CUBE, pbc=True):
         fields={},
         where="here",
     )
-    return Labels(LabelKeys(), units).structure(frame)
+    return LabelReader(LabelKeys(), units).structure(frame)
 
 
 @pytest.mark.parametrize(
@@ -193,7 +194,7 @@ def test_a_named_order_of_six_components(order):
     units = Units(stress_order=order)
     given = np.array([components[name] for name in units.stress_order.split()], dtype=float)
     frame = one_frame({"own": given / 100})
-    read = Labels(LabelKeys(stress="own"), units).structure(frame)
+    read = LabelReader(LabelKeys(stress="own"), units).structure(frame)
     np.testing.assert_array_equal(read.stress, np.arange(1, 7) / 100)
     assert not frame.notes
 
@@ -213,15 +214,15 @@ def test_orders_that_are_none(order):
 
 def test_a_guessed_order_is_noted_and_with_the_sign_of_vasp_refused():
     frame = one_frame({"own": np.arange(6) / 100})
-    Labels(LabelKeys(stress="own"), Units()).structure(frame)
+    LabelReader(LabelKeys(stress="own"), Units()).structure(frame)
     assert frame.notes == ["six components of stress taken in the order xx yy zz yz xz xy"]
     with pytest.raises(UserError, match=r"here: .* set units.stress_order to 'xx yy zz xy yz xz'"):
-        Labels(LabelKeys(stress="own"), Units(stress_sign="vasp")).structure(frame)
+        LabelReader(LabelKeys(stress="own"), Units(stress_sign="vasp")).structure(frame)
 
 
 def test_a_virial_without_a_volume_is_noted():
     frame = one_frame({"own": np.eye(3)}, cell=np.zeros((3, 3)))
-    read = Labels(LabelKeys(stress="own"), Units(stress="virial")).structure(frame)
+    read = LabelReader(LabelKeys(stress="own"), Units(stress="virial")).structure(frame)
     assert np.isnan(read.stress).all()
     assert frame.notes == ["virial of a structure without a volume gives no stress"]
 

@@ -30,18 +30,13 @@ from ase.io.jsonio import decode
 from irrepress.core.errors import UserError
 from irrepress.core.quantities import QUANTITIES
 from irrepress.data.config import Units
+from irrepress.data.formats.archive_members import is_archive, members
 from irrepress.data.formats.base import Reader, Record, Remark, frames_per_chunk, gather, nothing_in
-from irrepress.data.formats.labels import Frame
+from irrepress.data.formats.compression import damaged
+from irrepress.data.formats.file_kinds import kind_of, kind_of_bytes, wrong_kind
+from irrepress.data.formats.frame import Frame
 from irrepress.data.formats.schnetpack import OwnUnits, tells_units
-from irrepress.data.formats.sources import (
-    damaged,
-    is_archive,
-    kind_of,
-    kind_of_bytes,
-    members,
-    temporary_file,
-    wrong_kind,
-)
+from irrepress.data.formats.temporary import temporary_file
 
 SUFFIX = ".aselmdb"
 # No structure needs more; zlib can turn a megabyte into a gigabyte.

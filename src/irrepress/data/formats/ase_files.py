@@ -15,19 +15,11 @@ from ase.io.formats import UnknownFileTypeError, filetype, get_ioformat
 from irrepress.core.errors import UserError
 from irrepress.data.config import Units
 from irrepress.data.formats.base import Reader, Record, Remark, gather, nothing_in
-from irrepress.data.formats.labels import Frame
-from irrepress.data.formats.sources import (
-    DAMAGE,
-    damaged,
-    encoding_of,
-    head_of,
-    is_compressed,
-    kind_of,
-    open_binary,
-    temporary_file,
-    text_in_utf8,
-    wrong_kind,
-)
+from irrepress.data.formats.compression import DAMAGE, damaged, head_of, is_compressed, open_binary
+from irrepress.data.formats.file_kinds import kind_of, wrong_kind
+from irrepress.data.formats.frame import Frame
+from irrepress.data.formats.temporary import temporary_file
+from irrepress.data.formats.texts import encoding_of, text_in_utf8
 from irrepress.data.formats.vasp import remarks_on_outcar, remarks_on_vasprun
 
 _BYTES_PER_ATOM = 100  # number, position, forces and what comes with them

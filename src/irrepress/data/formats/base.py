@@ -11,9 +11,10 @@ from irrepress.core.errors import UserError
 from irrepress.core.structure import Structure
 from irrepress.data.checks import check_structure, remarks_on
 from irrepress.data.config import LabelKeys, Units
-from irrepress.data.formats.labels import Frame, Labels, LeftOut
+from irrepress.data.formats.file_kinds import check_readable
+from irrepress.data.formats.frame import Frame, LeftOut
+from irrepress.data.formats.labels import LabelReader
 from irrepress.data.formats.selection import Selection
-from irrepress.data.formats.sources import check_readable
 
 # A chunk is what one process parses at a time: enough to be worth sending, little to hold.
 CHUNK_FRAMES = 256
@@ -64,9 +65,9 @@ class Reader(ABC):
     - ``parts``: glob -> part. The first glob that matches the file's path or name, or an
       archive member's path or name, says which part the frames belong to.
     - ``labels``: labels that every frame must have, for sources that are known; if it is not
-      given, any label will do; see `labels.Labels`.
+      given, any label will do; see `labels.LabelReader`.
     - ``select``: see `selection.Selection`.
-    - ``group_pattern``: see `labels.Labels`.
+    - ``group_pattern``: see `labels.LabelReader`.
 
     Attributes:
         remarks: what `chunks` noticed of whole files; it is filled as they are read. (`parse`,
@@ -105,7 +106,7 @@ class Reader(ABC):
         self._parts: dict[str, str] = dict(self.options.get("parts", {}))
         self.keys = keys or LabelKeys()
         self.units = (units or Units()).model_copy(update=dict(self.UNITS))
-        self._labels = Labels(
+        self._labels = LabelReader(
             self.keys,
             self.units,
             self.options.get("labels"),

@@ -22,19 +22,13 @@ import numpy as np
 
 from irrepress.core.errors import UserError
 from irrepress.data.config import LabelKeys
+from irrepress.data.formats.archive_members import is_archive, members
 from irrepress.data.formats.base import Reader, Record, Remark, frames_per_chunk
-from irrepress.data.formats.labels import Frame
-from irrepress.data.formats.sources import (
-    DAMAGE,
-    check_readable,
-    damaged,
-    is_archive,
-    kind_of,
-    members,
-    temporary_directory,
-    wrong_kind,
-)
+from irrepress.data.formats.compression import DAMAGE, damaged
+from irrepress.data.formats.file_kinds import check_readable, kind_of, wrong_kind
+from irrepress.data.formats.frame import Frame
 from irrepress.data.formats.species import atomic_numbers
+from irrepress.data.formats.temporary import temporary_directory
 
 _REAL_TYPES = "real_atom_types"
 _RESULTS = {"energy": "energy", "forces": "force", "stress": "virial"}

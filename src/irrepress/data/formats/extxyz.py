@@ -16,21 +16,15 @@ import numpy as np
 from ase.io.extxyz import read_xyz
 
 from irrepress.core.errors import UserError
+from irrepress.data.formats.archive_members import is_archive
 from irrepress.data.formats.base import Reader, Record, gather, nothing_in
 from irrepress.data.formats.columns import SPECIES, Columns, columns_of
 from irrepress.data.formats.comment import FORTRAN, parse_comment, with_exponents
-from irrepress.data.formats.labels import Frame
-from irrepress.data.formats.sources import (
-    DAMAGE,
-    damaged,
-    is_archive,
-    kind_of,
-    lines_of,
-    open_binary,
-    text_in_utf8,
-    wrong_kind,
-)
+from irrepress.data.formats.compression import DAMAGE, damaged, open_binary
+from irrepress.data.formats.file_kinds import kind_of, wrong_kind
+from irrepress.data.formats.frame import Frame
 from irrepress.data.formats.species import atomic_numbers
+from irrepress.data.formats.texts import lines_of, text_in_utf8
 
 _PLAIN = "species:S:1:pos:R:3"
 _TEXT = (None, "gzip", "bzip2", "xz")

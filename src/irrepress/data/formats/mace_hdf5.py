@@ -23,8 +23,8 @@ import numpy as np
 from irrepress.core.errors import UserError
 from irrepress.core.quantities import QUANTITIES
 from irrepress.data.formats.base import Reader, Record, frames_per_chunk, nothing_in
-from irrepress.data.formats.labels import Frame
-from irrepress.data.formats.sources import check_readable, kind_of, wrong_kind
+from irrepress.data.formats.file_kinds import check_readable, kind_of, wrong_kind
+from irrepress.data.formats.frame import Frame
 
 SUFFIXES = (".h5", ".hdf5")
 # More of one frame cannot be meant; for a damaged size, memory would be reserved.

@@ -29,19 +29,12 @@ from ase.data import atomic_numbers
 
 from irrepress.core.errors import UserError
 from irrepress.data.config import LabelKeys
+from irrepress.data.formats.archive_members import is_archive
 from irrepress.data.formats.base import Reader, Record, Remark, gather, nothing_in
-from irrepress.data.formats.labels import Frame
-from irrepress.data.formats.sources import (
-    DAMAGE,
-    damaged,
-    head_of,
-    in_utf8,
-    is_archive,
-    kind_of,
-    open_binary,
-    text_in_utf8,
-    wrong_kind,
-)
+from irrepress.data.formats.compression import DAMAGE, damaged, head_of, open_binary
+from irrepress.data.formats.file_kinds import kind_of, wrong_kind
+from irrepress.data.formats.frame import Frame
+from irrepress.data.formats.texts import in_utf8, text_in_utf8
 
 ENERGIES = ("uncorrected_total_energy", "corrected_total_energy")
 PER_ATOM = "energy_per_atom"

@@ -10,26 +10,20 @@ from ase.io.formats import ioformats
 
 from irrepress.core.errors import UserError, nearest
 from irrepress.data.config import ALIASES, LabelKeys, Units
-from irrepress.data.formats.archives import SUFFIXES, ExtxyzArchiveReader
+from irrepress.data.formats.archive_members import is_archive, members
 from irrepress.data.formats.ase_db import SUFFIX, AseDatabaseReader
 from irrepress.data.formats.ase_files import AseReader
 from irrepress.data.formats.base import Reader
+from irrepress.data.formats.compression import head_of, is_compressed
 from irrepress.data.formats.deepmd import DeepmdReader
 from irrepress.data.formats.extxyz import ExtxyzReader
+from irrepress.data.formats.extxyz_archive import SUFFIXES, ExtxyzArchiveReader
+from irrepress.data.formats.file_kinds import check_readable, kind_of, kind_of_bytes
 from irrepress.data.formats.mace_hdf5 import SUFFIXES as HDF5_SUFFIXES
 from irrepress.data.formats.mace_hdf5 import MaceHdf5Reader
 from irrepress.data.formats.mptrj_json import MptrjJsonReader
 from irrepress.data.formats.rmd17 import Rmd17Reader
-from irrepress.data.formats.sources import (
-    check_readable,
-    head_of,
-    in_utf8,
-    is_archive,
-    is_compressed,
-    kind_of,
-    kind_of_bytes,
-    members,
-)
+from irrepress.data.formats.texts import in_utf8
 
 READERS: dict[str, type[Reader]] = {
     "extxyz": ExtxyzReader,

@@ -15,9 +15,11 @@ from typing import Any, BinaryIO, ClassVar, NamedTuple
 import numpy as np
 
 from irrepress.core.errors import UserError, nearest
+from irrepress.data.formats.archive_members import is_archive, members
 from irrepress.data.formats.base import Reader, Record, frames_per_chunk
-from irrepress.data.formats.labels import Frame
-from irrepress.data.formats.sources import is_archive, kind_of, members, temporary_file, wrong_kind
+from irrepress.data.formats.file_kinds import kind_of, wrong_kind
+from irrepress.data.formats.frame import Frame
+from irrepress.data.formats.temporary import temporary_file
 
 MOLECULES = (
     "aspirin",

@@ -14,7 +14,7 @@ import ase.units
 import numpy as np
 
 from irrepress.core.errors import UserError
-from irrepress.data.formats.labels import Frame
+from irrepress.data.formats.frame import Frame
 
 DISTANCE, PROPERTIES = "_distance_unit", "_property_unit_dict"
 # Names that ASE's units do not have, in lower case.

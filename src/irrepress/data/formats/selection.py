@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from irrepress.data.formats.labels import Frame
+from irrepress.data.formats.frame import Frame
 
 # Keys whose values say how labels were computed, in any case; MACE's is head.
 _LEVEL = re.compile(

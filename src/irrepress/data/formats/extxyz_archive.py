@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from irrepress.core.errors import UserError
+from irrepress.data.formats.archive_members import is_archive, members
 from irrepress.data.formats.base import gather, nothing_in
 from irrepress.data.formats.extxyz import ExtxyzReader, FrameText, frames_of
-from irrepress.data.formats.sources import check_readable, is_archive, kind_of, members, wrong_kind
+from irrepress.data.formats.file_kinds import check_readable, kind_of, wrong_kind
 
 SUFFIXES = (".extxyz", ".xyz")
 

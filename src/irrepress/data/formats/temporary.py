@@ -1,0 +1,41 @@
+"""Temporary files for libraries that read nothing but files."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from irrepress.core.files import owner_mark, remove_leftovers
+from irrepress.data.formats.compression import DAMAGE, damaged
+
+
+@contextmanager
+def temporary_file(stream: IO[bytes], name: str, where: str) -> Iterator[Path]:
+    """Copy a stream to a temporary file of this name, for libraries that need a file.
+
+    Args:
+        stream: read to its end.
+        name: name of the file; a directory is made for it.
+        where: what messages call the stream.
+
+    Raises:
+        UserError: the stream is damaged, or there is no space.
+    """
+    with temporary_directory() as directory:
+        path = directory / name
+        try:
+            with path.open("wb") as target:
+                shutil.copyfileobj(stream, target, 1 << 20)
+        except DAMAGE as error:
+            raise damaged(where, error) from error
+        yield path
+
+
+@contextmanager
+def temporary_directory() -> Iterator[Path]:
+    """Give a directory that is removed afterwards, or, after a kill, when the next is given."""
+    remove_leftovers(Path(tempfile.gettempdir()), "irrepress-")
+    with tempfile.TemporaryDirectory(prefix=f"irrepress-{owner_mark()}") as directory:
+        yield Path(directory)

@@ -1,0 +1,97 @@
+"""Energies of isolated atoms, which are reference energies and no structures of a dataset."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from ase.data import chemical_symbols
+
+from irrepress.core.errors import UserError
+from irrepress.data.config import LabelKeys, Units
+from irrepress.data.formats.base import Record, Remark
+from irrepress.data.formats.registry import make_reader
+from irrepress.data.notes import Notes
+
+# Energies of an isolated atom that differ by less come from other boxes, not other methods.
+_SAME_ATOM = 1e-3  # eV
+
+
+class IsolatedAtoms:
+    """The energy of an isolated atom of each element, from a file of its own or among structures.
+
+    Attributes:
+        energies: atomic number -> energy in eV.
+    """
+
+    def __init__(self) -> None:
+        self.energies: dict[int, float] = {}
+        self._given: frozenset[int] = frozenset()
+        self._where: dict[int, str] = {}
+
+    def give(self, energies: Mapping[int, float]) -> None:
+        """Set energies that win over isolated atoms among the structures.
+
+        Args:
+            energies: atomic number -> energy in eV.
+        """
+        self.energies.update(energies)
+        self._given = frozenset(energies)
+
+    def take(self, record: Record, notes: Notes) -> None:
+        """Take an isolated atom that stands among the structures, and note what was done.
+
+        Raises:
+            UserError: an earlier one of the same element has another energy.
+        """
+        number, energy = int(record.structure.numbers[0]), record.structure.energy
+        if np.isnan(energy):
+            notes.add("isolated atom without an energy that counts left out", record.where)
+            return
+        known = self.energies.get(number)
+        if known is None:
+            self.energies[number] = energy
+            self._where[number] = record.where
+            notes.add("isolated atom taken as a reference energy only", record.where)
+        elif number in self._given:
+            notes.add("isolated atom left out, its file of isolated atoms wins", record.where)
+        elif abs(energy - known) > _SAME_ATOM:
+            raise UserError(
+                f"{record.where}: the isolated atom {chemical_symbols[number]} has {energy:g} eV, "
+                f"but {self._where[number]} has {known:g} eV; remove one, choose with select, or "
+                "name a file under isolated_atoms"
+            )
+        else:
+            notes.add("isolated atom left out, an earlier one has its energy", record.where)
+
+
+def read_isolated_atoms(path: Path, keys: LabelKeys, units: Units) -> dict[int, float]:
+    """Return atomic number -> energy in eV of a file of single atoms.
+
+    Args:
+        path: the file.
+        keys: as of the dataset; only that of the energy counts.
+        units: as of the dataset.
+
+    Raises:
+        UserError: a frame is bad or has several atoms, or two of one element differ.
+    """
+    only_energies = LabelKeys(energy=keys.energy)
+    reader = make_reader("auto", [path], only_energies, units, {"labels": ["energy"]})
+    energies = {}
+    for record in reader.records():
+        if isinstance(record, Remark):
+            continue
+        if isinstance(record, UserError):
+            raise record
+        if len(record.structure) != 1:
+            raise UserError(
+                f"{record.where}: {len(record.structure)} atoms in a file of isolated atoms; "
+                "name a file with one atom a frame under isolated_atoms"
+            )
+        number, energy = int(record.structure.numbers[0]), record.structure.energy
+        if abs(energies.setdefault(number, energy) - energy) > _SAME_ATOM:
+            raise UserError(
+                f"{record.where}: the isolated atom {chemical_symbols[number]} has {energy:g} eV, "
+                f"but an earlier one of this file {energies[number]:g} eV; remove one"
+            )
+    return energies
