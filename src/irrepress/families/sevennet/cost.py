@@ -14,19 +14,19 @@ import torch
 from irrepress.core.cost import Cost, CostModel
 from irrepress.core.model import Model
 from irrepress.families.e3nn.tensor_products import pair_operations
+from irrepress.families.generic.layout import channel_counts, parameter_counter
 from irrepress.families.sevennet.architecture import (
-    EDGES,
     EMBEDDING,
     HIDDEN,
     MLP_READOUT,
     ONE_HOT,
-    RESCALE,
     gate_inputs,
     order,
     products,
     read_architecture,
 )
-from irrepress.families.sevennet.gates import filter_group, width_key
+from irrepress.families.sevennet.gates import filter_group, make_groups, width_key
+from irrepress.families.sevennet.layout import READOUT, make_layout
 
 # Exponential, addition, division and multiplication of x * sigmoid(x), or those of tanh.
 _ACTIVATION = 4
@@ -72,7 +72,6 @@ class _LayerCost:
         modals_sent: one-hot inputs of self_interaction_1.
         modals_received: one-hot inputs of self_interaction_2.
         species: number of elements if the self-connection multiplies with them, else 0.
-        constants: parameters that never change.
     """
 
     products: tuple[_Product, ...]
@@ -80,7 +79,6 @@ class _LayerCost:
     modals_sent: int
     modals_received: int
     species: int
-    constants: int
 
 
 def make_cost_model(model: Model, neighbours: float) -> CostModel:
@@ -99,7 +97,8 @@ def make_cost_model(model: Model, neighbours: float) -> CostModel:
         layers.append(_layer(modules, t, entering, leaving, architecture.filter, last))
     elements = modules[ONE_HOT].num_classes
     embedding_inputs = elements + modules[EMBEDDING].num_modalities
-    constants = _count(modules[EDGES]) + _count(modules[RESCALE])
+    groups = make_groups(architecture)
+    count = parameter_counter(model.network, make_layout(model.network))
     dimensions = {irrep: 2 * order(irrep) + 1 for f in architecture.features for irrep in f}
 
     def cost(widths: Mapping[str, int]) -> Cost:
@@ -108,18 +107,17 @@ def make_cost_model(model: Model, neighbours: float) -> CostModel:
             for features in full
         ]
         highest = max(degree for degree, key in orders if widths.get(key, 1))
-        parameters = constants + embedding_inputs * kept[0]["0e"]
         per_atom = 2.0 * embedding_inputs * kept[0]["0e"]
         per_edge = 0.0
         for t, layer in enumerate(layers):
             part = _layer_cost(layer, kept[t], kept[t + 1], highest, dimensions)
-            parameters += part[0]
-            per_atom += part[1]
-            per_edge += part[2]
-        part = _readout_cost(modules, kept[-1], dimensions)
-        return Cost(
-            parameters=parameters + part[0], flops=per_atom + part[1] + neighbours * per_edge
-        )
+            per_atom += part[0]
+            per_edge += part[1]
+        # A linear readout has half as many hidden channels as there are features.
+        size = sum(channels * dimensions[irrep] for irrep, channels in kept[-1].items())
+        per_atom += _readout_cost(modules, kept[-1]["0e"], size)
+        counts = {**channel_counts(groups, widths), READOUT: size // 2}
+        return Cost(parameters=count(counts), flops=per_atom + neighbours * per_edge)
 
     return cost
 
@@ -151,7 +149,6 @@ def _layer(
         modals_sent=modules[f"{t}_self_interaction_1"].num_modalities,
         modals_received=modules[f"{t}_self_interaction_2"].num_modalities,
         species=modules[ONE_HOT].num_classes if by_element else 0,
-        constants=convolution.denominator.numel(),
     )
 
 
@@ -175,8 +172,8 @@ def _layer_cost(
     leaving: Mapping[str, int],
     highest: int,
     dimensions: Mapping[str, int],
-) -> tuple[int, float, float]:
-    """Return parameters, operations per atom, and operations per edge of a layer."""
+) -> tuple[float, float]:
+    """Return operations per atom, and operations per edge of a layer."""
     # sevenn computes messages of all orders up to the highest that leaves the layer.
     limit = max(dimensions[irrep] for irrep, channels in leaving.items() if channels) // 2
     per_edge = 0.0
@@ -190,10 +187,8 @@ def _layer_cost(
             per_edge += channels * part.per_channel + part.fixed
             for target in part.targets:
                 messages[target] = messages.get(target, 0) + channels
-    parameters = layer.constants
     sizes = (*layer.hidden, weights)
     for inputs, outputs in pairwise(sizes):
-        parameters += inputs * outputs
         per_edge += 2 * inputs * outputs
     per_edge += _ACTIVATION * sum(layer.hidden[1:])
 
@@ -202,18 +197,14 @@ def _layer_cost(
     for irrep, outputs in gate.items():
         dimension = dimensions[irrep]
         inputs = entering.get(irrep, 0)
-        copies = layer.species or 1
-        parameters += inputs * outputs * copies
         linear += inputs * outputs * dimension
         if layer.species:
-            per_atom += 2 * inputs * outputs * copies
+            per_atom += 2 * inputs * outputs * layer.species
         received = messages.get(irrep, 0) + (layer.modals_received if irrep == "0e" else 0)
-        parameters += received * outputs
         linear += received * outputs * dimension
         per_atom += outputs * dimension  # self-connection added
     for irrep, channels in entering.items():
         inputs = channels + (layer.modals_sent if irrep == "0e" else 0)
-        parameters += inputs * channels
         linear += inputs * channels * dimensions[irrep]
     per_atom += 2 * linear
     for irrep, channels in messages.items():
@@ -221,24 +212,13 @@ def _layer_cost(
     for irrep, channels in leaving.items():
         gated = dimensions[irrep] > 1
         per_atom += channels * (_ACTIVATION + (dimensions[irrep] if gated else 0))
-    return parameters, per_atom, per_edge
+    return per_atom, per_edge
 
 
-def _readout_cost(
-    modules: Mapping[str, torch.nn.Module],
-    features: Mapping[str, int],
-    dimensions: Mapping[str, int],
-) -> tuple[int, float]:
-    """Return parameters and operations per atom of the readout and the energy's rescaling."""
-    size = sum(channels * dimensions[irrep] for irrep, channels in features.items())
+def _readout_cost(modules: Mapping[str, torch.nn.Module], scalars: int, size: int) -> float:
+    """Return operations per atom of the readout and the energy's rescaling."""
     if MLP_READOUT in modules:
         sizes = (size, *modules[MLP_READOUT].fcn.hs[1:])
         weights = sum(a * b for a, b in pairwise(sizes))
-        return weights, 2.0 * weights + _ACTIVATION * sum(sizes[1:-1]) + 3
-    hidden = size // 2
-    weights = (features["0e"] + modules[HIDDEN].num_modalities + 1) * hidden
-    return weights, 2.0 * weights + 3
-
-
-def _count(module: torch.nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
+        return 2.0 * weights + _ACTIVATION * sum(sizes[1:-1]) + 3
+    return 2.0 * (scalars + modules[HIDDEN].num_modalities + 1) * (size // 2) + 3

@@ -4,15 +4,12 @@ import copy
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
 import sevenn._keys as KEY
 import torch
 from ase.calculators.calculator import Calculator
-from e3nn.nn import FullyConnectedNet
-from e3nn.o3 import FullyConnectedTensorProduct, Linear
 from sevenn.calculator import SevenNetCalculator
 from torch import Tensor
 
@@ -32,21 +29,19 @@ from irrepress.core.model import Batch, Model, Prediction
 from irrepress.core.plan import Plan
 from irrepress.core.statistics import DataStatistics
 from irrepress.core.structure import Structure
-from irrepress.families.sevennet import checkpoint, fits, graph, narrow, norms, scratch
+from irrepress.families.generic.layout import block_norms, parameter_roles, weight_blocks
+from irrepress.families.sevennet import checkpoint, fits, graph, narrow, scratch
 from irrepress.families.sevennet import elements as by_element
 from irrepress.families.sevennet import gates as gating
 from irrepress.families.sevennet import native as rounding
 from irrepress.families.sevennet.architecture import (
     EDGES,
-    EMBEDDING,
-    ENERGY,
-    HIDDEN,
-    MLP_READOUT,
     RESCALE,
     read_architecture,
 )
 from irrepress.families.sevennet.cost import make_cost_model
 from irrepress.families.sevennet.cutoff import shorten
+from irrepress.families.sevennet.layout import ROLES, make_layout
 from irrepress.families.sevennet.terms import make_cost_terms
 
 
@@ -178,7 +173,7 @@ class SevenNetFamily(Family, MakesUntrained, RestrictsElements, ShortensCutoff):
 
     def block_norms(self, model: Model) -> dict[str, Tensor]:
         """Norms of the radial weights, self-interactions and readout that read a block."""
-        return norms.block_norms(model)
+        return block_norms(model, make_layout(model.network), self.groups(model))
 
     def has_reflections(self, model: Model) -> bool:
         """Whether the model was built with parity (``is_parity``)."""
@@ -186,34 +181,11 @@ class SevenNetFamily(Family, MakesUntrained, RestrictsElements, ShortensCutoff):
 
     def weight_blocks(self, model: Model) -> list[WeightBlock]:
         """Matrices of equivariant linear maps and of radial networks; see the base class."""
-        blocks = []
-        for name, module in model.network.named_modules():
-            if isinstance(module, Linear | FullyConnectedTensorProduct):
-                start = 0
-                for path in module.instructions:
-                    *rows, columns = path.path_shape
-                    shape = (int(torch.tensor(rows).prod()), columns)
-                    blocks.append(WeightBlock(f"{name}.weight", start, shape))
-                    start += shape[0] * shape[1]
-            elif isinstance(module, FullyConnectedNet):
-                for index, shape in enumerate(pairwise(module.hs)):
-                    blocks.append(WeightBlock(f"{name}.layer{index}.weight", 0, shape))
-        return blocks
+        return weight_blocks(model.network, make_layout(model.network))
 
     def parameter_parts(self, model: Model) -> dict[str, str]:
         """Parts by the modules of the network; see the base class."""
-        parts = {}
-        for name, parameter in model.named_parameters():
-            if not parameter.requires_grad:
-                continue
-            module = name.removeprefix("network.").split(".")[0]
-            if ".weight_nn." in name or module == EDGES:
-                parts[name] = "radial"
-            elif module in (HIDDEN, ENERGY, MLP_READOUT, RESCALE):
-                parts[name] = "readout"
-            else:
-                parts[name] = "embedding" if module == EMBEDDING else "linear"
-        return parts
+        return parameter_roles(model, ROLES)
 
     def shape(self, model: Model) -> dict[str, Any]:
         """Irreps per layer, filter order, layers, cutoff in Å, number of elements."""

@@ -17,11 +17,11 @@ from torch import Tensor
 from irrepress.core.fits import LinearFit, Pair, Progress, Rows
 from irrepress.core.model import Model
 from irrepress.core.plan import Plan
-from irrepress.families.e3nn.narrowing import segments
+from irrepress.families.generic.layout import kept_indices
 from irrepress.families.sevennet.architecture import ENERGY, HIDDEN, RESCALE, read_architecture
-from irrepress.families.sevennet.gates import feature_group, message_group
+from irrepress.families.sevennet.gates import message_group
 from irrepress.families.sevennet.graph import begin, run_until
-from irrepress.families.sevennet.narrow import gate_columns
+from irrepress.families.sevennet.layout import gate_inputs
 
 # irrep -> indices of channels
 Kept = dict[str, Tensor]
@@ -37,9 +37,8 @@ def linear_fits(parent: Model, narrowed: Model, plan: Plan) -> list[LinearFit]:
         place = (start, f"{t}_convolution")
         names = [f"{t}_self_interaction_1"]
         fits.append(_LayerFit(parent, narrowed, *place, names, sent, last=False))
-        channels = architecture.features[t + 1]
-        leaving = _indices(plan, {ir: feature_group(t + 1, ir) for ir in channels})
-        columns = {ir: kept for (ir, _), kept in gate_columns(channels, leaving).items()}
+        inputs = gate_inputs(architecture, t + 1)
+        columns = {ir: kept_indices(axis, plan.keep) for ir, axis in inputs.items()}
         names = [f"{t}_self_interaction_2", f"{t}_self_connection_intro"]
         place = (start, f"{t}_equivariant_gate")
         fits.append(_LayerFit(parent, narrowed, *place, names, columns, last=True))
@@ -126,9 +125,8 @@ class _LayerFit(LinearFit):
         """Return irrep -> inputs, weights and e3nn's factor, in the order of the inputs."""
         views: dict[str, list[tuple[int, Tensor, float]]] = {}
         for module in self._small:
-            outputs = segments(module.irreps_out)
             for path, weight in _views(module):
-                irrep, _ = outputs[path.i_out]
+                irrep = str(module.irreps_out[path.i_out].ir)
                 views.setdefault(irrep, []).append((len(weight), weight, path.path_weight))
         return views
 
