@@ -1,4 +1,4 @@
-"""What the library knows of a published dataset."""
+"""Entries of the catalogue of published datasets."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,12 +23,12 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class Licence:
-    """What a dataset may be used for."""
+    """The licence of a dataset or a checkpoint."""
 
     name: str
     url: str
     restricted: bool = False
-    """Whether it excludes some uses, so that a user has to accept it by name."""
+    """Whether the licence excludes some uses, so that a user has to accept it by name."""
     terms: str = ""
     """One or two sentences that are shown to the user."""
 
@@ -38,7 +38,7 @@ class PublishedDataset:
     """A published dataset: where it comes from, what it holds and how it is read."""
 
     name: str
-    """As a configuration names it: ``rmd17-aspirin``."""
+    """The name in a configuration, such as ``rmd17-aspirin``."""
     collection: str
     """Directory of its files, shared with its siblings: ``rmd17``."""
     description: str

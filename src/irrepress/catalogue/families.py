@@ -1,4 +1,4 @@
-"""Which families there are, and what is known of them without torch and their packages.
+"""The families, and what is known about them without torch and their packages.
 
 A new family is a line in the tables here and in `irrepress.catalogue.families`, and one package.
 """
@@ -56,7 +56,7 @@ def missing_packages(name: str) -> list[str]:
 def _is_installed(package: str) -> bool:
     try:
         spec = importlib.util.find_spec(package)
-    except ModuleNotFoundError:  # of a package that it is part of
+    except ModuleNotFoundError:  # its parent package is missing
         return False
     # A folder of the same name in the working directory is found, too, but has no file.
     return spec is not None and spec.origin is not None
@@ -74,8 +74,8 @@ def check_keyword(name: str, keyword: str, accepted: str | None) -> None:
     The family's packages need not be there.
 
     Args:
-        name: of the family.
-        keyword: of a checkpoint, no path.
+        name: name of the family.
+        keyword: keyword of a checkpoint, not a path.
         accepted: name of the licence that the user gives, if any.
 
     Raises:
@@ -88,8 +88,8 @@ def canonical_keyword(name: str, keyword: str) -> str:
     """Return a keyword in the one spelling that all of its spellings share.
 
     Args:
-        name: of the family; an unknown one has no spellings.
-        keyword: of a checkpoint, no path.
+        name: name of the family; an unknown one has no spellings.
+        keyword: keyword of a checkpoint, not a path.
     """
     spellings = getattr(_catalogue(name), "SPELLINGS", {}) if name in _CATALOGUES else {}
     return str(spellings.get(keyword.lower(), keyword.lower()))
@@ -99,8 +99,8 @@ def published_checkpoint(name: str, keyword: str) -> tuple[RemoteFile, Licence] 
     """Return the file and the licence of a keyword that is downloaded; None if none is.
 
     Args:
-        name: of the family.
-        keyword: of a checkpoint, no path.
+        name: name of the family.
+        keyword: keyword of a checkpoint, not a path.
     """
     found = _published(name).get(keyword.lower())
     return None if found is None else (found.file, found.licence)
@@ -115,8 +115,8 @@ def known_modals(name: str, keyword: str) -> tuple[str, ...] | None:
     """Return the levels of theory that a keyword's model has several of.
 
     Args:
-        name: of the family.
-        keyword: of a checkpoint, no path.
+        name: name of the family.
+        keyword: keyword of a checkpoint, not a path.
 
     Returns:
         None if it is not known without the file.
@@ -129,7 +129,7 @@ def check_settings(name: str, settings: Iterable[str]) -> None:
     """Check the names of the settings of an untrained model.
 
     Args:
-        name: of the family.
+        name: name of the family.
         settings: names, as the config gives them.
 
     Raises:
@@ -166,7 +166,7 @@ def check_number_type(name: str, dtype: str, source: str) -> None:
 
 
 def shortens_cutoff(name: str) -> bool:
-    """Whether the cutoff of a family's models can be shortened."""
+    """Tell whether the cutoff of a family's models can be shortened."""
     return bool(_catalogue(name).SHORTENS_CUTOFF)
 
 
@@ -182,8 +182,8 @@ def loading_line(name: str, path: str | Path, modal: str | None = None) -> str:
     It imports the family's own package and nothing of irrepress.
 
     Args:
-        name: of the family.
-        path: of a model in the family's native format.
+        name: name of the family.
+        path: path of a model in the family's native format.
         modal: level of theory or head of a model of several.
 
     >>> loading_line("sevennet", "model.pt")

@@ -1,1 +1,1 @@
-"""The ground floor: what everything speaks of. It imports nothing from the rest of irrepress."""
+"""What all other packages build on; it imports none of them."""

@@ -1,4 +1,4 @@
-"""Predictions compared with labels, as all losses do it: units, missing labels, Huber loss."""
+"""Differences of predictions and labels, as all losses use them."""
 
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ from irrepress.core.quantities import GPA_PER_EV_A3
 
 
 def difference(quantity: str, prediction: Prediction, labels: Labels, num_atoms: Tensor) -> Tensor:
-    """Return predictions minus labels, 0 without a gradient where there is no label.
+    """Return predictions minus labels, zero and without a gradient where there is no label.
 
     Args:
         quantity: one of `irrepress.core.quantities.QUANTITIES`.
@@ -24,8 +24,8 @@ def difference(quantity: str, prediction: Prediction, labels: Labels, num_atoms:
     """
     label = getattr(labels, quantity)
     found = getattr(prediction, quantity).to(label.dtype) - torch.nan_to_num(label)
-    # NaN times 0 is NaN, so labels that are missing are replaced before any loss and not after it;
-    # zeros and no selection, for the shape must not depend on the data.
+    # Missing labels are replaced before a loss, because NaN times a weight of 0 is NaN. They become
+    # zeros and are not selected away, so that shapes do not depend on the data.
     found = torch.where(torch.isfinite(label), found, torch.zeros_like(found))
     if quantity == "energy":
         return found / num_atoms.to(found)

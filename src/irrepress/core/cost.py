@@ -21,8 +21,8 @@ class Cost:
 # widths (width key -> channels kept, absent keys at full width) -> cost
 CostModel = Callable[[Mapping[str, int]], Cost]
 
-# widths, as for a cost model -> named quantities that the time of a call is made of
+# widths, as for a cost model -> named terms whose weighted sum is the time of a call
 CostTerms = Callable[[Mapping[str, int]], dict[str, float]]
 
-# Edges per atom that costs are told for, of a model with its own cutoff.
+# Edges per atom that costs are given for, if a model has its own cutoff.
 NEIGHBOURS = 40.0

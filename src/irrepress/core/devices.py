@@ -36,11 +36,11 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8
 
 
 def keep_freed_memory() -> None:
-    """Let the process keep memory that tensors on the CPU gave back.
+    """Let the process keep the memory that tensors on the CPU release.
 
     glibc returns large blocks to the kernel, which fills them with zeros, page by page, as soon as
-    the next tensor wants them: in training on the CPU this takes more time than the arithmetic.
-    Other C libraries are left as they are.
+    the next tensor needs them: in training on the CPU this takes more time than the arithmetic.
+    Nothing is changed under other C libraries.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is None:

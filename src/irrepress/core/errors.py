@@ -1,29 +1,29 @@
-"""Errors that a user can cause, and the hint of the nearest right name."""
+"""Errors that users can cause, and suggestions for misspelt names."""
 
 import difflib
 from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """Something that the user can mend: bad input, bad config, a missing package.
+    """An error that the user can fix: bad input, a bad config, a missing package.
 
-    The message is one sentence or two that name the file or key, the value, and the mend.
+    The message is one or two sentences that name the file or key, the value, and the fix.
     The command line and the workflow's scripts print it without a traceback.
     """
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return a hint that names the nearest of the known names, and what is known.
+    """Return a hint that names the closest known name, and all known names.
 
     Args:
         name: what the user wrote.
-        known: the names that would have been right.
+        known: the names that are valid.
 
     Returns:
         Text such as ``"did you mean 'taylor'? Known: fisher, taylor"``.
     """
     known = sorted(known)
-    # Names that differ in the case of letters only are the nearest.
+    # Names that differ only in case are the closest.
     lower = {each.lower(): each for each in reversed(known)}
     close = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.6)
     hint = f"did you mean '{lower[close[0]]}'? " if close else ""

@@ -19,17 +19,17 @@ from irrepress.core.errors import UserError
 
 # A run that finds less space than this would end within its first job.
 _LEAST_SPACE = 1_000_000
-# Nothing is written for longer.
+# No file takes longer than this to be written.
 _OLD = 2 * 86400.0  # seconds
 
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Give a temporary name beside ``path``; rename it to ``path`` if the block succeeds.
+    """Provide a temporary name beside ``path``; rename it to ``path`` if the block succeeds.
 
-    A process killed at any moment leaves either the old file or the whole new one. The
-    temporary file lies in the same directory, so that the rename stays in one file system; what
-    a killed process left of it is removed when the same file is written next.
+    A process that is killed leaves either the old file or the whole new one. The temporary file
+    lies in the same directory, so that the rename stays within one file system; a temporary file
+    that a killed process left is removed when the same file is written next.
 
     Args:
         path: the final name; missing parent directories are made.
@@ -71,9 +71,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 def _why_not_written(error: RuntimeError, directory: Path) -> str | None:
-    """Return what kept a library from writing that does not say so; None for other errors.
+    """Return the reason why a library could not write, if it gives none; None for other errors.
 
-    PyTorch's writer and HDF5 tell of a full disk by the line of code that noticed it.
+    PyTorch's writer and HDF5 report a full disk by the line of code that noticed it.
     """
     if shutil.disk_usage(directory).free < _LEAST_SPACE:
         return os.strerror(errno.ENOSPC)
@@ -83,7 +83,7 @@ def _why_not_written(error: RuntimeError, directory: Path) -> str | None:
 
 
 def owner_mark() -> str:
-    """Return what tells whose a temporary file is: machine and process, for its name."""
+    """Return a mark of this machine and process, for the names of temporary files."""
     return f"{_machine()}-{os.getpid()}-"
 
 
@@ -91,9 +91,9 @@ def remove_leftovers(directory: Path, prefix: str) -> None:
     """Remove temporary files and directories of processes that are gone.
 
     Args:
-        directory: where they lie.
-        prefix: how their names begin; the mark of their owner follows. Those of processes that
-            run are left alone. What other machines left is removed when it is two days old.
+        directory: the directory that they lie in.
+        prefix: the beginning of their names; the mark of their owner follows. Files of running
+            processes are left alone, and those of other machines until they are two days old.
     """
     pattern = re.compile(re.escape(prefix) + r"(?P<machine>[0-9a-f]{8})-(?P<process>\d{1,10})-")
     with os.scandir(directory) as entries:
@@ -108,13 +108,13 @@ def remove_leftovers(directory: Path, prefix: str) -> None:
                 shutil.rmtree(entry.path)
             elif stale:
                 os.unlink(entry.path)
-        except OSError:  # somebody else's, or gone by now
+        except OSError:  # it belongs to someone else, or is gone by now
             continue
 
 
 @cache
 def _machine() -> str:
-    """Return a mark of what process numbers are unique in: a machine, or a container on it."""
+    """Return a mark of the machine, or container, that process numbers are unique in."""
     try:
         numbers = os.readlink("/proc/self/ns/pid")
     except OSError:
@@ -133,7 +133,7 @@ def _runs(process: int) -> bool:
 
 
 def expanded(path: str) -> str:
-    """Replace ``~`` and environment variables in a path, unless there is something of this name.
+    """Replace ``~`` and environment variables in a path, unless the path exists as it is.
 
     Raises:
         UserError: a variable is not set.
@@ -151,7 +151,7 @@ def expanded(path: str) -> str:
 
 
 def check_directory(directory: str | Path) -> None:
-    """Refuse to work in a directory that nothing can be written to.
+    """Check that files can be written to a directory.
 
     Raises:
         UserError: it is read-only or belongs to someone else, or its disk is full.
@@ -206,7 +206,7 @@ def sha256(path: str | Path) -> str:
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object of JSON, of which Python would silently take a repeated key's last value."""
+    """Return a JSON object; Python would silently take the last value of a repeated key."""
     content = dict(pairs)
     if len(content) < len(pairs):
         names = [name for name, _ in pairs]

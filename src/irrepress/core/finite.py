@@ -1,4 +1,4 @@
-"""Checks that the numbers of a model, and those that it predicts, are numbers."""
+"""Checks that the parameters of a model, and its predictions, are finite."""
 
 from pathlib import Path
 
@@ -10,10 +10,10 @@ from irrepress.core.model import Batch, Model, Prediction
 
 
 def require_finite(model: Model, source: str | Path) -> Model:
-    """Return a model all of whose parameters and constants are finite.
+    """Return the model, all of whose parameters and constants are finite.
 
-    A flipped bit or a training that diverged leaves NaN or infinity, which spread over
-    predictions; this is told where the model is loaded and not where they show.
+    A flipped bit or a training that diverged leaves NaN or infinity, which spread over all
+    predictions; the error is raised when the model is loaded, not when they first show.
 
     Args:
         model: the model.
@@ -37,12 +37,12 @@ def require_finite(model: Model, source: str | Path) -> Model:
 def check_prediction(prediction: Prediction, batch: Batch, stage: str) -> None:
     """Check that the energies and forces of a batch are finite.
 
-    Weights may be finite and yet so large that what they give is not. The stress is left to
-    those who know which structures have a volume.
+    Weights may be finite and yet so large that predictions are not. The stress is not checked,
+    because only callers know which structures have a volume.
 
     Args:
-        prediction: of the model.
-        batch: what it was made for.
+        prediction: what the model predicted.
+        batch: the batch that it was predicted for.
         stage: what the model is run for, to begin the message with.
 
     Raises:

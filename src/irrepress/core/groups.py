@@ -30,22 +30,23 @@ class Group:
         width: groups with the same width key must keep the same number of channels, because
             the family's own constructor ties them. Which channels they keep is free.
         axis: ``channel`` for features whose channels are removed one by one; ``width`` for hidden
-            channels of a scalar network (radial, readout), which are removed one by one, too, but
-            are no features of a layer; ``correlation`` for orders of a product of features with
+            channels of a scalar network (radial, readout), which are removed one by one as well but
+            are not features of a layer; ``correlation`` for orders of a product of features with
             themselves, the first block being the first order, which are removed from the last;
             ``order`` for a single block that stands for an order of the spherical-harmonics
             filter, or of all features, which is removed together with everything of that order,
             from the top down; ``component`` for a single block that stands for the components of
-            degrees +m and -m of features along edges, in the frame of the edge, again from the
-            top down. Its irrep is the lowest that has them, l = m.
+            degrees +m and -m of features along edges, in the frame of the edge, likewise removed
+            from the top down. Its irrep is the lowest that has them, l = m.
         floor: least number of channels that the architecture can keep.
         multiple: the number of channels must be a multiple of this.
         follows: another width key: the group keeps as many channels as are kept there, or none.
             Empty: the group has a number of its own.
-        components: numbers in one block, where that is not what its irreps say; 0: it is.
+        components: number of components of one block, if that differs from the dimension of its
+            irreps; 0: it does not.
         sized_like: the width key of features that the group has as many channels as, because the
             model was built without a number of its own for it (MACE without ``edge_irreps``).
-            Target irreps that name those features count for it, too. Empty: it has its own.
+            Target irreps for those features apply to it as well. Empty: it has its own.
     """
 
     name: str
@@ -84,7 +85,7 @@ class Group:
 
     @property
     def in_order(self) -> bool:
-        """Whether blocks can be removed from the last only, so that scores choose none."""
+        """Whether blocks can only be removed from the last on, whatever their scores."""
         return self.axis == "correlation"
 
     def round_up(self, count: int) -> int:

@@ -1,4 +1,4 @@
-"""How many structures have which label, and how that is told."""
+"""How many structures have which label."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ _NAMES = {"energy": "energies", "forces": "forces", "stress": "stress"}
 
 @dataclass
 class LabelCounts:
-    """How many of some structures have which label; any of them may lack any.
+    """Numbers of structures that have each label; any structure may lack any label.
 
     Attributes:
         structures: how many structures there are.
         energy: how many have an energy.
         forces: how many have forces.
         stress: how many have a stress, and a cell that is periodic along all three vectors.
-        stress_without_volume: how many have a stress without such a cell. Nothing can be
-            compared with it: no volume, no stress.
+        stress_without_volume: how many have a stress without such a cell, which defines no volume
+            and so no stress to compare with.
 
     Example:
         >>> print(LabelCounts(structures=300, energy=300, forces=120))
@@ -35,7 +35,7 @@ class LabelCounts:
 
     @classmethod
     def of(cls, structures: Iterable[Structure]) -> "LabelCounts":
-        """Count some structures."""
+        """Return the counts of some structures."""
         counts = cls()
         for structure in structures:
             counts.add(structure)
@@ -54,10 +54,10 @@ class LabelCounts:
 
     def __str__(self) -> str:
         counts = ", ".join(f"{text} of {getattr(self, name):,}" for name, text in _NAMES.items())
-        told = f"labels of {self.structures:,} structures: {counts}"
+        text = f"labels of {self.structures:,} structures: {counts}"
         if self.stress_without_volume:
-            told += (
+            text += (
                 f" (a stress that is not used on {self.stress_without_volume:,} whose cell is not "
                 "periodic along all three vectors: there is no volume, and no stress to compare)"
             )
-        return told
+        return text

@@ -13,14 +13,14 @@ from irrepress.core.structure import Structure
 
 @dataclass(frozen=True)
 class Labels:
-    """What predictions of a batch are compared with.
+    """The labels of a batch, which its predictions are compared with.
 
     Attributes:
         energy: total energy in eV, ``[structures]``; NaN where there is no label.
         forces: eV/Å, ``[atoms, 3]``; NaN where there is no label.
         stress: eV/Å^3, ``[structures, 6]``, Voigt; NaN where there is no label.
         counts: quantity -> number of components that are labelled. Counted on the CPU where
-            the batch is built, so that a GPU need not be waited for.
+            the batch is built, so that nothing has to wait for a GPU.
     """
 
     energy: Tensor
@@ -49,7 +49,7 @@ class Labels:
         return self._each(lambda tensor: tensor.to(device, **kwargs))
 
     def pin_memory(self) -> "Labels":
-        """Return the labels in memory that a GPU copies from by itself."""
+        """Return the labels in pinned memory, which a GPU copies from asynchronously."""
         return self._each(torch.Tensor.pin_memory)
 
     def _each(self, function: Callable[[Tensor], Tensor]) -> "Labels":

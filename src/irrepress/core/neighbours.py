@@ -1,9 +1,9 @@
 """Neighbour lists: the edges of a structure's graph.
 
-vesin makes the lists. Of the libraries at hand it is the fastest (half the time of matscipy's
-and a fiftieth of ASE's on published frames) and the most careful: it is right for cells smaller
-than the cutoff, skewed and left-handed cells, any mixture of periodic and open directions,
-vectors of zero along open directions, and atoms outside the cell.
+vesin makes the lists. Of the libraries at hand it is the fastest (twice as fast as matscipy and
+fifty times as fast as ASE on published frames) and the most reliable: it handles cells smaller
+than the cutoff, skewed and left-handed cells, any mixture of periodic and open directions, zero
+vectors along open directions, and atoms outside the cell.
 """
 
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ from irrepress.core.vesin import NeighborList
 class Neighbours:
     """Pairs of atoms that are closer than a cutoff, each in both directions.
 
-    Images of atoms take part in periodic directions, those of the atom itself too; an atom is
-    no neighbour of itself.
+    Periodic images of atoms are included, also those of the atom itself; an atom is not its own
+    neighbour.
 
     Attributes:
         index: first and second atom of every edge, ``[2, edges]`` int64; the first ascends.
-        vectors: from the first to the second atom in Å, ``[edges, 3]`` float64.
+        vectors: vectors from the first to the second atom in Å, ``[edges, 3]`` float64.
         shifts: image of the second atom in lattice vectors, ``[edges, 3]`` int32:
             ``vectors = positions[index[1]] - positions[index[0]] + shifts @ cell``.
     """
@@ -41,7 +41,7 @@ def neighbour_list(structure: Structure, cutoff: float) -> Neighbours:
 
     Args:
         structure: any structure; vectors of its cell along open directions do not matter.
-        cutoff: in Å.
+        cutoff: radius in Å.
     """
     # One thread: the processes that build graphs share the cores already.
     search = NeighborList(cutoff=cutoff, full_list=True, sorted=True, n_threads=1)

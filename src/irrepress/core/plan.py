@@ -20,7 +20,7 @@ from irrepress.core.groups import Group, followers, widths_of
 SCHEMA_VERSION = 1
 _KEYS = ("schema_version", "provenance", "summary", "cutoff", "groups", "made")
 _RANGE = re.compile(r"0*([0-9]+)(?: *- *0*([0-9]+))?", re.ASCII)
-# Far more than any group has; what a damaged file says must not fill the memory.
+# Far more than any group has, so that a damaged file cannot exhaust the memory.
 _MOST_CHANNELS, _MOST_DIGITS = 1_000_000, 8
 
 
@@ -33,7 +33,7 @@ class Plan:
         channels: group name -> number of channels of the unpruned model.
         provenance: how the plan came about (criterion, budget, parent's sha256, ...).
         cutoff: radius in Å up to which neighbours stay; None: all of the unpruned model's.
-        edits: what was changed by hand in the file since the plan was made, a phrase each.
+        edits: changes made to the file by hand since the plan was made, a phrase each.
     """
 
     keep: Mapping[str, tuple[int, ...]]
@@ -83,11 +83,11 @@ class Plan:
         return replace(self, keep=keep)
 
     def then(self, following: "Plan") -> "Plan":
-        """Return the plan that does at once what this plan and then ``following`` do.
+        """Return the plan that has the effect of this plan followed by ``following``.
 
         Args:
-            following: a plan of the model that this plan makes. Groups that it lacks are those
-                of which this plan keeps nothing. Its cutoff, if it has one, is the shorter.
+            following: a plan for the model that this plan makes. It lacks the groups of which
+                this plan keeps nothing. Its cutoff, if it has one, is the shorter.
 
         Raises:
             UserError: ``following`` belongs to another model.
@@ -196,8 +196,8 @@ class Plan:
     def save(self, path: str | Path, summary: Mapping[str, Any] | None = None) -> None:
         """Write the plan as JSON, for readers to look at and to edit.
 
-        What stays is written twice: ``groups`` and ``cutoff`` are what is applied, ``made``
-        tells later what was changed by hand.
+        What stays is written twice: ``groups`` and ``cutoff`` are applied, ``made`` shows later
+        what was changed by hand.
 
         Args:
             path: where the plan goes.
@@ -259,13 +259,13 @@ class Plan:
 
 
 def write_summary(path: str | Path, summary: Mapping[str, Any]) -> bool:
-    """Replace a summary that tells of another plan, such as that before an edit by hand.
+    """Replace a summary that describes another plan, such as the one before an edit by hand.
 
-    The file keeps its time of change, so that what was made of the plan stays up to date.
+    The file keeps its modification time, so that results of the plan stay up to date.
 
     Args:
-        path: of the plan.
-        summary: what `irrepress.pruning.budget.summarize` says of the plan.
+        path: path of the plan.
+        summary: the result of `irrepress.pruning.budget.summarize` for the plan.
 
     Returns:
         Whether the summary was replaced.
@@ -273,7 +273,7 @@ def write_summary(path: str | Path, summary: Mapping[str, Any]) -> bool:
     path = Path(path)
     content = read_json(path)
     found = content.get("summary")
-    # Fractions of time are known to the maker of the plan alone.
+    # Only the process that made the plan knows fractions of time.
     keys = [key for key in summary if key != "fraction"]
     if isinstance(found, dict) and all(found.get(key) == summary[key] for key in keys):
         return False
@@ -290,7 +290,7 @@ def _edits(
     cutoff: float | None,
     source: str,
 ) -> tuple[str, ...]:
-    """Tell how a plan differs from the one that was made."""
+    """Return how a plan differs from the one that was made, a phrase for each change."""
     if made is None:
         return ("what stays was written by hand",)
     if not isinstance(made, dict) or not isinstance(made.get("keep"), dict):
@@ -351,7 +351,7 @@ def _parse_group(entry: Any, where: str) -> tuple[int, tuple[int, ...]]:
 
 
 def _short(value: Any) -> str:
-    """Return a value as text that fits into a message."""
+    """Return a value as text that is short enough for a message."""
     text = repr(value)
     return text if len(text) <= 40 else f"{text[:40]}..."
 
@@ -374,7 +374,7 @@ def _parse_ranges(text: str, channels: int, where: str) -> tuple[int, ...]:
         match = _RANGE.fullmatch(part)
         if not match:
             raise UserError(f"{where}: {_short(part)} is not a channel or a range such as 8-15")
-        # Numbers of more digits than this are beyond any group; Python refuses to read the longest.
+        # Numbers with more digits are beyond any group; Python refuses to read the longest.
         first, last = (int(digits[:_MOST_DIGITS]) for digits in (match[1], match[2] or match[1]))
         if last >= channels or first >= channels:
             raise UserError(

@@ -1,4 +1,4 @@
-"""Which of several processes of one job this is, and whom it ends with; standard library only."""
+"""The processes of a job: which one is first, and ending together; standard library only."""
 
 import os
 import select
@@ -6,12 +6,12 @@ import signal
 import threading
 from pathlib import Path
 
-# Set for the processes that srun started for a job: SLURM's own variables are those of any job.
+# Set for the processes that srun starts for a job; SLURM's own variables are set in any job.
 STARTED_BY_SRUN = "IRREPRESS_STARTED_BY_SRUN"
 
 
 def is_first() -> bool:
-    """Say whether this process is the one that writes files: the first rank, or the only one."""
+    """Tell whether this process is the one that writes files: the first rank, or the only one."""
     rank = os.environ.get("SLURM_PROCID") if STARTED_BY_SRUN in os.environ else None
     return int(rank or os.environ.get("LOCAL_RANK", 0)) == 0
 
@@ -19,15 +19,15 @@ def is_first() -> bool:
 def end_with(process: int) -> bool:
     """Send SIGTERM to this process as soon as another one has ended.
 
-    So a job does not outlive the run that started it, whose next attempt would meet it.
+    A job then does not outlive the run that started it and collide with the next attempt.
 
     Args:
-        process: number of the other process. It must be one that this one descends from: numbers
-            are used again, and mean others on other machines.
+        process: number of the other process, an ancestor of this one: numbers are reused, and mean
+            other processes on other machines.
 
     Returns:
-        Whether it is watched: it is not if it is no ancestor, or if the system cannot (pidfd,
-        Linux 5.3).
+        Whether the process is watched: not if it is no ancestor, or if the system lacks pidfd
+        (Linux 5.3).
     """
     if process not in _ancestors(os.getpid()):
         return False

@@ -1,4 +1,4 @@
-"""How far long work is: bars where somebody watches, lines in the log elsewhere."""
+"""Progress of long work: bars on a terminal, lines in the log elsewhere."""
 
 import logging
 import time
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 
-# Between two lines in the log.
+# Seconds between two lines in the log.
 SECONDS = 60.0
 
 
@@ -32,10 +32,10 @@ def tracked(
 ) -> Iterator[Item]:
     """Yield the items, with a progress bar, and a line in the log every minute.
 
-    Where the bar is drawn on standard error there are no lines: they would break it.
+    If the bar is drawn on standard error, no lines are logged, because they would break it.
 
     Args:
-        items: what is worked on.
+        items: the items to work on.
         description: text before the bar.
         unit: what is counted, in the plural.
         total: number of items, if it is known.
@@ -102,7 +102,7 @@ def _logged(
 
 
 class _Due:
-    """Says whether the time for another line in the log has come."""
+    """Tells whether it is time for another line in the log."""
 
     def __init__(self) -> None:
         self._last = time.monotonic()

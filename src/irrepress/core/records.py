@@ -11,7 +11,7 @@ from irrepress.core.files import read_json, write_json
 
 
 class Record(BaseModel):
-    """A part of a record; further keys are welcome, since later versions may record more."""
+    """A part of a record; unknown keys are ignored, since later versions may record more."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -93,7 +93,7 @@ class RecordFile(Record):
 
 
 def _first_mistake(error: ValidationError) -> str:
-    """Say which key is wrong, and how."""
+    """Return which key is wrong, and how."""
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"]) or "the file"
     if first["loc"] == ("schema_version",) and first["type"] == "literal_error":

@@ -1,4 +1,4 @@
-"""What every section of the config is made of."""
+"""The base class of sections of the config, and the types of their values."""
 
 from typing import Annotated, Any, Literal
 
@@ -34,13 +34,13 @@ Fraction = Annotated[float, Field(gt=0, lt=1), _IS_NUMBER]
 NumberType = Literal["float32", "float64"]
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$")]
 
-# What NumPy, PyTorch and Lightning all take as a seed.
+# A seed that NumPy, PyTorch and Lightning all accept.
 Seed = Annotated[int, Field(ge=0, lt=2**32), _IS_NUMBER]
-# How many there are of something: more than any study has, fewer than what overflows somewhere.
+# A count: at most more than any study needs, and less than would overflow somewhere.
 Count = Annotated[int, Field(gt=0, le=10**9), _IS_NUMBER]
-# Channels that are kept of something.
+# A number of channels to keep.
 Channels = Annotated[int, Field(ge=0, le=10**6), _IS_NUMBER]
-# Weight of one quantity beside others; beyond this, float32 holds the others no more.
+# Weight of one quantity relative to others; beyond this, float32 loses the others.
 Weight = Annotated[float, Field(ge=0, le=1e6), _IS_NUMBER]
 # Radius in Å within which atoms are neighbours.
 Radius = Annotated[float, Field(gt=0, le=100), _IS_NUMBER]
@@ -57,7 +57,7 @@ def _each_once(items: list[Any]) -> list[Any]:
     return items
 
 
-# Of a list whose items make no sense twice.
+# For lists in which no item makes sense twice.
 EACH_ONCE = AfterValidator(_each_once)
 
 

@@ -1,4 +1,4 @@
-"""What an untrained model is told of the data that it will be trained on."""
+"""Statistics of the data that an untrained model starts from."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -15,13 +15,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class DataStatistics:
-    """Constants of a data set, from a sample of its training structures.
+    """Constants of a dataset, from a sample of its training structures.
 
     Attributes:
-        references: atomic number -> reference energy in eV; these are the elements of the data.
-        shift: mean over the atoms of what the energies are above the references, eV.
+        references: atomic number -> reference energy in eV, for every element of the data.
+        shift: mean over the atoms of the energies relative to the references, in eV.
         scale: root mean square of the components of forces, eV/Å; 1 if all are zero.
-        sample: the structures.
+        sample: the structures that were measured.
     """
 
     references: Mapping[int, float]
@@ -35,14 +35,14 @@ class DataStatistics:
         return sorted(self.references)
 
     def shifted(self) -> dict[int, float]:
-        """Return references with the shift in them, for families that have no place for it."""
+        """Return references that include the shift, for families without a shift of their own."""
         return {number: energy + self.shift for number, energy in self.references.items()}
 
     def neighbours(self, cutoff: float) -> float:
         """Return the mean number of neighbours of an atom; at least 1, as it divides.
 
         Args:
-            cutoff: in Å.
+            cutoff: radius in Å.
         """
         edges = sum(len(neighbour_list(structure, cutoff)) for structure in self.sample)
         return max(edges / sum(map(len, self.sample)), 1.0)
@@ -54,9 +54,9 @@ def measure_statistics(
     """Measure a sample of labelled structures.
 
     Args:
-        references: atomic number -> eV.
-        sample: at least one structure; those without an energy or forces do not count for them.
-            Without any energy the shift is 0, without any forces the scale is 1; both are logged.
+        references: atomic number -> reference energy in eV.
+        sample: at least one structure, each with the labels that it has. The shift is 0 if none
+            has an energy, the scale is 1 if none has forces; both are logged.
 
     Raises:
         UserError: no structure of the sample has an energy or forces.

@@ -32,7 +32,7 @@ class Explicit(Section):
 
     @property
     def names_shape(self) -> bool:
-        """Whether the target is the name of a shape, which begins with a letter, and no irreps."""
+        """Whether the irreps are the name of a shape, which begins with a letter."""
         return isinstance(self.irreps, str) and self.irreps[:1].isalpha()
 
     @field_validator("irreps")

@@ -1,4 +1,4 @@
-"""What is printed: readable in whatever encoding a terminal has, and progress bars on it.
+"""Output that is readable in any encoding of a terminal, and a terminal for progress bars.
 
 One process at a time draws bars.
 """
@@ -19,14 +19,14 @@ _encoding = "utf-8"
 
 # Name of the error handler of `readable`.
 READABLE = "irrepress-readable"
-# What stands for characters that Unicode takes apart into none of ASCII.
+# Replacements for characters that Unicode does not decompose into ASCII.
 _STAND_INS = {"×": "x", "·": "*", "→": "->", "−": "-", "–": "-", "—": "-", "…": "...", "ø": "o"}
 
 
 def readable(error: UnicodeError) -> tuple[str, int]:
-    """Put readable characters in the place of those that an encoding lacks: ``A`` for ``Å``.
+    """Replace characters that an encoding lacks by readable ones: ``A`` for ``Å``.
 
-    It is an error handler of `codecs`, by the name `READABLE`.
+    This is an error handler of `codecs`, registered under the name `READABLE`.
     """
     if not isinstance(error, UnicodeEncodeError):
         raise error
@@ -43,14 +43,14 @@ codecs.register_error(READABLE, readable)
 
 
 def print_readably() -> None:
-    """Print to standard output and error what their encodings have, and readable stand-ins."""
+    """Make standard output and error replace characters that their encodings lack."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # None if it was closed, another type in tests
             stream.reconfigure(errors=READABLE)
 
 
 def encodes(text: str) -> bool:
-    """Whether standard output can print a text as it is."""
+    """Tell whether standard output can print a text as it is."""
     try:
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except UnicodeEncodeError:
@@ -59,10 +59,10 @@ def encodes(text: str) -> bool:
 
 
 def draw_on(descriptor: int) -> None:
-    """Draw on the terminal of a file descriptor from now on, in place of standard error.
+    """Draw on the terminal of a file descriptor from now on, instead of standard error.
 
-    For processes whose standard error goes to a log. Nothing changes if it is no terminal. Its
-    encoding is that of standard error.
+    This serves processes whose standard error goes to a log. Nothing changes if the descriptor is
+    not a terminal. The encoding is that of standard error.
     """
     global _device, _encoding
     if os.isatty(descriptor):
@@ -71,16 +71,16 @@ def draw_on(descriptor: int) -> None:
 
 
 def draws_elsewhere() -> bool:
-    """Say whether bars are drawn on another device than standard error, such as a log is."""
+    """Tell whether bars are drawn elsewhere than on standard error, which may be a log."""
     return _device is not None
 
 
 @contextmanager
 def claimed() -> Iterator[Console | None]:
-    """Give the console to draw on while the block lasts.
+    """Provide the console to draw on while the block lasts.
 
-    It is None if nobody watches, or if another process draws on the same terminal: bars of
-    several jobs would overwrite each other.
+    It is None without a terminal, or if another process draws on the same one: bars of several
+    jobs would overwrite each other.
     """
     if _device is None:
         console = Console(stderr=True)

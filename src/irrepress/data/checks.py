@@ -38,7 +38,7 @@ def check_structure(structure: Structure, where: str) -> None:
     """Check geometry and labels of one structure.
 
     Args:
-        structure: what is checked; labels that are absent (all NaN) are not.
+        structure: the structure; labels that are absent (all NaN) are not checked.
         where: file and frame, to begin the message with.
 
     Raises:
@@ -50,7 +50,7 @@ def check_structure(structure: Structure, where: str) -> None:
 
 
 def remarks_on(structure: Structure) -> Iterator[str]:
-    """Yield what is to be noted of a structure that is not wrong in itself."""
+    """Yield remarks on a structure that is unusual but not wrong."""
     if len(structure) == 1 and is_alone(structure):
         yield (
             "single atom far from its images, not marked as isolated (config_type=IsolatedAtom), "
@@ -83,7 +83,7 @@ def check_elements(store_elements: Iterable[int], model_elements: Iterable[int],
     Args:
         store_elements: atomic numbers of the dataset.
         model_elements: atomic numbers that the model knows.
-        what: dataset and model, to begin the message with, such as
+        what: dataset and model, for the beginning of the message, such as
             ``results/a/data/salt.h5 and model sevennet-0``.
 
     Raises:
@@ -100,15 +100,15 @@ def check_elements(store_elements: Iterable[int], model_elements: Iterable[int],
 
 
 def unit_remarks(structure: Structure, units: Units) -> Iterator[str]:
-    """Yield what makes labels and lengths look as if they were in other units.
+    """Yield reasons to think that labels or lengths are in other units.
 
     All-electron energies of atoms follow -0.7687 Z^(7/3) + 0.5 Z^2 - 0.2699 Z^(5/3) Hartree
     (Thomas, Fermi, Scott, Schwinger) to a few percent; binding changes them by less. Energies
-    from pseudopotentials, or relative to atoms, tell nothing about their unit.
+    from pseudopotentials, or relative to atoms, say nothing about their unit.
 
     Args:
-        structure: one of a source, as it was read.
-        units: what the source was said to hold.
+        structure: one structure of a source, as it was read.
+        units: the units that the source is said to have.
     """
     z = structure.numbers.astype(float)
     expected = np.sum(-0.768745 * z ** (7 / 3) + 0.5 * z**2 - 0.2699 * z ** (5 / 3))

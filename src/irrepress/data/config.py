@@ -142,7 +142,7 @@ class Generated(Section):
 
 
 class _Read(Section):
-    """What all datasets have in common that are read and not generated."""
+    """Settings that all datasets share that are read and not generated."""
 
     counts: Counts | None = Field(
         None, description="Sizes of the parts, where they are to be smaller than the split says."

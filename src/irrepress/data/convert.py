@@ -81,7 +81,7 @@ def store_published(
 def _default_split(entry: PublishedDataset) -> Split:
     if entry.labels:
         return Split(by=entry.split_by)
-    return Split(train=0, valid=0, test=1, by=entry.split_by)  # there is nothing to learn from
+    return Split(train=0, valid=0, test=1, by=entry.split_by)  # there are no labels to learn from
 
 
 def joint_checksum(digests: list[str]) -> str:

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-# Directions whose eigenvalue is below this share of the largest are not fitted: the data say
-# nothing about them beyond round-off.
+# Directions whose eigenvalue is a smaller share of the largest than this are not fitted: the data
+# determine them to no better than round-off.
 _CUT_OFF = 1e-10
 
 
@@ -28,7 +28,7 @@ class EnergyFit:
         self._count = 0
 
     def add(self, counts: np.ndarray, energies: np.ndarray) -> None:
-        """Add structures; those without an energy are passed over.
+        """Add structures; those without an energy are ignored.
 
         Args:
             counts: atoms of every element, ``[structures, elements]``.
@@ -51,7 +51,7 @@ class EnergyFit:
         return {int(z): float(e) for z, e in zip(self.elements, solution, strict=True)}
 
     def rank(self) -> int:
-        """Return how many contributions the data tell apart; at most the number of elements."""
+        """Return the number of contributions that the data determine."""
         if not self._count:
             return 0
         _, values, _ = self._scaled()
@@ -66,10 +66,10 @@ class EnergyFit:
 
 
 class EnergyOffsets:
-    """How far energies of structures lie from others of the same structures, by composition.
+    """Differences between two energies of each structure, gathered by composition.
 
-    What differs by a constant per element (another level of theory, pseudopotential or
-    reference) is told from what does not by least squares of the differences per atom.
+    A least-squares fit of the differences per atom separates what differs by a constant per
+    element (another level of theory, pseudopotential or reference) from what does not.
 
     Example:
         >>> offsets = EnergyOffsets()
@@ -92,7 +92,7 @@ class EnergyOffsets:
 
         Args:
             numbers: its atomic numbers, ``[atoms]``.
-            difference: of the total energies, in eV.
+            difference: difference of the total energies in eV.
         """
         elements, counts = np.unique(numbers, return_counts=True)
         key = tuple(elements.tolist()), tuple(counts.tolist())
@@ -104,7 +104,7 @@ class EnergyOffsets:
         return self._normal_equations().solve()
 
     def rank(self) -> int:
-        """Return how many constants the compositions tell apart."""
+        """Return the number of constants that the compositions determine."""
         return self._normal_equations().rank()
 
     def differences(self) -> np.ndarray:
@@ -112,14 +112,14 @@ class EnergyOffsets:
         return np.array(self._differences)
 
     def mean_absolute(self, constants: Mapping[int, float] | None = None) -> float:
-        """Return the mean absolute difference in eV/atom, or of what constants leave over."""
+        """Return the mean absolute difference in eV/atom, after subtracting constants if given."""
         return float(np.abs(self.left_over(constants or {})).mean())
 
     def left_over(self, constants: Mapping[int, float]) -> np.ndarray:
-        """Return what constants leave over of the differences, eV per atom, ``[structures]``.
+        """Return the differences minus what constants explain, in eV/atom, ``[structures]``.
 
         Args:
-            constants: atomic number -> eV; an element that is absent has none.
+            constants: atomic number -> eV; an element that is absent counts as 0.
         """
         explained = [
             sum(count * constants.get(z, 0.0) for z, count in zip(*key, strict=True)) / sum(key[1])
@@ -137,6 +137,6 @@ class EnergyOffsets:
         for (found, counts), index in self._compositions.items():
             row = np.zeros(len(elements))
             row[[column[z] for z in found]] = np.array(counts) / sum(counts)
-            # As many equal rows as there are structures of the composition.
+            # Equivalent to one equal row for each structure of the composition.
             fit.add(row[None] * weights[index], sums[[index]] / weights[index])
         return fit

@@ -8,7 +8,7 @@ from ase.neighborlist import neighbor_list
 from irrepress.core.structure import Structure
 from irrepress.core.vesin import NeighborList
 
-# Å. vesin divides the cell into boxes of this size: far smaller ones are too many.
+# Å. vesin divides the cell into boxes of this size; far smaller ones would be too many.
 _SMALLEST_CUTOFF = 1.0
 
 
@@ -54,7 +54,7 @@ def overlapping(atoms: Atoms, share: float) -> bool:
 
     Args:
         atoms: any atoms.
-        share: of the sum of the covalent radii.
+        share: share of the sum of the covalent radii.
     """
     return len(neighbor_list("i", atoms, share * covalent_radii[atoms.numbers])) > 0
 

@@ -15,7 +15,7 @@ class _ForgivingFile(io.FileIO):
     """A file whose failed writes are remembered instead of raised.
 
     HDF5 tries to write again when it closes a file after a failed write, and can crash the
-    process. So it is told that all is well, and the failure is raised after it has closed.
+    process. So failures are hidden from it, and raised after it has closed the file.
 
     Attributes:
         failure: what went wrong first, if anything.

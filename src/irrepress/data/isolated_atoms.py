@@ -1,4 +1,4 @@
-"""Energies of isolated atoms, which are reference energies and no structures of a dataset."""
+"""Energies of isolated atoms, which are reference energies and not structures of a dataset."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,7 +38,7 @@ class IsolatedAtoms:
         self._given = frozenset(energies)
 
     def take(self, record: Record, notes: Notes) -> None:
-        """Take an isolated atom that stands among the structures, and note what was done.
+        """Take an isolated atom from among the structures, and note what was done.
 
         Raises:
             UserError: an earlier one of the same element has another energy.
@@ -69,8 +69,8 @@ def read_isolated_atoms(path: Path, keys: LabelKeys, units: Units) -> dict[int, 
 
     Args:
         path: the file.
-        keys: as of the dataset; only that of the energy counts.
-        units: as of the dataset.
+        keys: keys of the dataset; only that of the energy is used.
+        units: units of the dataset.
 
     Raises:
         UserError: a frame is bad or has several atoms, or two of one element differ.

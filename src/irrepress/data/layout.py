@@ -1,4 +1,4 @@
-"""What a store looks like: one HDF5 file a dataset.
+"""The layout of stores: one HDF5 file per dataset.
 
 Layout, version 2. Atoms of all structures lie one after another:
 
@@ -52,20 +52,21 @@ PER_STRUCTURE: dict[str, tuple[tuple[int, ...], str, str]] = {
 # Rows of a chunk: what one random access decompresses.
 ATOMS_PER_CHUNK = 256
 STRUCTURES_PER_CHUNK = 128
-# What the writer holds before it appends, and the reader takes at once when it scans.
+# Atoms that the writer holds before it appends, and that the reader reads at once when it scans.
 ATOMS_PER_BUFFER = 8192
 
 
 @dataclass(frozen=True)
 class StoreInfo:
-    """Where a dataset comes from and what its labels are.
+    """The origin of a dataset and of its labels.
 
     Attributes:
         source: files, address or generator that the structures come from.
         licence: licence of the data.
         citation: how to cite the data.
-        level_of_theory: such as ``PBE``; of a model, that of its training data.
-        labels: whose labels: ``PBE`` or ``SevenNet-l3i5 (7net-l3i5)``.
+        level_of_theory: the level of theory, such as ``PBE``; for labels by a model, that of its
+            training data.
+        labels: the method or model that made the labels: ``PBE``, ``SevenNet-l3i5 (7net-l3i5)``.
         checksum: SHA-256 of the source; empty if there is no file.
         reference_energies: atomic number -> energy of the element in eV. If empty, they are
             fitted to the train part when a store is written.

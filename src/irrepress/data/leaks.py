@@ -1,4 +1,4 @@
-"""Structures of one part that lie, with nearly the same positions, in another part too.
+"""Structures of one part that are also, with nearly the same positions, in another part.
 
 Groups and compositions keep siblings that are known together; this check finds those that
 nobody named: it compares positions. Two structures of the same composition count as the same
@@ -29,7 +29,7 @@ _FIRST_CUTOFF = 5.0  # Å
 _LARGEST_CUTOFF = 20.0
 # Distances that are held in memory for every structure; the others are computed again.
 _SAMPLES = 12
-# What a process reads at a time.
+# Structures that a process reads at a time.
 _PER_TASK = 256
 # Candidates that are compared in full, for each structure.
 _CANDIDATES = 16
@@ -40,7 +40,7 @@ class Leak:
     """A structure that is in two parts.
 
     Attributes:
-        index: of the structure in the part that it leaks into.
+        index: index of the structure in the part that it leaks into.
         part: that part, valid or test.
         other: index of the nearest such structure in another part.
         other_part: that part.
@@ -61,7 +61,7 @@ def find_leaks(store: StructureStore, tolerance: float, workers: int = 1) -> Ite
 
     Args:
         store: any store.
-        tolerance: how far an atom may have moved, in Å.
+        tolerance: distance in Å that an atom may have moved.
         workers: number of processes that compute distances.
     """
     keys, samples = _fingerprints(store, workers)

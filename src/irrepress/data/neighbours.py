@@ -11,7 +11,7 @@ from irrepress.core.vesin import NeighborList
 from irrepress.data.parallel import ordered_map
 from irrepress.data.store import StructureStore
 
-# What a process counts at a time.
+# Structures that a process counts at a time.
 _STRUCTURES_PER_TASK = 256
 
 

@@ -19,7 +19,7 @@ DATA_KEYS = ("paths", "valid_paths", "test_paths")
 KEYS = (*DATA_KEYS, "isolated_atoms")
 
 _COMPRESSED = r"(\.(gz|bz2|xz))?"
-# What files in a folder hold, by their names. Two kinds in one folder may be the same structures
+# Kinds of files in a folder, by their names. Two kinds in one folder may be the same structures
 # twice, so that the user has to say which are meant.
 _KINDS = {
     "extxyz": re.compile(rf".*\.(ext)?xyz(\.txt)?{_COMPRESSED}"),

@@ -1,4 +1,4 @@
-"""The structures of a dataset, as its source gives them."""
+"""Reading the structures of a dataset from its source."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,7 +38,8 @@ class Source:
 
     Attributes:
         reader: reads the file.
-        part: the official part that all of the file is; None if the reader says it, or nobody.
+        part: the official part that the whole file belongs to; None if the reader knows it, or if
+            there is none.
     """
 
     reader: Reader
@@ -46,7 +47,7 @@ class Source:
 
 
 class Reading:
-    """One pass over the structures of a dataset, with what comes to light meanwhile.
+    """One pass over the structures of a dataset, and everything noticed meanwhile.
 
     Attributes:
         official: the official parts of the structures that were read so far.
@@ -66,7 +67,7 @@ class Reading:
         """Prepare to read.
 
         Args:
-            sources: read one after another.
+            sources: the files, which are read one after another.
             bad_frames: whether a bad frame ends the reading, or is left out.
             limit: largest number of frames of every source.
             rest: see `OfficialParts`.
@@ -144,7 +145,7 @@ class Reading:
                 self.notes.add(text, unlevelled[1], unlevelled[0])
 
     def _check_found(self, count: int, missing: set[tuple[str, str]]) -> None:
-        """Raise UserError if the source has nothing of what was asked for."""
+        """Raise UserError if the source has none of the frames or labels that were asked for."""
         notes = list(self.notes)
         if count == 0:
             for note in notes:
@@ -181,10 +182,10 @@ class Reading:
             )
 
     def _records(self) -> Iterator[tuple[int, Record | UserError]]:
-        """Yield what the sources hold, each with the number of its source."""
+        """Yield all records, each with the number of its source."""
         groups = [range(len(self._sources))]
         if self._limit is not None:
-            # One source at a time, or the processes would parse ahead what is not wanted.
+            # One source at a time, so that the processes do not parse beyond the limit.
             groups = [[number] for number in groups[0]]
         for numbers in groups:
             with closing(self._parsed(numbers)) as records:
@@ -225,7 +226,7 @@ class Reading:
         if place == 0:
             first = next((record for record in records if isinstance(record, Record)), None)
             if first is not None:
-                # Here and not where records are counted: that process needs no neighbour lists,
+                # Done here, because the process that counts records then needs no neighbour lists,
                 # whose library takes much memory.
                 remarks = unit_remarks(first.structure, reader.units)
                 records += [Remark(text, first.where) for text in remarks]

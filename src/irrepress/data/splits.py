@@ -1,7 +1,7 @@
 """Division of a dataset into train, valid and test parts that share no siblings.
 
-Structures are told apart by a 64-bit key each, so that a split of millions of structures
-needs a few megabytes. The same keys and fractions always give the same split.
+Each structure is identified by a 64-bit key, so that a split of millions of structures needs
+a few megabytes. The same keys and fractions always give the same split.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ PARTS = ("train", "valid", "test")
 
 @dataclass
 class OfficialParts:
-    """Parts that the source of a dataset gives; filled while its structures are read.
+    """Official parts of a dataset, filled while its structures are read.
 
     Attributes:
         rest: where structures in no official part go: shared out among the parts that have no
@@ -38,7 +38,7 @@ class OfficialParts:
     indices: dict[str, array] = field(default_factory=lambda: {part: array("q") for part in PARTS})
 
     def add(self, index: int, part: str | None) -> None:
-        """Note that a structure is in a part; in none, if that is None."""
+        """Record the part of a structure; None: it is in no part."""
         if part is not None:
             self.indices[part].append(index)
 
@@ -54,7 +54,7 @@ def sibling_key(
     Args:
         structure: the structure.
         index: its place in the dataset; it is the key's source where nothing is shared.
-        by: what siblings share. With ``group``, a structure without a group stands alone.
+        by: the property that siblings share. With ``group``, a structure without one stands alone.
         seed: another seed gives other, independent keys.
     """
     if by == "composition":
@@ -84,7 +84,7 @@ def split_indices(
     """Divide structures into parts near the fractions asked for, siblings together.
 
     Sets of siblings are dealt out in the order of their keys (very large ones first), each
-    to the part that misses most; so few sets of siblings come near the fractions too.
+    to the part that lacks most, so that even few sets of siblings come close to the fractions.
 
     Args:
         keys: the `sibling_key` of every structure, ``[structures]`` uint64.
@@ -95,7 +95,7 @@ def split_indices(
             official train part, in the proportion of the fractions.
         counts: largest sizes of the parts. Parts that are larger lose structures at random;
             the proportion of parts that are dealt out follows the counts.
-        seed: seed of what is left out for the counts.
+        seed: seed for the choice of structures that are left out for the counts.
 
     Returns:
         Sorted int64 indices of ``train``, ``valid`` and ``test``.
@@ -154,7 +154,7 @@ def _official_indices(official: OfficialParts | None) -> dict[str, np.ndarray]:
 
 
 def _check_rest(wanted: list[str], given: Mapping[str, np.ndarray], free: int) -> None:
-    """Refuse official parts that leave structures without a part, or train without structures."""
+    """Check that no structure is left without a part, and that train has structures."""
     if free and not wanted:
         raise UserError(
             f"split: {free} structures are in no official part ({', '.join(given)}), and the "
@@ -184,7 +184,7 @@ def _warn_of_siblings(
 
 
 def _at_most(indices: np.ndarray, count: int | None, seed: int) -> np.ndarray:
-    """Return so many of the indices, chosen at random; all of them if there are no more."""
+    """Return ``count`` of the indices, chosen at random; all of them if there are no more."""
     if count is None or len(indices) <= count:
         return indices
     return np.sort(np.random.default_rng(seed).choice(indices, count, replace=False))

@@ -1,4 +1,4 @@
-"""Stores, read at random by several processes; `layout` says what they look like."""
+"""Stores, read at random by several processes; `layout` describes the file."""
 
 import json
 import math
@@ -76,7 +76,7 @@ class StructureStore:
     def __getitem__(self, index: int) -> Structure:
         return self.read([index])[0]
 
-    # What torch's DataLoader calls with all indices of a batch.
+    # torch's DataLoader calls this with all indices of a batch.
     def __getitems__(self, indices: Sequence[int]) -> list[Structure]:
         return self.read(indices)
 
@@ -87,8 +87,8 @@ class StructureStore:
         """Read structures in the order of ``indices``; neighbours are read together.
 
         Args:
-            indices: of structures; negative ones count from the end.
-            groups: whether to read what siblings share; training needs it not, and saves time.
+            indices: indices of structures; negative ones count from the end.
+            groups: whether to read the groups of siblings; training does not need them.
 
         Raises:
             IndexError: an index beyond the store.
@@ -115,10 +115,10 @@ class StructureStore:
             yield from self.read(wanted[block])
 
     def count_labels(self, indices: Sequence[int] | np.ndarray | None = None) -> LabelCounts:
-        """Return how many structures have which label.
+        """Return the numbers of structures that have each label.
 
         Args:
-            indices: of the structures that are looked at; all, if none are given.
+            indices: indices of the structures to count; all if none are given.
 
         Raises:
             UserError: the file is damaged.
@@ -225,7 +225,7 @@ class StructureStore:
                 raise ValueError(f"{name} has not one row for every structure")
 
     def _runs(self, indices: np.ndarray) -> list[np.ndarray]:
-        """Divide sorted indices where the gap is long."""
+        """Divide sorted indices at long gaps."""
         gaps = self._ptr[indices[1:]] - self._ptr[indices[:-1] + 1]
         return np.split(indices, np.flatnonzero(gaps > _LARGEST_GAP) + 1)
 
@@ -259,10 +259,10 @@ class StructureStore:
     def _check_atoms(
         self, atoms: dict[str, np.ndarray], cells: np.ndarray, first: int, last: int
     ) -> None:
-        """Refuse what no conversion writes, and no model should see."""
+        """Raise UserError for values that no conversion writes and no model should see."""
         numbers, positions = atoms["numbers"], atoms["positions"]
-        # Sums of squares are not finite where a term is not, and 0 less 1 is 255: a third of the
-        # time that looking at every term takes, which reading one structure would feel.
+        # Sums of squares are not finite if a term is not, and 0 minus 1 is 255: this takes a third
+        # of the time of testing every term, which matters when single structures are read.
         if (
             math.isfinite(np.dot(positions.ravel(), positions.ravel()))
             and math.isfinite(np.dot(cells.ravel(), cells.ravel()))
@@ -282,7 +282,7 @@ class StructureStore:
                     raise self._damaged(error, "its content is not what was written")
 
     def _groups(self, first: int, last: int) -> np.ndarray:
-        """What the structures of a range share with their siblings, ``[structures]`` texts."""
+        """Return the groups of the structures of a range, ``[structures]`` texts."""
         rows = self._column("group")[first:last]  # they never decrease
         names = self._column("groups").asstr()[rows[0] : rows[-1] + 1]
         return names[rows - rows[0]]
@@ -293,7 +293,7 @@ class StructureStore:
         if isinstance(error, PermissionError):
             return UserError(f"{self.path}: cannot be read ({error.strerror})")
         if self.path.suffix != ".h5" and (self.path.is_dir() or not h5py.is_hdf5(self.path)):
-            # Nobody must be told to delete data of their own.
+            # The message must not tell users to delete their own data.
             return UserError(
                 f"{self.path}: no store of structures, which a study's run writes as .h5; the "
                 "command irrepress evaluate reads other files"

@@ -1,4 +1,4 @@
-"""Units and sign conventions of sources: every factor stands here, and nowhere else."""
+"""Units and sign conventions of sources; every factor is defined here and nowhere else."""
 
 import numpy as np
 from ase.units import Bohr, GPa, Hartree, Pascal, Rydberg, bar, kcal, kJ, mol, nm
@@ -37,13 +37,13 @@ _SIGN = {"ase": 1.0, "vasp": -1.0}
 
 
 class Factors:
-    """What to multiply the numbers of a source by.
+    """Factors from the units of a source to ours.
 
     Attributes:
-        energy: to eV.
-        length: to Å.
-        forces: to eV/Å; unless their unit is given, they are in energy per length.
-        stress: to eV/Å^3 with ASE's sign; NaN if the source holds virials.
+        energy: factor to eV.
+        length: factor to Å.
+        forces: factor to eV/Å; unless their unit is given, they are in energy per length.
+        stress: factor to eV/Å^3 with ASE's sign; NaN if the source holds virials.
     """
 
     def __init__(self, units: Units):

@@ -1,4 +1,4 @@
-"""Writing stores, in bounded memory; `layout` says what they look like."""
+"""Writing stores, in bounded memory; `layout` describes the file."""
 
 import json
 import logging
@@ -53,7 +53,7 @@ def write_store(
     counts: Counts | None = None,
     total: int | None = None,
 ) -> None:
-    """Write structures to a new store, as they come, in bounded memory.
+    """Write structures to a new store, one after another, in bounded memory.
 
     The file takes its name when it is complete. The same structures, split and seed give the
     same bytes.
@@ -61,14 +61,14 @@ def write_store(
     Args:
         path: the store; one that exists is replaced.
         structures: read once; labels that are absent are NaN.
-        info: where the data come from. Its reference energies and notes are looked at when all
+        info: where the data come from. Its reference energies and notes are written after all
             structures have been read, so that they may be filled meanwhile.
         split: fractions, or the indices of each part, such as those of another store with
             the same structures.
-        seed: seed of the split.
+        seed: seed for the split.
         official: parts that the source itself gives; they may be filled meanwhile, too.
         counts: largest sizes of the parts.
-        total: how many structures there are, if it is known: for the progress bar.
+        total: number of structures, if it is known, for the progress bar.
 
     Raises:
         UserError: there are no structures, the split cannot be made, or the disk is full.
@@ -148,7 +148,7 @@ class _Writer:
             self.flush()
 
     def flush(self) -> None:
-        """Append what is buffered to the file."""
+        """Append the buffer to the file."""
         if not self._buffer:
             return
         for name in PER_ATOM:

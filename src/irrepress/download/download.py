@@ -1,10 +1,10 @@
 """Files of published datasets: from a local mirror or their official addresses, verified.
 
-requests does the talking (redirects, proxies, certificates, timeouts), `transfer` keeps what a
-broken transfer brought. pooch, which is made for such files, is not used: it cannot resume,
-reads each finished file a second time for its checksum (12 GB for one of ours), and names its
-temporary files at random, so that a killed process leaves them behind for good. With its
-download, checksum and retries replaced, nothing of it would be left but its name.
+requests handles redirects, proxies, certificates and timeouts; `transfer` keeps the bytes of a
+broken transfer. pooch, which is made for such files, is not used: it cannot resume, reads each
+finished file a second time for its checksum (12 GB for one of ours), and names its temporary
+files at random, so that a killed process leaves them behind for good. Its download, checksum and
+retries would all have to be replaced.
 """
 
 import logging
@@ -40,8 +40,8 @@ def download(
     ``NAME.sha256`` (`sha256sum --check` reads it), and later downloads must match it.
 
     Args:
-        file: what to bring.
-        target: where to.
+        file: the file to bring.
+        target: the path that it gets.
         mirror: local directory with COLLECTION/NAME or NAME in it.
         collection: directory of the file in a mirror.
         retries: further attempts for each address.
@@ -212,7 +212,7 @@ def _mirrored(file: RemoteFile, mirror: str | Path | None, collection: str) -> l
 def _failed(
     file: RemoteFile, target: Path, mirrored: list[Path], failures: list[str], no_network: bool
 ) -> UserError:
-    """Return the error that tells what was tried and what to do."""
+    """Return the error that lists what was tried and what to do."""
     reasons = "; ".join(failures) or "no address of it is known that needs no browser"
     mends = []
     if no_network:

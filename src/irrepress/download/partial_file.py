@@ -58,7 +58,7 @@ def digest_file(path: Path, algorithms: Iterable[str] = ()) -> dict[str, str]:
 class PartialFile:
     """``NAME.partial`` beside the file that it is to become.
 
-    ``NAME.partial.json`` says what the bytes belong to: the validator that the server named
+    ``NAME.partial.json`` identifies the file of the bytes: the validator that the server sent
     with them (an ETag or a date), so that a file that changed meanwhile is not patched
     together, and the length of the whole. Both outlive a killed process. While one process has
     it open, others that want the same file wait.

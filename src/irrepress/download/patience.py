@@ -1,7 +1,7 @@
-"""How much a server may take: time for its answer, time for the body, and bytes on the disk.
+"""Limits on a server: time for its answer, time for the body, and bytes on the disk.
 
-A timeout counts from byte to byte, so that a server that sends one now and then is waited for for
-ever. Limits are generous: what they end would not have ended.
+A timeout counts from byte to byte, so a server that sends one now and then never exceeds it. The
+limits are generous: whatever exceeds them would not have ended.
 """
 
 import socket

@@ -26,7 +26,7 @@ _MOST_DIGITS = 18
 # 202: figshare's answer while it fetches a file from cold storage, or suspects a robot.
 RETRIED = frozenset({202, 408, 425, 429, 500, 502, 503, 504})
 
-# What files begin with, by the end of their names: an error page is noticed at its first bytes.
+# Beginnings of files, by the end of their names: they reveal an error page at its first bytes.
 MAGIC = {
     ".zip": b"PK",
     ".gz": b"\x1f\x8b",
@@ -205,7 +205,7 @@ def _body(response: requests.Response, timeout: float) -> Iterator[bytes]:
     """Yield the bytes as they are sent: an archive with Content-Encoding: gzip stays one."""
     pace = Pace()
     try:
-        # What is there is taken at once: to wait for a whole chunk has no end on a slow line.
+        # Bytes are taken as they arrive: on a slow line, waiting for a whole chunk may not end.
         while data := response.raw.read1(CHUNK, decode_content=False):
             yield data
             if (rate := pace.too_slow(len(data))) is not None:
@@ -219,7 +219,7 @@ def _body(response: requests.Response, timeout: float) -> Iterator[bytes]:
 
 
 def _beginning(chunks: Iterator[bytes]) -> bytes:
-    """Return so much of a body that its kind can be told, or all of it."""
+    """Return enough of a body to recognise its kind, or all of it."""
     data = b""
     for chunk in chunks:
         data += chunk
@@ -241,7 +241,7 @@ def _check_first(response: requests.Response, first: bytes, name: str) -> None:
 
 
 def _validator(headers: Mapping[str, str]) -> str | None:
-    """Return what If-Range may hold: a strong ETag, else the date of the last change."""
+    """Return the value for If-Range: a strong ETag, else the date of the last change."""
     etag = headers.get("ETag", "")
     if etag and not etag.startswith("W/"):
         return etag
@@ -287,7 +287,7 @@ def _reason(error: Exception, timeout: float) -> str:
 
 
 def _root(error: BaseException) -> BaseException:
-    """Return what lies at the bottom of the exceptions that requests and urllib3 wrap."""
+    """Return the innermost of the exceptions that requests and urllib3 wrap."""
     while True:
         inner = getattr(error, "reason", None) or error.__cause__ or error.__context__
         inner = next((a for a in error.args if isinstance(a, BaseException)), inner)

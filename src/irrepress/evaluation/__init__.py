@@ -1,1 +1,1 @@
-"""What a model is worth: errors, cost, symmetry. Takes models through the Family protocol."""
+"""Measurements on models of any family: errors, cost, symmetry."""

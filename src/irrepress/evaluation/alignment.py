@@ -3,14 +3,14 @@
 Total energies of two levels of theory, of two codes, or with other pseudopotentials differ by a
 constant for each element, which says nothing about a model: an all-electron energy lies hundreds
 of electronvolts per atom below one with pseudopotentials. Errors of energies are compared after
-such constants were taken out, and how large they were is always told.
+such constants were subtracted, and their size is always reported.
 
 Constants can hide real errors, too: those of a pruned model are often mostly constant. So
 
 - they are fitted to the parent where a model has one, and what pruning did to energies stays;
-- by default (``auto``) they are taken out only where they are beyond doubt: the mean absolute
-  difference is at least `BEYOND_DOUBT`, ten times more than the constants leave over, and there
-  are at least three structures for each constant.
+- by default (``auto``) they are subtracted only if they are beyond doubt: the mean absolute
+  difference is at least `BEYOND_DOUBT` and ten times what remains without the constants, and
+  there are at least three structures for each constant.
 """
 
 import logging
@@ -34,14 +34,14 @@ Setting = Literal["auto", "always", "never"]
 
 # eV/atom. Models of materials that are not broken have errors of some 0.01 to 0.3.
 BEYOND_DOUBT = 1.0
-# Of the difference: what constants may leave over where they are beyond doubt.
+# Share of the difference that may remain after constants that are beyond doubt.
 _LEAST_LEFT = 0.1
 _STRUCTURES_PER_CONSTANT = 3
-# From here on, constants that would explain most of a difference are worth a word.
+# Constants that would explain most of a difference of at least this size are mentioned.
 _WORTH_A_WORD = 0.05  # eV/atom
 _MOSTLY = 1 / 3
-# Structures that are looked at, at most: to see whether there may be constants, and to fit
-# them where nothing has to be predicted.
+# The largest numbers of structures used to see whether there may be constants, and to fit them if
+# nothing has to be predicted.
 _FEW, _MANY = 32, 4096
 
 
@@ -50,13 +50,13 @@ class Alignment:
     """Constants per element that bring predicted energies to the level of labels.
 
     Attributes:
-        applied: whether errors are told after the constants were added to the predictions.
+        applied: whether errors are those after the constants were added to the predictions.
         constants: atomic number -> eV, labels minus predictions.
         structures: number of structures that they were fitted to.
         fitted_to: what was compared on which structures, in words.
         before: mean absolute difference of the energies of these structures in eV/atom.
-        after: what the constants leave over of it.
-        told: one sentence: what was done, by how much, and why.
+        after: the mean absolute difference that remains with the constants.
+        told: what was done, by how much, and why, in one sentence.
         worth_telling: whether the energies were aligned, or look as if they should be.
     """
 
@@ -83,11 +83,11 @@ class Alignment:
 
 
 def align(offsets: EnergyOffsets, setting: Setting, fitted_to: str) -> Alignment | None:
-    """Fit constants to energies and decide whether they are taken out.
+    """Fit constants to energies and decide whether they are subtracted.
 
     Args:
         offsets: differences of energies, labels minus predictions.
-        setting: ``always`` or ``never``, or ``auto``: where they are beyond doubt.
+        setting: ``always``, ``never``, or ``auto``: if they are beyond doubt.
         fitted_to: what was compared on which structures, for the reader, such as
             ``the parent on the train part``.
 
@@ -95,8 +95,7 @@ def align(offsets: EnergyOffsets, setting: Setting, fitted_to: str) -> Alignment
         None if there are no energies to compare.
 
     Raises:
-        UserError: they are always to be taken out, and there are no more structures than
-            constants.
+        UserError: the setting is ``always``, and there are no more structures than constants.
     """
     if not len(offsets):
         return None
@@ -153,22 +152,22 @@ def offsets_between(predicted: Iterable[Structure], labelled: Iterable[Structure
 
 
 def spread(indices: np.ndarray, most: int) -> np.ndarray:
-    """Return at most so many of some indices, evenly spread over all of them."""
+    """Return at most ``most`` of the indices, evenly spread over all of them."""
     return indices[:: max(1, -(-len(indices) // most))]
 
 
 def shifts_beyond_doubt(
     model: Model, store: StructureStore, *, device: str = "auto"
 ) -> dict[int, float]:
-    """Return constants per element by which labels lie beyond doubt from a model's energies.
+    """Return constants per element by which labels differ beyond doubt from a model's energies.
 
-    Training would take thousands of steps to learn them. A few structures tell whether there may
-    be any; only then all of the train part is looked at.
+    Training would take thousands of steps to learn them. A few structures show whether there may
+    be any; only then the whole train part is used.
 
     Args:
         model: the model; it is not changed.
         store: the structures that it is to be trained on.
-        device: as in the config.
+        device: name of the device, as in the config.
 
     Returns:
         Atomic number -> eV, as `Model.shift_energies` takes it; empty without such constants.
@@ -208,6 +207,6 @@ def require_one_level(store: StructureStore, teacher: StructureStore) -> None:
 
 
 def _milli(value: float) -> str:
-    """Return a thousand times a value, in digits that can be read."""
+    """Return a thousand times a value as text with three significant digits."""
     value = 1e3 * value
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"

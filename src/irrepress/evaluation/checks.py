@@ -1,4 +1,4 @@
-"""What is recorded of a model's checks, and whether it passed them.
+"""Records of the checks of a model, and whether it passed them.
 
 Nothing here needs PyTorch: the report reads these records in an environment without it.
 """
@@ -7,25 +7,26 @@ import math
 
 from irrepress.core.records import Record
 
-# What deviations stay below in float64, relative to the largest force. Symmetries hold up to
-# round-off; central differences are limited by their step of 1e-4 Å.
+# Limits on deviations in float64, relative to the largest force. Symmetries hold up to round-off;
+# central differences are limited by their step of 1e-4 Å.
 SYMMETRY_TOLERANCE = 1e-9
 FINITE_DIFFERENCE_TOLERANCE = 1e-3
 
 
 class Deviations(Record):
-    """How far one code is from its symmetries, and its forces from differences of its energy.
+    """Deviations of one code from its symmetries, and of its forces from its energy.
 
-    All are relative to the largest force. None: the check has no value, and so has not passed,
-    save for `inversion` where the model claims no such symmetry (`Checks.reflections`).
+    All are relative to the largest force. None means that a check has no value and so is not
+    passed, except for `inversion` if the model claims no such symmetry (`Checks.reflections`).
 
     Attributes:
-        code: what computed, such as "sevenn 0.13.0".
-        rotation: of the largest force component, or of the energy in eV/atom if that is larger.
-        inversion: the same.
-        translation: the same.
-        permutation: the same, of the atoms.
-        finite_difference: of forces from central differences of the energy.
+        code: the code that was run, such as "sevenn 0.13.0".
+        rotation: deviation of the largest force component under rotation, or of the energy in
+            eV/atom if that is larger.
+        inversion: deviation under inversion.
+        translation: deviation under translation.
+        permutation: deviation under a permutation of the atoms.
+        finite_difference: deviation of forces from central differences of the energy.
     """
 
     code: str
@@ -41,11 +42,10 @@ class CheckedStructure(Record):
 
     Attributes:
         source: where it is from.
-        changes: what was done to it, because nothing that was there had edges and forces; empty
-            if nothing was.
+        changes: how it was changed, if no structure had edges and forces; otherwise empty.
         formula: its composition.
-        atoms: how many it has.
-        edges: how many neighbours within the model's cutoff, each counted in both directions.
+        atoms: number of atoms.
+        edges: number of pairs within the model's cutoff, each counted in both directions.
         largest_force: largest force component in eV/Å that the model predicts.
     """
 
@@ -61,7 +61,7 @@ class Checks(Record):
     """The checks of a saved model in float64.
 
     Attributes:
-        structure: what the model was checked on.
+        structure: the structure that the model was checked on.
         reflections: whether the model claims to be equivariant under inversion.
         own: deviations of the family's own code, which users of the saved model run.
         faster: deviations of irrepress's faster code, which scores and trains.
@@ -73,7 +73,7 @@ class Checks(Record):
     faster: Deviations
 
     def failures(self) -> list[str]:
-        """Say which checks the model has not passed; none if it has passed all.
+        """Return the checks that the model has not passed; none if it has passed all.
 
         A check without a value has not passed.
         """

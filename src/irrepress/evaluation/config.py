@@ -1,4 +1,4 @@
-"""What is measured on every model of a study."""
+"""Settings of the measurements on every model of a study."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ from irrepress.core.section import Count, Integer, Section
 
 
 class Evaluation(Section):
-    """What is measured on every model."""
+    """Measurements on every model."""
 
     dataset: str
     batch_size: Count = 8

@@ -1,4 +1,4 @@
-"""What a model is, for readers: its shape, its groups of irreps blocks, its size and cost."""
+"""Descriptions of models for readers: shape, groups of irreps blocks, size and cost."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class DescribedGroup:
 
 @dataclass(frozen=True)
 class Description:
-    """What a model is.
+    """A description of a model for readers.
 
     Attributes:
         family: name of its family.

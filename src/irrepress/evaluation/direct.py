@@ -19,19 +19,19 @@ from irrepress.evaluation.alignment import BEYOND_DOUBT, Alignment, Setting, ali
 from irrepress.evaluation.errors import UNITS, Comparisons, compare_predictions
 from irrepress.training.energy_shifts import energy_offsets
 
-# What is printed: quantity -> unit and how many of it the unit of `UNITS` is.
+# Printed units: quantity -> unit, and the factor from the unit in `UNITS`.
 PRINTED = {
     "energy": ("meV/atom", 1e3),
     "forces": ("meV/Å", 1e3),
     "stress": ("GPa", 1 / units.GPa),
 }
-# Structures of the train part that constants per element are fitted to, at most.
+# The largest number of structures of the train part that constants per element are fitted to.
 _ALIGNED = 512
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What is found when a model is compared with labels.
+    """The result of comparing a model with labels.
 
     Attributes:
         found: the comparison.
@@ -43,18 +43,18 @@ class Evaluation:
 
     @property
     def errors(self) -> dict[str, float | None]:
-        """Errors in `UNITS`, of aligned energies where they were aligned."""
+        """Errors in `UNITS`; those of energies are after alignment, if there was one."""
         labels = self.found.against[0]
         return labels.result(self.alignment.constants if self.aligned else None)
 
     @property
     def unaligned(self) -> dict[str, float | None]:
-        """Errors in `UNITS`, of the energies as they are."""
+        """Errors in `UNITS`, with energies as they are."""
         return self.found.against[0].result()
 
     @property
     def aligned(self) -> bool:
-        """Whether constants per element were taken out of the energies."""
+        """Whether constants per element were subtracted from the energies."""
         return self.alignment is not None and self.alignment.applied
 
     def record(self) -> dict[str, Any]:
@@ -98,7 +98,7 @@ class Evaluation:
     ) -> tuple[str, str, str, str, str]:
         unit, factor = PRINTED[name]
         labelled = getattr(self.found.labels, name)
-        # Failures count without a label, too: a model is to predict all quantities.
+        # Failures count even without a label: a model has to predict all quantities.
         absent = "not finite" if name in self.found.failures.quantities else "no labels"
         values = (errors[f"{name}_{kind}"] for kind in ("mae", "rmse"))
         texts = (absent if value is None else f"{factor * value:,.4g}" for value in values)
@@ -116,8 +116,8 @@ def evaluate_store(
 ) -> Evaluation:
     """Compare a model with the labels of a store, or of one split of it.
 
-    Constants between two levels of theory are fitted to the store's train part where another
-    split is looked at, otherwise to what is looked at.
+    Constants between two levels of theory are fitted to the store's train part if another split
+    is evaluated, otherwise to the evaluated structures.
 
     Args:
         model: the model.
@@ -125,7 +125,7 @@ def evaluate_store(
         split: ``train``, ``valid`` or ``test``; None: all structures.
         alignment: see `irrepress.evaluation.alignment.align`.
         batch_size: structures per forward pass.
-        device: as in the config.
+        device: name of the device, as in the config.
 
     Raises:
         UserError: an empty split, nothing labelled, or elements that the model does not know.
@@ -160,16 +160,16 @@ def evaluate_files(
 ) -> Evaluation:
     """Compare a model with the labels of files.
 
-    All frames are read before the first is predicted, so that what is wrong with the last one is
-    told before time is spent.
+    All frames are read before the first is predicted, so that a mistake in the last one is
+    reported before time is spent.
 
     Args:
         model: the model.
-        reading: of the files; its notes are complete afterwards.
+        reading: reading of the files; its notes are complete afterwards.
         source: what messages call the files.
         alignment: see `irrepress.evaluation.alignment.align`; fitted to the frames themselves.
         batch_size: structures per forward pass.
-        device: as in the config.
+        device: name of the device, as in the config.
 
     Raises:
         UserError: a bad frame, nothing labelled, or elements that the model does not know; the

@@ -14,7 +14,7 @@ from irrepress.core.structure import Structure
 from irrepress.data.energy_fit import EnergyOffsets
 from irrepress.evaluation.predictions import Failures, label
 
-# Of the keys of `ErrorAccumulator.result`.
+# Units of the results of `ErrorAccumulator.result`.
 UNITS = {"energy": "eV/atom", "forces": "eV/Å", "stress": "eV/Å^3"}
 
 Errors = dict[str, float | None]
@@ -37,9 +37,9 @@ class ErrorAccumulator:
     def add(self, predicted: Structure, reference: Structure) -> None:
         """Add one structure: energies per atom, force and stress components.
 
-        What the reference lacks (NaN) is left out, and so is its stress where the cell is not
-        periodic along all three vectors: without a volume none is predicted. A prediction that
-        is not finite is a failure and never left out: its quantity then has no error at all.
+        Labels that the reference lacks (NaN) are left out, and so is its stress if the cell is not
+        periodic along all three vectors: without a volume none is predicted. A prediction that is
+        not finite is a failure and never left out: its quantity then has no error at all.
         """
         if np.isfinite(reference.energy) and np.isfinite(predicted.energy):
             self.offsets.add(reference.numbers, reference.energy - predicted.energy)
@@ -86,8 +86,8 @@ class Comparisons:
     Attributes:
         against: the comparison with the labels, then one for each further reference.
         failures: predictions that are not finite.
-        labels: how many structures were compared, and which labels they have.
-        atoms: how many atoms they have.
+        labels: number of structures that were compared, and of those with each label.
+        atoms: number of atoms in all.
     """
 
     against: list[ErrorAccumulator]
@@ -111,13 +111,13 @@ def compare_predictions(
         *references: the same structures in the same order with other labels, such as the
             parent's predictions.
         batch_size: structures per forward pass.
-        device: as in the config.
+        device: name of the device, as in the config.
     """
     accumulators = [ErrorAccumulator() for _ in range(1 + len(references))]
     iterators = [iter(reference) for reference in references]
     failures = Failures()
     labels, atoms = LabelCounts(), 0
-    ahead: deque[Structure] = deque()  # those of the batch that is being predicted
+    ahead: deque[Structure] = deque()  # structures of the batch that is being predicted
 
     def kept() -> Iterator[Structure]:
         for structure in structures:

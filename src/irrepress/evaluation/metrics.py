@@ -37,7 +37,7 @@ from irrepress.training.energy_shifts import energy_offsets
 
 logger = logging.getLogger(__name__)
 
-# Of what metrics.json holds, by its keys there.
+# Units of the values in metrics.json, by their keys.
 UNITS: dict[str, Any] = {
     "errors": UNITS_OF_ERRORS,
     "alignment": {
@@ -56,9 +56,9 @@ UNITS: dict[str, Any] = {
     },
     "checks": {"deviations": "largest force", "largest_force": "eV/Å"},
 }
-# Structures that constants per element are fitted to, at most about.
+# About the largest number of structures that constants per element are fitted to.
 _ALIGNED = 4096
-# For each element: from so many on, the evaluated split alone tells constants from errors.
+# Structures per element from which the evaluated split alone separates constants from errors.
 _ENOUGH = 10
 
 
@@ -84,13 +84,13 @@ def measure_errors(
         teacher: the same structures labelled by the parent, for the agreement with it.
         parent: the parent itself, which is run on a part of the train split where ``teacher`` does
             not label it and the evaluated split alone is too small to fit constants to.
-        alignment: whether constants per element are taken out between the energies of labels
+        alignment: whether constants per element are subtracted between the energies of labels
             and parent (or model, without a teacher); see `irrepress.evaluation.alignment`.
         knows_labels: the model was trained on these labels and has their reference energies.
             Constants then stand between it and the parent, not between it and the labels.
         name: what messages call the model.
         batch_size: structures per forward pass.
-        device: as in the config.
+        device: name of the device, as in the config.
 
     Returns:
         The metrics without cost and checks. Quantities with predictions that are not finite have
@@ -156,7 +156,7 @@ def _align_parent(
         teacher: the same structures labelled by the parent, some parts at least.
         split: the split that is evaluated.
         setting: see `align`.
-        run: runs the parent on structures of the store; None: the teacher alone has a say.
+        run: runs the parent on structures of the store; None: only the teacher is used.
     """
 
     def taught(part: str) -> EnergyOffsets:
@@ -192,11 +192,11 @@ def measure_cost(
     Args:
         model: the model.
         parent: the uncompressed model; the same object if the model is the parent.
-        settings: size of the timed crystal and number of rounds at least.
-        model_path: the native file, whose size is told.
+        settings: size of the timed crystal, and least number of rounds.
+        model_path: the native file, whose size is recorded.
         packed_path: the packed file of a quantized model.
         plan: the plan the model was narrowed by; None for the parent.
-        device: as in the config.
+        device: name of the device, as in the config.
     """
     target = resolve_device(device)
     groups = model.groups()
@@ -244,7 +244,7 @@ def measure_symmetry(
         path: the saved model.
         store: structures that its elements occur in; see `choose_subject`.
         modal: the level of theory that the model is used for.
-        seed: of all that is random.
+        seed: seed for everything random.
     """
     model = family.load(path, modal=modal, dtype=torch.float64)
     structure, chosen = choose_subject(model, store, seed=seed)

@@ -1,4 +1,4 @@
-"""Run a model over many structures, and label structures with what it says."""
+"""Run a model over many structures, and label structures with its predictions."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -15,18 +15,17 @@ from irrepress.core.structure import Structure
 
 # Large models need some 10 MB an atom, and on a CPU larger batches take no less time an atom.
 ATOMS_PER_BATCH = 256
-# Structures with a failed prediction that are named.
+# The largest number of failed structures that messages name.
 _MOST_NAMED = 5
 
 
 @dataclass
 class Failures:
-    """Structures for which a model predicts what is not a number.
+    """Structures for which a prediction is NaN or infinite.
 
     Attributes:
-        structures: how many there are.
-        quantities: quantity -> structures of which it is NaN or infinite; those that never are
-            are absent.
+        structures: number of such structures.
+        quantities: quantity -> number of structures for which it is not finite, if there are any.
         first: index, in the order of prediction, and formula of the first few.
     """
 
@@ -38,7 +37,7 @@ class Failures:
         return self.structures > 0
 
     def add(self, index: int, predicted: Structure) -> None:
-        """Look at one structure with predictions as its labels.
+        """Check one structure that has predictions as its labels.
 
         Energy and forces are defined for every structure, the stress where the cell is periodic
         along all three vectors.
@@ -92,9 +91,9 @@ def label(
         model: the model; it is moved to the device.
         structures: any iterable; only one batch of it is held at a time.
         batch_size: structures per forward pass, fewer if they are large.
-        device: as in the config.
+        device: name of the device, as in the config.
         name: what messages call the model.
-        failures: counts predictions that are not finite, which then are no error.
+        failures: collects predictions that are not finite, which then raise no error.
         native: run the code of the family's package, see `irrepress.core.model.Model.predict`.
 
     Yields:
@@ -102,7 +101,7 @@ def label(
         all three vectors, because a volume is needed to define it.
 
     Raises:
-        UserError: a prediction is not finite, and nobody counts failures.
+        UserError: a prediction is not finite, and ``failures`` is None.
     """
     target = resolve_device(device)
     model.to(target)

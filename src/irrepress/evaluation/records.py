@@ -1,4 +1,4 @@
-"""What is measured on one model: the records in ``metrics.json``.
+"""Measurements on one model: the records in ``metrics.json``.
 
 Nothing here needs PyTorch: the report reads these records in an environment without it.
 """
@@ -13,7 +13,7 @@ from irrepress.core.label_counts import LabelCounts
 from irrepress.core.records import Record, RecordFile, Upgrade
 from irrepress.evaluation.checks import Checks
 
-# Ratios are formed of these.
+# Errors that ratios are formed of.
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _Count = Annotated[int, Field(gt=0)]
 
@@ -67,7 +67,7 @@ class Cost(Record):
 
 
 class FailedPredictions(Record):
-    """Structures for which a model predicts what is not a number.
+    """Structures for which a prediction is NaN or infinite.
 
     Errors of a quantity with any are None.
 
@@ -83,15 +83,15 @@ class FailedPredictions(Record):
 
 
 class AlignedEnergies(Record):
-    """Whether constants per element were taken out of errors of energies.
+    """Constants per element between labels and predicted energies.
 
     Attributes:
-        applied: whether they were.
+        applied: whether errors of energies are those with the constants.
         constants: symbol of the element -> constant in eV, labels minus predictions.
         structures: number of structures that the constants were fitted to.
         fitted_to: what was compared on which structures, in words.
         before: mean absolute difference of the energies of these structures in eV/atom.
-        after: what the constants leave over of it.
+        after: the mean absolute difference that remains with the constants.
         told: what was done, and why, in a sentence.
         knows_labels: the model was trained on the labels: the constants are its parent's.
         unaligned: errors of energies as they are, in eV/atom.
@@ -130,7 +130,7 @@ class Metrics(RecordFile):
         labels: whose labels they are, as stores and cards name them.
         structures: number of structures.
         atoms: number of atoms.
-        units: of what the file holds, by its keys.
+        units: units of the values in the file, by their keys.
         labelled: how many structures have which label.
         errors: against labels and parent.
         failures: predictions that are not finite.

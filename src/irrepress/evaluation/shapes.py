@@ -14,7 +14,7 @@ from irrepress.core.structure import Structure
 from irrepress.evaluation.timing import time_call, time_turn
 from irrepress.pruning.latency import TimedShape
 
-# So many shapes are timed between two turns of the unpruned model.
+# Number of shapes that are timed between two turns of the unpruned model.
 PARTY = 3
 
 
@@ -34,8 +34,8 @@ def time_shapes(
 
     Args:
         model: the unpruned model.
-        plans: what to narrow it by, in the family's native form.
-        structure: what is predicted.
+        plans: plans to narrow it by, which the family's constructor can build.
+        structure: the structure to predict.
         repeats: number of rounds.
         device: resolved device name.
 

@@ -1,6 +1,6 @@
 """The structure that a model's symmetries and forces are checked on.
 
-A check compares forces with forces, and so says nothing where there are none: on an atom without
+A check compares forces with forces, and so shows nothing without forces: on an atom without
 neighbours, or on a crystal whose symmetry forbids them.
 """
 
@@ -21,7 +21,7 @@ from irrepress.evaluation.timing import reference_crystal
 # eV/Å. Forces of crystals at rest are a small remainder of large ones that cancel, and so is
 # their round-off; a force of this size is no such remainder.
 ENOUGH = 0.1
-# So many of the smallest structures are looked at.
+# Number of the smallest structures that are tried.
 _TRIED = 8
 _STRAIN = 0.02
 _DISPLACEMENT = 0.1  # Å
@@ -33,14 +33,14 @@ def choose_subject(
     """Choose a small structure with edges and forces, or make one.
 
     Round-off and time grow with size, the symmetries do not. So the smallest structures of the
-    split are looked at, and the first one of two atoms or more is taken whose largest force
-    is `ENOUGH`. If there is none, the smallest one is repeated, strained and rattled.
+    split with two atoms or more are tried, and the first one whose largest force is `ENOUGH` is
+    taken. If there is none, the smallest one is repeated, strained and rattled.
 
     Args:
         model: a float64 model on the CPU.
         store: structures whose elements the model knows.
-        split: which of them.
-        seed: for strain and displacements.
+        split: the part of the store to choose from.
+        seed: seed for strain and displacements.
 
     Returns:
         The structure, and what is recorded of it.
@@ -92,7 +92,7 @@ def _force(found: tuple[Structure, CheckedStructure]) -> float:
 
 
 def _disturbed(structure: Structure, seed: int) -> tuple[Structure, str]:
-    """Return a structure of two atoms or more out of its equilibrium, and what was done."""
+    """Return a structure of two atoms or more out of equilibrium, and how it was changed."""
     rng = np.random.default_rng(seed)
     atoms = structure.without_labels().to_atoms()
     changes = []

@@ -12,7 +12,7 @@ from irrepress.core.structure import Structure
 from irrepress.evaluation.predictions import Failures, label
 
 STEP = 1e-4  # Å, of the central differences
-# eV/Å. Less is round-off, against which nothing can be measured.
+# eV/Å. Smaller forces are round-off, relative to which nothing can be measured.
 _LEAST_FORCE = 1e-6
 CHECKS = ("rotation", "inversion", "translation", "permutation", "finite_difference")
 
@@ -28,9 +28,9 @@ def check_symmetry(
     """Measure how far a model is from its symmetries, relative to its largest force.
 
     Args:
-        model: a float64 model; in float32 round-off hides what is looked for.
-        structure: what is transformed.
-        seed: of the rotation, the shift, the permutation and the components differentiated.
+        model: a float64 model; in float32, round-off hides deviations.
+        structure: the structure to transform.
+        seed: seed for the rotation, the shift, the permutation and the choice of components.
         components: force components compared with central differences.
         native: check the code of the family's package, which users of a saved model run.
 
@@ -54,7 +54,7 @@ def _check(
     device = str(model.device)
 
     def predict(s: Structure) -> Structure:
-        # A check of what is not finite has no value.
+        # Without finite predictions a check has no value.
         options = {"native": native, "failures": Failures()}
         return next(label(model, [s], batch_size=1, device=device, **options))
 

@@ -15,14 +15,14 @@ from ase.data import atomic_numbers, chemical_symbols, covalent_radii
 from irrepress.core.model import Batch, Model
 from irrepress.core.structure import Structure
 
-# A turn lasts at least so long: short calls are easily disturbed.
+# Least seconds of a turn: short calls are easily disturbed.
 TURN_SECONDS = 0.1
 # The median of n rounds is known to about the spread over the root of n; this is enough.
 _STEADY = 0.02
 _LEAST = 3
-# So many times the rounds that were asked for, at most.
+# The largest number of rounds, as a multiple of those asked for.
 _MOST = 4
-# A spread that shows that something else took the machine's time.
+# A spread from which on other work must have taken the machine's time.
 _WIDE = 0.25
 
 
@@ -32,7 +32,7 @@ def reference_crystal(elements: Sequence[int], atoms: int) -> Structure:
     Args:
         elements: atomic numbers that the models know; silicon is taken if it is among them,
             else the first, with a lattice constant from its covalent radius.
-        atoms: wished size; the cubic cell of 8 atoms is repeated to come nearest.
+        atoms: desired size; the cubic cell of 8 atoms is repeated to come closest.
     """
     silicon = atomic_numbers["Si"]
     number = silicon if silicon in elements else elements[0]
@@ -54,12 +54,12 @@ class Timings:
 
     Attributes:
         seconds: median over rounds of the seconds of a call, one per model.
-        spreads: of these seconds, relative: from the first to the third quartile over the median.
+        spreads: relative spreads of these seconds: interquartile range divided by the median.
         ratios: median over rounds of the time relative to that of the last model in the same
             round, one per model. Where a machine drifts, this is better known than seconds are.
-        ratio_spreads: of these ratios, as `spreads`.
-        rounds: how many there were.
-        busy: why the times are not to be trusted; None if nothing was seen.
+        ratio_spreads: relative spreads of these ratios, as in `spreads`.
+        rounds: number of rounds.
+        busy: why the times are unreliable; None if nothing was noticed.
     """
 
     seconds: list[float]
@@ -87,9 +87,9 @@ def time_side_by_side(
 
     Args:
         models: the models to compare.
-        structure: what they predict.
-        repeats: rounds at least, after two untimed ones; no fewer than three, as fewer have no
-            spread.
+        structure: the structure to predict.
+        repeats: least number of rounds, after two untimed ones; at least three are run, because
+            fewer have no spread.
         device: resolved device name.
         native: time the family's own code, as users of the models run it; else irrepress's faster
             code, which trains.
@@ -126,8 +126,8 @@ def time_side_by_side(
 
 
 def busy_machine() -> str | None:
-    """Say that more runs on this machine than it has cores; None if not."""
-    # Not every system tells which cores a process may use, or its load.
+    """Return a message if more processes run than the machine has cores; None if not."""
+    # Not every system reports the cores that a process may use, or its load.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0
     return f"load average {load:.1f} on {cores} cores" if load > cores + 0.5 else None
@@ -136,8 +136,8 @@ def busy_machine() -> str | None:
 def time_turn(model: Model, batch: Batch, *, native: bool = True) -> float:
     """Return the mean seconds of a call during a turn of at least `TURN_SECONDS`.
 
-    Not the fastest: among many short calls there is one that nobody disturbed, among few long
-    ones there is none, so that on a shared machine small models would seem too fast.
+    The mean and not the minimum: among many short calls there is an undisturbed one, among few
+    long ones there is none, so that on a shared machine small models would seem too fast.
     """
     begin = time.perf_counter()
     calls = [time_call(model, batch, native=native)]

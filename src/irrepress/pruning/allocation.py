@@ -21,13 +21,13 @@ import numpy as np
 from irrepress.core.groups import Group, followers, widths_of
 from irrepress.pruning.config import Axes
 
-# What is to fall below a target, such as FLOPs or seconds: widths of all keys -> number.
+# The number that has to fall below a target, such as FLOPs or seconds, by widths of all keys.
 Measured = Callable[[Mapping[str, int]], float]
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a plan must respect besides its budget.
+    """Constraints on a plan besides its budget.
 
     Attributes:
         multiple: widths are multiples of this, or zero, or full, or the floor.
@@ -59,7 +59,7 @@ class Allocated:
 
     Attributes:
         widths: width key -> channels that stay, of all keys.
-        measured: what is measured of them; above the target if that cannot be met.
+        measured: the measured number; above the target if that cannot be met.
         highest: the highest order that was not cut as a whole.
     """
 
@@ -82,8 +82,8 @@ def allocate_greedily(
     Args:
         groups: the model's groups.
         scores: group name -> scores, ``[channels]``.
-        measured: from widths to what is to fall.
-        target: what it may be at most.
+        measured: function from widths to the number that has to fall.
+        target: the largest number that is allowed.
         limits: rounding, floors and axes.
         highest: the highest order that stays; None tries every one.
 
@@ -226,8 +226,8 @@ class _Search:
     def run(self, target: float) -> None:
         """Remove channels, least loss per saving first, until the target is met or none is left.
 
-        Of all removals on the way that would have met the target at once, the one with the least
-        loss in all is taken: a large last step must not go far below what was asked for.
+        Among all removals on the way that would have met the target at once, the one with the
+        least total loss is taken: a large last step must not go far below the target.
         """
         finished: tuple[float, float, dict[str, int]] | None = None
         while self.measured > target:

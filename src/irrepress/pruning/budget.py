@@ -26,11 +26,11 @@ TimeOf = Callable[[Mapping[str, int]], float]
 
 @dataclass(frozen=True)
 class Costs:
-    """What models of some widths cost, all with one cutoff.
+    """What models of given widths cost, all with the same cutoff.
 
     Attributes:
-        model: from widths to parameters and FLOPs.
-        time: from widths to seconds of a call, if times are known.
+        model: function from widths to parameters and FLOPs.
+        time: function from widths to seconds of a call, if times are known.
     """
 
     model: CostModel
@@ -43,13 +43,13 @@ class Costs:
         time: TimeModel | None = None,
         cutoff: float | None = None,
     ) -> "Costs":
-        """Return the costs of what can be made of a model.
+        """Return the costs of the models that a model can be pruned to.
 
         Args:
             model: the unpruned model.
-            time: of the unpruned model's shapes with its own cutoff.
-            cutoff: a shorter cutoff in Å; None: the model's own. Neighbours are taken to go with
-                its cube, as in a solid; molecules lose fewer.
+            time: time model of the unpruned model's shapes, with its own cutoff.
+            cutoff: a shorter cutoff in Å; None: the model's own. The number of neighbours is taken
+                to scale with its cube, as in a solid; molecules lose fewer.
         """
         fraction = 1.0 if cutoff is None else (cutoff / model.cutoff) ** 3
         if time is not None:
@@ -58,13 +58,13 @@ class Costs:
 
 
 class Measure:
-    """What a budget counts, as a function of widths (width key -> channels, all keys).
+    """The amount that a budget limits, as a function of widths (width key -> channels, all keys).
 
     Args:
         groups: the groups of the unpruned model.
-        costs: of models of some widths.
-        unit: blocks, parameters, FLOPs or time; time needs costs that tell it.
-        unpruned: the costs with the unpruned model's cutoff, if that is another.
+        costs: costs of models of given widths.
+        unit: blocks, parameters, FLOPs or time; time needs costs with a time model.
+        unpruned: costs with the unpruned model's cutoff, if that differs.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Measure:
         self.whole = self._count(widths_of(groups), unpruned or costs)
 
     def __call__(self, widths: Mapping[str, int]) -> float:
-        """Return what a model of some widths counts."""
+        """Return the amount that a model of given widths has."""
         return self._count(widths, self._costs)
 
     def _count(self, widths: Mapping[str, int], costs: Costs) -> float:
@@ -92,7 +92,7 @@ class Measure:
         return cost.parameters if self.unit == "parameters" else cost.flops
 
     def target(self, budget: float) -> float:
-        """Return what may stay of the unpruned model.
+        """Return the amount of the unpruned model that may stay.
 
         Raises:
             UserError: the budget does not lie between 0 and 1.
@@ -163,10 +163,10 @@ def check_met(
 
 
 def named_target(explicit: Explicit, shapes: Mapping[str, Explicit]) -> Explicit:
-    """Return a target whose irreps are given by the name of a shape with those of the shape.
+    """Return a target with the irreps of a shape in place of the shape's name.
 
     Args:
-        explicit: as the config gives it; what else it names has precedence over the shape.
+        explicit: the target as the config gives it; whatever else it names overrides the shape.
         shapes: the family's shapes by name.
 
     Raises:
@@ -219,7 +219,7 @@ def plan_for_irreps(
                     f"no multiple of {g.multiple}"
                 )
         asked[key] = count
-    # What the architecture ties to a width, and what was built like it, goes with it.
+    # Widths that the architecture ties to another one, or that were built like it, follow it.
     for base in ("follows", "sized_like"):
         for g in groups:
             other = getattr(g, base)
@@ -231,7 +231,7 @@ def plan_for_irreps(
 
 
 def _asked_of_features(groups: Sequence[Group], irreps: str | list[str]) -> dict[str, int]:
-    """Return the channels that irreps ask for: width keys of node features -> channels."""
+    """Return the widths that follow from irreps: width keys of node features -> channels."""
     features = [g for g in groups if g.site == FEATURES]
     layers = sorted({g.layer for g in features})
     single = isinstance(irreps, str)
@@ -292,12 +292,12 @@ def _asked_of_features(groups: Sequence[Group], irreps: str | list[str]) -> dict
 def _asked_of_orders(
     groups: Sequence[Group], asked: Mapping[str, int], highest: int | None
 ) -> dict[str, int]:
-    """Return what the highest order of the filter asks for: width keys of orders -> 0 or 1.
+    """Return the widths that follow from the filter's highest order: keys of orders -> 0 or 1.
 
     Args:
         groups: the model's groups.
-        asked: what irreps ask for already.
-        highest: the highest order; None: nothing is asked for.
+        asked: widths that follow from irreps already.
+        highest: the highest order; None: the filter stays as it is.
     """
     if highest is None:
         return {}
@@ -341,9 +341,9 @@ def summarize(
 
     Args:
         plan: the plan.
-        groups: of the unpruned model.
-        costs: of models with the plan's cutoff.
-        unpruned: those with the unpruned model's, if that is another.
+        groups: groups of the unpruned model.
+        costs: costs of models with the plan's cutoff.
+        unpruned: costs with the unpruned model's cutoff, if that differs.
     """
     unpruned = unpruned or costs
     widths = plan.widths(groups)
@@ -356,7 +356,7 @@ def summarize(
         own = [g for g in features if g.layer == layer] or features
         for g in own:
             for irrep in g.irreps:
-                # Where one block holds several irreps, orders are cut for all sites at once.
+                # If a block holds several irreps, orders are cut at all sites at once.
                 cut = len(g.irreps) > 1 and order(irrep) > max(kept_orders)
                 irreps[irrep] = 0 if cut else widths[g.width]
     predicted, fraction = {}, {}

@@ -46,17 +46,17 @@ logger = logging.getLogger(__name__)
 RIDGES = tuple(10.0**power for power in range(-6, 2))
 # Parent and narrowed model.
 _Models = tuple[Model, Model]
-# Of the mean square of the largest input: what smaller ones are taken for.
+# Mean squares of inputs below this share of the largest one are raised to it.
 _SMALLEST = 1e-12
 
 
 @dataclass(frozen=True)
 class FittedMap:
-    """What compensation did to the weights of one map and irrep.
+    """The effect of compensation on the weights of one map and irrep.
 
     Attributes:
-        name: of the map.
-        irrep: of its inputs and outputs.
+        name: name of the map.
+        irrep: irrep of its inputs and outputs.
         ridge: the strength that was best on held-out structures.
         before: share of the target's mean square on held-out structures that the weights left
             over before.
@@ -85,24 +85,24 @@ def compensate(
     device: str = "auto",
     work_dir: Path | None = None,
 ) -> list[FittedMap]:
-    """Fit the linear maps of a narrowed model anew, in place.
+    """Refit the linear maps of a narrowed model, in place.
 
     Args:
         parent: the model that ``narrowed`` was made from; it is not changed.
         narrowed: the model that is compensated.
-        plan: which blocks of the parent it holds.
+        plan: the plan that it was narrowed by.
         structures: calibration structures; labels do not matter. A store is read in batches.
-        indices: which of them; all, if none are given.
+        indices: indices of those to use; None: all.
         batch_size: structures that are held at a time.
         derivative_weight: weight of changes under displacement beside the features themselves;
             changes count for a displacement of 1 Å.
         displacement: standard deviation of the random displacements in Å.
         held_out: share of the structures that choose the ridges and the extent; no weight is
             fitted to them.
-        seed: of displacements and of the held-out structures.
-        device: as in the config.
-        work_dir: where features are kept between the fits, in a directory of their own that is
-            removed; None: where the system keeps temporary files. Some 5 MB for 64 atoms.
+        seed: seed for the displacements and for the choice of held-out structures.
+        device: name of the device, as in the config.
+        work_dir: directory in which features are kept between the fits, in a subdirectory that is
+            removed; None: the system's temporary directory. Some 5 MB for 64 atoms.
 
     Returns:
         One entry for each map and irrep, in the order of the network.
@@ -159,9 +159,9 @@ class _Piece:
 
     Args:
         structures: all structures.
-        members: which of them are the batch.
+        members: indices of those in the batch.
         displacement: standard deviation in Å; None: they are not displaced.
-        seed: of the displacements.
+        seed: seed for the displacements.
     """
 
     def __init__(
@@ -261,7 +261,7 @@ def _solve(fit: LinearFit, train: _Sums, test: _Sums) -> list[FittedMap]:
         }
         ridge = min(errors, key=errors.__getitem__)
         before = test.left_over(irrep, old)
-        if errors[ridge] >= before:  # nothing is learnt here that holds elsewhere
+        if errors[ridge] >= before:  # no fit generalises to the held-out structures
             results.append(FittedMap(fit.name, irrep, float("inf"), before, before))
             continue
         solutions[irrep] = _ridge_solution(train.gram[irrep], train.cross[irrep], old, ridge)

@@ -1,6 +1,6 @@
-"""The criteria that need data: each sums over structures what their gates tell.
+"""The criteria that need data, each a sum over structures.
 
-What they measure is told in `irrepress.pruning.scoring`.
+`irrepress.pruning.scoring` explains what they measure.
 """
 
 from abc import ABC, abstractmethod
@@ -35,7 +35,7 @@ class DataCriterion(ABC):
         """Return the scores from all that was added.
 
         Raises:
-            UserError: what was added cannot be scored by this criterion.
+            UserError: the criterion cannot score the structures that were added.
         """
 
 
@@ -83,7 +83,7 @@ class Hessian(DataCriterion):
         Args:
             groups: the model's groups.
             probes: random vectors per batch.
-            generator: of the vectors, on the CPU.
+            generator: generator of the random vectors, on the CPU.
         """
         self._sums, self._gauss_newton = Sums(groups), Sums(groups)
         self._probes, self._generator = probes, generator

@@ -31,9 +31,9 @@ def probe_diagonal(
 
     Args:
         gradients: first derivatives with their graph, by name.
-        variables: what they were taken with respect to, by name.
+        variables: the variables of the derivatives, by name.
         scales: positive sizes, by name; their shapes broadcast.
-        generator: on the CPU.
+        generator: generator of the signs, on the CPU.
 
     Returns:
         The estimates, in the shapes of the variables.

@@ -1,7 +1,7 @@
-"""How far a model that follows a plan is from the unpruned one, on structures without labels.
+"""How much predictions change when a plan is applied, on structures without labels.
 
-Blocks are gated by 0 instead of cut: the outcome is the same, and no model has to be built, which
-takes longer than a few predictions on a GPU.
+Blocks are gated by 0 instead of cut: the result is the same without building a model, which takes
+longer than a few predictions on a GPU.
 """
 
 import math
@@ -31,14 +31,14 @@ class Damage:
         model: the unpruned model; it is not changed.
         structures: calibration structures, read once; no labels are read.
         batch_size: structures in a batch.
-        weights: of energy (eV/atom), forces (eV/Å) and stress (GPa).
-        device: as in the config.
-        start: the model that plans are of, such as the unpruned one with a shorter cutoff; None:
+        weights: weights of energy (eV/atom), forces (eV/Å) and stress (GPa).
+        device: name of the device, as in the config.
+        start: the model that plans apply to, such as the unpruned one with a shorter cutoff; None:
             the unpruned model.
 
     Raises:
         ValueError: there are no structures.
-        UserError: the unpruned model predicts what is not finite.
+        UserError: a prediction of the unpruned model is not finite.
     """
 
     def __init__(
@@ -68,9 +68,9 @@ class Damage:
         self._batches = [pair.narrowed for pair in pairs]
 
     def __call__(self, plan: Plan) -> float:
-        """Return the damage that a plan of the unpruned model does; 0 is none.
+        """Return the damage that a plan for the unpruned model does; 0 is none.
 
-        It is infinite where a prediction is not finite any more.
+        It is infinite if a prediction becomes infinite or NaN.
         """
         gates = {
             name: torch.zeros(plan.channels[name], dtype=self._model.dtype).index_fill(

@@ -1,8 +1,8 @@
 """Constant shifts of the energy per element that bring a narrowed model's energies to its parent's.
 
-What many removed blocks took from the energy adds up, mostly to a constant for each element.
-Constants change no force, so nothing is lost by correcting them, and features that cannot be
-restored do not have to.
+The contributions of many removed blocks to the energy add up, mostly to a constant for each
+element. Constants change no force, so they can be corrected exactly, even where the features
+cannot be restored.
 """
 
 from collections.abc import Iterable
@@ -51,7 +51,7 @@ class AtomicDifferences:
         self.sums[number] = self.sums.get(number, np.zeros(2)) + total
 
     def shifts(self, elements: Iterable[int], shrinkage: float) -> dict[int, float]:
-        """Return a constant per element: its mean, drawn to the mean over all atoms.
+        """Return a constant per element: its mean, shrunk towards the mean over all atoms.
 
         Unlike a fit to the energies of structures, the means of atomic energies tell elements
         apart that always occur together.
@@ -75,7 +75,7 @@ def fit_shifts(
 
     Args:
         parent: the model that ``narrowed`` was made from.
-        narrowed: the model whose energies are off.
+        narrowed: the model whose energies are to be shifted.
         train: batches, on the models' device.
         held_out: other batches, which decide how much the mean of an element is trusted, and
             whether there are shifts at all.

@@ -1,8 +1,8 @@
-"""How far compensated weights go from the old ones to the fitted ones.
+"""How far compensation moves weights from the old ones to the fitted ones.
 
-Every map is fitted to features. That features fit better, one map after the other, does not
-mean that forces do: errors that removed blocks left may have cancelled. So forces on structures
-that no weight was fitted to have the last word.
+Every map is fitted to features. Features that fit better, one map after the other, need not give
+better forces: errors that removed blocks left may have cancelled. So forces on structures that no
+weight was fitted to decide.
 """
 
 from collections.abc import Iterable, Sequence
@@ -26,12 +26,12 @@ def choose_extent(
     old: Sequence[dict[str, Tensor]],
     batches: Iterable[Pair],
 ) -> tuple[float, float]:
-    """Set all maps to the weights between old and fitted ones whose forces are the parent's most.
+    """Set all maps to the weights between old and fitted ones that match the parent's forces best.
 
-    Energies have no say: constants for the elements take up most of what they lack.
+    Energies are not considered: constants for the elements correct most of their error.
 
     Args:
-        parent: whose forces are to be met.
+        parent: the model whose forces are the reference.
         narrowed: the model, with the fitted weights.
         fits: its fitted maps.
         old: their weights before, as `LinearFit.weights` gave them.

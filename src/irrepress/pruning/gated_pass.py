@@ -1,4 +1,4 @@
-"""A forward pass with gates on all blocks, and what criteria read from it."""
+"""A forward pass with gates on all blocks, and the derivatives that criteria need."""
 
 from functools import cached_property
 
@@ -24,10 +24,10 @@ class GatedPass:
 
     Attributes:
         gates: group name -> gates, ``[structures, channels]``.
-        prediction: with its graph.
+        prediction: the prediction, with its graph.
         batch: the batch.
         labels: its labels.
-        weights: of energy, forces and stress.
+        weights: weights of energy, forces and stress.
         loss_weights: the same for losses against the labels.
         activations: group name -> sum over atoms or edges of the squared norm of each block's
             features, and the number of atoms or edges; empty unless asked for.
@@ -50,10 +50,10 @@ class GatedPass:
             model: the model.
             batch: on the model's device.
             labels: on the model's device.
-            weights: of energy, forces and stress.
-            generator: of the random signs of `projected`, on the CPU.
+            weights: weights of energy, forces and stress.
+            generator: generator of the random signs of `projected`, on the CPU.
             observe: collect activations.
-            loss_weights: of losses against the labels; by default ``weights``. Where only some
+            loss_weights: weights of losses against labels; by default ``weights``. Where only some
                 structures have a label, it weighs more on these.
 
         Raises:
@@ -94,7 +94,7 @@ class GatedPass:
         """
         weights = component_weights(self.batch, self.labels, self.weights)
         values = components(self.prediction, self.batch)
-        # A product with a weight of 0 would not do: stress without a volume may be infinite.
+        # Not multiplied by a weight of 0, because stress without a volume may be infinite.
         values = torch.where(weights > 0, values, torch.zeros_like(values))
         signs = rademacher(values, self._generator)
         return self.gradients((signs * weights.sqrt() * values).sum())

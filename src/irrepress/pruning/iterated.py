@@ -1,4 +1,4 @@
-"""Iterated pruning: a little is removed, the model that is left is scored again, and so on.
+"""Iterated pruning: remove a little, score the remaining model again, and so on.
 
 Scores are derivatives at the model as it is. The more has been removed, the less they say about
 what the next removal does; scoring anew keeps them true. The cut of a whole order cannot be made
@@ -34,14 +34,14 @@ def plan_iterated(
 
     Args:
         model: the unpruned model; it is not changed.
-        score: called with the model as pruned so far, at first with ``model`` itself.
+        score: function that scores the model as pruned so far, at first ``model`` itself.
         measure: what the fraction is counted in, of the unpruned model.
         budget: what may stay of the unpruned model, 0 < budget < 1.
         step: what each round removes, as a fraction of what the round before left.
         limits: rounding, floors and axes.
 
     Returns:
-        A plan in the unpruned model's channels; its provenance tells what every round left.
+        A plan in the unpruned model's channels; its provenance records what every round left.
 
     Raises:
         UserError: the budget cannot be met; the message says what can.
@@ -52,7 +52,7 @@ def plan_iterated(
     gone = dict.fromkeys(widths_of(groups), 0)
 
     def measured(widths: Mapping[str, int]) -> float:
-        """Measure a narrowed model: keys that it lacks are those of which nothing is left."""
+        """Measure a narrowed model; nothing is left of the keys that it lacks."""
         return measure({**gone, **widths})
 
     plan, narrowed, left = Plan.identity(groups), model, measure.whole

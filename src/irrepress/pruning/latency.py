@@ -19,9 +19,9 @@ from irrepress.core.errors import UserError
 from irrepress.core.files import read_json, write_json
 
 SCHEMA_VERSION = 1
-# The term that every call has, whatever the widths.
+# The constant term of every call, whatever the widths.
 CALL = "call"
-# Budgets are fractions of the unpruned model's time: the fit must hit it first of all.
+# Budgets are fractions of the unpruned model's time, so the fit must reproduce that time best.
 _UNPRUNED_WEIGHT = 3.0
 # Shrinks weights of terms that the shapes hardly tell apart, so that they share what they explain
 # and none seems to cost nothing.
@@ -36,7 +36,7 @@ class TimedShape:
         widths: width key -> channels, of all keys.
         parameters: number of parameters.
         flops: floating-point operations per atom.
-        seconds: of one call for energy, forces and stress.
+        seconds: seconds of one call for energy, forces and stress.
     """
 
     widths: Mapping[str, int]
@@ -78,10 +78,10 @@ class TimeModel:
         return cls(terms, dict(zip(names, (found / size).tolist(), strict=True)))
 
     def with_neighbours(self, fraction: float, fixed: Collection[str]) -> "TimeModel":
-        """Return the same of models that have a fraction of the neighbours.
+        """Return the time model of models that have a fraction of the neighbours.
 
         Args:
-            fraction: of the neighbours that the timed shapes had.
+            fraction: fraction of the neighbours that the timed shapes had.
             fixed: terms that do not grow with the number of neighbours.
         """
         seconds = {

@@ -1,4 +1,4 @@
-"""Allocation by measured damage: what a removal does is tried, not predicted from scores.
+"""Allocation by measured damage: removals are tried, not predicted from scores.
 
 Scores are derivatives of single blocks. They rank the channels of one group well, but what is
 lost when many blocks of different layers and orders go together is not the sum of their scores.
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Trial:
-    """A plan that was tried, what it leaves and what it does."""
+    """A plan that was tried, the amount that it leaves, and the damage that it does."""
 
     plan: Plan
     left: float
@@ -60,14 +60,14 @@ def plan_measured(
         model: the unpruned model; it is not changed.
         scores: group name -> scores of the unpruned model, ``[channels]``; they say which
             channels of a group go first.
-        damage: of a plan, such as a `irrepress.pruning.damage.Damage`.
+        damage: function from a plan to its damage, such as `irrepress.pruning.damage.Damage`.
         measure: what the fraction is counted in, of the unpruned model.
         budget: what may stay of the unpruned model, 0 < budget < 1.
         step: what each round removes, as a fraction of what the round before left.
         limits: rounding, floors and axes.
 
     Returns:
-        A plan in the unpruned model's channels; its provenance tells what every round left and
+        A plan in the unpruned model's channels; its provenance records what every round left and
         the damage done.
 
     Raises:

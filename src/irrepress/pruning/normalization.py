@@ -25,11 +25,11 @@ def normalize(
     Args:
         values: group name -> raw scores, ``[channels]``; they are not changed.
         groups: the model's groups.
-        how: over what the mean is taken: the ``group``, all blocks of the ``layer``, or all
-            blocks of the ``order`` l; ``none`` divides by nothing. ``auto`` is ``group`` for
-            criteria without a scale that sites have in common (magnitude and activation), and
-            ``none`` for others.
-        criterion: what the scores were computed by.
+        how: the part that the mean is taken over: the ``group``, all blocks of the ``layer``, or
+            all blocks of the ``order`` l; ``none`` leaves scores as they are. ``auto`` is
+            ``group`` for criteria without a common scale of all sites (magnitude and
+            activation), and ``none`` for others.
+        criterion: the criterion of the scores.
     """
     if how == "auto":
         how = "group" if criterion in WITHOUT_COMMON_SCALE else "none"

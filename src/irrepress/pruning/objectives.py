@@ -1,4 +1,4 @@
-"""Losses of single structures, which scores are about, and the components they are made of.
+"""Losses of single structures, which scores are derivatives of, and their components.
 
 The outputs of a batch are laid out as one vector: the energy per atom of every structure in eV,
 all forces in eV/Å, and the stress of every structure in GPa. A component weighs as much as its
@@ -23,10 +23,9 @@ def components(outputs: Prediction | Labels, batch: Batch) -> Tensor:
 
 
 def component_weights(batch: Batch, labels: Labels, weights: LossWeights) -> Tensor:
-    """Return what the components of `components` weigh, ``[components]``.
+    """Return the weights of the components that `components` returns, ``[components]``.
 
-    Stress weighs something only where it is labelled: elsewhere there may be no volume that
-    defines it.
+    Stress without a label has the weight 0: there may be no volume that defines it.
     """
     atoms = batch.num_atoms.to(labels.energy)
     energy = torch.full_like(labels.energy, weights.energy)
@@ -62,7 +61,7 @@ def squared_loss(
     """
     weigh = component_weights(batch, labels, weights)
     values, target = components(prediction, batch), components(labels, batch)
-    # A weight of 0 would not do: stress without a volume may be infinite.
+    # Not multiplied by a weight of 0, because stress without a volume may be infinite.
     values = torch.where(weigh > 0, values, torch.zeros_like(values))
     target = torch.where(torch.isfinite(target), target, values.detach())
     target = torch.where(weigh > 0, target, torch.zeros_like(target))

@@ -18,7 +18,7 @@ SCHEMA_VERSION = 3
 # Fields of groups that files of version 2 lack. (Those of version 1 may hold scores that were
 # normalized already, and do not say so.)
 _SINCE_VERSION_3 = ("multiple", "sized_like")
-# Attributes of the file that are no provenance.
+# Attributes of the file that are not provenance.
 _VERSION, _DIGEST = "schema_version", "content_sha256"
 
 
@@ -141,7 +141,7 @@ class Scores:
                 damaged = version > 2 and _plain(file.attrs[_DIGEST]) != scores._digest()
         except UserError:
             raise
-        # What HDF5 runs into depends on where a file is damaged.
+        # The exception that HDF5 raises depends on where a file is damaged.
         except Exception as error:
             raise UserError(
                 f"{path}: not a readable file of scores ({first_line(error)}); delete it and "
@@ -173,9 +173,9 @@ class Scores:
 
 
 def _open_for_writing(path: Path) -> h5py.File:
-    """Create a file whose structure has checksums, as that of HDF5's newer versions.
+    """Create a file whose structure has checksums, as in newer versions of HDF5.
 
-    Older ones, and text of any length, can make HDF5 read a damaged file for ever.
+    In older versions, and with texts of variable length, a damaged file can make HDF5 loop forever.
     """
     return h5py.File(path, "w", libver=("v110", "v110"))
 
@@ -187,7 +187,7 @@ def _plain(value: Any) -> Any:
 
 
 def _is_plain(group: Group) -> bool:
-    """Whether a group can have any number of channels, whatever other groups have.
+    """Tell whether a group can have any number of channels, whatever other groups have.
 
     So it is where blocks hold one irrep each and all hidden networks keep their widths.
     """

@@ -86,9 +86,9 @@ def compute_scores(
         weights: weights of energy, forces and stress.
         criteria: what to compute; other criteria cost nothing.
         probes: random vectors per batch for ``hessian``.
-        seed: of the random signs and vectors, and of the criterion ``random``. A criterion's
+        seed: seed for random signs and vectors, and for the criterion ``random``. A criterion's
             scores do not depend on which others are computed.
-        device: as in the config.
+        device: name of the device, as in the config.
         counts: which labels the structures have. A label that only some of them have then weighs
             more on these, so that each quantity enters by its mean over the structures that have
             it, as in training. Structures in a sequence are counted if it is not given.
@@ -127,7 +127,7 @@ def compute_scores(
                 for criterion in found.values():
                     criterion.add(forward)
                 count += len(chunk)
-                del forward  # or its graph would stay beside the next one's
+                del forward  # frees its graph before the next one is built
         if not count:
             raise UserError("scoring: there are no calibration structures; check scoring.dataset")
     raw = {name: criterion.scores() for name, criterion in found.items()}
@@ -148,7 +148,7 @@ def _is_labelled(weights: LossWeights, counts: LabelCounts) -> bool:
 
 
 def _for_labels(weights: LossWeights, counts: LabelCounts) -> LossWeights:
-    """Return weights that make up for structures without a label."""
+    """Return weights that compensate for structures without a label."""
     return weights.model_copy(
         update={
             name: getattr(weights, name) * counts.structures / getattr(counts, name)

@@ -1,7 +1,7 @@
-"""Shapes to time: widths that tell apart what each part of a model costs.
+"""Shapes to time: widths that separate the costs of the parts of a model.
 
-Whole orders are cut, single widths halved or removed, and the rest are random mixtures, which
-are what plans look like. The choice is seeded: equal models get equal shapes.
+Whole orders are cut, single widths are halved or removed, and the rest are random mixtures, as
+plans are. The choice is seeded: equal models get equal shapes.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import numpy as np
 from irrepress.core.groups import Group, followers, widths_of
 from irrepress.core.plan import Plan
 
-# Of a random mixture: what each width key keeps of its channels.
+# Shares of its channels that each width key keeps in a random mixture.
 _SHARES = (0.25, 0.5, 0.75, 1.0)
 # How often a random mixture loses an order l > 0 at one layer.
 _REMOVED = 0.1
@@ -24,10 +24,10 @@ def design_shapes(groups: Sequence[Group], count: int, seed: int) -> list[Plan]:
     Args:
         groups: the model's groups.
         count: how many shapes; there are fewer if the model has no more.
-        seed: of single widths and mixtures.
+        seed: seed for single widths and mixtures.
 
     Returns:
-        Plans that keep the first channels; which ones are kept is the same to a clock.
+        Plans that keep the first channels, because times do not depend on which ones are kept.
     """
     rng = np.random.default_rng(seed)
     shapes: dict[tuple[int, ...], dict[str, int]] = {}

@@ -80,7 +80,7 @@ def unpack(family: Family, path: str | Path) -> Model:
     dtype = getattr(torch, content.get("dtype", "float32"))  # older files do not say
     try:
         model = family.build(content["native"], modal=content["modal"], dtype=dtype)
-    except Exception as error:  # of a damaged config, anywhere in the family's constructor
+    except Exception as error:  # a damaged config can fail anywhere in the family's constructor
         raise _damaged(path, f"its config builds no model ({first_line(error)})") from error
     parameters = dict(model.network.named_parameters())
     if astray := sorted(parameters.keys() ^ content["parameters"].keys()):
@@ -96,7 +96,7 @@ def unpack(family: Family, path: str | Path) -> Model:
     return model
 
 
-# Key -> what it must hold, and how messages call that.
+# Key -> the type that it must hold, and the name of the type in messages.
 _CONTENT: dict[str, tuple[Callable[[Any], bool], str]] = {
     "bits": (lambda value: type(value) is int and value in SUPPORTED_BITS, "8 or 4"),
     "family": (lambda value: isinstance(value, str), "the name of a family"),
@@ -113,7 +113,7 @@ def _read(path: str | Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
-    except Exception as error:  # damaged archives and pickles fail in many ways
+    except Exception as error:  # damaged archives and pickles raise exceptions of many types
         raise UserError(f"{path}: not a packed model, or cut off; pack the model anew") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise UserError(f"{path}: not a packed model of irrepress")
@@ -158,7 +158,7 @@ def plain(value: Any) -> Any:
 
 
 def _pack_parameter(parameter: Tensor, blocks: list[WeightBlock], bits: int) -> dict[str, Any]:
-    """Quantize the blocks of a parameter; what no block covers is kept exactly."""
+    """Quantize the blocks of a parameter; numbers outside all blocks are kept exactly."""
     flat = parameter.detach().cpu().flatten()
     covered = torch.zeros(flat.numel(), dtype=torch.bool)
     matrices = []
@@ -186,8 +186,8 @@ def _unpack_parameter(entry: Any, shape: Sequence[int]) -> Tensor:
     """Undo `_pack_parameter`.
 
     Args:
-        entry: what it returned.
-        shape: of the parameter in the model.
+        entry: the result of `_pack_parameter`.
+        shape: shape of the parameter in the model.
 
     Raises:
         ValueError: sizes, types or numbers that do not fit; the message says which.

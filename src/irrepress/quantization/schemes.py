@@ -12,7 +12,7 @@ SUPPORTED_BITS = (4, 8)
 
 @dataclass(frozen=True)
 class QuantizedMatrix:
-    """Integers and scales that stand for a matrix of weights.
+    """A matrix of weights as integers and scales.
 
     Attributes:
         values: int8 of shape ``[rows, columns]`` for 8 bits; for 4 bits uint8 of shape
@@ -53,7 +53,7 @@ def quantize(weights: Tensor, bits: int) -> QuantizedMatrix:
         raise UserError("quantization: the model has weights that are NaN or infinite")
     largest = 2 ** (bits - 1) - 1
     scales = weights.abs().amax(dim=0) / largest
-    # A column of zeros has no scale; any will do.
+    # A column of zeros has no scale of its own, so it gets 1.
     scales = torch.where(scales > 0, scales, torch.ones_like(scales))
     integers = torch.round(weights / scales).clamp(-largest, largest).to(torch.int8)
     values = integers if bits == 8 else _pack_nibbles(integers)

@@ -1,4 +1,4 @@
-"""The tables of the datasets: what each one holds, and its suspicious structures."""
+"""The tables of the datasets: contents and suspicious structures."""
 
 import pandas as pd
 from ase.data import chemical_symbols
@@ -40,7 +40,7 @@ def suspects_table(study: Study) -> pd.DataFrame:
 
 
 def coverage(summary: DatasetSummary) -> str:
-    """Say which labels the structures have: ``energy, forces, stress on 93 %``."""
+    """Return the labels of the structures as text: ``energy, forces, stress on 93 %``."""
     texts = []
     for label, count in summary.labelled.items():
         if count == summary.structures:

@@ -1,4 +1,4 @@
-"""What the report knows of each dataset: its summary, its use, and whether a model labelled it."""
+"""The datasets of the report: summary, use, and whether a model labelled them."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ class DataCard:
     Attributes:
         summary: what it holds and where it comes from.
         labelled_by_model: whether a model computed the labels; then they are not DFT.
-        uses: what the study uses it for, such as ``scoring``.
+        uses: the purposes that the study uses it for, such as ``scoring``.
     """
 
     summary: DatasetSummary
@@ -24,7 +24,7 @@ class DataCard:
 
 
 def used_datasets(config: Config) -> dict[str, list[str]]:
-    """Return what each dataset is used for; those that the study does not read are left out.
+    """Return the purposes of each dataset, without datasets that the study does not read.
 
     The dataset that a perturbed one is made of is used, too.
     """

@@ -1,4 +1,4 @@
-"""What a run has made, in a few lines a model: on the terminal, and in the report."""
+"""The models that a run made, in a few lines each: on the terminal, and in the report."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from irrepress.study.cards import Card
 from irrepress.study.paths import MODEL, REPORT, ModelFolder
 from irrepress.study.stages import COMPENSATED, ORIGINAL, PRUNED
 
-# Of so many models a run tells all; of others, where they lie.
+# The largest number of models that are described; further ones are only listed.
 MOST_TOLD = 6
 
 
 @dataclass(frozen=True)
 class Made:
-    """A model that is there, and what to know before using it.
+    """A model that was made, and what to know before using it.
 
     Attributes:
         path: its native file.
@@ -55,7 +55,7 @@ def describe(folder: ModelFolder) -> Made:
     """
     card = Card.load(folder.card)
     metrics = _metrics(folder, Metrics)
-    # Trained alike, or as it is where that was not done.
+    # The parent trained in the same way, or as it is if it was not trained.
     of_parent = folder.parent.of_task(folder.dataset, folder.start)
     if not of_parent.metrics.is_file():
         of_parent = folder.parent
@@ -100,10 +100,10 @@ def _rank(folder: ModelFolder) -> int | None:
 
 
 def terminal_text(outputs: Iterable[str | Path]) -> str:
-    """Return what a run has made as a text for the terminal; empty if that was no model.
+    """Return the models that a run made as a text for the terminal; empty if there are none.
 
     Args:
-        outputs: as in `final_folders`; files that are not there are not told of.
+        outputs: see `final_folders`; files that do not exist are ignored.
     """
     outputs = [path for path in map(Path, outputs) if path.is_file()]
     folders = final_folders(outputs)
@@ -123,7 +123,7 @@ def _metrics(folder: ModelFolder, kind: type[Metrics]) -> Metrics | None:
 
 
 def _reference(metrics: Metrics) -> str | None:
-    """Return what errors are told against: labels if there are any, else the parent."""
+    """Return the reference of errors: labels if there are any, else the parent."""
     for name in ("labels", "parent"):
         errors: Errors | None = getattr(metrics.errors, name)
         if errors is not None and (errors.forces_mae, errors.energy_mae) != (None, None):
@@ -146,8 +146,8 @@ def _errors(metrics: Metrics) -> str:
     against = metrics.labels if name == "labels" else "the parent"
     structures = plural(metrics.structures, f"{metrics.split} structure")
     values = _values(getattr(metrics.errors, name))
-    told = f"{values} (MAE against {against}, {structures} of {metrics.dataset})"
-    return f"{told}; {failed}" if failed else told
+    text = f"{values} (MAE against {against}, {structures} of {metrics.dataset})"
+    return f"{text}; {failed}" if failed else text
 
 
 def _values(errors: Errors) -> str:
@@ -159,7 +159,7 @@ def _values(errors: Errors) -> str:
 
 
 def _parent_errors(metrics: Metrics, folder: ModelFolder) -> str | None:
-    """Return the parent's errors on the same structures, if errors are told against labels."""
+    """Return the parent's errors on the same structures, if errors are against labels."""
     parent = _metrics(folder, Metrics)
     if parent is None or parent.dataset != metrics.dataset or parent.labels != metrics.labels:
         return None
@@ -169,7 +169,7 @@ def _parent_errors(metrics: Metrics, folder: ModelFolder) -> str | None:
 
 
 def _speed(folder: ModelFolder) -> str | None:
-    """Tell speed and size of a model, or of the one that it was fine-tuned from."""
+    """Return speed and size of a model, or of the one that it was fine-tuned from."""
     own = _metrics(folder, Metrics)
     timed = (
         own if own is not None and own.cost is not None else _metrics(folder.untuned, StageMetrics)

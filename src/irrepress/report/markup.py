@@ -1,4 +1,4 @@
-"""Tables for the page: what is shown of a frame, formatted, with values to sort by."""
+"""Tables of the page: formatted columns of frames, with values to sort by."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Table:
 
     Attributes:
         name: identifier.
-        caption: what the rows and the numbers are.
+        caption: explanation of the rows and numbers.
         columns: heads.
         rows: cells of every row, and whether the row stands out.
         csv: file beside the page with all columns, if there is one.

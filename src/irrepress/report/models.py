@@ -1,4 +1,4 @@
-"""Every model of a study as a run tells of it at its end: where it is, and how to load it."""
+"""Every model of a study in a few lines: where it is, and how to load it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,5 +45,5 @@ def folder_of(study: Study, run: Run | TaskRun) -> ModelFolder:
 
 
 def _is_base(run: Run | TaskRun) -> bool:
-    """Whether a model is a parent, or there to compare with."""
+    """Tell whether a model is a parent, or only there to compare with."""
     return run.plan == PARENT_PLAN or (isinstance(run, TaskRun) and run.start == "scratch")

@@ -1,4 +1,4 @@
-"""What a reader must know before the numbers: what failed, and what was done to them."""
+"""Notes that readers need before the numbers: failures, and changes made to energies."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ def not_passed(study: Study) -> list[str]:
 
 
 def failed_predictions(study: Study) -> list[str]:
-    """Return the models that predict what is not a number, a text for each."""
+    """Return the models whose predictions are not finite, a text for each."""
     found = []
     for name, metrics in _measured(study):
         if count := metrics.failures.structures:
@@ -31,7 +31,7 @@ def failed_predictions(study: Study) -> list[str]:
 
 
 def alignments(study: Study) -> list[str]:
-    """Return what was done to errors of energies, a sentence for each kind.
+    """Return how errors of energies were changed, a sentence for each way.
 
     Models of one parent share their constants, so that most sentences hold for many models.
     """
@@ -60,7 +60,7 @@ def alignments(study: Study) -> list[str]:
 
 
 def busy(study: Study) -> list[str]:
-    """Return why times are rough, of models that were timed on a busy machine."""
+    """Return why times are rough, for models that were timed on a busy machine."""
     found: dict[str, list[str]] = {}
     for name, metrics in _measured(study):
         reason = metrics.cost.busy if metrics.cost else None

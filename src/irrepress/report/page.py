@@ -56,14 +56,14 @@ def write_report(
         study_dir: ``results/{study}``.
         config: the study's configuration.
         out_dir: where the report goes; made if missing.
-        benchmarks: ``logs/{study}``, where Snakemake wrote what every job took.
+        benchmarks: ``logs/{study}``, where Snakemake wrote time and memory of every job.
 
     Raises:
         UserError: a record of the study is missing or malformed, or ``out_dir`` cannot be
             written to.
     """
     study = read_study(study_dir, config)
-    # What device: auto became is known from where the models were timed.
+    # The device that "auto" stood for is known from the records of times.
     gpus = any(run.metrics.cost.device != "cpu" for run in study.runs)
     used = usage.usage_table(Path(benchmarks or out_dir), config, gpus=gpus)
     frames = {
@@ -88,7 +88,7 @@ def render(study: Study, used: Table | None = None) -> str:
 
     Args:
         study: the study.
-        used: what its jobs took, if that is known.
+        used: time and memory of its jobs, if they are known.
     """
     panels = {
         panel.name: panel

@@ -1,4 +1,4 @@
-"""Which columns of which tables the page shows, and under which heads."""
+"""The tables of the page, their columns and heads."""
 
 import pandas as pd
 

@@ -1,4 +1,4 @@
-"""Where the elements stand in the periodic table."""
+"""Places of the elements in the periodic table."""
 
 COLUMNS = 18
 # The lanthanides and actinides stand below the others, under a gap.

@@ -1,4 +1,4 @@
-"""The study told in sentences: from the parent to the final model, with its numbers."""
+"""The study in sentences: from the parent to the final model, with its numbers."""
 
 from dataclasses import dataclass, field
 
@@ -36,10 +36,10 @@ class Story:
     Attributes:
         model: name of the model.
         smallest: the run it goes through: the compressed model.
-        final: what was fine-tuned from it, where the study is for one dataset.
-        chosen: which model it ends at, and how it was chosen.
-        tiles: what the final model is, in numbers.
-        steps: from the parent onwards.
+        final: the model that was fine-tuned from it, if the study is for one dataset.
+        chosen: the model that it ends at, and how it was chosen.
+        tiles: numbers that describe the final model.
+        steps: the steps from the parent onwards.
     """
 
     model: str
@@ -51,7 +51,7 @@ class Story:
 
 
 def tell(study: Study, model: str) -> Story:
-    """Tell how the final model of a study came about."""
+    """Return how the final model of a study came about."""
     smallest = smallest_run(study, model)
     if smallest is None:
         parent = study.parents[model]
@@ -71,13 +71,13 @@ def tell(study: Study, model: str) -> Story:
 
 
 def _final(study: Study, run: Run) -> TaskRun | None:
-    """What was fine-tuned from a plan, where the study is for one dataset."""
+    """Return the model fine-tuned from a plan, if the study is for one dataset."""
     found = (t for t in study.finals if (t.model, t.plan) == (run.model, run.plan))
     return next(found, None)
 
 
 def _chosen(study: Study, run: Run, final: TaskRun | None) -> str:
-    """Say which model the story ends at, and how it was chosen."""
+    """Return which model the story ends at, and how it was chosen."""
     trained = study.config.train_plans
     name = f"{run.plan}, {final.name if final else run.name}"
     among = trained or list(study.config.plans())
@@ -168,7 +168,7 @@ def _error_tile(study: Study, run: Run, final: TaskRun | None) -> Tile:
 
 
 def _beside(study: Study, run: Run, final: TaskRun, quantity: str) -> list[tuple[str, float]]:
-    """Errors on the final model's test structures of what came before it."""
+    """Return errors of earlier models on the final model's test structures."""
 
     def task(start: str) -> float:
         found = study.find_task(run.model, PARENT_PLAN, ORIGINAL, final.dataset, start)

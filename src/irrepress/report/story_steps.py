@@ -23,7 +23,7 @@ class Step:
 
 
 def reference_of(run: Run) -> str:
-    """What errors in sentences are measured against: labels if there are any."""
+    """Return the reference of errors in sentences: labels if there are any."""
     labels = run.metrics.errors.labels
     return "labels" if labels and labels.forces_mae is not None else "parent"
 
@@ -44,7 +44,7 @@ def _errors_text(run: Run) -> str:
 
 
 def parent_step(study: Study, model: str) -> Step:
-    """Tell what a model is before anything is done to it."""
+    """Return the step of the parent, before anything is done to it."""
     run = study.parents[model]
     cost, metrics = run.metrics.cost, run.metrics
     origin = f"the checkpoint {run.card.checkpoint} of the family {run.card.family}"
@@ -78,7 +78,7 @@ def parent_step(study: Study, model: str) -> Step:
 
 
 def sweep_step(study: Study, model: str) -> Step:
-    """Tell how far the plans go, and which criteria and axes did best."""
+    """Return how far the plans go, and which criteria and axes did best."""
     sweep = study.config.sweep
     pruned = {r.plan: r for r in study.compressed(model) if r.stage == PRUNED}
     fewest = min(pruned.values(), key=lambda r: r.metrics.cost.parameters)
@@ -175,12 +175,12 @@ def _compensated(run: Run, before: Run) -> Step:
 
 
 def _record(run: Run) -> dict[str, Any]:
-    """What the card says of the last time that a model went through its stage."""
+    """Return the card's record of the last time that a model went through its stage."""
     return next((s for s in reversed(run.card.stages) if s.get("stage") == run.name), {})
 
 
 def _edits(run: Run) -> list[str]:
-    """Say how a plan was edited by hand, if it was."""
+    """Return how a plan was edited by hand, if it was."""
     edits = tables.edited_by_hand(run.card)
     return [f"This plan was edited by hand: {'; '.join(edits)}."] if edits else []
 
@@ -236,7 +236,7 @@ def _exported(run: Run, before: Run) -> Step:
 
 
 def downstream_steps(study: Study, smallest: Run) -> list[Step]:
-    """Tell what fine-tuning brought, by itself or over several datasets; none without any."""
+    """Return the effect of fine-tuning, on one dataset or over several; None without any."""
     table = tables.downstream_table(study)
     own = table[(table["model"] == smallest.model) & (table["plan"] == smallest.plan)]
     if own.empty:
@@ -292,7 +292,7 @@ def _reductions(summaries: pd.DataFrame, quantity: str) -> str:
 
 
 def _untouched(datasets: pd.DataFrame) -> list[str]:
-    """Say where the parent without any training is better than the compressed model."""
+    """Return where the parent without any training is better than the compressed model."""
     told = []
     for quantity in ("forces", "energy"):
         parent, compressed = (

@@ -1,4 +1,4 @@
-"""A finished study in memory: every record the report is made of, and where it lies."""
+"""A finished study in memory: every record that the report is made from."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        """What tables call its stage."""
+        """The name of its stage in tables."""
         return self.stage.name
 
     @property
@@ -73,7 +73,7 @@ class TaskRun:
 
     @property
     def name(self) -> str:
-        """What tables call its stage: that of the model it was trained from, and how."""
+        """The name of its stage in tables: the model that it was trained from, and how."""
         done = {"finetuned": "fine-tuned on", "scratch": "from scratch on"}
         return f"{self.stage.name}, {done.get(self.start, 'restricted to')} {self.dataset}"
 
@@ -86,7 +86,7 @@ class GroupScores:
         group: name of the group.
         layer: index of its layer; meaningless for an order of the filter.
         irrep: in e3nn's notation.
-        axis: as in `irrepress.core.groups.Group`.
+        axis: see `irrepress.core.groups.Group`.
         scores: ``[channels]``.
     """
 
@@ -98,7 +98,7 @@ class GroupScores:
 
     @property
     def site(self) -> str:
-        """The site without layer and irrep: ``features`` of ``features.2.1e``.
+        """The site without layer and irrep, such as ``features`` for ``features.2.1e``.
 
         What else tells groups of a layer apart stays: ``radial.1`` of the second hidden layer of
         a radial network.
@@ -170,7 +170,7 @@ class Study:
 
 
 def read_study(study_dir: str | Path, config: Config) -> Study:
-    """Read what the config says that a study has produced.
+    """Read everything that a study has produced according to its config.
 
     Parts that are not configured (recovery, distillation, quantization, downstream) are not
     looked for.

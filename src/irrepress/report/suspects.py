@@ -1,4 +1,4 @@
-"""What the page says in sentences about suspicious structures."""
+"""Sentences about suspicious structures for the page."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ class SuspectNote:
 
     Attributes:
         title: name of the kind.
-        meaning: what it takes, a phrase.
+        meaning: what makes a structure one of this kind, a phrase.
         counts: how many in which dataset, for the datasets that have any.
     """
 

@@ -40,7 +40,7 @@ SUMMARIES = (MEAN, MEDIAN, LOWEST, HIGHEST)
 FINETUNED, SCRATCH, PARENT = "fine-tuned compressed", "from scratch", "fine-tuned parent"
 # The parent that only lost the elements that the dataset lacks; it is not trained.
 RESTRICTED = "restricted parent"
-# What is trained on a downstream dataset, in words.
+# Names of the trainings on a downstream dataset.
 TRAININGS = {
     SCRATCH: "the network trained from scratch",
     FINETUNED: "the compressed model fine-tuned",
@@ -50,7 +50,7 @@ _BASELINES = {"scratch": SCRATCH, "parent": PARENT}
 _COMPARED = (FINETUNED, SCRATCH, PARENT, RESTRICTED)
 # The parent with all its elements, as it is in the other tables.
 WHOLE = "parent"
-# Of the compressed, fine-tuned model beside the whole parent.
+# Columns of the compressed, fine-tuned model relative to the whole parent.
 SPEED_UP = "speed-up fine-tuned compressed"
 
 
@@ -80,7 +80,7 @@ def best_column(quantity: str) -> str:
 
 
 def trainings_of(config: Config) -> list[str]:
-    """Return what is trained on the downstream datasets, in words."""
+    """Return the names of the trainings on the downstream datasets."""
     baselines = config.downstream.baselines if config.downstream else []
     chosen = {FINETUNED, *(_BASELINES[name] for name in baselines if name in _BASELINES)}
     return [words for name, words in TRAININGS.items() if name in chosen]
@@ -259,7 +259,7 @@ def downstream_table(study: Study) -> pd.DataFrame:
 
 
 def _summaries(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return what sums up the reductions on several datasets."""
+    """Return rows that summarize the reductions on several datasets."""
     columns = [reduction_column(quantity) for quantity in PAPER_REDUCTIONS]
     reductions = pd.DataFrame(rows, columns=columns, dtype=float)
     summaries = {

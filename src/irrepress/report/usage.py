@@ -1,4 +1,4 @@
-"""What a study took: time, hours of GPUs and memory of its jobs, by stage."""
+"""Resources that a study used: time, GPU hours and memory of its jobs, by stage."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +19,9 @@ class _Kind:
     """A kind of jobs.
 
     Attributes:
-        stage: what the table calls it.
+        stage: its name in the table.
         benchmark: pattern of its benchmark files.
-        gpus: how many its jobs ask for, where they run on them.
+        gpus: number of GPUs that its jobs ask for, if they run on GPUs.
     """
 
     stage: str

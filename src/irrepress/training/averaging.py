@@ -1,4 +1,4 @@
-"""The exponential moving average (EMA) of the weights, sound from the first step on."""
+"""The exponential moving average (EMA) of the weights, useful from the first step on."""
 
 import torch
 from lightning.pytorch.callbacks import WeightAveraging

@@ -1,4 +1,4 @@
-"""Which structures make up the batch of a step: a function of the seed and the step alone.
+"""The structures in the batch of a step: a function of the seed and the step alone.
 
 Permutation after permutation of the train split follow each other in a stream without end or
 gap. Batches are consecutive pieces of it, so that no structure is lost or drawn twice within a
@@ -20,7 +20,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Limit:
-    """How large a batch may be.
+    """A limit on the size of a batch.
 
     Attributes:
         key: name of the setting.
@@ -39,8 +39,8 @@ class Permutations:
     """The stream: permutation after permutation of the indices.
 
     Args:
-        indices: what is permuted.
-        seed: seed of the permutations.
+        indices: the indices to permute.
+        seed: seed for the permutations.
     """
 
     def __init__(self, indices: np.ndarray, seed: int):

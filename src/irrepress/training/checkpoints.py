@@ -12,7 +12,7 @@ from irrepress.training.module import STATE_KEY, Row
 
 logger = logging.getLogger(__name__)
 
-# Of the validation with the lowest loss; of the last validation; between two validations.
+# Checkpoints of the best validation, of the last validation, and between two validations.
 BEST = "best"
 LAST = "last"
 RECENT = "recent"
@@ -22,7 +22,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     """Write checkpoints to a temporary name beside the final one and rename them.
 
     Lightning's own way writes in the system's temporary directory first; moving from there to
-    another file system is a copy, which a killed process leaves half done.
+    another file system is a copy, which a killed process leaves unfinished.
     """
 
     def save_checkpoint(
@@ -69,7 +69,7 @@ def find_checkpoint(directory: Path, fingerprint: str) -> Found | None:
             checkpoint = load_checkpoint(path)
             state, step = checkpoint[STATE_KEY], checkpoint["global_step"]
             belongs, rows = state["fingerprint"] == fingerprint, state["rows"]
-        # A damaged file fails in as many ways as there are bytes in it.
+        # Damaged files raise exceptions of many types.
         except Exception as error:
             logger.warning("%s: damaged checkpoint is not used (%s)", path, error)
             continue
@@ -85,7 +85,7 @@ def find_checkpoint(directory: Path, fingerprint: str) -> Found | None:
         found = usable
     if not found:
         return None
-    # Of the same step, the one after its validation.
+    # Among checkpoints of the same step, the one after its validation.
     return max(found.values(), key=lambda each: (each.step, len(each.rows)))
 
 

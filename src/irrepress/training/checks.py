@@ -1,4 +1,4 @@
-"""What is checked before a training spends time."""
+"""Checks before training starts."""
 
 import logging
 
@@ -21,10 +21,10 @@ def check_data(
     label_fraction: float,
     ranks: int,
 ) -> None:
-    """Refuse what cannot work.
+    """Check that a training can work.
 
     Args:
-        model: what is trained.
+        model: the model to train.
         store: what it is trained on.
         teacher: the same structures labelled by the parent.
         label_fraction: weight of the store's own labels.
@@ -76,7 +76,7 @@ def check_labels(
         store: what is trained on.
         teacher: the same structures labelled by the parent.
         label_fraction: weight of the store's own labels.
-        weights: of the quantities.
+        weights: weights of the quantities.
 
     Raises:
         UserError: nothing in a split has a label with a weight.

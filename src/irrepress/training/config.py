@@ -1,4 +1,4 @@
-"""Training of any kind: what is minimised, for how long, and on what machine."""
+"""Settings of trainings of any kind."""
 
 from typing import Literal, get_args
 

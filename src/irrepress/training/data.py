@@ -34,7 +34,7 @@ class LabelledBatch:
         )
 
     def pin_memory(self) -> "LabelledBatch":
-        """Return the batch in memory that a GPU copies from by itself."""
+        """Return the batch in pinned memory, which a GPU copies from asynchronously."""
         return LabelledBatch(
             self.graph.pin_memory(),
             self.labels.pin_memory(),
@@ -49,15 +49,15 @@ class BatchStream(Sampler[list[int]]):
     batches are.
 
     Args:
-        indices: what is drawn from, ``[structures]``.
+        indices: the indices to draw from, ``[structures]``.
         batch_size: largest number of indices per batch and rank.
         length: batches per iteration.
-        seed: seed of the permutations.
+        seed: seed for the permutations.
         first_step: returns the step that an iteration begins with. Lightning's own count of
             epochs (``set_epoch``) is one behind after a resume, its count of steps is not.
-        rank: which part of the batch of a step this process takes.
+        rank: rank of this process, which decides on its part of each step's batch.
         world_size: number of processes, which together see each index once a permutation.
-        limits: of the size of a batch; without them all batches are full.
+        limits: limits on the size of a batch; without them all batches are full.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class GraphLoader(DataLoader[LabelledBatch]):
         dataset: builds the batches.
         batches: the indices of each batch.
         workers: number of processes; with 0 this one builds the batches.
-        pin_memory: put batches into memory that a GPU copies from by itself.
+        pin_memory: put batches into pinned memory, which a GPU copies from asynchronously.
     """
 
     def __init__(
@@ -172,10 +172,10 @@ class TrainingData(LightningDataModule):
         model: see `GraphDataset`.
         store: the structures.
         settings: the training's settings.
-        seed: seed of the order of the structures.
+        seed: seed for the order of the structures.
         teacher: see `GraphDataset`.
-        limits: of the size of a batch, as `irrepress.training.limits.make_limits` makes them.
-        pin_memory: for training on a GPU.
+        limits: limits on the size of a batch, see `irrepress.training.limits.make_limits`.
+        pin_memory: pin the memory of batches, for training on a GPU.
     """
 
     def __init__(
@@ -243,7 +243,7 @@ class TrainingData(LightningDataModule):
 
 
 class _Caught(Dataset[LabelledBatch | UserError]):
-    """Returns errors that the user can mend, for the process that can tell them."""
+    """Returns errors that the user can fix to the process that can report them."""
 
     def __init__(self, dataset: GraphDataset):
         self.dataset = dataset
@@ -256,5 +256,5 @@ class _Caught(Dataset[LabelledBatch | UserError]):
 
 
 def _unchanged(batch: LabelledBatch | UserError) -> LabelledBatch | UserError:
-    """Stand for PyTorch's conversion of arrays to tensors, which has nothing to do here."""
+    """Replace PyTorch's conversion of arrays to tensors, which has nothing to do here."""
     return batch

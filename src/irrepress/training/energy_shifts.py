@@ -32,7 +32,7 @@ def fit_energy_shifts(
         model: the model; it is not changed.
         store: structures; those without an energy take no part.
         split: the split to fit on.
-        device: as in the config.
+        device: name of the device, as in the config.
         batch_size: structures per forward pass.
 
     Returns:
@@ -75,8 +75,8 @@ def energy_offsets(
     Args:
         model: the model; it is not changed.
         store: structures; those without an energy take no part.
-        indices: of the structures.
-        device: as in the config.
+        indices: indices of the structures.
+        device: name of the device, as in the config.
         batch_size: structures per forward pass.
 
     Raises:

@@ -1,7 +1,7 @@
-"""A parent's features as targets: what a narrowed model is to carry from layer to layer.
+"""A parent's features as targets of a narrowed model.
 
-Energies and forces tell a network once per atom what it got wrong; the features of the parent
-tell it at every layer (feature distillation; Romero et al., FitNets, arXiv 1412.6550). Blocks
+Energies and forces give a network one error signal per atom; the features of the parent give one
+at every layer (feature distillation; Romero et al., FitNets, arXiv 1412.6550). Blocks
 that pruning kept are compared with the parent's own blocks, component by component: both
 transform alike, so that the loss is invariant.
 """
@@ -26,7 +26,7 @@ class FeatureGuide:
 
     Args:
         parent: the model before narrowing; it is not changed.
-        plan: which blocks of it the narrowed model kept.
+        plan: the plan that the narrowed model was narrowed by.
 
     Raises:
         UserError: the narrowed model has a shorter cutoff, so that the parent misses edges in its

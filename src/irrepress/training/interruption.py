@@ -1,4 +1,4 @@
-"""Ending a training that was told to stop, in a state that it goes on from.
+"""Ending a training on a signal, in a state that it can be resumed from.
 
 SLURM sends SIGTERM to the processes of a job before its time limit, when it is preempted and
 when someone cancels it; other schedulers, and ``sbatch --signal``, send SIGUSR1. Ctrl-C is SIGINT.
@@ -38,13 +38,13 @@ class Interruption(Callback):
                 signal.signal(each, self._receive)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        """Save and end, if any rank was told to.
+        """Save a checkpoint and end, if any rank received a signal.
 
         Raises:
-            UserError: training was told to stop.
+            UserError: a rank received a signal.
         """
-        told = self._received is not None
-        if not trainer.strategy.reduce_boolean_decision(told, all=False):
+        received = self._received is not None
+        if not trainer.strategy.reduce_boolean_decision(received, all=False):
             return
         if trainer.is_last_batch:  # validation comes next, and a checkpoint after it
             return
@@ -57,5 +57,5 @@ class Interruption(Callback):
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT and self._received is not None:
-            raise KeyboardInterrupt  # whoever asks twice does not want to wait
+            raise KeyboardInterrupt  # a second signal asks to end at once
         self._received = signal.Signals(number)

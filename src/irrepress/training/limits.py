@@ -1,4 +1,4 @@
-"""The limits of a batch that the settings ask for, checked before training begins."""
+"""The limits on batches in the settings, checked before training begins."""
 
 import json
 import logging
@@ -24,8 +24,8 @@ def make_limits(
     Args:
         store: the structures.
         settings: the training's settings.
-        cutoff: the model's, in Å.
-        work_dir: keeps the numbers of edges, so that they are counted once.
+        cutoff: the model's cutoff in Å.
+        work_dir: directory in which the numbers of edges are kept, so that they are counted once.
 
     Raises:
         UserError: a structure is larger than a batch may be.
@@ -85,6 +85,6 @@ def _read(cache: Path, key: str) -> np.ndarray | None:
     try:
         with np.load(cache) as content:
             return content["counts"] if content["key"] == key else None
-    # A damaged file fails in many ways; counting anew is always right.
+    # Damaged files raise exceptions of many types; counting again is always right.
     except Exception:
         return None

@@ -23,8 +23,8 @@ def locked(directory: str | Path) -> Iterator[None]:
     """Keep other processes from training in a directory while the block lasts.
 
     The lock is one of the operating system (``fcntl``), which network file systems pass on to
-    their server. It ends with its process, however that ends, and is not inherited by workers; the
-    file that bears it says who has it, and stays.
+    their server. It is released when its process ends, in whatever way, and is not inherited by
+    workers; the locked file names the process that holds it, and stays.
 
     Args:
         directory: holds the checkpoints; made if it is not there.

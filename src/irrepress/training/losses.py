@@ -31,7 +31,7 @@ class Comparison:
 
     @classmethod
     def empty(cls) -> "Comparison":
-        """The comparison of nothing, to which others are added."""
+        """Return the sums over no batches."""
         return cls({}, {}, dict.fromkeys(QUANTITIES, 0))
 
     def __add__(self, other: "Comparison") -> "Comparison":
@@ -70,9 +70,9 @@ class Comparison:
         """Weighted sum of the mean Huber losses; None if nothing with a weight is labelled.
 
         Args:
-            weights: of the quantities.
-            counts: what the sums are divided by; by default the components of this comparison.
-                With those of all ranks, the losses of the ranks add up to that of the batch.
+            weights: weights of the quantities.
+            counts: divisors of the sums; by default the components of this comparison. With the
+                counts of all ranks, the losses of the ranks add up to that of the batch.
         """
         counts = counts or self.counts
         terms = [

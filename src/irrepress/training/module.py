@@ -41,7 +41,7 @@ COLUMNS = (
 
 Row = dict[str, float]
 
-# Where a Lightning checkpoint keeps what is ours.
+# Key of our own state in a Lightning checkpoint.
 STATE_KEY = "irrepress"
 
 
@@ -54,8 +54,8 @@ class TrainingModule(LightningModule):
         model: the model; it is changed in place.
         settings: the training's settings.
         label_fraction: weight of the dataset's labels; the rest is the teacher's.
-        guide: the parent's features, to which those of the model are drawn in training.
-            Validation looks at energies, forces and stress alone.
+        guide: the parent's features, which those of the model are trained to match. Validation
+            considers only energies, forces and stress.
 
     Attributes:
         rows: one row per validation, `COLUMNS`, the first before the first step. ``epoch`` is
@@ -88,7 +88,7 @@ class TrainingModule(LightningModule):
     def configure_optimizers(self) -> dict[str, Any]:
         """AdamW with linear warm-up and cosine decay, one scheduler step per optimizer step.
 
-        Parts of the network whose relative rate is 0 are no parameters of the optimizer.
+        Parts of the network whose relative rate is 0 are left out of the optimizer.
         """
         rates = self.settings.relative_rates
         parameters = dict(self.model.named_parameters())
@@ -245,20 +245,20 @@ class TrainingModule(LightningModule):
 
 
 def _told(row: Row, steps: int) -> str:
-    """Return a validation as a line of the log: what there is no value of is left out."""
+    """Return a validation as a line of the log, without quantities that have no value."""
     losses = [("train loss", row["train_loss"]), ("valid loss", row["valid_loss"])]
     errors = [
         (row["valid_energy_mae"], "eV/atom"),
         (row["valid_forces_mae"], "eV/Å"),
         (row["valid_stress_mae"] * GPA_PER_EV_A3, "GPa"),
     ]
-    told = ", ".join(f"{name} {value:.4g}" for name, value in losses if not math.isnan(value))
+    text = ", ".join(f"{name} {value:.4g}" for name, value in losses if not math.isnan(value))
     units = ", ".join(f"{value:.4g} {unit}" for value, unit in errors if not math.isnan(value))
-    return f"step {row['step']} of {steps}: {told} ({units})"
+    return f"step {row['step']} of {steps}: {text} ({units})"
 
 
 def is_finished(rows: list[Row], settings: Training) -> bool:
-    """Say whether a run is over: all steps taken, or its patience exhausted.
+    """Tell whether a run is over: all steps taken, or its patience exhausted.
 
     Args:
         rows: the validations so far.

@@ -1,4 +1,4 @@
-"""One progress bar over the whole run, for people who watch."""
+"""One progress bar over the whole run."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ class TrainingProgress(Callback):
 
     Args:
         steps: steps of the whole run.
-        console: what the bar is drawn on.
+        console: the console to draw the bar on.
     """
 
     def __init__(self, steps: int, console: Console):
@@ -49,5 +49,5 @@ class TrainingProgress(Callback):
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
-        """Give the terminal back before the error is printed."""
+        """Release the terminal before the error is printed."""
         self._progress.stop()

@@ -1,4 +1,4 @@
-"""The processes of one training: one a GPU (or CPU device), each called a rank.
+"""The processes of one training, called ranks: one per GPU (or CPU device).
 
 On one machine Lightning starts the further ranks. In a SLURM job `start_by_srun` starts all of
 them, on every node that the job was given; Lightning then finds its place in SLURM's variables.
@@ -21,9 +21,9 @@ from irrepress.training.config import Training
 
 
 def start_by_srun(settings: Training) -> None:
-    """Replace this process by srun with one rank a device, if it is a SLURM job of several.
+    """Replace this process by srun with one rank per device, in a SLURM job with several.
 
-    Returns where nothing has to be done: one device, no SLURM job, or a rank already.
+    Returns if there is nothing to do: one device, no SLURM job, or a rank already.
     """
     if settings.ranks == 1 or "SLURM_JOB_ID" not in os.environ or STARTED_BY_SRUN in os.environ:
         return
@@ -46,7 +46,7 @@ def start_by_srun(settings: Training) -> None:
 
 
 def cluster_environment() -> ClusterEnvironment:
-    """Return what tells Lightning which rank this process is."""
+    """Return the cluster environment from which Lightning learns the rank of this process."""
     if STARTED_BY_SRUN in os.environ:
         # Requeueing is the workflow's matter: it asks for more time with every attempt, and
         # `irrepress.training.interruption` saves between two steps, not within one.
@@ -72,7 +72,7 @@ def world_size() -> int:
 
 
 def communication_device() -> torch.device:
-    """Return where tensors must lie that ranks exchange."""
+    """Return the device that tensors must be on to be exchanged by ranks."""
     if _is_distributed() and torch.distributed.get_backend() == "nccl":
         return torch.device("cuda", torch.cuda.current_device())
     return torch.device("cpu")

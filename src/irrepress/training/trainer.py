@@ -52,15 +52,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a training run leaves.
+    """The result of a training run.
 
     Attributes:
         model: the weights of the best validation (averaged, if the settings say so), in eval
             mode, on the CPU, in the dtype it came in.
         steps: optimizer steps taken.
         best_valid_loss: the lowest validation loss.
-        kept_start: whether training did not improve on the weights it began with, so that
-            ``model`` has these.
+        kept_start: whether training did not improve on the initial weights, so that ``model`` has
+            those.
         seconds: time of training, including the time before it was resumed.
         resumed_from: step that this call went on from; 0 if it began anew.
     """
@@ -93,7 +93,7 @@ def train(
 
     A call that was killed goes on from its last checkpoint when it is made again with the same
     arguments; the batches, the averaged weights and the learning rate are then those of an
-    uninterrupted run. Told to stop by a signal, it writes a checkpoint first.
+    uninterrupted run. When a signal stops it, it writes a checkpoint first.
 
     With several ranks, all of them make this call and get the same result; the first one
     writes the files.
@@ -102,8 +102,8 @@ def train(
         model: the model to begin with; it is not changed.
         store: structures with labels.
         settings: the training's settings.
-        seed: seed of the order of the structures.
-        device: as in the config.
+        seed: seed for the order of the structures.
+        device: name of the device, as in the config.
         work_dir: holds the checkpoints; the caller removes it after success.
         metrics_csv: written when training is over: one row per validation, with the columns
             of `irrepress.training.module.COLUMNS`.
@@ -116,14 +116,14 @@ def train(
         UserError: an empty split, elements that the model does not know, a teacher of other
             structures, a precision that the device lacks, a structure larger than a batch may
             be, missing labels, a loss that is not a number, a worker that was killed, or the
-            training was told to stop.
+            training was stopped by a signal.
     """
     work_dir = Path(work_dir)
     target = resolve_device(device)
     precision = _precision(settings.precision, target)
     check_data(model, store, teacher, label_fraction, settings.ranks)
     if label_fraction == 1:
-        teacher = None  # it would be read for nothing
+        teacher = None  # its labels have no weight and need not be read
     check_labels(store, teacher, label_fraction, settings.weights)
 
     seed_everything(seed, workers=True, verbose=False)
@@ -327,7 +327,7 @@ def _fingerprint(
 
 
 def _of_labels(store: StructureStore) -> dict[str, Any]:
-    """What tells the labels of a store from others; its licence and citation do not."""
+    """Return what identifies the labels of a store, without its licence and citation."""
     info = dataclasses.asdict(store.info)
     return {key: value for key, value in info.items() if key not in ("licence", "citation")}
 
@@ -341,7 +341,7 @@ def _write_csv(path: Path, rows: list[Row]) -> None:
 
 @contextmanager
 def _workers_watched() -> Iterator[None]:
-    """Tell in one message that a worker was killed, which PyTorch raises at any moment."""
+    """Raise one message if a worker was killed, which PyTorch may report at any moment."""
     try:
         yield
     except RuntimeError as error:

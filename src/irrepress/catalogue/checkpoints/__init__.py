@@ -1,1 +1,1 @@
-"""What is known of checkpoints without torch and without the packages of their families."""
+"""Checkpoints of each family, without torch and without the packages of the families."""

@@ -1,4 +1,4 @@
-"""What can be said of eSCN's checkpoints without torch and without fairchem."""
+"""Checkpoints of eSCN, without torch and without fairchem."""
 
 from irrepress.core.errors import UserError, nearest
 
@@ -18,7 +18,7 @@ SETTINGS = (
     "chg_spin_emb_type",
     "use_dataset_embedding",
 )
-# What saved files can hold.
+# Types of numbers that saved files can hold.
 NUMBER_TYPES = ("float32",)
 SHORTENS_CUTOFF = False
 

@@ -28,7 +28,7 @@ class Checkpoint:
     file: RemoteFile
     licence: Licence
     irreps: str
-    """Of the hidden features."""
+    """Irreps of the hidden features."""
     max_ell: int = 3
     """Highest order of the filter."""
 
@@ -94,7 +94,7 @@ SETTINGS = (
     "pair_repulsion",
     "readout_cls",
 )
-# What saved files can hold.
+# Types of numbers that saved files can hold.
 NUMBER_TYPES = ("float32", "float64")
 SHORTENS_CUTOFF = False
 _SIZES = ("small", "medium", "large")
@@ -125,7 +125,7 @@ def check_checkpoint(keyword: str, accepted: str | None) -> Checkpoint:
     """Return a published checkpoint if its licence is free or was accepted by its name.
 
     Args:
-        keyword: of the checkpoint.
+        keyword: keyword of the checkpoint.
         accepted: name of the licence that the user gives, if any.
 
     Raises:

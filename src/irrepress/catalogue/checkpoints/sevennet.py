@@ -1,9 +1,9 @@
-"""What can be said of SevenNet's checkpoints without torch and without sevenn."""
+"""Checkpoints of SevenNet, without torch and without sevenn."""
 
 from irrepress.core.errors import UserError, nearest
 
-# What sevenn 0.13 knows after "7net-", in any case of letters; a test compares. Those that are not
-# part of its package are downloaded by it.
+# Names that sevenn 0.13 knows after "7net-", in any case of letters; a test compares. sevenn
+# downloads those that are not part of its package.
 _NAMES = (
     "0",
     "0_22may2024",
@@ -44,7 +44,7 @@ SETTINGS = (
     "weight_nn_hidden_neurons",
     "self_connection_type",
 )
-# What saved files can hold.
+# Types of numbers that saved files can hold.
 NUMBER_TYPES = ("float32",)
 SHORTENS_CUTOFF = True
 

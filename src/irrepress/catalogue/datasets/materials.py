@@ -77,7 +77,7 @@ SALEX = PublishedDataset(
     format="ase-db",
     options={
         "parts": {"train.tar.gz": "train", "val.tar.gz": "valid"},
-        # Of agm003300702_0_0 the first part is the material.
+        # The first part of agm003300702_0_0 is the material.
         "group_pattern": "[^_]+",
     },
     keys={"group": "sid"},

@@ -46,7 +46,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Remark:
-    """What is to be told of a whole file, or of a frame that is left out on purpose.
+    """A note on a whole file, or on a frame that is left out on purpose.
 
     Attributes:
         text: a note; see `notes`.

@@ -23,10 +23,10 @@ class Columns:
     """The columns of a frame.
 
     Attributes:
-        properties: what ASE is to be told of them.
+        properties: the description of the columns for ASE.
         count: how many there are.
         numbered: whether atomic numbers are among them, which then win over names of atoms.
-        notes: what is to be told of them.
+        notes: notes on them.
     """
 
     properties: str

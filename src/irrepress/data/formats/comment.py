@@ -13,7 +13,7 @@ import numpy as np
 
 FORTRAN = "Fortran's exponents (1.0D-3) read as 1.0E-3"
 
-# What ASE knows by one spelling only.
+# Keys that ASE knows by one spelling only.
 _CANONICAL = {"lattice": "Lattice", "properties": "Properties", "pbc": "pbc"}
 _MATRICES = ("Lattice", "virial", "stress")
 _UNCONVERTED = "uid"
@@ -56,7 +56,7 @@ def parse_comment(line: str, notes: list[str]) -> dict[str, Any]:
 
     Args:
         line: text without the end of the line.
-        notes: what is to be told of it is appended.
+        notes: list that notes on it are appended to.
 
     Raises:
         ValueError: a key stands twice with different values, or ``pbc`` or ``Lattice`` cannot be

@@ -1,4 +1,4 @@
-"""Files that may be compressed, decompressed as they are read, and what their damage is called."""
+"""Reading files that may be compressed, and errors for those that are damaged."""
 
 import bz2
 import errno
@@ -20,8 +20,8 @@ _SUFFIXES = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".tgz": "gzip", ".tbz2
 _BUFFER = 1 << 20  # bytes that are decompressed ahead
 # Structures compress to a tenth; gzip makes a thousandth of a file of zeros.
 MOST_RATIO = 200
-LEAST_BOUND = 1 << 28  # bytes; less does no harm, whatever it was compressed from
-# What decompressing a damaged file raises. OSError: bz2 says so without a class of its own.
+LEAST_BOUND = 1 << 28  # bytes; less does no harm, whatever the ratio
+# Exceptions of decompressing a damaged file; bz2 raises OSError.
 DAMAGE = (
     EOFError,
     OSError,

@@ -40,7 +40,7 @@ class FrameText(NamedTuple):
         source: what messages call the file.
         names: path of the file and, in an archive, of the member.
         index: place of the frame in the file.
-        text: from the number of atoms to the last atom, in UTF-8.
+        text: the frame's lines, from the number of atoms to the last atom, in UTF-8.
     """
 
     source: str
@@ -91,7 +91,7 @@ def read_frame(text: str, where: str) -> Frame:
     """Return a frame from its lines.
 
     Args:
-        text: from the number of atoms to the last atom.
+        text: the frame's lines, from the number of atoms to the last atom.
         where: file and frame.
 
     Raises:

@@ -1,11 +1,11 @@
-"""What files are, told by their first bytes, and the errors for those that are something else."""
+"""Kinds of files, recognised by their first bytes, and errors for files of the wrong kind."""
 
 from pathlib import Path
 
 from irrepress.core.errors import UserError
 
-# Where a kind's mark stands, what it is, and what messages call the kind. HTML is looked for
-# apart, for it may begin with white space.
+# Offset of each kind's mark, the mark, and the name of the kind in messages. HTML is recognised
+# separately, because it may begin with white space.
 _MARKS = {
     "gzip": (0, b"\x1f\x8b", "a file compressed by gzip"),
     "bzip2": (0, b"BZh", "a file compressed by bzip2"),
@@ -21,7 +21,7 @@ _MARKS = {
     "PDF": (0, b"%PDF-", "a PDF document"),
     "web page": (0, b"<html", "a web page"),
 }
-HEAD = 512  # bytes that tell what a file is
+HEAD = 512  # bytes that suffice to recognise a file
 _ANSWERS = {
     "web page": "the server sent a page in place of the file, download it again",
     "SQLite": "set format: ase-db",
@@ -53,13 +53,13 @@ def check_readable(path: Path) -> None:
 
 
 def kind_of(path: Path) -> str | None:
-    """Return what the first bytes of a file tell: gzip, zip, tar, HDF5, web page, ...; or None."""
+    """Return the kind of a file by its first bytes: gzip, zip, tar, HDF5, ...; or None."""
     with path.open("rb") as stream:
         return kind_of_bytes(stream.read(HEAD))
 
 
 def kind_of_bytes(head: bytes) -> str | None:
-    """Return what the first 512 bytes of a file tell, as `kind_of`."""
+    """Return the kind of a file by its first 512 bytes, as `kind_of` does."""
     if head.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")):
         return "web page"
     for kind, (offset, mark, _) in _MARKS.items():

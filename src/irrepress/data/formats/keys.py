@@ -1,4 +1,4 @@
-"""What the keys of a frame look like: labels under other names, weights, virials, cells.
+"""The roles of a frame's keys: labels under other names, weights, virials.
 
 Frames of a file have the same keys, so that a frame costs one look-up here.
 """
@@ -16,13 +16,13 @@ from irrepress.core.quantities import QUANTITIES
 # Names that can mean nothing else, whatever their case; the first is ASE's own.
 _ALIASES = {"energy": ("energy",), "forces": ("forces", "force"), "stress": ("stress",)}
 _VIRIALS = ("virial", "virials")
-# What mostly is the label of another calculation...
+# Keys that are mostly labels of another calculation...
 _LOOKS = {
     "energy": re.compile(r"(^|[_-])(tot(al)?_?)?energ(y|ies)$|^(e|etot|e_tot(al)?)$", re.I),
     "forces": re.compile(r"(^|[_-])(forces?|grad(ient)?s?)$", re.I),
     "stress": re.compile(r"(^|[_-])(stress(es)?|virials?)$|^virials?_stress(es)?$", re.I),
 }
-# ... and not another quantity. The free energy is told of separately.
+# ... unless they are another quantity. The free energy is noted separately.
 _ANOTHER = re.compile(
     r"free|kinetic|formation|adsorption|binding|atomi[sz]ation|interaction|cohesive|fermi|hull|"
     r"zero_?point|nuclear|repulsion|dispersion|per_?atom|max|norm|rms|std|var",
@@ -32,7 +32,7 @@ _ANOTHER = re.compile(
 _FREE = re.compile(r"(.*_)?(free_?(energy|energies|e)|e_?free|toten)", re.I)
 _PER_ATOM = re.compile(r"per_?atom|/atom", re.I)
 _VIRIAL = re.compile(r"(.*[_-])?virials?", re.I)
-# What may be the label where no better key is there.
+# Keys that may be the label if there is no better one.
 _MAY_BE = {"energy": re.compile("ene?rg|etot", re.I), "forces": re.compile("for[ck]|grad", re.I)}
 _WEIGHT = re.compile(r"(?<![a-z])(weights?|wts?)(?![a-z])|^w (?=[a-z])|(?<=[a-z]) w$", re.I)
 _WHOLE_WEIGHT = re.compile(
@@ -48,7 +48,7 @@ _WEIGHED = {
 
 @dataclass(frozen=True)
 class Roles:
-    """What the keys of a frame may be.
+    """The possible roles of a frame's keys.
 
     Attributes:
         alias: label -> key that means it, though not ASE's own, such as ``Energy``, ``force``.
@@ -75,10 +75,10 @@ class Roles:
 
 @lru_cache(maxsize=1024)
 def roles_of(keys: tuple[str, ...]) -> Roles:
-    """Say what keys look like.
+    """Return the roles of keys by their names.
 
     Args:
-        keys: of one frame's fields.
+        keys: keys of one frame's fields.
     """
     alias = {
         label: key
@@ -140,7 +140,7 @@ def is_virial(key: str) -> bool:
 
 
 def weights_of(fields: Mapping[str, Any], keys: Iterable[str]) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the keys that hold numbers, with them, of those that look like weights."""
+    """Yield each key that holds numbers, and the numbers."""
     for key in keys:
         if fields[key] is None:
             continue

@@ -23,7 +23,7 @@ class LabelFinder:
     """
 
     def __init__(self, keys: LabelKeys, units: Units, required: Collection[str] | None = None):
-        """Say what a source holds; see `LabelReader`."""
+        """Describe the source; see `LabelReader`."""
         self._keys = keys
         self._units = units
         self._factors = Factors(units)
@@ -77,7 +77,7 @@ class LabelFinder:
         frame.notes.append(f"{lack_of(name, key)}, but {_listing(frame)}")
 
     def _absent(self, frame: Frame, roles: Roles, name: str) -> None:
-        """Fail where a label must not be absent, or is likely to stand under another key."""
+        """Raise UserError if a label must not be absent, or is likely to be under another key."""
         if frame.is_isolated_atom and name != "energy":
             return
         if name in (self._required or ()) or (frame.is_isolated_atom and name == "energy"):
@@ -131,7 +131,7 @@ class LabelFinder:
 
 
 def lack_of(name: str, key: str) -> str:
-    """Return how a note begins that says that a label is absent."""
+    """Return the beginning of a note that a label is absent."""
     return f"no {name} under the key {key!r}"
 
 

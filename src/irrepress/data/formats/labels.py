@@ -31,14 +31,14 @@ class LabelReader:
         required: Collection[str] | None = None,
         group_pattern: str | None = None,
     ):
-        """Say what a source holds.
+        """Describe the source.
 
         Args:
             keys: names of the labels; null means ASE's results, and the group under ``group``.
             units: units of the source.
-            required: labels without which a frame is bad; of an isolated atom only energy. None
-                means that any label will do, and that nobody knows what else is in the source:
-                further keys that look like labels are told of.
+            required: labels without which a frame is bad; only the energy for an isolated atom.
+                None: any label will do, and further keys that look like labels are noted, because
+                nobody knows what else is in the source.
             group_pattern: regular expression whose match at the beginning of a group's text is
                 the group, for sources that name each frame but not what siblings share.
         """
@@ -54,7 +54,7 @@ class LabelReader:
         Raises:
             UserError: a label or the group is absent, or a label has the wrong shape or is
                 not finite.
-            LeftOut: all that the frame has has the weight zero.
+            LeftOut: all labels of the frame have the weight zero.
         """
         factors = self._factors
         roles = roles_of(tuple(frame.fields))
@@ -98,7 +98,7 @@ class LabelReader:
         return label * self._factors.energy
 
     def _check_sign(self, frame: Frame, key: str) -> None:
-        """Refuse a gradient of which nobody said whether it is one."""
+        """Raise UserError for a key of a gradient whose sign the units do not give."""
         if is_gradient(key) and "forces_sign" not in self._units.model_fields_set:
             raise UserError(
                 f"{frame.where}: the key {key!r} of the forces is that of a gradient, which has "
@@ -118,7 +118,7 @@ class LabelReader:
         if virial and not np.isfinite(factor):
             frame.notes.append("virial of a structure without a volume gives no stress")
             return np.full(6, np.nan)
-        # What ASE holds as a result is in its order.
+        # ASE's own results are in its order.
         own_order = key not in frame.results
         order = VOIGT
         if np.size(value) == 6 and own_order:
@@ -126,7 +126,7 @@ class LabelReader:
         return voigt(value, factor, order, frame.where)
 
     def _order(self, frame: Frame) -> tuple[str, ...]:
-        """Return the order of six components, noting it or refusing where it is a guess."""
+        """Return the order of six components; note it, or raise UserError if it is a guess."""
         if self._units.stress_order is not None:
             return tuple(self._units.stress_order.split())
         if self._units.stress_sign == "vasp":

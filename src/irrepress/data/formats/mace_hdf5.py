@@ -27,7 +27,7 @@ from irrepress.data.formats.file_kinds import check_readable, kind_of, wrong_kin
 from irrepress.data.formats.frame import Frame
 
 SUFFIXES = (".h5", ".hdf5")
-# More of one frame cannot be meant; for a damaged size, memory would be reserved.
+# No frame has more; a damaged size would reserve the memory.
 _MOST_BYTES = 1 << 28
 _BATCH = "config_batch_"
 _GEOMETRY = {"atomic_numbers", "positions", "cell", "pbc", "weight", "property_weights"}
@@ -111,7 +111,7 @@ class _opened:
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         self._file.close()
-        # What is there may be of another kind than its name says: a dataset for a group, ...
+        # An object may be of another kind than its name says: a dataset for a group, ...
         if isinstance(error, Exception) and not isinstance(error, UserError):
             raise self._damaged(error) from error
 
@@ -183,7 +183,7 @@ def _frame(group: h5py.Group, where: str, wanted: frozenset[str]) -> Frame:
         wanted: names of the properties that are read; each takes longer than its numbers do.
     """
     properties = group["properties"] if "properties" in group else group
-    # Of the others the names are kept, for messages.
+    # Only the names of the others are kept, for messages.
     fields: dict[str, Any] = dict.fromkeys(set(properties) - _GEOMETRY)
     for key in wanted & fields.keys():
         fields[key] = _value(properties[key])

@@ -42,7 +42,7 @@ _CHGNET = re.compile(rb'\s*[\[{]\s*("(mp-|mvc-)|.*?"structures?"\s*:)', re.S)
 _EXTXYZ = re.compile(rb"\s*\d+[ \t]*\r?\n.*\b(Properties|Lattice)\s*=", re.IGNORECASE)
 # The first line of VASP's main output, whatever its file is called.
 _OUTCAR = re.compile(rb"\s*vasp\.\d")
-# So many members of an archive are looked at.
+# The largest number of members of an archive that are looked at.
 _MEMBERS = 20
 
 
@@ -85,7 +85,7 @@ def make_reader(
 
 
 def guess_format(path: Path) -> str:
-    """Return the name of the reader for a file or directory of a user, by its look.
+    """Guess the reader of a file or directory of a user.
 
     Raises:
         UserError: it is missing or empty, or a directory or archive of other things.

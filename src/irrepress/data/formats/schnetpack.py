@@ -1,4 +1,4 @@
-"""Databases of SchNetPack 2: SQLite as ASE's, whose metadata tell the units of what they hold.
+"""Databases of SchNetPack 2: SQLite databases of ASE whose metadata hold the units.
 
 ``_distance_unit`` is that of positions and cells, ``_property_unit_dict`` maps the names of
 properties (``energy``, ``forces``, ``energy_U0``, ...) to units such as ``kcal/mol/Ang``. The
@@ -35,7 +35,7 @@ _NAMES = {
 
 
 class OwnUnits:
-    """The units that a database itself tells.
+    """The units in the metadata of a database.
 
     Attributes:
         properties: name -> unit, as the database has them.
@@ -45,7 +45,7 @@ class OwnUnits:
         """Read the units.
 
         Args:
-            metadata: of the database; see `tells_units`.
+            metadata: metadata of the database; see `tells_units`.
             where: path of the database.
 
         Raises:
@@ -61,7 +61,7 @@ class OwnUnits:
         """Return a frame in eV and Å, its properties where ASE has the results of a calculator.
 
         Args:
-            frame: as the database has it.
+            frame: the frame as the database holds it.
             wanted: label -> property that is to be it; None: the property of that name.
 
         Raises:
@@ -92,7 +92,7 @@ class OwnUnits:
 
 
 def tells_units(metadata: Mapping[str, Any]) -> bool:
-    """Tell whether a database says itself in which units it is."""
+    """Tell whether a database says which units it is in."""
     return bool(metadata.get(PROPERTIES)) or bool(metadata.get(DISTANCE))
 
 

@@ -1,4 +1,4 @@
-"""Which frames are meant, and what says that frames are of different levels of theory."""
+"""Selection of frames, and keys that reveal different levels of theory."""
 
 import re
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ class Selection:
         }
 
     def refusal(self, frame: Frame) -> str | None:
-        """Say why a frame is not meant; None if it is.
+        """Return why a frame is not selected; None if it is.
 
         Isolated atoms stay whatever their ``config_type``, which marks them, and without keys
         that only structures have.
@@ -53,7 +53,7 @@ class Selection:
         return None
 
     def level(self, frame: Frame) -> tuple[str, str] | None:
-        """Return key and value of what says how the labels were computed, if nobody chose it."""
+        """Return key and value that say how labels were computed, unless they are selected."""
         chosen = {key.lower() for key in self._wanted}
         for key, value in frame.fields.items():
             if key.lower() in chosen or value is None:
@@ -64,7 +64,7 @@ class Selection:
 
 
 def _field(frame: Frame, key: str) -> Any:
-    """Return what stands under a key, or under the only one that differs from it by case."""
+    """Return the value of a key, or of the only key that differs from it by case."""
     if key in frame.fields:
         return frame.fields[key]
     close = [name for name in frame.fields if name.lower() == key.lower()]

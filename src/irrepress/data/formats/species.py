@@ -18,7 +18,7 @@ NAMES = "atom names such as Si1 or C_2 taken as the elements that they begin wit
 
 
 def atomic_numbers(names: Sequence[str]) -> tuple[np.ndarray, list[str]]:
-    """Return the atomic numbers of atoms and what is to be noted of their names.
+    """Return the atomic numbers of atoms, and notes on their names.
 
     Args:
         names: symbols in any case, with or without a number or name of a site behind.

@@ -1,4 +1,4 @@
-"""Temporary files for libraries that read nothing but files."""
+"""Temporary files for libraries that can only read files."""
 
 import shutil
 import tempfile
@@ -16,7 +16,7 @@ def temporary_file(stream: IO[bytes], name: str, where: str) -> Iterator[Path]:
     """Copy a stream to a temporary file of this name, for libraries that need a file.
 
     Args:
-        stream: read to its end.
+        stream: the stream, which is read to its end.
         name: name of the file; a directory is made for it.
         where: what messages call the stream.
 
@@ -35,7 +35,7 @@ def temporary_file(stream: IO[bytes], name: str, where: str) -> Iterator[Path]:
 
 @contextmanager
 def temporary_directory() -> Iterator[Path]:
-    """Give a directory that is removed afterwards, or, after a kill, when the next is given."""
+    """Provide a directory that is removed afterwards, or, after a kill, by the next call."""
     remove_leftovers(Path(tempfile.gettempdir()), "irrepress-")
     with tempfile.TemporaryDirectory(prefix=f"irrepress-{owner_mark()}") as directory:
         yield Path(directory)

@@ -14,11 +14,11 @@ _BUFFER = 1 << 20
 
 
 def lines_of(stream: BinaryIO, where: str) -> Iterator[bytes]:
-    """Yield the lines of a text, with their ends; none may be longer than `MOST_LINE`.
+    """Yield the lines of a text, with their line ends; none may be longer than `MOST_LINE`.
 
     Args:
         stream: the text.
-        where: what messages call it.
+        where: the name of the text in messages.
 
     Raises:
         UserError: a line is longer, which would fill the memory.
@@ -32,7 +32,7 @@ def lines_of(stream: BinaryIO, where: str) -> Iterator[bytes]:
         yield line
 
 
-# What a text may begin with, and how the rest of it is then written.
+# Byte-order marks at the beginning of a text, and the encodings that they stand for.
 _BYTE_ORDER_MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark it begins with
@@ -43,7 +43,7 @@ _BYTE_ORDER_MARKS = {
 
 
 def encoding_of(head: bytes) -> str | None:
-    """Return the encoding that a text's byte-order mark tells; None if it has none."""
+    """Return the encoding of a text by its byte-order mark; None if it has none."""
     marks = _BYTE_ORDER_MARKS.items()
     return next((encoding for mark, encoding in marks if head.startswith(mark)), None)
 

@@ -8,7 +8,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from irrepress.core.errors import UserError
 from irrepress.data.units import VOIGT
 
-# Where two energies of a frame agree better than this per atom, they are the same.
+# Two energies of a frame that agree better than this per atom are the same.
 _SAME_ENERGY = 1e-6  # in the file's own units
 
 
@@ -48,7 +48,7 @@ def voigt(value: Any, factor: float, order: tuple[str, ...], where: str) -> np.n
         return given if order == VOIGT else given[[order.index(name) for name in VOIGT]]
     matrix = shaped(value, (3, 3), "stress", where)
     converted = matrix * factor
-    # Published stresses are rounded: what is small beside 0.01 eV/Å^3 is no asymmetry.
+    # Published stresses are rounded: differences far below 0.01 eV/Å^3 are no asymmetry.
     asymmetry = np.abs(converted - converted.T).max()
     if asymmetry > 1e-3 * max(np.abs(converted).max(), 1e-2):
         raise UserError(

@@ -1,4 +1,4 @@
-"""What ASE leaves out of VASP's output without a word: steps that a file ends within.
+"""Remarks on VASP's outputs: ASE silently leaves out a step that the file ends within.
 
 ASE takes the energies that are extrapolated to zero smearing for the energy. Forces and stress are
 derivatives of the free energy (TOTEN), which it keeps as ``free_energy``.
@@ -16,7 +16,7 @@ UNFINISHED = "file without the end that VASP writes: the run was stopped or stil
 
 
 def remarks_on_outcar(path: Path, frames: int) -> list[str]:
-    """Return what is to be said of an OUTCAR that was read.
+    """Return remarks on an OUTCAR that was read.
 
     Args:
         path: the file.
@@ -32,7 +32,7 @@ def remarks_on_outcar(path: Path, frames: int) -> list[str]:
 
 
 def remarks_on_vasprun(path: Path, frames: int) -> list[str]:
-    """Return what is to be said of a vasprun.xml that was read, as `remarks_on_outcar`."""
+    """Return remarks on a vasprun.xml that was read, as `remarks_on_outcar` does."""
     begun, ended = 0, True
     try:
         for event, element in xml.etree.ElementTree.iterparse(path, events=("start", "end")):

@@ -1,4 +1,4 @@
-"""Weights that a file gives to frames and labels: what weighs nothing is left out."""
+"""Weights of frames and labels in files: labels of weight zero are left out."""
 
 import numpy as np
 
@@ -6,15 +6,15 @@ from irrepress.core.errors import UserError
 from irrepress.data.formats.frame import Frame, LeftOut
 from irrepress.data.formats.keys import Roles, weights_of
 
-# How a note names a label that is taken as absent.
+# The words of notes on labels that are taken as absent.
 WEIGHTLESS = " of weight zero"
 
 
 def weigh_frame(frame: Frame, roles: Roles) -> None:
-    """Note a weight of the whole frame that is not used.
+    """Note weights of the whole frame that are not used.
 
     Raises:
-        LeftOut: it is zero.
+        LeftOut: a weight is zero.
     """
     for key, values in weights_of(frame.fields, roles.whole_weights):
         if not values.any():
@@ -33,8 +33,8 @@ def weigh_frame(frame: Frame, roles: Roles) -> None:
 def is_weightless(frame: Frame, roles: Roles, name: str, label_key: str) -> bool:
     """Tell whether a label has the weight zero, and note it.
 
-    A label of which some atoms have no weight counts as one that has none: what is not to
-    count must not.
+    If some atoms of a label have the weight zero, the whole label has, so that these atoms do not
+    count.
     """
     keys = roles.weights[name]
     if name == "stress":
@@ -57,7 +57,7 @@ def is_weightless(frame: Frame, roles: Roles, name: str, label_key: str) -> bool
 
 
 def only_virial_counts(frame: Frame, roles: Roles) -> bool:
-    """Tell whether the stress has the weight zero and there is a virial that has another."""
+    """Tell whether the stress has the weight zero and there is a virial that has not."""
     if roles.virial is None or frame.fields[roles.virial] is None:
         return False
     zero = {

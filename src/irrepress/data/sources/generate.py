@@ -17,7 +17,7 @@ from irrepress.data.sources.prototypes import KINDS, PROTOTYPES, Kind, Prototype
 # parent is held to a little more, so that a small enough rattle always passes.
 _CLOSEST_PARENT = 0.75
 _CLOSEST_CHILD = 0.70
-# Families of siblings a system is given, where its number of structures allows.
+# Number of sets of siblings of a system, if it has as many structures.
 _PARENTS = 8
 _SIBLINGS = 4
 
@@ -45,7 +45,7 @@ def check_systems(config: Generated) -> None:
     """Check that every system is known and fits; see `generate`.
 
     Raises:
-        UserError: as `generate`, or there are fewer structures than parts.
+        UserError: the same as from `generate`, or there are fewer structures than parts.
     """
     _fitting(config)
     parts = [part for part in ("train", "valid", "test") if getattr(config.split, part) > 0]

@@ -11,12 +11,12 @@ from irrepress.data.config import Perturbed
 from irrepress.data.geometry import closeness, overlapping
 from irrepress.data.store import StructureStore
 
-# The parts that are copied. What is made of a test structure would spoil the test.
+# The parts that are copied. Copies of test structures would spoil the test.
 _PARTS = ("train", "valid")
 # How near atoms may come, as a share of how near the closest ones of the structure are, before
 # a copy is drawn again; distances are relative to covalent radii.
 _CLOSEST = 0.7
-# What amplitudes are multiplied by when a copy is drawn again.
+# Factor on the amplitudes when a copy is drawn again.
 _WEAKER = 0.9
 
 
@@ -58,13 +58,13 @@ class Perturbations:
         return sum(map(len, self.splits.values()))
 
     def __str__(self) -> str:
-        """Return what there is: ``24 perturbed copies of 12 structures and these: 36``."""
+        """Return a summary: ``24 perturbed copies of 12 structures``."""
         copies = int(self._copies.sum())
-        told = f"{copies:,} perturbed copies of {int((self._copies > 0).sum()):,} structures"
+        text = f"{copies:,} perturbed copies of {int((self._copies > 0).sum()):,} structures"
         if self.config.keep_unperturbed:
             own = len(self._indices)
-            told += f", and all {own:,} structures as they are (keep_unperturbed): {len(self):,}"
-        return told
+            text += f", and all {own:,} structures as they are (keep_unperturbed): {len(self):,}"
+        return text
 
     def __iter__(self) -> Iterator[Structure]:
         used = self._copies + self.config.keep_unperturbed > 0
@@ -98,7 +98,7 @@ def _shared_out(count: int, members: list[np.ndarray]) -> list[np.ndarray]:
     train, valid = map(len, members)
     for_valid = min(max(round(count * valid / (train + valid)), 1), count - 1) if valid else 0
     shares = (count - for_valid, train), (for_valid, valid)
-    # Where there are fewer copies than structures, those that get one are spread evenly.
+    # If there are fewer copies than structures, the structures that get one are spread evenly.
     return [np.diff(np.arange(n + 1) * total // max(n, 1)) for total, n in shares]
 
 

@@ -36,8 +36,9 @@ class Prototype:
     """An undistorted system.
 
     Attributes:
-        kind: what it is; it decides along which directions it may be repeated and strained.
-        build: makes the smallest cell.
+        kind: crystal, alloy, slab or molecule, which decides along which directions it may be
+            repeated and strained.
+        build: function that makes the smallest cell.
         mixture: for a random substitutional alloy, symbol -> share of the sites.
     """
 

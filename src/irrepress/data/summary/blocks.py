@@ -22,12 +22,12 @@ class Block:
         first: index of the first structure in the store.
         sizes: atoms of every structure, ``[structures]``.
         numbers: atomic numbers, ``[atoms]``.
-        positions: in Å, ``[atoms, 3]``.
-        forces: in eV/Å, ``[atoms, 3]``.
+        positions: positions in Å, ``[atoms, 3]``.
+        forces: forces in eV/Å, ``[atoms, 3]``.
         cells: lattice vectors as rows in Å, ``[structures, 3, 3]``.
         pbc: periodicity along them, ``[structures, 3]``.
         energies: total energies in eV, ``[structures]``.
-        stresses: in eV/Å^3 in Voigt order, ``[structures, 6]``.
+        stresses: stresses in eV/Å^3 in Voigt order, ``[structures, 6]``.
     """
 
     first: int

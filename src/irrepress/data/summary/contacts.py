@@ -19,8 +19,8 @@ class Contact:
         index: index of the structure in the store.
         first: one of the atoms.
         second: the other one; the same for an atom and its periodic image.
-        distance: in Å.
-        share: the same relative to the sum of the covalent radii.
+        distance: distance of the two in Å.
+        share: the distance relative to the sum of the covalent radii.
     """
 
     index: int
@@ -33,7 +33,7 @@ class Contact:
 def close_contacts(block: Block, below: float) -> Iterator[Contact]:
     """Yield the closest contact of every structure that has one.
 
-    Periodic cells that are too thin for any crystal (`checks.MIN_HEIGHT`) are passed over.
+    Periodic cells that are too thin for any crystal (`checks.MIN_HEIGHT`) are ignored.
 
     Args:
         block: the structures.

@@ -1,4 +1,4 @@
-"""Histograms and quantiles, of values at hand and of values that stream by."""
+"""Histograms and quantiles, of values in memory and of streams of values."""
 
 import numpy as np
 
@@ -6,8 +6,8 @@ from irrepress.data.summary.records import Distribution
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 _BINS = 60
-# What lies further out than this many times the central range is counted beside the bins:
-# a few extreme values would otherwise press all others into one bin.
+# Values further out than this many times the central range are counted beside the bins: a few
+# extreme values would otherwise squeeze all others into one bin.
 _REACH = 1.0
 _CENTRAL = (0.05, 0.95)
 
@@ -16,7 +16,7 @@ def distribution_of(values: np.ndarray, whole: bool = False) -> Distribution | N
     """Return the distribution of values in bins of equal width; quantiles are exact.
 
     Args:
-        values: any shape; those that are not finite are passed over.
+        values: any shape; values that are not finite are ignored.
         whole: values are whole numbers: bins are centred on them.
 
     Returns:
@@ -41,7 +41,7 @@ def distribution_of(values: np.ndarray, whole: bool = False) -> Distribution | N
 
 
 class LogHistogram:
-    """The distribution of positive values that stream by, in fixed logarithmic bins.
+    """The distribution of a stream of positive values, in fixed logarithmic bins.
 
     There are 100 bins a decade, so that a quantile is right within 3 % however many values
     there are. Between 1e-6 and 1e4 every value has a bin; zeros are counted below them.
@@ -56,7 +56,7 @@ class LogHistogram:
         self._minimum, self._maximum = np.inf, -np.inf
 
     def add(self, values: np.ndarray) -> None:
-        """Count values, none of them negative; those that are not finite are passed over."""
+        """Count values, none of them negative; values that are not finite are ignored."""
         values = values[np.isfinite(values)]
         if not values.size:
             return
@@ -99,7 +99,7 @@ class LogHistogram:
 
 
 def _edges(values: np.ndarray, whole: bool) -> np.ndarray:
-    """Return edges of bins over all values, but for those far outside the central ones."""
+    """Return edges of bins over all values except those far outside the central range."""
     low, high = np.quantile(values, _CENTRAL)
     reach = _REACH * (high - low)
     low, high = max(values.min(), low - reach), min(values.max(), high + reach)

@@ -1,4 +1,4 @@
-"""Structures that occur twice: one 64-bit key each finds them, their atoms confirm it."""
+"""Structures that occur twice: found by 64-bit keys, confirmed by comparing atoms."""
 
 import hashlib
 from collections.abc import Iterator
@@ -10,11 +10,11 @@ from irrepress.core.structure import Structure
 from irrepress.data.store import StructureStore
 from irrepress.data.summary.blocks import Block
 
-# Keys tell positions apart in steps of this length, in Å. Copies of a structure that differ by
-# round-off have different keys only if a coordinate lies at the limit of a step: the longer the
-# step, the rarer. That they are copies is confirmed afterwards.
+# Keys round positions to steps of this length, in Å. Copies of a structure that differ by round-off
+# have different keys only if a coordinate lies at the edge of a step: the longer the step, the
+# rarer. Copies are confirmed afterwards.
 _STEP = 1e-4
-# Round numbers (0, 0.25 Å, ...) shall not lie at a limit.
+# Round numbers (0, 0.25 Å, ...) must not lie at an edge.
 _OFFSET = 0.29
 
 
@@ -25,7 +25,7 @@ class Duplicate:
     Attributes:
         index: its place in the store.
         original: place of the earlier one.
-        energy_difference: in eV/atom; NaN without labels.
+        energy_difference: difference of the energies in eV/atom; NaN without labels.
     """
 
     index: int

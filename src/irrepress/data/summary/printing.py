@@ -11,7 +11,7 @@ _EXAMPLES = 3
 
 
 def overview(summary: DatasetSummary) -> Iterator[tuple[str, str]]:
-    """Yield names and values of what a dataset holds."""
+    """Yield properties of a dataset and their values."""
     origin = summary.origin
     yield "labels", f"{origin.labels} ({origin.level_of_theory})"
     yield "structures", f"{summary.structures:,} with {summary.atoms:,} atoms"
@@ -40,7 +40,7 @@ def suspects_of(summary: DatasetSummary) -> Iterator[tuple[str, str, str]]:
 
 
 def notes_of(summary: DatasetSummary) -> Iterator[tuple[str, str, str]]:
-    """Yield what reading the dataset noticed and did, how often, and where first."""
+    """Yield the notes made when the dataset was read, how often each was made, and where first."""
     for note in summary.notes:
         yield note.text, f"{note.count:,}", note.first
 

@@ -7,7 +7,7 @@ from pydantic import Field
 from irrepress.core.records import Record, RecordFile
 
 Part = Literal["train", "valid", "test", "none"]
-# What structures are called by the number of directions in which they are periodic.
+# Names of structures by the number of directions in which they are periodic.
 SYSTEMS = {"3": "crystals", "2": "slabs", "1": "wires", "0": "molecules"}
 
 
@@ -51,7 +51,7 @@ class ElementCount(Record):
         structures: structures that hold it.
         train_structures: those of them in the train part.
         atoms: atoms of it.
-        reference_energy: what it contributes to a total energy in eV; None if that is unknown.
+        reference_energy: its contribution to a total energy in eV; None if that is unknown.
     """
 
     number: int
@@ -67,8 +67,8 @@ class Suspect(Record):
     Attributes:
         index: its place in the store.
         part: the part it lies in.
-        group: what it shares with its siblings; may be empty.
-        value: what was found, in the unit of its kind.
+        group: the group that it shares with its siblings; may be empty.
+        value: the value that is suspicious, in the unit of its kind.
         reason: the same in words.
     """
 

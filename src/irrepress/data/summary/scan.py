@@ -1,4 +1,4 @@
-"""The pass over a store that its summary is made from.
+"""Scanning a store for its summary.
 
 Memory does not grow with the atoms. For each structure it holds 18 bytes: a key to find
 duplicates, an energy and a pressure in single precision, the part, and whether it was flagged.
@@ -30,12 +30,12 @@ from irrepress.data.summary.records import (
 from irrepress.data.summary.suspects import PART_NAMES, Suspects, part_codes
 
 _TRAIN = PART_NAMES.index("train")
-# A fit gives elements that it did not see nothing; see _Energies.
+# A fit gives this to elements that it did not see; see _Energies.
 _NO_ENERGY = 1e-6  # eV
 
 
 def summarize(store: StructureStore, workers: int = 1) -> DatasetSummary:
-    """Read a store and say what it holds.
+    """Read a store and summarize it.
 
     It is read twice, the second time to find leaks; and once more if the store has no
     reference energies: then they are fitted to all energies.
@@ -98,7 +98,7 @@ def summarize(store: StructureStore, workers: int = 1) -> DatasetSummary:
 class _Composition:
     """Counts elements, distinct compositions and periodic directions."""
 
-    # Distinct compositions are sorted out when so many keys have come together.
+    # Number of keys from which on duplicates among them are removed.
     _PENDING = 1 << 18
 
     def __init__(self, parts: np.ndarray):

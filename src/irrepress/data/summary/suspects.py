@@ -1,6 +1,6 @@
-"""What makes a structure suspicious, and lists of the worst ones.
+"""Limits beyond which structures are suspicious, and lists of the worst ones.
 
-All limits stand here. They were set so that hardly anything is flagged in published datasets:
+All limits are defined here. They were set so that hardly anything is flagged in published datasets:
 of 700 random MPtrj frames two for their forces and two for their energies, and none in
 700 of Alexandria, ten molecules of rMD17, 3BPA, silicon, germanium, lithium and Ge-Sb-Te.
 """
@@ -30,15 +30,15 @@ MIN_HEIGHT = 1.5  # Å
 MAX_DEVIATIONS = 12.0
 # Heat gives an atom 3/2 kT, at 1500 K this much: less is no mistake, however narrow the rest.
 MIN_ENERGY_LIMIT = 0.2  # eV/atom
-# With fewer energies the spread is not known.
+# Least number of energies whose spread is known.
 MIN_ENERGIES = 20
 # Rounding in files and of units; thermal motion moves atoms by 1e-2 Å.
 SAME_POSITION = 1e-6  # Å
-# What rounding to two decimals moves an atom by. Frames of molecular dynamics are further apart
-# within a few femtoseconds; strained copies of cells of two atoms can come near it by chance.
+# Rounding to two decimals moves an atom by this much. Frames of molecular dynamics are further
+# apart within a few femtoseconds; strained copies of cells of two atoms can come near it by chance.
 NEARLY_SAME_POSITION = 0.005  # Å
 
-# Of every kind; the summary stays small, and who has more has another problem.
+# Largest number of structures listed for each kind, so that the summary stays small.
 LISTED = 50
 
 PART_NAMES: tuple[Part, ...] = ("train", "valid", "test", "none")
@@ -46,12 +46,12 @@ PART_NAMES: tuple[Part, ...] = ("train", "valid", "test", "none")
 
 @dataclass(frozen=True)
 class Kind:
-    """A way to look wrong.
+    """A kind of suspicious structures.
 
     Attributes:
         title: its name, a singular noun.
-        unit: of the values.
-        meaning: what it takes, a phrase.
+        unit: unit of the values.
+        meaning: what makes a structure one of this kind, a phrase.
     """
 
     title: str
@@ -140,8 +140,8 @@ class Suspects:
             kind: a key of `KINDS`.
             indices: their places in the store, ``[found]``.
             severities: the greater, the worse, ``[found]``.
-            describe: gives the value and the reason of the structure at a place of
-                ``indices``; asked for the worst ones only.
+            describe: returns the value and the reason for the structure at a place of
+                ``indices``; called for the worst ones only.
         """
         self._counts[kind] += len(indices)
         self._flagged[indices] = True

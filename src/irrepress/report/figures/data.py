@@ -23,9 +23,9 @@ class _Quantity:
     """A distribution that is drawn.
 
     Attributes:
-        field: of the summary.
-        title: of the axis.
-        unit: of the axis.
+        field: field of the summary.
+        title: title of the axis.
+        unit: unit of the axis.
         counted: what the values belong to, a singular noun.
         label: the label that they come from, with its article.
         logarithmic: the axis.
