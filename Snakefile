@@ -63,8 +63,8 @@ include: "rules/archive.smk"
 include: "rules/report.smk"
 
 
-refuse_what_no_cluster_has()
-warn_of_trainings_without_warning()
+or_exit(RUN.check_what_no_cluster_has, RESOURCES.gpu_type)
+RUN.tell_of_trainings_without_warning(TRAININGS)
 
 
 report: "report/workflow.rst"
@@ -86,10 +86,9 @@ localrules:
 
 
 onstart:
-    finish_jobs_on_interrupt()
+    RUN.finish_jobs_on_interrupt()
     update_texts()
-    if slurm_is_used():
-        refuse_what_the_cluster_would()
+    or_exit(RUN.check_cluster, RESOURCES.gpu_type)
 
 
 onsuccess:
@@ -98,9 +97,7 @@ onsuccess:
 
 onerror:
     tell_what_was_made()
-    for failures in map(failed_jobs, texts_of(log)):
-        if failures:
-            print(summary(failures), file=sys.stderr)
+    tell_what_failed(log)
 
 
 rule all:
@@ -111,57 +108,54 @@ rule all:
 
 rule downloads:
     input:
-        [
-            DOWNLOAD.format(collection=collection, file=file)
-            for collection, file in sorted(DOWNLOADS)
-        ],
+        TARGETS.downloads(),
 
 
 rule data:
     input:
-        expand([DATA, SUMMARY], dataset=CONFIG.datasets),
+        TARGETS.data(),
 
 
 rule parents:
     input:
-        expand(METRICS, model=CONFIG.models, plan=["parent"], stage=["original"]),
+        TARGETS.parents(),
 
 
 rule scores:
     input:
-        expand(SCORES, model=COMPRESSED),
+        TARGETS.scores(),
 
 
 rule sweep:
     input:
-        expand(METRICS, model=COMPRESSED, plan=PLANS, stage=["pruned"]),
+        TARGETS.sweep(),
 
 
 rule compensated:
     input:
-        trained_metrics("compensated"),
+        TARGETS.trained("compensated"),
 
 
 rule recovered:
     input:
-        trained_metrics("recovered"),
+        TARGETS.trained("recovered"),
 
 
 rule distilled:
     input:
-        trained_metrics("distilled"),
+        TARGETS.trained("distilled"),
 
 
 rule quantized:
     input:
-        trained_metrics(*QUANTIZED_STAGES),
+        TARGETS.quantized(),
 
 
 rule downstream:
     input:
-        downstream_metrics(),
+        TARGETS.downstream(),
 
 
 rule archives:
     input:
-        archives_of_trained_models(),
+        TARGETS.archives(),

@@ -3,37 +3,37 @@
 
 rule archive:
     input:
-        model=f"{MODEL}/model.pt",
-        card=f"{MODEL}/card.json",
-        metrics=METRICS,
+        model=STAGE.model_file,
+        card=STAGE.card,
+        metrics=STAGE.metrics,
     output:
-        archive=ARCHIVE,
+        archive=PATHS.archive(STAGE),
     log:
-        f"{LOGS}/archives/{{model}}_{{plan}}_{{stage}}.log",
+        PATHS.log(PATHS.archive(STAGE)),
     benchmark:
-        f"{LOGS}/archives/{{model}}_{{plan}}_{{stage}}.benchmark.tsv"
+        PATHS.benchmark(PATHS.archive(STAGE))
     conda:
         "../envs/workflow.yaml"
     resources:
         mem_mb=memory(2000),
         runtime=minutes(15),
     params:
-        licence=lambda wildcards: model_licence(CONFIG.models[wildcards.model]),
+        licence=lambda wildcards: model_licence(model_of(wildcards)),
     script:
         "../scripts/archive.py"
 
 
 # What was fine-tuned on the only downstream dataset: the model that such a study is for.
-if FINAL_DATASETS:
+if CONFIG.final_dataset:
 
     use rule archive as archive_final with:
         input:
-            model=f"{DOWNSTREAM}/model.pt",
-            card=f"{DOWNSTREAM}/card.json",
-            metrics=f"{DOWNSTREAM}/metrics.json",
+            model=TASK.model_file,
+            card=TASK.card,
+            metrics=TASK.metrics,
         output:
-            archive=ARCHIVE_OF_FINAL,
+            archive=PATHS.archive(TASK),
         log:
-            f"{LOGS}/archives/{{model}}_{{plan}}_{{stage}}_{{start}}_{{dataset}}.log",
+            PATHS.log(PATHS.archive(TASK)),
         benchmark:
-            f"{LOGS}/archives/{{model}}_{{plan}}_{{stage}}_{{start}}_{{dataset}}.benchmark.tsv"
+            PATHS.benchmark(PATHS.archive(TASK))

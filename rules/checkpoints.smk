@@ -1,18 +1,20 @@
 # The uncompressed parents in their family's native format, loaded or trained from scratch, and
 # datasets labelled by them.
 
+UNTRAINED_PARENT = PATHS.untrained()
+
 
 rule parent:
     input:
-        unpack(elements_source),
-        checkpoint=lambda wildcards: checkpoint_file(CONFIG.models[wildcards.model]),
+        unpack(lambda wildcards: INPUTS.elements(wildcards.model)),
+        checkpoint=lambda wildcards: INPUTS.checkpoint(model_of(wildcards)),
     output:
-        model=f"{PARENT}/model.pt",
-        card=f"{PARENT}/card.json",
+        model=PARENT.model_file,
+        card=PARENT.card,
     log:
-        f"{LOGS}/{{model}}/parent/original/model.log",
+        PATHS.log(PARENT.model_file),
     benchmark:
-        f"{LOGS}/{{model}}/parent/original/model.benchmark.tsv"
+        PATHS.benchmark(PARENT.model_file)
     wildcard_constraints:
         model=one_of(name for name in CONFIG.models if name not in UNTRAINED),
     conda:
@@ -21,22 +23,22 @@ rule parent:
         mem_mb=memory(4000),
         runtime=minutes(15),
     params:
-        settings=lambda wildcards: settings(CONFIG.models[wildcards.model]),
-        content=lambda wildcards: content_of_checkpoint(CONFIG.models[wildcards.model]),
+        settings=lambda wildcards: parameters(model_of(wildcards)),
+        content=lambda wildcards: INPUTS.content_of_checkpoint(model_of(wildcards)),
     script:
         "../scripts/export_parent.py"
 
 
 rule untrained:
     input:
-        store=lambda wildcards: data_of(CONFIG.models[wildcards.model].training.dataset),
+        store=lambda wildcards: PATHS.data(model_of(wildcards).training.dataset),
     output:
-        model=f"{START_OF_PARENT}/model.pt",
-        card=f"{START_OF_PARENT}/card.json",
+        model=UNTRAINED_PARENT.model_file,
+        card=UNTRAINED_PARENT.card,
     log:
-        f"{LOGS}/{{model}}/parent/untrained/model.log",
+        PATHS.log(UNTRAINED_PARENT.model_file),
     benchmark:
-        f"{LOGS}/{{model}}/parent/untrained/model.benchmark.tsv"
+        PATHS.benchmark(UNTRAINED_PARENT.model_file)
     wildcard_constraints:
         model=one_of(UNTRAINED),
     conda:
@@ -45,7 +47,7 @@ rule untrained:
         mem_mb=memory(4000),
         runtime=minutes(15),
     params:
-        settings=lambda wildcards: CONFIG.models[wildcards.model].model_dump(
+        settings=lambda wildcards: model_of(wildcards).model_dump(
             mode="json", exclude={"training", "licence"}
         ),
         seed=CONFIG.seed,
@@ -60,17 +62,17 @@ for UNTRAINED_MODEL in UNTRAINED:
         name:
             f"train_from_scratch_{UNTRAINED_MODEL}"
         input:
-            model=f"{START_OF_PARENT}/model.pt",
-            card=f"{START_OF_PARENT}/card.json",
-            store=data_of(CONFIG.models[UNTRAINED_MODEL].training.dataset),
+            model=UNTRAINED_PARENT.model_file,
+            card=UNTRAINED_PARENT.card,
+            store=PATHS.data(CONFIG.models[UNTRAINED_MODEL].training.dataset),
         output:
-            model=f"{PARENT}/model.pt",
-            card=f"{PARENT}/card.json",
-            training=f"{PARENT}/training.csv",
+            model=PARENT.model_file,
+            card=PARENT.card,
+            training=PARENT.training,
         log:
-            f"{LOGS}/{{model}}/parent/original/model.log",
+            PATHS.log(PARENT.model_file),
         benchmark:
-            f"{LOGS}/{{model}}/parent/original/model.benchmark.tsv"
+            PATHS.benchmark(PARENT.model_file)
         wildcard_constraints:
             model=one_of([UNTRAINED_MODEL]),
         conda:
@@ -80,7 +82,7 @@ for UNTRAINED_MODEL in UNTRAINED:
             mem_mb=memory(16000),
             runtime=minutes(1440),
         params:
-            settings=settings(CONFIG.models[UNTRAINED_MODEL].training),
+            settings=parameters(CONFIG.models[UNTRAINED_MODEL].training),
             seed=CONFIG.seed,
         script:
             "../scripts/train_from_scratch.py"
@@ -88,14 +90,14 @@ for UNTRAINED_MODEL in UNTRAINED:
 
 rule teach:
     input:
-        model=f"{PARENT}/model.pt",
-        store=DATA,
+        model=PARENT.model_file,
+        store=PATHS.data(),
     output:
-        store=TEACHER,
+        store=PATHS.teacher(),
     log:
-        f"{LOGS}/{{model}}/parent/original/teacher/{{dataset}}.log",
+        PATHS.log(PATHS.teacher()),
     benchmark:
-        f"{LOGS}/{{model}}/parent/original/teacher/{{dataset}}.benchmark.tsv"
+        PATHS.benchmark(PATHS.teacher())
     conda:
         model_environment
     resources:
@@ -103,6 +105,6 @@ rule teach:
         mem_mb=memory(8000),
         runtime=minutes(240),
     params:
-        parts=lambda wildcards: taught_parts(wildcards.dataset),
+        parts=lambda wildcards: labelled_parts(CONFIG, wildcards.dataset),
     script:
         "../scripts/teach.py"

@@ -1,21 +1,24 @@
 # Compensation: the kept weights of a pruned model are fitted to the parent's features.
 
 
+COMPENSATED = PATHS.stage(stage="compensated")
+
+
 rule compensate:
     input:
-        parent=f"{PARENT}/model.pt",
-        model=f"{RESULTS}/{{model}}/{{plan}}/pruned/model.pt",
-        card=f"{RESULTS}/{{model}}/{{plan}}/pruned/card.json",
-        plan=PLAN,
-        store=data_of(CONFIG.compensation.dataset),
+        parent=PARENT.model_file,
+        model=PRUNED.model_file,
+        card=PRUNED.card,
+        plan=PATHS.plan(),
+        store=PATHS.data(CONFIG.compensation.dataset),
     output:
-        model=f"{RESULTS}/{{model}}/{{plan}}/compensated/model.pt",
-        card=f"{RESULTS}/{{model}}/{{plan}}/compensated/card.json",
-        fits=f"{RESULTS}/{{model}}/{{plan}}/compensated/fits.csv",
+        model=COMPENSATED.model_file,
+        card=COMPENSATED.card,
+        fits=COMPENSATED.fits,
     log:
-        f"{LOGS}/{{model}}/{{plan}}/compensated/model.log",
+        PATHS.log(COMPENSATED.model_file),
     benchmark:
-        f"{LOGS}/{{model}}/{{plan}}/compensated/model.benchmark.tsv"
+        PATHS.benchmark(COMPENSATED.model_file)
     conda:
         model_environment
     resources:
@@ -23,7 +26,7 @@ rule compensate:
         mem_mb=memory(8000),
         runtime=minutes(240),
     params:
-        settings=settings(CONFIG.compensation),
+        settings=parameters(CONFIG.compensation),
         seed=CONFIG.seed,
     script:
         "../scripts/compensate.py"

@@ -5,14 +5,14 @@
 # it runs the rule again. Its record says that it is there and was verified.
 rule download:
     output:
-        record=DOWNLOAD,
+        record=DOWNLOADS.record(),
     log:
-        "logs/downloads/{collection}/{file}.log",
+        DOWNLOADS.log(),
     benchmark:
-        "logs/downloads/{collection}/{file}.benchmark.tsv"
+        DOWNLOADS.benchmark()
     wildcard_constraints:
-        collection=one_of({collection for collection, _ in DOWNLOADS}),
-        file=one_of({file for _, file in DOWNLOADS}),
+        collection=one_of({collection for collection, _ in downloads(CONFIG)}),
+        file=one_of({file for _, file in downloads(CONFIG)}),
     localrule: True
     conda:
         "../envs/workflow.yaml"
@@ -22,13 +22,13 @@ rule download:
 
 rule read_dataset:
     input:
-        files=lambda wildcards: files_of(CONFIG.datasets[wildcards.dataset]),
+        files=lambda wildcards: INPUTS.files(dataset_of(wildcards)),
     output:
-        store=DATA,
+        store=PATHS.data(),
     log:
-        f"{LOGS}/data/{{dataset}}.log",
+        PATHS.log(PATHS.data()),
     benchmark:
-        f"{LOGS}/data/{{dataset}}.benchmark.tsv"
+        PATHS.benchmark(PATHS.data())
     wildcard_constraints:
         dataset=one_of(set(CONFIG.datasets) - {*GENERATED, *PERTURBED}),
     conda:
@@ -38,21 +38,21 @@ rule read_dataset:
         mem_mb=memory(4000),
         runtime=minutes(240),
     params:
-        settings=lambda wildcards: settings(CONFIG.datasets[wildcards.dataset]),
-        content=lambda wildcards: content_of_files(CONFIG.datasets[wildcards.dataset]),
+        settings=lambda wildcards: parameters(dataset_of(wildcards)),
+        content=lambda wildcards: INPUTS.content_of_files(dataset_of(wildcards)),
     script:
         "../scripts/read_dataset.py"
 
 
 rule generate_dataset:
     input:
-        checkpoint=lambda wildcards: checkpoint_file(CONFIG.datasets[wildcards.dataset].labels),
+        checkpoint=lambda wildcards: INPUTS.checkpoint(dataset_of(wildcards).labels),
     output:
-        store=DATA,
+        store=PATHS.data(),
     log:
-        f"{LOGS}/data/{{dataset}}.log",
+        PATHS.log(PATHS.data()),
     benchmark:
-        f"{LOGS}/data/{{dataset}}.benchmark.tsv"
+        PATHS.benchmark(PATHS.data())
     wildcard_constraints:
         dataset=one_of(GENERATED),
     conda:
@@ -62,22 +62,22 @@ rule generate_dataset:
         mem_mb=memory(8000),
         runtime=minutes(120),
     params:
-        settings=lambda wildcards: settings(CONFIG.datasets[wildcards.dataset]),
-        content=lambda wildcards: content_of_checkpoint(CONFIG.datasets[wildcards.dataset].labels),
+        settings=lambda wildcards: parameters(dataset_of(wildcards)),
+        content=lambda wildcards: INPUTS.content_of_checkpoint(dataset_of(wildcards).labels),
     script:
         "../scripts/generate_dataset.py"
 
 
 rule perturb_dataset:
     input:
-        source=lambda wildcards: data_of(CONFIG.datasets[wildcards.dataset].of),
-        checkpoint=lambda wildcards: checkpoint_file(CONFIG.datasets[wildcards.dataset].labels),
+        source=lambda wildcards: PATHS.data(dataset_of(wildcards).of),
+        checkpoint=lambda wildcards: INPUTS.checkpoint(dataset_of(wildcards).labels),
     output:
-        store=DATA,
+        store=PATHS.data(),
     log:
-        f"{LOGS}/data/{{dataset}}.log",
+        PATHS.log(PATHS.data()),
     benchmark:
-        f"{LOGS}/data/{{dataset}}.benchmark.tsv"
+        PATHS.benchmark(PATHS.data())
     wildcard_constraints:
         dataset=one_of(PERTURBED),
     conda:
@@ -87,21 +87,21 @@ rule perturb_dataset:
         mem_mb=memory(8000),
         runtime=minutes(240),
     params:
-        settings=lambda wildcards: settings(CONFIG.datasets[wildcards.dataset]),
-        content=lambda wildcards: content_of_checkpoint(CONFIG.datasets[wildcards.dataset].labels),
+        settings=lambda wildcards: parameters(dataset_of(wildcards)),
+        content=lambda wildcards: INPUTS.content_of_checkpoint(dataset_of(wildcards).labels),
     script:
         "../scripts/perturb_dataset.py"
 
 
 rule summarize_dataset:
     input:
-        store=DATA,
+        store=PATHS.data(),
     output:
-        summary=SUMMARY,
+        summary=PATHS.summary(),
     log:
-        f"{LOGS}/data/{{dataset}}.summary.log",
+        PATHS.log(PATHS.summary()),
     benchmark:
-        f"{LOGS}/data/{{dataset}}.summary.benchmark.tsv"
+        PATHS.benchmark(PATHS.summary())
     conda:
         "../envs/workflow.yaml"
     threads: 2

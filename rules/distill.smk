@@ -1,21 +1,24 @@
 # Distillation: the pruned (and, if configured, compensated) model is trained on what its parent says of a dataset.
 
 
+DISTILLED = PATHS.stage(stage="distilled")
+
+
 rule distill:
     input:
-        unpack(guides),
-        model=f"{RESULTS}/{{model}}/{{plan}}/{START}/model.pt",
-        card=f"{RESULTS}/{{model}}/{{plan}}/{START}/card.json",
-        store=data_of(CONFIG.distillation.dataset),
-        teacher=taught_by(CONFIG.distillation.dataset),
+        unpack(lambda wildcards: INPUTS.guides(wildcards.model, wildcards.plan)),
+        model=START.model_file,
+        card=START.card,
+        store=PATHS.data(CONFIG.distillation.dataset),
+        teacher=lambda wildcards: INPUTS.teacher(CONFIG.distillation.dataset, wildcards.model),
     output:
-        model=f"{RESULTS}/{{model}}/{{plan}}/distilled/model.pt",
-        card=f"{RESULTS}/{{model}}/{{plan}}/distilled/card.json",
-        training=f"{RESULTS}/{{model}}/{{plan}}/distilled/training.csv",
+        model=DISTILLED.model_file,
+        card=DISTILLED.card,
+        training=DISTILLED.training,
     log:
-        f"{LOGS}/{{model}}/{{plan}}/distilled/model.log",
+        PATHS.log(DISTILLED.model_file),
     benchmark:
-        f"{LOGS}/{{model}}/{{plan}}/distilled/model.benchmark.tsv"
+        PATHS.benchmark(DISTILLED.model_file)
     conda:
         model_environment
     resources:
@@ -23,7 +26,7 @@ rule distill:
         mem_mb=memory(16000),
         runtime=minutes(1440),
     params:
-        settings=settings(CONFIG.distillation),
+        settings=parameters(CONFIG.distillation),
         seed=CONFIG.seed,
     script:
         "../scripts/distill.py"

@@ -1,22 +1,25 @@
 # Downstream tasks: fine-tuning on a small dataset, beside the baselines that are configured.
 
 
+RESTRICTED = PARENT.of_task("{dataset}", "restricted")
+
+
 rule fine_tune:
     input:
-        model=f"{MODEL}/model.pt",
-        card=f"{MODEL}/card.json",
-        plan=lambda wildcards: [PLAN.format(**wildcards)] if wildcards.plan in PLANS else [],
-        parent=f"{PARENT}/model.pt",
-        store=DATA,
+        model=STAGE.model_file,
+        card=STAGE.card,
+        plan=lambda wildcards: INPUTS.plan(wildcards.model, wildcards.plan),
+        parent=PARENT.model_file,
+        store=PATHS.data(),
     output:
-        model=f"{DOWNSTREAM}/model.pt",
-        card=f"{DOWNSTREAM}/card.json",
-        metrics=f"{DOWNSTREAM}/metrics.json",
-        training=f"{DOWNSTREAM}/training.csv",
+        model=TASK.model_file,
+        card=TASK.card,
+        metrics=TASK.metrics,
+        training=TASK.training,
     log:
-        f"{LOGS}/{{model}}/{{plan}}/{{stage}}/downstream/{{dataset}}/{{start}}/model.log",
+        PATHS.log(TASK.model_file),
     benchmark:
-        f"{LOGS}/{{model}}/{{plan}}/{{stage}}/downstream/{{dataset}}/{{start}}/model.benchmark.tsv"
+        PATHS.benchmark(TASK.model_file)
     wildcard_constraints:
         start="finetuned|scratch",
     conda:
@@ -27,7 +30,7 @@ rule fine_tune:
         runtime=minutes(480),
     # Settings of the evaluation are no parameters: other repeats of a timing train nothing anew.
     params:
-        settings=settings(CONFIG.downstream.training),
+        settings=parameters(CONFIG.downstream.training),
         restrict_elements=CONFIG.downstream.restrict_elements,
         seed=CONFIG.seed,
     script:
@@ -37,17 +40,17 @@ rule fine_tune:
 # The baseline that costs nothing: the parent without the elements that the dataset lacks.
 rule restrict:
     input:
-        model=f"{PARENT}/model.pt",
-        card=f"{PARENT}/card.json",
-        store=DATA,
+        model=PARENT.model_file,
+        card=PARENT.card,
+        store=PATHS.data(),
     output:
-        model=f"{PARENT}/downstream/{{dataset}}/restricted/model.pt",
-        card=f"{PARENT}/downstream/{{dataset}}/restricted/card.json",
-        metrics=f"{PARENT}/downstream/{{dataset}}/restricted/metrics.json",
+        model=RESTRICTED.model_file,
+        card=RESTRICTED.card,
+        metrics=RESTRICTED.metrics,
     log:
-        f"{LOGS}/{{model}}/parent/original/downstream/{{dataset}}/restricted/model.log",
+        PATHS.log(RESTRICTED.model_file),
     benchmark:
-        f"{LOGS}/{{model}}/parent/original/downstream/{{dataset}}/restricted/model.benchmark.tsv"
+        PATHS.benchmark(RESTRICTED.model_file)
     conda:
         model_environment
     resources:

@@ -3,23 +3,19 @@
 
 rule evaluate:
     input:
-        model=f"{MODEL}/model.pt",
-        card=f"{MODEL}/card.json",
-        packed=lambda wildcards: (
-            [f"{MODEL}/packed.pt".format(**wildcards)]
-            if wildcards.stage in QUANTIZED_STAGES
-            else []
-        ),
-        plan=lambda wildcards: [PLAN.format(**wildcards)] if wildcards.plan in PLANS else [],
-        parent=f"{PARENT}/model.pt",
-        store=data_of(CONFIG.evaluation.dataset),
-        teacher=taught_by(CONFIG.evaluation.dataset),
+        model=STAGE.model_file,
+        card=STAGE.card,
+        packed=lambda wildcards: INPUTS.packed(**wildcards),
+        plan=lambda wildcards: INPUTS.plan(wildcards.model, wildcards.plan),
+        parent=PARENT.model_file,
+        store=PATHS.data(CONFIG.evaluation.dataset),
+        teacher=lambda wildcards: INPUTS.teacher(CONFIG.evaluation.dataset, wildcards.model),
     output:
-        metrics=METRICS,
+        metrics=STAGE.metrics,
     log:
-        f"{LOGS}/{{model}}/{{plan}}/{{stage}}/metrics.log",
+        PATHS.log(STAGE.metrics),
     benchmark:
-        f"{LOGS}/{{model}}/{{plan}}/{{stage}}/metrics.benchmark.tsv"
+        PATHS.benchmark(STAGE.metrics)
     conda:
         model_environment
     resources:
@@ -27,6 +23,6 @@ rule evaluate:
         mem_mb=memory(8000),
         runtime=minutes(60),
     params:
-        settings=settings(CONFIG.evaluation),
+        settings=parameters(CONFIG.evaluation),
     script:
         "../scripts/evaluate.py"

@@ -1,19 +1,21 @@
 # Export: a model in another type of numbers, whose errors and time are measured like a stage's.
 
 
+EXPORTED = PATHS.stage(stage="{source}-{dtype}")
+
+
 rule export:
     input:
-        model=f"{RESULTS}/{{model}}/{{plan}}/{{source}}/model.pt",
-        card=f"{RESULTS}/{{model}}/{{plan}}/{{source}}/card.json",
+        model=SOURCE.model_file,
+        card=SOURCE.card,
     output:
-        model=f"{RESULTS}/{{model}}/{{plan}}/{{source}}-{{dtype}}/model.pt",
-        card=f"{RESULTS}/{{model}}/{{plan}}/{{source}}-{{dtype}}/card.json",
+        model=EXPORTED.model_file,
+        card=EXPORTED.card,
     log:
-        f"{LOGS}/{{model}}/{{plan}}/{{source}}-{{dtype}}/model.log",
+        PATHS.log(EXPORTED.model_file),
     benchmark:
-        f"{LOGS}/{{model}}/{{plan}}/{{source}}-{{dtype}}/model.benchmark.tsv"
+        PATHS.benchmark(EXPORTED.model_file)
     wildcard_constraints:
-        source="pruned|compensated|recovered|distilled",
         dtype="float32|float64",
     conda:
         model_environment

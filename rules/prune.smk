@@ -1,17 +1,21 @@
 # From a parent to pruned models: scores once, then a plan and a narrow model per budget.
 
 
+PRUNED = PATHS.stage(stage="pruned")
+IN_ROUNDS = [name for name, recipe in PLANS.items() if recipe.in_rounds]
+
+
 rule score:
     input:
-        model=f"{PARENT}/model.pt",
-        card=f"{PARENT}/card.json",
-        store=data_of(CONFIG.scoring.dataset),
+        model=PARENT.model_file,
+        card=PARENT.card,
+        store=PATHS.data(CONFIG.scoring.dataset),
     output:
-        scores=SCORES,
+        scores=PATHS.scores(),
     log:
-        f"{LOGS}/{{model}}/scores.log",
+        PATHS.log(PATHS.scores()),
     benchmark:
-        f"{LOGS}/{{model}}/scores.benchmark.tsv"
+        PATHS.benchmark(PATHS.scores())
     conda:
         model_environment
     resources:
@@ -19,7 +23,7 @@ rule score:
         mem_mb=memory(8000),
         runtime=minutes(120),
     params:
-        settings=settings(CONFIG.scoring),
+        settings=parameters(CONFIG.scoring),
         criteria=CONFIG.sweep.scored(),
         seed=CONFIG.seed,
     script:
@@ -28,13 +32,13 @@ rule score:
 
 rule time_shapes:
     input:
-        model=f"{PARENT}/model.pt",
+        model=PARENT.model_file,
     output:
-        shapes=SHAPES,
+        shapes=PATHS.shapes(),
     log:
-        f"{LOGS}/{{model}}/shapes.log",
+        PATHS.log(PATHS.shapes()),
     benchmark:
-        f"{LOGS}/{{model}}/shapes.benchmark.tsv"
+        PATHS.benchmark(PATHS.shapes())
     conda:
         model_environment
     resources:
@@ -52,15 +56,15 @@ rule time_shapes:
 
 rule plan:
     input:
-        model=f"{PARENT}/model.pt",
-        scores=SCORES,
-        shapes=timed_shapes,
+        model=PARENT.model_file,
+        scores=PATHS.scores(),
+        shapes=lambda wildcards: INPUTS.shapes(wildcards.model),
     output:
-        plan=PLAN,
+        plan=PATHS.plan(),
     log:
-        f"{LOGS}/{{model}}/{{plan}}/plan.log",
+        PATHS.log(PATHS.plan()),
     benchmark:
-        f"{LOGS}/{{model}}/{{plan}}/plan.benchmark.tsv"
+        PATHS.benchmark(PATHS.plan())
     wildcard_constraints:
         plan=one_of(name for name in PLANS if name not in IN_ROUNDS),
     conda:
@@ -69,7 +73,7 @@ rule plan:
         mem_mb=memory(4000),
         runtime=minutes(15),
     params:
-        settings=lambda wildcards: plan_settings(wildcards.plan),
+        settings=lambda wildcards: plan_parameters(CONFIG, wildcards.plan),
     script:
         "../scripts/plan.py"
 
@@ -77,16 +81,16 @@ rule plan:
 # Scores what is left after every step, so that it needs the calibration structures, too.
 rule plan_in_rounds:
     input:
-        model=f"{PARENT}/model.pt",
-        scores=SCORES,
-        shapes=timed_shapes,
-        store=data_of(CONFIG.scoring.dataset),
+        model=PARENT.model_file,
+        scores=PATHS.scores(),
+        shapes=lambda wildcards: INPUTS.shapes(wildcards.model),
+        store=PATHS.data(CONFIG.scoring.dataset),
     output:
-        plan=PLAN,
+        plan=PATHS.plan(),
     log:
-        f"{LOGS}/{{model}}/{{plan}}/plan.log",
+        PATHS.log(PATHS.plan()),
     benchmark:
-        f"{LOGS}/{{model}}/{{plan}}/plan.benchmark.tsv"
+        PATHS.benchmark(PATHS.plan())
     wildcard_constraints:
         plan=one_of(IN_ROUNDS),
     conda:
@@ -96,7 +100,7 @@ rule plan_in_rounds:
         mem_mb=memory(8000),
         runtime=minutes(480),
     params:
-        settings=lambda wildcards: plan_settings(wildcards.plan),
+        settings=lambda wildcards: plan_parameters(CONFIG, wildcards.plan),
         step=CONFIG.sweep.step,
         seed=CONFIG.seed,
     script:
@@ -105,16 +109,16 @@ rule plan_in_rounds:
 
 rule prune:
     input:
-        model=f"{PARENT}/model.pt",
-        card=f"{PARENT}/card.json",
-        plan=PLAN,
+        model=PARENT.model_file,
+        card=PARENT.card,
+        plan=PATHS.plan(),
     output:
-        model=f"{RESULTS}/{{model}}/{{plan}}/pruned/model.pt",
-        card=f"{RESULTS}/{{model}}/{{plan}}/pruned/card.json",
+        model=PRUNED.model_file,
+        card=PRUNED.card,
     log:
-        f"{LOGS}/{{model}}/{{plan}}/pruned/model.log",
+        PATHS.log(PRUNED.model_file),
     benchmark:
-        f"{LOGS}/{{model}}/{{plan}}/pruned/model.benchmark.tsv"
+        PATHS.benchmark(PRUNED.model_file)
     conda:
         model_environment
     resources:

@@ -1,20 +1,22 @@
 # Quantization: path and radial weights are rounded and packed.
 
 
+QUANTIZED = PATHS.stage(stage="{source}-int{bits}")
+
+
 rule quantize:
     input:
-        model=f"{RESULTS}/{{model}}/{{plan}}/{{source}}/model.pt",
-        card=f"{RESULTS}/{{model}}/{{plan}}/{{source}}/card.json",
+        model=SOURCE.model_file,
+        card=SOURCE.card,
     output:
-        model=f"{RESULTS}/{{model}}/{{plan}}/{{source}}-int{{bits}}/model.pt",
-        card=f"{RESULTS}/{{model}}/{{plan}}/{{source}}-int{{bits}}/card.json",
-        packed=f"{RESULTS}/{{model}}/{{plan}}/{{source}}-int{{bits}}/packed.pt",
+        model=QUANTIZED.model_file,
+        card=QUANTIZED.card,
+        packed=QUANTIZED.packed,
     log:
-        f"{LOGS}/{{model}}/{{plan}}/{{source}}-int{{bits}}/model.log",
+        PATHS.log(QUANTIZED.model_file),
     benchmark:
-        f"{LOGS}/{{model}}/{{plan}}/{{source}}-int{{bits}}/model.benchmark.tsv"
+        PATHS.benchmark(QUANTIZED.model_file)
     wildcard_constraints:
-        source="pruned|compensated|recovered|distilled",
         bits="4|8",
     conda:
         model_environment

@@ -1,19 +1,22 @@
 # Recovery: the pruned (and, if configured, compensated) model is trained on the labels of a dataset.
 
 
+RECOVERED = PATHS.stage(stage="recovered")
+
+
 rule recover:
     input:
-        model=f"{RESULTS}/{{model}}/{{plan}}/{START}/model.pt",
-        card=f"{RESULTS}/{{model}}/{{plan}}/{START}/card.json",
-        store=data_of(CONFIG.recovery.dataset),
+        model=START.model_file,
+        card=START.card,
+        store=PATHS.data(CONFIG.recovery.dataset),
     output:
-        model=f"{RESULTS}/{{model}}/{{plan}}/recovered/model.pt",
-        card=f"{RESULTS}/{{model}}/{{plan}}/recovered/card.json",
-        training=f"{RESULTS}/{{model}}/{{plan}}/recovered/training.csv",
+        model=RECOVERED.model_file,
+        card=RECOVERED.card,
+        training=RECOVERED.training,
     log:
-        f"{LOGS}/{{model}}/{{plan}}/recovered/model.log",
+        PATHS.log(RECOVERED.model_file),
     benchmark:
-        f"{LOGS}/{{model}}/{{plan}}/recovered/model.benchmark.tsv"
+        PATHS.benchmark(RECOVERED.model_file)
     conda:
         model_environment
     resources:
@@ -21,7 +24,7 @@ rule recover:
         mem_mb=memory(16000),
         runtime=minutes(1440),
     params:
-        settings=settings(CONFIG.recovery),
+        settings=parameters(CONFIG.recovery),
         seed=CONFIG.seed,
     script:
         "../scripts/recover.py"

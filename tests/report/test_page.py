@@ -8,8 +8,8 @@ import pytest
 from study_samples import ONE_SYSTEM, make_config, write_study
 
 from irrepress.core.errors import UserError
-from irrepress.report.datasets import used_datasets
 from irrepress.report.page import write_report
+from irrepress.study.uses import used_datasets
 
 # The least that still has every part: quick to write again.
 SMALL = {

@@ -10,9 +10,9 @@ import pytest
 from study_samples import make_config, write_study
 
 from irrepress.core.errors import UserError
-from irrepress.report.datasets import used_datasets
 from irrepress.report.study import read_study
 from irrepress.study.stages import ORIGINAL
+from irrepress.study.uses import used_datasets
 
 MODEL = "sevennet-0"
 

@@ -6,6 +6,7 @@ from irrepress.data.config import Generated, Perturbed
 from irrepress.data.summary.records import DatasetSummary
 from irrepress.study.config import Config
 from irrepress.study.paths import StudyPaths
+from irrepress.study.uses import used_datasets
 
 
 @dataclass(frozen=True)
@@ -21,34 +22,6 @@ class DataCard:
     summary: DatasetSummary
     labelled_by_model: bool
     uses: list[str]
-
-
-def used_datasets(config: Config) -> dict[str, list[str]]:
-    """Return the purposes of each dataset, without datasets that the study does not read.
-
-    The dataset that a perturbed one is made of is used, too.
-    """
-    sections = {
-        "scoring": config.scoring,
-        "compensation": config.compensation,
-        "recovery": config.recovery,
-        "distillation": config.distillation,
-        "evaluation": config.evaluation,
-    }
-    uses: dict[str, list[str]] = {name: [] for name in config.datasets}
-    for use, section in sections.items():
-        if section is not None and section.dataset is not None:
-            uses[section.dataset].append(use)
-    for model, reference in config.models.items():
-        if reference.training is not None and reference.training.dataset is not None:
-            uses[reference.training.dataset].append(f"training of {model}")
-    if config.downstream:
-        for name in config.downstream.datasets:
-            uses[name].append("downstream")
-    for name, dataset in config.datasets.items():
-        if isinstance(dataset, Perturbed) and uses[name]:
-            uses[dataset.of].append(f"source of {name}")
-    return {name: what for name, what in uses.items() if what}
 
 
 def read_data_cards(paths: StudyPaths, config: Config) -> dict[str, DataCard]:

@@ -153,8 +153,7 @@ class Study:
         The parent comes first, if it was fine-tuned, too. Where there are several datasets, the
         compressed model that all start from is the end, and they are compared by themselves.
         """
-        downstream = self.config.downstream
-        if downstream is None or len(downstream.datasets) != 1:
+        if self.config.final_dataset is None:
             return []
         return [task for task in self.tasks if task.start == "finetuned"]
 

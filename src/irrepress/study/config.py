@@ -46,6 +46,21 @@ class Config(Section):
         """Return the names of the models that are compressed; others are only evaluated."""
         return [name for name, model in self.models.items() if model.compress]
 
+    def untrained_models(self) -> list[str]:
+        """Return the names of the models that the study trains from scratch."""
+        return [name for name, model in self.models.items() if model.untrained is not None]
+
+    @property
+    def training_start(self) -> Stage:
+        """The stage that recovery and distillation begin with."""
+        return PRUNED if self.compensation is None else COMPENSATED
+
+    @property
+    def final_dataset(self) -> str | None:
+        """The downstream dataset, if it is the only one: the study is for models of it."""
+        names = self.downstream.datasets if self.downstream else []
+        return names[0] if len(names) == 1 else None
+
     def plans(self) -> dict[str, Recipe]:
         """Return every plan of the sweep: name -> recipe."""
         return recipes(self.sweep)

@@ -14,6 +14,9 @@ from pathlib import Path
 
 from irrepress.catalogue.families import missing_packages, needed_packages
 
+# What the workflow tells jobs (scripts/_environment.py): the prefix of its Python, where jobs run
+# in conda environments; and family -> Python of another environment as JSON, where they do not.
+WORKFLOW_PREFIX, PYTHONS = "IRREPRESS_WORKFLOW_PREFIX", "IRREPRESS_PYTHONS"
 # The source tree, where ``make`` puts environments.
 ROOT = Path(__file__).resolve().parents[3]
 # Prints the first package that a Python lacks. A folder of the same name that is found in the

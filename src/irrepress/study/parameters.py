@@ -1,0 +1,30 @@
+"""Parameters of rules: what a job depends on beside its files.
+
+When a parameter changes, Snakemake runs the job again. So they hold what decides about its result
+and nothing else: no texts such as licences, and no settings of the machine.
+"""
+
+from typing import Any
+
+from irrepress.core.section import Section
+from irrepress.study.config import Config
+from irrepress.training.config import OF_THE_MACHINE, Training
+
+# Records are given new ones without a run (`irrepress.study.licences`).
+_TEXTS = {"licence", "citation", "accept_licence"}
+
+
+def parameters(section: Section) -> dict[str, Any]:
+    """Return a section of the config, or the whole, as a parameter."""
+    if isinstance(section, Config):
+        return section.model_dump(mode="json")
+    names = _TEXTS | OF_THE_MACHINE if isinstance(section, Training) else _TEXTS
+    exclude: dict[str, Any] = {**dict.fromkeys(names, True), "labels": _TEXTS}
+    return section.model_dump(mode="json", exclude=exclude)
+
+
+def plan_parameters(config: Config, plan: str) -> dict[str, Any]:
+    """Return how a plan is made, with what all plans of the sweep share."""
+    shared = config.sweep.model_dump(mode="json")
+    names = ("unit", "multiple", "floor", "normalization")
+    return {**config.plans()[plan].record(), **{name: shared[name] for name in names}}

@@ -1,0 +1,72 @@
+"""What jobs ask for. Memory and time grow with every attempt and with the size of inputs."""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from irrepress.study.config import Config
+from irrepress.training.config import Training
+
+
+@dataclass(frozen=True)
+class JobResources:
+    """JobResources of the rules of a study.
+
+    Snakemake tells by their names what the functions that are returned here want.
+
+    Attributes:
+        config: the config.
+        of_trainings: what all trainings ask for beside GPUs.
+    """
+
+    config: Config
+    of_trainings: Mapping[str, Any] = field(default_factory=dict)
+
+    def minutes(self, base: float, per_gigabyte: float = 0) -> Callable[..., int]:
+        """Return a time limit in minutes, up to the config's."""
+
+        def runtime(wildcards: Any, input: Iterable[str], attempt: int) -> int:
+            wanted = (base + per_gigabyte * _gigabytes(input)) * attempt
+            return int(min(wanted, self.config.cluster.max_minutes))
+
+        return runtime
+
+    def memory(self, base: float, per_gigabyte: float = 0) -> Callable[..., int]:
+        """Return a memory limit in MB, up to the config's."""
+
+        def mem_mb(wildcards: Any, input: Iterable[str], attempt: int) -> int:
+            wanted = (base + per_gigabyte * _gigabytes(input)) * attempt
+            return int(min(wanted, self.config.cluster.max_memory or wanted))
+
+        return mem_mb
+
+    def gpus(self, count: int = 1) -> dict[str, Any]:
+        """Return what a job that computes on GPUs asks for; nothing if the study uses the CPU."""
+        if self.config.device == "cpu":
+            return {}
+        return {"gpu": count} | ({"gpu_model": self.gpu_type} if self.gpu_type else {})
+
+    @property
+    def gpu_type(self) -> str | None:
+        """The type of the GPUs that jobs ask for."""
+        return None if self.config.device == "cpu" else self.config.cluster.gpu_type
+
+    def training(self, section: Training) -> dict[str, Any]:
+        """Return what a training asks for: GPUs, and the tasks that its ranks are under SLURM.
+
+        The key mpi tells the executor to leave srun to the script.
+        """
+        asked = {**self.gpus(section.ranks), **self.of_trainings}
+        if section.ranks == 1:
+            return asked
+        if section.devices > 1:
+            tasks = {"tasks_per_node": section.devices}
+        else:
+            tasks = {"tasks": section.nodes, "tasks_per_gpu": 0}
+        return {**asked, "mpi": "srun", "nodes": section.nodes, **tasks}
+
+
+def _gigabytes(files: Iterable[str]) -> float:
+    """Return the size of a job's inputs; 0 for those that are yet to be made."""
+    return sum(os.path.getsize(file) for file in files if os.path.exists(file)) / 1e9

@@ -1,0 +1,120 @@
+"""The files that a study can be asked for, and those that its report is made of."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from irrepress.study.config import Config
+from irrepress.study.inputs import downloads
+from irrepress.study.paths import PARENT_PLAN, PARENT_STAGE, DownloadPaths, StudyPaths
+from irrepress.study.stages import COMPENSATED, PRUNED, Stage
+from irrepress.study.uses import used_datasets
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The targets of the workflow, each a list of files.
+
+    Attributes:
+        config: the config.
+        paths: where the files of the study lie.
+    """
+
+    config: Config
+    paths: StudyPaths
+
+    def downloads(self) -> list[Path]:
+        """The records of all downloads."""
+        places = DownloadPaths(Path(self.config.downloads.directory))
+        return [places.record(collection, file) for collection, file in downloads(self.config)]
+
+    def data(self) -> list[Path]:
+        """All datasets with their summaries."""
+        paths, names = self.paths, list(self.config.datasets)
+        return [*map(paths.data, names), *map(paths.summary, names)]
+
+    def summaries(self) -> list[Path]:
+        """The summaries of the datasets that the study reads."""
+        return list(map(self.paths.summary, used_datasets(self.config)))
+
+    def parents(self) -> list[Path]:
+        """The metrics of the uncompressed models."""
+        return [self.paths.parent(model).metrics for model in self.config.models]
+
+    def scores(self) -> list[Path]:
+        """The scores of the models that are compressed."""
+        return list(map(self.paths.scores, self.config.compressed_models()))
+
+    def plans(self) -> list[Path]:
+        """All plans."""
+        models, plans = self.config.compressed_models(), self.config.plans()
+        return [self.paths.plan(model, plan) for model in models for plan in plans]
+
+    def sweep(self) -> list[Path]:
+        """The metrics of all plans right after pruning."""
+        return self._metrics(self.config.plans(), [PRUNED])
+
+    def trained(self, *names: str) -> list[Path]:
+        """The metrics of the trained plans, at some stages or at all that the config asks for."""
+        stages = [s for s in self.config.stages() if not names or s.name in names]
+        return self._metrics(self.config.train_plans, stages)
+
+    def quantized(self) -> list[Path]:
+        """The metrics of the quantized models."""
+        stages = [stage for stage in self.config.stages() if stage.bits is not None]
+        return self._metrics(self.config.train_plans, stages)
+
+    def downstream(self) -> list[Path]:
+        """The metrics of every downstream task: compressed, and its baselines."""
+        downstream = self.config.downstream
+        if downstream is None:
+            return []
+        baselines = downstream.baselines
+        places = [
+            (plan, downstream.stage, start)
+            for plan in self.config.train_plans
+            for start in ("finetuned", "scratch")
+            if start == "finetuned" or start in baselines
+        ]
+        of_parent = {"parent": "finetuned", "restricted": "restricted"}
+        places += [
+            (PARENT_PLAN, PARENT_STAGE, start)
+            for baseline, start in of_parent.items()
+            if baseline in baselines
+        ]
+        return [
+            self.paths.task(model, plan, stage, dataset, start).metrics
+            for plan, stage, start in places
+            for model in self.config.compressed_models()
+            for dataset in downstream.datasets
+        ]
+
+    def archives(self) -> list[Path]:
+        """The archives of the trained plans at their last stages, or of all plans if none is.
+
+        Where there is one downstream dataset, they are of what was fine-tuned on it, too.
+        """
+        config, paths = self.config, self.paths
+        plans = config.train_plans or list(config.plans())
+        models = config.compressed_models()
+        finals = []
+        if config.downstream and config.final_dataset and config.train_plans:
+            finals = [
+                paths.task(model, plan, config.downstream.stage, config.final_dataset, "finetuned")
+                for model in models
+                for plan in plans
+            ]
+        stages = [s for s in config.stages() if s not in (PRUNED, COMPENSATED)]
+        # Of a study that only prunes and fine-tunes, nothing else is worth an archive.
+        last = [] if finals and not stages else stages or [PRUNED]
+        trained = [paths.stage(m, plan, s.name) for m in models for plan in plans for s in last]
+        return [paths.archive(folder) for folder in (*trained, *finals)]
+
+    def _metrics(self, plans: Iterable[str], stages: Iterable[Stage]) -> list[Path]:
+        plans, stages = list(plans), list(stages)
+        return [
+            self.paths.stage(model, plan, stage.name).metrics
+            for model in self.config.compressed_models()
+            for plan in plans
+            for stage in stages
+        ]
