@@ -114,7 +114,7 @@ def main() -> None:
             family.load(out / places[name] / "model.pt", dtype=dtype)
             for name in ("parent", "fine-tuned")
         ]
-        times = time_side_by_side(models, frame, repeats=arguments.repeats, device="cpu")
+        times = time_side_by_side(models, frame, repeats=arguments.repeats)
         seconds = times.seconds
         column = f"s for {len(frame)} atoms, {str(dtype).removeprefix('torch.')}"
         table[column] = [seconds[0], *[seconds[1]] * (len(table) - 1)]

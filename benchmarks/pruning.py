@@ -25,6 +25,7 @@ import torch
 from rich.progress import track
 
 from irrepress.core.batching import in_batches
+from irrepress.core.devices import resolve_device
 from irrepress.core.labels import Labels
 from irrepress.core.loss_weights import LossWeights
 from irrepress.core.model import Model
@@ -58,14 +59,12 @@ class Setting:
         calibration: labelled frames for scores and compensation.
         test: other frames, with the unpruned model's predictions for labels.
         batch_size: frames in a batch.
-        device: as in the config.
     """
 
     model: Model
     calibration: Sequence[Structure]
     test: Sequence[Structure]
     batch_size: int
-    device: str
 
     def scores(self, model: Model, criteria: Sequence[str]) -> dict[str, dict[str, np.ndarray]]:
         """Return normalised scores of a model: criterion -> group -> scores."""
@@ -76,7 +75,6 @@ class Setting:
             batch_size=self.batch_size,
             weights=WEIGHTS,
             criteria=criteria,
-            device=self.device,
         )
         return {
             name: normalize(values, scores.groups, "auto", name)
@@ -87,7 +85,7 @@ class Setting:
         """Return the mean squared loss on the test frames of the model with gates."""
         total = 0.0
         for chunk in in_batches(self.test, self.batch_size):
-            batch = self.model.batch(chunk).to(self.model.device)
+            batch = self.model.batch(chunk)
             labels = Labels.of(chunk, self.model.dtype).to(self.model.device)
             with self.model.gated(gates):
                 prediction = self.model.predict(batch)
@@ -158,7 +156,6 @@ def plans(
                 setting.calibration[:trial_frames],
                 batch_size=setting.batch_size,
                 weights=WEIGHTS,
-                device=setting.device,
             )
             plan = plan_measured(
                 model,
@@ -193,13 +190,11 @@ def damages(
                     plan,
                     setting.calibration,
                     batch_size=setting.batch_size,
-                    device=setting.device,
                 )
             (errors,) = compute_errors(
                 narrowed,
                 setting.test,
                 batch_size=setting.batch_size,
-                device=setting.device,
             )
             rows.append(
                 {
@@ -291,8 +286,9 @@ def main() -> None:
         out,
     )
     model = get_family(arguments.family).load(arguments.checkpoint, modal=arguments.modal)
-    test = list(label(model, test, device=arguments.device))
-    setting = Setting(model, calibration, test, arguments.batch_size, arguments.device)
+    model.to(resolve_device(arguments.device))
+    test = list(label(model, test))
+    setting = Setting(model, calibration, test, arguments.batch_size)
     scores = setting.scores(model, arguments.criteria)
     ranks = rank_correlations(setting, scores, arguments.blocks, arguments.seed)
     ranks.to_csv(out / "ranks.csv", index=False)

@@ -18,6 +18,7 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
+from irrepress.core.devices import resolve_device
 from irrepress.core.loss_weights import LossWeights
 from irrepress.core.model import Model
 from irrepress.core.plan import Plan
@@ -86,7 +87,7 @@ class Study:
     """The models that recipes begin with, and the frames.
 
     Args:
-        parent: the large model.
+        parent: the large model; the others lie where it does.
         store: labelled frames with train, valid and test parts.
         perturbed: copies of the train and valid frames, labelled by the parent.
         irreps: of the small shape.
@@ -106,12 +107,11 @@ class Study:
         filter_lmax: int,
         common: Training,
         seed: int,
-        device: str,
     ):
         self.parent, self.store, self.perturbed = parent, store, perturbed
         self.irreps, self.between, self.filter_lmax = irreps, between, filter_lmax
         self.common = common
-        self.seed, self.device = seed, device
+        self.seed = seed
         self.plan, self.pruned = self._prune(parent, irreps)
         self.compensated = self._compensated(parent, self.plan)
 
@@ -164,7 +164,6 @@ class Study:
             batch_size=4,
             weights=LossWeights(),
             criteria=["fisher"],
-            device=self.device,
         )
         target = Explicit(irreps=irreps, filter_lmax=self.filter_lmax)
         plan = plan_for_irreps(scores.groups, scores.values["fisher"], target)
@@ -175,8 +174,7 @@ class Study:
         narrowed = parent.narrow(plan)
         chosen = self.store.splits["train"][:24]
         compensate(
-            parent, narrowed, plan, self.store, chosen, batch_size=4,
-            seed=self.seed, device=self.device,
+            parent, narrowed, plan, self.store, chosen, batch_size=4, seed=self.seed
         )  # fmt: skip
         return narrowed
 
@@ -188,7 +186,7 @@ class Study:
 
     def _on_labels(self, model: Model, settings: Training, csv: Path, work: Path) -> Model:
         model = self._copy(model)
-        shifts = fit_energy_shifts(model, self.store, device=self.device)
+        shifts = fit_energy_shifts(model, self.store)
         model.shift_energies(shifts)
         return self._train(model, self.store, settings, csv, work)
 
@@ -210,18 +208,18 @@ class Study:
                 store,
                 settings,
                 seed=self.seed,
-                device=self.device,
+                device=str(self.parent.device),
                 work_dir=Path(directory),
                 metrics_csv=csv,
                 guide=guide,
-            ).model
+            ).model.to(self.parent.device)
 
     def errors(self, model: Model) -> dict[str, float]:
         """Return the errors of energies and forces on the valid and the test frames."""
         row = {}
         for part in ("valid", "test"):
             frames = self.store.iterate(self.store.splits[part])
-            (found,) = compute_errors(model, frames, batch_size=8, device=self.device)
+            (found,) = compute_errors(model, frames, batch_size=8)
             row[f"energy {part} [meV/atom]"] = 1e3 * found["energy_mae"]
             row[f"forces {part} [meV/Å]"] = 1e3 * found["forces_mae"]
         return row
@@ -259,6 +257,7 @@ def main() -> None:
     curves.mkdir(parents=True, exist_ok=True)
 
     parent = get_family(arguments.family).load(arguments.checkpoint)
+    parent.to(resolve_device(arguments.device))
     store, perturbed = datasets(arguments, parent)
     common = Training(
         batch_size=arguments.batch_size,
@@ -274,7 +273,6 @@ def main() -> None:
         arguments.filter_lmax,
         common,
         arguments.seed,
-        arguments.device,
     )
     rows = []
     table = arguments.out / "recovery.csv"
@@ -315,7 +313,7 @@ def datasets(arguments: argparse.Namespace, parent: Model) -> tuple[StructureSto
             labels={"family": arguments.family, "checkpoint": arguments.checkpoint},
         ),
     )
-    labelled = label(parent, perturbations, device=arguments.device)
+    labelled = label(parent, perturbations)
     write_store(copies, labelled, store.info, perturbations.splits, arguments.seed)
     return store, StructureStore(copies)
 

@@ -33,7 +33,7 @@ from irrepress.pruning.scoring import CRITERIA, compute_scores
 def training_pass(model: Model, structures: list[Structure], batch_size: int) -> None:
     """One energy-force-stress pass with gradients of the weights over all structures."""
     for chunk in in_batches(structures, batch_size):
-        batch = model.batch(chunk).to(model.device)
+        batch = model.batch(chunk)
         labels = Labels.of(chunk, model.dtype).to(model.device)
         prediction = model.predict(batch, create_graph=True)
         huber_loss(prediction, batch, labels, LossWeights()).mean().backward()
@@ -65,7 +65,7 @@ def main() -> None:
         labels=ModelRef(family=arguments.family, checkpoint=arguments.checkpoint),
     )
     # The parent's own labels would make the loss zero: move the structures after labelling.
-    structures = list(label(model, generate(recipe), device=arguments.device))
+    structures = list(label(model, generate(recipe)))
     for structure in structures:
         structure.forces[:] *= 1.1
     seconds: dict[str, list[float]] = {"training pass": [], "scoring": []}
@@ -78,7 +78,6 @@ def main() -> None:
             structures,
             batch_size=arguments.batch_size,
             criteria=arguments.criteria,
-            device=arguments.device,
         )
         end = time.perf_counter()
         if repeat:  # the first round compiles

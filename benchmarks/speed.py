@@ -54,13 +54,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="CSV file that keeps the table")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    device = str(resolve_device(arguments.device))
     label = arguments.name or (
         arguments.checkpoint if arguments.untrained is None else arguments.family
     )
-    parent = make_parent(arguments)
+    parent = make_parent(arguments).to(resolve_device(arguments.device))
     groups = parent.groups()
-    scores = compute_scores(parent, [], criteria=["magnitude"], device=device).of("magnitude")
+    scores = compute_scores(parent, [], criteria=["magnitude"]).of("magnitude")
     crystal = reference_crystal(parent.elements, arguments.atoms)
     # Neighbours per atom of the very crystal that is timed: FLOPs depend on them.
     edges = len(neighbor_list("i", crystal.to_atoms(), parent.cutoff))
@@ -78,9 +77,7 @@ def main() -> None:
         plan, _ = parent.native_plan(plan_for_widths(groups, scores, widths))
         model = parent.narrow(plan)
         cost = costs(plan.widths(groups))
-        times = time_side_by_side(
-            [model, parent], crystal, repeats=arguments.repeats, device=device
-        )
+        times = time_side_by_side([model, parent], crystal, repeats=arguments.repeats)
         speedup, promised = 1 / times.ratios[0], full.flops / cost.flops
         rows.append(
             {
@@ -98,7 +95,7 @@ def main() -> None:
     table = pd.DataFrame(rows)
     if arguments.out is not None:
         record(table, arguments.out)
-    print(f"{label} on {device}, {len(crystal)} atoms, {edges} edges")
+    print(f"{label} on {parent.device}, {len(crystal)} atoms, {edges} edges")
     print(table.to_markdown(index=False, floatfmt=".3g"))
 
 

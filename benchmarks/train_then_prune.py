@@ -119,7 +119,7 @@ class Race:
                 work_dir=Path(directory),
                 metrics_csv=a.out / "curves" / f"{name.replace(' ', '-')}.csv",
             )
-        return result.model, result.seconds
+        return result.model.to(resolve_device(a.device)), result.seconds
 
     def prune(self, large: Model) -> tuple[Plan, Model]:
         """Prune by Taylor scores."""
@@ -132,7 +132,6 @@ class Race:
             batch_size=a.batch_size,
             weights=LossWeights(),
             criteria=["taylor"],
-            device=a.device,
         )
         groups = large.groups()
         widths = small_widths(groups, a.share, a.orders)
@@ -148,8 +147,7 @@ class Race:
         if a.count == "flops":
             costs = [atoms * m.cost_model(neighbours)({}).flops for m in models]
         else:
-            device = str(resolve_device(a.device))
-            times = time_side_by_side(models, frames[0], repeats=15, device=device, native=False)
+            times = time_side_by_side(models, frames[0], repeats=15, native=False)
             costs = times.seconds
         return Budget(*costs, batch=a.batch_size, calibration=2 * a.calibration)
 
@@ -165,7 +163,7 @@ class Race:
         }
         for part in ("valid", "test"):
             frames = self.store.iterate(self.store.splits[part])
-            (found,) = compute_errors(model, frames, batch_size=8, device=self.arguments.device)
+            (found,) = compute_errors(model, frames, batch_size=8)
             row[f"energy {part} [meV/atom]"] = 1e3 * found["energy_mae"]
             row[f"forces {part} [meV/Å]"] = 1e3 * found["forces_mae"]
         self.rows.append(row)
@@ -197,7 +195,6 @@ def run(race: Race) -> None:
         store.splits["train"][: a.calibration],
         batch_size=a.batch_size,
         seed=a.seed,
-        device=a.device,
     )
     race.tell("compensated", pruned, a.steps, budget.pruned(a.steps, 0), taken)
     recovered, seconds = race.train(pruned, "recovered", a.recovery)

@@ -155,6 +155,13 @@ class Job:
         return self.config.models[self.wildcards.model]
 
     @cached_property
+    def device(self) -> Any:
+        """The device that the config names: what the job computes with a model runs there."""
+        from irrepress.core.devices import resolve_device  # some jobs have no torch
+
+        return resolve_device(self.config.device)
+
+    @cached_property
     def family(self) -> Any:
         """The adapter of the model's family."""
         return get_family(self.reference.family)

@@ -120,7 +120,7 @@ def score(
     """Score a model as the config says, on structures from `calibration`."""
     settings = job.config.scoring
     return compute_scores(
-        model,
+        model.to(job.device),
         store.iterate(chosen),
         total=len(chosen),
         batch_size=settings.batch_size,
@@ -128,6 +128,5 @@ def score(
         criteria=criteria,
         probes=settings.probes,
         seed=job.config.seed,
-        device=job.config.device,
         counts=store.count_labels(chosen),
     )

@@ -54,7 +54,7 @@ def _train(
 ) -> Any:
     store = StructureStore(job.inputs.store)
     result = train(
-        model,
+        model.to("cpu"),  # every rank has its copy, on a device of its own
         store,
         settings,
         seed=job.config.seed,

@@ -14,7 +14,9 @@ from irrepress.pruning.compensation import compensate
 
 def main(job: Job) -> None:
     settings = job.config.compensation
-    parent, model = job.load(job.inputs.parent), job.load(job.inputs.model)
+    parent, model = (
+        job.load(path).to(job.device) for path in (job.inputs.parent, job.inputs.model)
+    )
     store = job.open_store(job.inputs.store, parent)
     train = store.require("train")
     rng = np.random.default_rng(job.config.seed)
@@ -29,7 +31,6 @@ def main(job: Job) -> None:
         derivative_weight=settings.derivative_weight,
         displacement=settings.displacement,
         seed=job.config.seed,
-        device=job.config.device,
         work_dir=Path(job.outputs.model).parent,
     )
     write_text(job.outputs.fits, pd.DataFrame(map(asdict, fits)).to_csv(index=False))
@@ -40,7 +41,7 @@ def main(job: Job) -> None:
         "settings": settings.model_dump(mode="json", exclude={"dataset", "structures"}),
         "seed": job.config.seed,
     }
-    job.save(model, stage)
+    job.save(model.to("cpu"), stage)
 
 
 run(main, snakemake)

@@ -19,12 +19,12 @@ def number_type(job: Job) -> dict[str, torch.dtype]:
 
 
 def main(job: Job) -> None:
-    settings, device = job.config.evaluation, job.config.device
+    settings = job.config.evaluation
     path = Path(job.inputs.model)
-    model = job.load(path, **number_type(job))
+    model = job.load(path, **number_type(job)).to(job.device)
     store = job.open_store(job.inputs.store, model)
     is_parent = job.wildcards.plan == "parent"
-    parent = model if is_parent else job.load(job.inputs.parent)
+    parent = model if is_parent else job.load(job.inputs.parent).to(job.device)
     metrics = measure_errors(
         model,
         store,
@@ -36,7 +36,6 @@ def main(job: Job) -> None:
         ),
         name=str(path),
         batch_size=settings.batch_size,
-        device=device,
     )
     cost = measure_cost(
         model,
@@ -45,7 +44,6 @@ def main(job: Job) -> None:
         model_path=path,
         packed_path=Path(job.inputs.packed[0]) if job.inputs.packed else None,
         plan=Plan.load(job.inputs.plan[0]) if job.inputs.plan else None,
-        device=device,
     )
     checks = measure_symmetry(
         job.family, path, store, modal=job.reference.modal, seed=job.config.seed

@@ -13,7 +13,6 @@ from irrepress.training.ranks import start_by_srun
 
 def main(job: Job) -> None:
     settings = job.config.downstream.training
-    device = job.config.device
     start_by_srun(settings)
     model = job.load(job.inputs.model)
     store = job.open_store(job.inputs.store, model)
@@ -25,7 +24,7 @@ def main(job: Job) -> None:
         model = model.fresh(job.config.seed)
     # The dataset may be of another level of theory, whose energies differ by a constant for
     # every element: both starts get it for nothing, so that they are compared fairly.
-    shifts = fit_energy_shifts(model, store, device=device)
+    shifts = fit_energy_shifts(model.to(job.device), store)
     model.shift_energies(shifts)
     stage = {
         "stage": job.wildcards.start,
@@ -34,24 +33,22 @@ def main(job: Job) -> None:
     }
     trained = train_and_save(job, model, settings, stage)
     metrics = measure_errors(
-        trained,
+        trained.to(job.device),
         store,
         alignment="never",  # it was trained on these labels
         knows_labels=True,
         name=job.outputs.model,
         batch_size=settings.batch_size,
-        device=device,
     )
     # Of a network from scratch both are known: it has the shape of the compressed model.
     if job.wildcards.start == "finetuned":
         path = Path(job.outputs.model)
         cost = measure_cost(
             trained,
-            job.load(job.inputs.parent),
+            job.load(job.inputs.parent).to(job.device),
             job.config.evaluation,
             model_path=path,
             plan=Plan.load(job.inputs.plan[0]) if job.inputs.plan else None,
-            device=device,
         )
         checks = measure_symmetry(
             job.family, path, store, modal=job.reference.modal, seed=job.config.seed

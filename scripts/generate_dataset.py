@@ -25,7 +25,7 @@ def main(job: Job) -> None:
     )
     name, count = job.wildcards.dataset, dataset.count
     logger.info("datasets.%s: %d structures, to be labelled by %s", name, count, info.labels)
-    structures = label(model, generate(dataset), device=job.config.device, name=info.labels)
+    structures = label(model.to(job.device), generate(dataset), name=info.labels)
     write_store(job.outputs.store, structures, info, dataset.split, dataset.seed, total=count)
     logger.info("datasets.%s: %d structures are labelled", name, count)
 

@@ -32,7 +32,7 @@ def main(job: Job) -> None:
         checksum=source.info.checksum,
     )
     logger.info("datasets.%s: %s, to be labelled by %s", name, perturbations, info.labels)
-    labelled = label(model, perturbations, device=job.config.device, name=info.labels)
+    labelled = label(model.to(job.device), perturbations, name=info.labels)
     write_store(
         job.outputs.store,
         checked(labelled, name),

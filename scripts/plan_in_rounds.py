@@ -38,12 +38,11 @@ def by_trials(planning: Planning) -> Plan:
     settings = job.config.scoring
     store, chosen = calibration(job, planning.model)
     damage = Damage(
-        planning.model,
+        planning.model.to(job.device),
         store.iterate(chosen),
         batch_size=settings.batch_size,
         weights=settings.weights,
-        device=job.config.device,
-        start=planning.start,
+        start=planning.start.to(job.device),
     )
     return plan_measured(planning.start, planning.scores(), damage, **shared(planning))
 

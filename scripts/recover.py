@@ -10,7 +10,7 @@ def main(job: Job) -> None:
     start_by_srun(job.config.recovery)
     model = job.load(job.inputs.model)
     store = job.open_store(job.inputs.store, model)
-    shifts = shifts_beyond_doubt(model, store, device=job.config.device)
+    shifts = shifts_beyond_doubt(model.to(job.device), store)
     model.shift_energies(shifts)
     stage = {"stage": "recovered", "energy_shifts": {str(z): e for z, e in shifts.items()}}
     train_and_save(job, model, job.config.recovery, stage)

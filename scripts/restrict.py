@@ -16,8 +16,7 @@ COMPARED = 16
 
 
 def main(job: Job) -> None:
-    device, batch_size = job.config.device, job.snakemake.params.batch_size
-    options = {"batch_size": batch_size, "device": device}
+    batch_size = job.snakemake.params.batch_size
     parent = job.load(job.inputs.model)
     store = job.open_store(job.inputs.store, parent)
     name = job.wildcards.dataset
@@ -25,10 +24,11 @@ def main(job: Job) -> None:
     job.save(model, record)
 
     tested = list(islice(store.iterate(store.require("test")), COMPARED))
-    _, agreement = compute_errors(model, tested, label(parent, tested, **options), **options)
+    of_parent = label(parent.to(job.device), tested, batch_size=batch_size)
+    _, agreement = compute_errors(model.to(job.device), tested, of_parent, batch_size=batch_size)
     # The dataset may be of another level of theory; see fine_tune.py.
     shifted = copy.deepcopy(model)
-    shifts = fit_energy_shifts(shifted, store, device=device)
+    shifts = fit_energy_shifts(shifted, store)
     shifted.shift_energies(shifts)
     metrics = measure_errors(
         shifted,
@@ -36,7 +36,7 @@ def main(job: Job) -> None:
         alignment="never",  # the shifts were fitted to these labels
         knows_labels=True,
         name=job.outputs.model,
-        **options,
+        batch_size=batch_size,
     )
     metrics.model_copy(
         update={

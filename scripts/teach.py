@@ -16,7 +16,7 @@ logger = logging.getLogger("teach")
 
 
 def main(job: Job) -> None:
-    parent = job.load(job.inputs.model)
+    parent = job.load(job.inputs.model).to(job.device)
     store = job.open_store(job.inputs.store, parent)
     wanted = np.concatenate([store.splits[part] for part in job.snakemake.params.parts])
     parts = ", ".join(job.snakemake.params.parts)
@@ -24,7 +24,6 @@ def main(job: Job) -> None:
     labelled = label(
         parent,
         store.iterate(np.sort(wanted)),
-        device=job.config.device,
         name=job.inputs.model,
     )
     info = replace(store.info, labels=labels_of(job.reference), reference_energies={})

@@ -5,7 +5,6 @@ import logging
 import torch
 
 from _common import Job, run
-from irrepress.core.devices import resolve_device
 from irrepress.evaluation.shapes import time_shapes
 from irrepress.evaluation.timing import reference_crystal
 from irrepress.pruning.latency import TimeTable
@@ -14,8 +13,8 @@ from irrepress.study.cards import versions
 
 
 def main(job: Job) -> None:
-    settings, device = job.config.evaluation, resolve_device(job.config.device)
-    model = job.load(job.inputs.model)
+    settings = job.config.evaluation
+    model = job.load(job.inputs.model).to(job.device)
     designed = design_shapes(model.groups(), job.config.sweep.timed_shapes, job.config.seed)
     crystal = reference_crystal(model.elements, settings.timing_atoms)
     table = TimeTable(
@@ -24,11 +23,10 @@ def main(job: Job) -> None:
             [model.native_plan(plan)[0] for plan in designed[1:]],
             crystal,
             repeats=settings.timing_repeats,
-            device=str(device),
         ),
         provenance={
             "atoms": len(crystal),
-            "device": str(device),
+            "device": str(model.device),
             "threads": torch.get_num_threads(),
             "seed": job.config.seed,
             "versions": versions(),

@@ -41,7 +41,7 @@ def test_the_benchmark_of_pruning(sevennet, tmp_path):
         atoms = bulk(symbol)
         atoms.rattle(0.05, seed=index)
         frames.append(Structure.unlabelled(atoms))
-    labelled = label(sevennet.load("7net-0"), frames, device="cpu")
+    labelled = label(sevennet.load("7net-0"), frames)
     ase.io.write(tmp_path / "frames.extxyz", [each.to_atoms() for each in labelled])
     arguments = ["--kept", "0.5", "--criteria", "magnitude", "random", "--iterated"]
     arguments += ["--measured", "magnitude", "--trial-frames", "2"]
@@ -73,7 +73,7 @@ def test_the_benchmark_of_recovery(sevennet, tmp_path):
         for atoms, seed in zip(frames, seeds, strict=True):
             atoms.rattle(0.05, seed=seed)
         structures = [Structure.unlabelled(atoms, group=str(i)) for i, atoms in enumerate(frames)]
-        labelled = label(parent, structures, device="cpu")
+        labelled = label(parent, structures)
         ase.io.write(tmp_path / f"{name}.extxyz", [each.to_atoms() for each in labelled])
     arguments = ["--frames", tmp_path / "train.extxyz", "--test", tmp_path / "test.extxyz"]
     arguments += ["--checkpoint", "7net-0", "--irreps", "16x0e+8x1e+4x2e", "--perturbed", "8"]

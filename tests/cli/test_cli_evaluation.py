@@ -59,7 +59,7 @@ def test_evaluate_aligns_all_electron_energies_and_says_so(run, sevennet, tmp_pa
         atoms = bulk("NaCl", "rocksalt", a=5.64)
         atoms.rattle(0.05, seed=seed)
         frames.append(Structure.unlabelled(atoms))
-    labelled = label(sevennet.load("7net-0"), frames, device="cpu")
+    labelled = label(sevennet.load("7net-0"), frames)
     moved = [replace(s, energy=s.energy - 17000.0) for s in labelled]
     path = tmp_path / "all-electron.extxyz"
     ase.io.write(path, [s.to_atoms() for s in moved])

@@ -37,15 +37,15 @@ def test_what_has_no_label_is_left_out(structures):
 
 
 def test_a_model_agrees_with_its_own_labels(small_sevennet, structures):
-    own = list(label(small_sevennet, structures, batch_size=3, device="cpu"))
-    labels, reference = compute_errors(small_sevennet, structures, own, batch_size=1, device="cpu")
+    own = list(label(small_sevennet, structures, batch_size=3))
+    labels, reference = compute_errors(small_sevennet, structures, own, batch_size=1)
     assert reference["forces_mae"] < 1e-5
     assert reference["energy_mae"] < 1e-5
     assert labels["forces_mae"] > 0.1
 
 
 def test_stress_is_labelled_only_where_there_is_a_volume(small_sevennet, structures):
-    own = list(label(small_sevennet, structures, device="cpu"))
+    own = list(label(small_sevennet, structures))
     assert np.isfinite(own[0].stress).all()
     assert np.isnan(own[2].stress).all()
 
@@ -67,10 +67,10 @@ def diverging(model):
 def test_errors_are_means_over_the_labels_that_are_there(small_sevennet, structures):
     silicon, salt, ethanol = structures
     mixed = [without(silicon, "forces", "stress"), salt, without(ethanol, "energy")]
-    found = compare_predictions(small_sevennet, mixed, batch_size=3, device="cpu")
+    found = compare_predictions(small_sevennet, mixed, batch_size=3)
     assert str(found.labels) == "labels of 3 structures: energies of 2, forces of 2, stress of 1"
     alone = {
-        name: compute_errors(small_sevennet, [s], device="cpu")[0]
+        name: compute_errors(small_sevennet, [s])[0]
         for name, s in (("silicon", silicon), ("salt", salt), ("ethanol", ethanol))
     }
     result = found.against[0].result()
@@ -86,10 +86,10 @@ def test_errors_are_means_over_the_labels_that_are_there(small_sevennet, structu
 def test_a_stress_without_a_volume_is_counted_and_not_compared(small_sevennet, structures):
     silicon, salt, _ = structures
     slab = replace(salt, pbc=np.array([True, True, False]))
-    found = compare_predictions(small_sevennet, [silicon, slab], device="cpu")
+    found = compare_predictions(small_sevennet, [silicon, slab])
     assert (found.labels.stress, found.labels.stress_without_volume) == (1, 1)
     assert "a stress that is not used on 1" in str(found.labels)
-    (alone,) = compute_errors(small_sevennet, [silicon], device="cpu")
+    (alone,) = compute_errors(small_sevennet, [silicon])
     assert found.against[0].result()["stress_mae"] == pytest.approx(alone["stress_mae"])
     assert not found.failures
 
@@ -109,7 +109,7 @@ def test_predictions_that_are_not_finite_are_no_missing_labels(structures):
 
 def test_a_model_that_predicts_nan_is_refused_or_counted(small_sevennet, structures):
     model = diverging(small_sevennet)
-    found = compare_predictions(model, structures, device="cpu")
+    found = compare_predictions(model, structures)
     assert found.failures.structures == 3
     assert found.failures.record()["first"] == [0, 1, 2]
     # The molecule has no volume: its stress is not defined, and no failure.
@@ -117,6 +117,6 @@ def test_a_model_that_predicts_nan_is_refused_or_counted(small_sevennet, structu
     assert set(found.against[0].result().values()) == {None}
     message = r"small: the predicted energy and forces and stress of 1 structure are not finite: "
     with pytest.raises(UserError, match=message + r"structure 0 \(Si8\)"):
-        list(label(model, structures, device="cpu", name="small"))
+        list(label(model, structures, name="small"))
     with pytest.raises(UserError, match="of 3 structures are not finite"):
-        compute_errors(model, structures, device="cpu")
+        compute_errors(model, structures)

@@ -38,7 +38,7 @@ def labelled(sevennet_0):
             atoms.numbers[:] = 11, 11
         atoms.rattle(0.05, seed=seed)
         crystals.append(Structure.unlabelled(atoms, group=str(seed)))
-    return list(label(sevennet_0, crystals, device="cpu"))
+    return list(label(sevennet_0, crystals))
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_errors_against_another_level_are_aligned_by_the_parent_alone(
     small_sevennet, labelled, make_store, caplog
 ):
     store, teacher = make_store(all_electron(labelled)), make_store(labelled, "teacher")
-    options = {"teacher": teacher, "device": "cpu"}
+    options = {"teacher": teacher}
     with caplog.at_level(logging.INFO):
         metrics = measured(small_sevennet, store, **options)
     right = measured(small_sevennet, teacher, **options)
@@ -104,7 +104,7 @@ def test_a_model_that_was_trained_on_the_labels_is_aligned_with_the_parent_inste
     trained = deepcopy(small_sevennet)
     trained.double()
     trained.shift_energies(CONSTANTS)
-    options = {"teacher": teacher, "device": "cpu"}
+    options = {"teacher": teacher}
     errors = measured(trained, store, knows_labels=True, **options)["errors"]
     expected = measured(small_sevennet, teacher, **options)["errors"]["parent"]
     for reference in ("labels", "parent"):
@@ -119,7 +119,7 @@ def test_the_parent_is_run_where_the_evaluated_split_is_too_small(
     is_test = set(store.splits["test"].tolist())
     taught = [s if i in is_test else s.without_labels() for i, s in enumerate(labelled)]
     teacher = make_store(taught, "teacher", train=0.75, test=0.25)
-    options = {"teacher": teacher, "device": "cpu"}
+    options = {"teacher": teacher}
     alone = measured(small_sevennet, store, **options)["alignment"]
     assert not alone["applied"]
     assert "too few to tell" in alone["told"]
@@ -132,7 +132,7 @@ def test_the_parent_is_run_where_the_evaluated_split_is_too_small(
 
 def test_a_setting_forbids_alignment(small_sevennet, labelled, make_store):
     store = make_store(all_electron(labelled))
-    metrics = measured(small_sevennet, store, alignment="never", device="cpu")
+    metrics = measured(small_sevennet, store, alignment="never")
     assert metrics["errors"]["labels"]["energy_mae"] > 4000
     assert not metrics["alignment"]["applied"]
 
@@ -143,7 +143,7 @@ def test_labels_that_are_there_are_counted(small_sevennet, labelled, make_store,
     ]
     store = make_store(energies)
     with caplog.at_level(logging.INFO):
-        metrics = measured(small_sevennet, store, device="cpu")
+        metrics = measured(small_sevennet, store)
     assert metrics["labelled"] == {
         "structures": 6,
         "energy": 6,
@@ -162,7 +162,7 @@ def test_predictions_that_are_not_finite_are_failures(small_sevennet, labelled, 
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(1e20)
-    metrics = measured(model, make_store(labelled), name="results/s/model.pt", device="cpu")
+    metrics = measured(model, make_store(labelled), name="results/s/model.pt")
     assert metrics["failures"]["structures"] == 6
     assert metrics["failures"]["quantities"] == {"energy": 6, "forces": 6, "stress": 6}
     assert metrics["errors"]["labels"]["energy_mae"] is None
@@ -173,11 +173,11 @@ def test_training_begins_at_the_level_of_the_labels(
     sevennet_0, small_sevennet, labelled, make_store, caplog
 ):
     store = make_store(all_electron(labelled))
-    shifts = shifts_beyond_doubt(small_sevennet, store, device="cpu")
+    shifts = shifts_beyond_doubt(small_sevennet, store)
     assert shifts == pytest.approx(CONSTANTS, rel=1e-2)
     assert "energies aligned" in caplog.text
     # What a model may be wrong by is left to training.
-    assert shifts_beyond_doubt(sevennet_0, make_store(labelled), device="cpu") == {}
+    assert shifts_beyond_doubt(sevennet_0, make_store(labelled)) == {}
 
 
 def test_labels_and_parent_of_two_levels_are_not_mixed(labelled, make_store):

@@ -33,7 +33,7 @@ def test_models_are_timed_in_turn(small_sevennet, monkeypatch):
     monkeypatch.setattr(Model, "predict", recorded)
     monkeypatch.setattr(timing, "TURN_SECONDS", 0)  # one call a turn
     crystal = reference_crystal(small_sevennet.elements, 8)
-    times = time_side_by_side(models, crystal, repeats=3, device="cpu")
+    times = time_side_by_side(models, crystal, repeats=3)
     assert [which for which, _ in asked] == [0, 0, 1, 1] + [0, 1] * times.rounds
     assert all(native for _, native in asked)
     assert 3 <= times.rounds <= 12
@@ -57,7 +57,7 @@ def times_of(monkeypatch, model, rounds, repeats=3):
     monkeypatch.setattr(timing, "time_turn", Clock(rounds))
     monkeypatch.setattr(timing, "busy_machine", lambda: None)
     crystal = reference_crystal(model.elements, 8)
-    return time_side_by_side([model, model], crystal, repeats=repeats, device="cpu")
+    return time_side_by_side([model, model], crystal, repeats=repeats)
 
 
 def test_a_drifting_machine_changes_seconds_and_not_the_ratio(small_sevennet, monkeypatch):

@@ -524,7 +524,7 @@ class FamilyProtocol(TargetsProtocol):
 
     @staticmethod
     def labels(model: Model, structure: Structure) -> Structure:
-        return next(label(model, [structure], batch_size=1, device=str(model.device)))
+        return next(label(model, [structure], batch_size=1))
 
     # --- files ----------------------------------------------------------------------------
 

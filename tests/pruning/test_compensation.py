@@ -48,7 +48,7 @@ def forces(model, structures):
 def test_a_model_that_lost_nothing_stays(parent, crystals):
     plan = Plan.identity(parent.groups())
     same = parent.narrow(plan)
-    results = compensate(parent, same, plan, crystals[:10], device="cpu")
+    results = compensate(parent, same, plan, crystals[:10])
     assert all(result.after <= 1e-12 for result in results)
     difference = forces(same, crystals) - forces(parent, crystals)
     assert difference.abs().max() < 1e-7
@@ -58,7 +58,7 @@ def test_unseen_structures_profit(parent, plan, crystals):
     before = parent.narrow(plan)
     after = parent.narrow(plan)
     weights = {name: tensor.clone() for name, tensor in parent.state_dict().items()}
-    results = compensate(parent, after, plan, crystals[:30], device="cpu")
+    results = compensate(parent, after, plan, crystals[:30])
     unseen = crystals[30:]
     target = forces(parent, unseen)
     errors = [(forces(model, unseen) - target).abs().mean() for model in (before, after)]
@@ -75,7 +75,7 @@ def test_lost_neighbours_are_made_up_for(parent, crystals):
     """The parent keeps its cutoff, so that its features hold what the edges carried."""
     plan = replace(Plan.identity(parent.groups()), cutoff=4.0)
     before, after = parent.narrow(plan), parent.narrow(plan)
-    results = compensate(parent, after, plan, crystals[:30], device="cpu")
+    results = compensate(parent, after, plan, crystals[:30])
     assert any(result.after < 0.9 * result.before for result in results)
     unseen = crystals[30:]
     target = forces(parent, unseen)
@@ -86,7 +86,7 @@ def test_lost_neighbours_are_made_up_for(parent, crystals):
 def test_the_same_seed_gives_the_same_weights(parent, plan, crystals):
     models = [parent.narrow(plan) for _ in range(3)]
     for model, seed in zip(models, (0, 0, 1), strict=True):
-        compensate(parent, model, plan, crystals[:10], seed=seed, device="cpu")
+        compensate(parent, model, plan, crystals[:10], seed=seed)
     one, same, other = (forces(model, crystals[:4]) for model in models)
     assert torch.equal(one, same)
     assert not torch.equal(one, other)

@@ -19,7 +19,7 @@ def structures():
 
 def damage_of(model, structures, **weights):
     weights = LossWeights(**{"energy": 0, "forces": 0, "stress": 0} | weights)
-    return Damage(model, structures, batch_size=3, weights=weights, device="cpu")
+    return Damage(model, structures, batch_size=3, weights=weights)
 
 
 def without_order(model, above):
@@ -72,7 +72,7 @@ def test_a_shorter_cutoff_is_part_of_the_damage(small_sevennet_double, structure
     parent = small_sevennet_double
     start = parent.with_cutoff(4.6)
     weights = LossWeights(energy=0, forces=1, stress=0)
-    damage = Damage(parent, structures, batch_size=3, weights=weights, device="cpu", start=start)
+    damage = Damage(parent, structures, batch_size=3, weights=weights, start=start)
     before, after = (model.predict(model.batch(structures)).forces for model in (parent, start))
     plan = Plan.identity(parent.groups())
     assert damage(plan) == pytest.approx(float((after - before).abs().mean()), rel=1e-9)

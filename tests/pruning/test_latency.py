@@ -121,7 +121,7 @@ def test_shapes_are_timed_beside_the_unpruned_model(small_sevennet, drawn):
     groups = small_sevennet.groups()
     plans = [small_sevennet.native_plan(plan)[0] for plan in design_shapes(groups, 4, seed=0)[1:]]
     crystal = reference_crystal(small_sevennet.elements, 8)
-    timed = time_shapes(small_sevennet, plans, crystal, repeats=2, device="cpu")
+    timed = time_shapes(small_sevennet, plans, crystal, repeats=2)
     assert [shape.widths for shape in timed[1:]] == [plan.widths(groups) for plan in plans]
     assert timed[0].parameters == small_sevennet.parameter_count()
     assert timed[0].flops > max(shape.flops for shape in timed[1:])

@@ -18,7 +18,7 @@ WEIGHTS = LossWeights(energy=1.0, forces=1.0, stress=1.0)
 
 @pytest.fixture(scope="module")
 def scores(small_sevennet, structures):
-    return compute_scores(small_sevennet, structures, batch_size=2, weights=WEIGHTS, device="cpu")
+    return compute_scores(small_sevennet, structures, batch_size=2, weights=WEIGHTS)
 
 
 def test_every_criterion_scores_every_block(small_sevennet, scores):
@@ -36,7 +36,7 @@ def test_every_criterion_scores_every_block(small_sevennet, scores):
 
 
 def test_progress_is_drawn_on_the_terminal_of_a_job(small_sevennet, structures, drawn):
-    compute_scores(small_sevennet, structures[:1], criteria=["activation"], device="cpu")
+    compute_scores(small_sevennet, structures[:1], criteria=["activation"])
     assert "scoring" in drawn()
 
 
@@ -44,9 +44,7 @@ def test_taylor_is_the_derivative_of_the_loss(small_sevennet_double, structures)
     """Against central differences of the loss in a gate, in float64."""
     model = small_sevennet_double
     structure = structures[1]
-    scores = compute_scores(
-        model, [structure], weights=WEIGHTS, criteria=["taylor"], device="cpu"
-    ).of("taylor")
+    scores = compute_scores(model, [structure], weights=WEIGHTS, criteria=["taylor"]).of("taylor")
     batch = model.batch([structure])
     labels = Labels.of([structure], torch.float64)
     for name, channel in (("features.1.1e", 2), ("messages.2.2e", 1), ("filter.1e", 0)):
@@ -69,7 +67,6 @@ def test_batches_do_not_matter(small_sevennet, structures, scores):
         batch_size=1,
         weights=WEIGHTS,
         criteria=["taylor", "activation"],
-        device="cpu",
     )
     for criterion in ("taylor", "activation"):
         for name, values in one.of(criterion).items():
@@ -85,7 +82,6 @@ def test_energy_forces_and_stress_all_enter(small_sevennet, structures):
             structures[:1],
             weights=LossWeights(**(none | weights)),
             criteria=["taylor", "fisher", "hessian"],
-            device="cpu",
         )
 
     parts = [scored(energy=1.0), scored(forces=1.0), scored(stress=1.0)]
@@ -102,7 +98,6 @@ def test_scores_grow_in_proportion_to_the_weights(small_sevennet, structures):
             structures,
             weights=LossWeights(energy=factor, forces=2 * factor, stress=0.1 * factor),
             criteria=["taylor", "fisher", "hessian"],
-            device="cpu",
         )
         for factor in (1.0, 2.0)
     )
@@ -121,7 +116,6 @@ def test_a_criterion_does_not_depend_on_the_others(small_sevennet, structures, s
             batch_size=2,
             weights=WEIGHTS,
             criteria=[criterion],
-            device="cpu",
         )
         assert set(alone.values) == {criterion}
         for name, values in alone.of(criterion).items():
@@ -134,9 +128,9 @@ def test_hessian_finds_the_blocks_whose_removal_changes_the_loss(
     sevennet_0, small_sevennet, structures
 ):
     """Against the true change by the removal of each block, on labels of the unpruned model."""
-    labelled = list(label(sevennet_0, structures[:2], device="cpu"))
+    labelled = list(label(sevennet_0, structures[:2]))
     hessian = compute_scores(
-        small_sevennet, labelled * 4, weights=WEIGHTS, criteria=["hessian"], device="cpu"
+        small_sevennet, labelled * 4, weights=WEIGHTS, criteria=["hessian"]
     ).of("hessian")
     batch = small_sevennet.batch(labelled)
     labels = Labels.of(labelled, torch.float32)
@@ -159,9 +153,7 @@ def test_hessian_finds_the_blocks_whose_removal_changes_the_loss(
 def test_fisher_finds_the_blocks_whose_removal_changes_forces(small_sevennet, structures):
     """Rank correlation with the true damage of removing one block, over one layer's blocks."""
     many = [structures[0], structures[1]]
-    fisher = compute_scores(small_sevennet, many * 8, criteria=["fisher"], seed=1, device="cpu").of(
-        "fisher"
-    )
+    fisher = compute_scores(small_sevennet, many * 8, criteria=["fisher"], seed=1).of("fisher")
     batch = small_sevennet.batch(many)
     base = small_sevennet.predict(batch)
     names, damage = ("features.3.0e", "features.3.1e", "features.3.2e"), []
@@ -184,7 +176,6 @@ def test_one_seed_gives_one_result(small_sevennet, structures):
             structures[:1],
             criteria=["fisher", "hessian", "random"],
             seed=seed,
-            device="cpu",
         )
 
     one, two, other = scored(0), scored(0), scored(1)
@@ -195,14 +186,14 @@ def test_one_seed_gives_one_result(small_sevennet, structures):
 
 
 def test_labels_of_the_model_itself_are_no_basis_for_taylor(small_sevennet, structures):
-    own = list(label(small_sevennet, structures, device="cpu"))
+    own = list(label(small_sevennet, structures))
     with pytest.raises(UserError, match=r"taylor.*use 'fisher'"):
-        compute_scores(small_sevennet, own, criteria=["taylor"], device="cpu")
+        compute_scores(small_sevennet, own, criteria=["taylor"])
 
 
 def test_missing_stress_counts_nothing(small_sevennet, structures):
     bare = [replace(s, stress=np.full(6, np.nan)) for s in structures]
-    scores = compute_scores(small_sevennet, bare, weights=WEIGHTS, device="cpu")
+    scores = compute_scores(small_sevennet, bare, weights=WEIGHTS)
     for values in scores.values.values():
         assert all(np.isfinite(v).all() for v in values.values())
 
@@ -211,7 +202,7 @@ def test_a_label_that_some_structures_lack_enters_by_its_mean(small_sevennet, st
     """Two copies of each structure, forces on one of them, are as good as forces on both."""
     weights = LossWeights(energy=0, forces=1, stress=0)
     bare = [replace(s, forces=np.full_like(s.forces, np.nan)) for s in structures]
-    options = {"weights": weights, "criteria": ["taylor"], "device": "cpu"}
+    options = {"weights": weights, "criteria": ["taylor"]}
     whole = compute_scores(small_sevennet, structures, **options).of("taylor")
     some = compute_scores(small_sevennet, [*structures, *bare], **options).of("taylor")
     for name, values in whole.items():
@@ -221,12 +212,12 @@ def test_a_label_that_some_structures_lack_enters_by_its_mean(small_sevennet, st
 def test_taylor_without_labels_is_told_before_time_is_spent(structures):
     bare = [s.without_labels() for s in structures]
     with pytest.raises(UserError, match=r"taylor.*use 'fisher' \(labels of 3 structures: energies"):
-        compute_scores(None, None, bare, criteria=["taylor"], device="cpu")  # no model is touched
+        compute_scores(None, None, bare, criteria=["taylor"])  # no model is touched
 
 
 def test_no_structures_is_a_clear_error(small_sevennet):
     with pytest.raises(UserError, match="no calibration structures"):
-        compute_scores(small_sevennet, [], device="cpu")
+        compute_scores(small_sevennet, [])
 
 
 def test_predictions_that_are_not_finite_are_no_basis_for_scores(small_sevennet, structures):
@@ -241,7 +232,7 @@ def test_predictions_that_are_not_finite_are_no_basis_for_scores(small_sevennet,
 def test_the_model_is_left_as_it_was(small_sevennet, structures):
     model = copy.deepcopy(small_sevennet)
     before = {name: (p.clone(), p.requires_grad) for name, p in model.named_parameters()}
-    compute_scores(model, structures[:1], device="cpu")
+    compute_scores(model, structures[:1])
     for name, parameter in model.named_parameters():
         assert parameter.requires_grad or not before[name][1]
         assert torch.equal(parameter, before[name][0])

@@ -35,7 +35,7 @@ def labelled(sevennet_0) -> list[Structure]:
         atoms = molecule("H2O") if seed % 3 == 2 else bulk("Si")
         atoms.rattle(0.05, seed=seed)
         structures.append(Structure.unlabelled(atoms, group=str(seed)))
-    return list(label(sevennet_0, structures, device="cpu"))
+    return list(label(sevennet_0, structures))
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ def shifted(labelled, make_store):
 
 def test_recovers_constants_as_far_as_the_compositions_tell(sevennet_0, shifted):
     model = deepcopy(sevennet_0)
-    shifts = fit_energy_shifts(model, shifted, device="cpu")
+    shifts = fit_energy_shifts(model, shifted)
     assert set(shifts) == {SILICON, HYDROGEN, OXYGEN}
     assert shifts[SILICON] == pytest.approx(2.0, abs=1e-4)
     # Water alone does not tell H from O: only 2 H + O is known, both elements take half of it.
@@ -30,13 +30,13 @@ def test_recovers_constants_as_far_as_the_compositions_tell(sevennet_0, shifted)
     assert shifts[OXYGEN] == pytest.approx(-1.5 / 2, abs=1e-4)
 
     model.shift_energies(shifts)
-    again = fit_energy_shifts(model, shifted, device="cpu")
+    again = fit_energy_shifts(model, shifted)
     assert max(map(abs, again.values())) < 1e-4
 
 
 def test_leaves_the_model_as_it_was(small_sevennet, shifted):
     model = deepcopy(small_sevennet)
-    fit_energy_shifts(model, shifted, device="cpu")
+    fit_energy_shifts(model, shifted)
     for name, value in small_sevennet.state_dict().items():
         assert np.array_equal(model.state_dict()[name], value)
 
@@ -44,20 +44,20 @@ def test_leaves_the_model_as_it_was(small_sevennet, shifted):
 def test_structures_without_energy_take_no_part(small_sevennet, labelled, make_store):
     model = deepcopy(small_sevennet)
     holes = [replace(s, energy=np.nan) if len(s) == 3 else s for s in labelled]
-    shifts = fit_energy_shifts(model, make_store(holes), device="cpu")
+    shifts = fit_energy_shifts(model, make_store(holes))
     assert set(shifts) == {SILICON}
 
 
 def test_forces_alone_move_no_energies_and_it_is_told(small_sevennet, labelled, make_store, caplog):
     store = make_store([replace(s, energy=np.nan) for s in labelled])
-    assert fit_energy_shifts(deepcopy(small_sevennet), store, device="cpu") == {}
+    assert fit_energy_shifts(deepcopy(small_sevennet), store) == {}
     assert "the train split has no energies" in caplog.text
 
 
 def test_an_empty_split_is_refused(small_sevennet, labelled, make_store):
     store = make_store(labelled, train=0.0)
     with pytest.raises(UserError, match="the train part is empty"):
-        fit_energy_shifts(deepcopy(small_sevennet), store, device="cpu")
+        fit_energy_shifts(deepcopy(small_sevennet), store)
 
 
 def test_energies_that_are_not_finite_are_an_error(small_sevennet, store):
@@ -68,4 +68,4 @@ def test_energies_that_are_not_finite_are_an_error(small_sevennet, store):
         UserError,
         match=r"the model's energy is not finite for \d of the \d structures of a batch, such as",
     ):
-        fit_energy_shifts(model, store, device="cpu")
+        fit_energy_shifts(model, store)

@@ -71,13 +71,15 @@ def evaluate(
 
     The exit code is 1 if a prediction is not finite, and 2 if nothing could be compared.
     """
+    from irrepress.core.devices import resolve_device
     from irrepress.data.reading import is_store, read_files
     from irrepress.data.store import StructureStore
     from irrepress.evaluation.direct import evaluate_files, evaluate_store
     from irrepress.study.loading import load_model
 
     loaded = load_model(model, family, modal=modal, licence=licence, warn=warn)
-    options: dict[str, Any] = {"alignment": align, "batch_size": batch_size, "device": device}
+    loaded.to(resolve_device(device))
+    options: dict[str, Any] = {"alignment": align, "batch_size": batch_size}
     name = " ".join(data)
     if data_format == "auto" and len(data) == 1 and is_store(data[0]):
         store = StructureStore(data[0])

@@ -124,35 +124,35 @@ class Family(ABC):
 
     @abstractmethod
     def save(self, model: Model, path: str | Path, *, dtype: torch.dtype | None = None) -> None:
-        """Do what `Model.save` says."""
+        """Implement `Model.save`."""
 
     @abstractmethod
     def batch(self, model: Model, structures: Sequence[Structure]) -> Batch:
-        """Build one graph as `Model.batch` does, always on the CPU."""
+        """Implement `Model.batch`, always on the CPU."""
 
     @abstractmethod
     def predict(
         self, model: Model, batch: Batch, *, create_graph: bool = False, native: bool = False
     ) -> Prediction:
-        """Do what `Model.predict` says."""
+        """Implement `Model.predict`."""
 
     @abstractmethod
     def atomic_energies(self, model: Model, batch: Batch) -> Tensor:
-        """Do what `Model.atomic_energies` says."""
+        """Implement `Model.atomic_energies`."""
 
     @abstractmethod
     def groups(self, model: Model) -> list[Group]:
-        """Do what `Model.groups` says."""
+        """Implement `Model.groups`."""
 
     @abstractmethod
     def gated(
         self, model: Model, gates: Mapping[str, Tensor], observer: Observer | None = None
     ) -> AbstractContextManager[None]:
-        """Do what `Model.gated` says."""
+        """Implement `Model.gated`."""
 
     @abstractmethod
     def native_plan(self, model: Model, plan: Plan) -> tuple[Plan, list[str]]:
-        """Do what `Model.native_plan` says."""
+        """Implement `Model.native_plan`."""
 
     @abstractmethod
     def narrow_blocks(self, model: Model, plan: Plan) -> Model:
@@ -160,43 +160,43 @@ class Family(ABC):
 
     @abstractmethod
     def linear_fits(self, parent: Model, narrowed: Model, plan: Plan) -> Sequence[LinearFit]:
-        """Do what `Model.linear_fits` says; ``parent`` is asked."""
+        """Implement `Model.linear_fits` of ``parent``."""
 
     @abstractmethod
     def fresh(self, model: Model, seed: int) -> Model:
-        """Do what `Model.fresh` says."""
+        """Implement `Model.fresh`."""
 
     @abstractmethod
     def shift_energies(self, model: Model, shifts: Mapping[int, float]) -> None:
-        """Do what `Model.shift_energies` says."""
+        """Implement `Model.shift_energies`."""
 
     @abstractmethod
     def cost_model(self, model: Model, neighbours: float) -> CostModel:
-        """Do what `Model.cost_model` says."""
+        """Implement `Model.cost_model`."""
 
     @abstractmethod
     def cost_terms(self, model: Model) -> CostTerms:
-        """Do what `Model.cost_terms` says."""
+        """Implement `Model.cost_terms`."""
 
     @abstractmethod
     def block_norms(self, model: Model) -> dict[str, Tensor]:
-        """Do what `Model.block_norms` says."""
+        """Implement `Model.block_norms`."""
 
     @abstractmethod
     def weight_blocks(self, model: Model) -> list[WeightBlock]:
-        """Do what `Model.weight_blocks` says."""
+        """Implement `Model.weight_blocks`."""
 
     @abstractmethod
     def parameter_parts(self, model: Model) -> dict[str, str]:
-        """Do what `Model.parameter_parts` says."""
+        """Implement `Model.parameter_parts`."""
 
     def has_reflections(self, model: Model) -> bool:
-        """Do what `Model.has_reflections` says."""
+        """Implement `Model.has_reflections`."""
         return False
 
     @abstractmethod
     def shape(self, model: Model) -> dict[str, Any]:
-        """Do what `Model.shape` says."""
+        """Implement `Model.shape`."""
 
 
 class MakesUntrained(ABC):
@@ -211,7 +211,7 @@ class MakesUntrained(ABC):
         seed: int,
         modal: str | None = None,
     ) -> Model:
-        """Do what `make_untrained` says."""
+        """Implement `make_untrained`."""
 
 
 class RestrictsElements(ABC):
@@ -219,7 +219,7 @@ class RestrictsElements(ABC):
 
     @abstractmethod
     def restrict_elements(self, model: Model, elements: Iterable[int]) -> Model:
-        """Do what `Model.restrict_elements` says."""
+        """Implement `Model.restrict_elements`."""
 
 
 class ShortensCutoff(ABC):

@@ -33,12 +33,6 @@ class Pair:
         same = parent.cutoff == narrowed.cutoff
         return cls(batch, batch if same else narrowed.batch(structures))
 
-    def to(self, device: torch.device | str) -> Pair:
-        """Return both on another device."""
-        parent = self.parent.to(device)
-        same = self.narrowed is self.parent
-        return Pair(parent, parent if same else self.narrowed.to(device))
-
 
 class LinearFit(ABC):
     """Equivariant linear maps of a narrowed model that are fitted together, and to what.

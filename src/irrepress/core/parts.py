@@ -2,5 +2,5 @@
 
 from typing import Literal
 
-# What parameters do in a network: see `Family.parameter_parts`.
+# What parameters do in a network: see `Model.parameter_parts`.
 Part = Literal["embedding", "linear", "radial", "readout"]

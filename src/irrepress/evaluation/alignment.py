@@ -156,9 +156,7 @@ def spread(indices: np.ndarray, most: int) -> np.ndarray:
     return indices[:: max(1, -(-len(indices) // most))]
 
 
-def shifts_beyond_doubt(
-    model: Model, store: StructureStore, *, device: str = "auto"
-) -> dict[int, float]:
+def shifts_beyond_doubt(model: Model, store: StructureStore) -> dict[int, float]:
     """Return constants per element by which labels differ beyond doubt from a model's energies.
 
     Training would take thousands of steps to learn them. A few structures show whether there may
@@ -167,7 +165,6 @@ def shifts_beyond_doubt(
     Args:
         model: the model; it is not changed.
         store: the structures that it is to be trained on.
-        device: name of the device, as in the config.
 
     Returns:
         Atomic number -> eV, as `Model.shift_energies` takes it; empty without such constants.
@@ -176,10 +173,10 @@ def shifts_beyond_doubt(
         UserError: the train part is empty, or a predicted energy is not finite.
     """
     train = store.require("train")
-    offsets = energy_offsets(model, store, spread(train, _FEW), device=device)
+    offsets = energy_offsets(model, store, spread(train, _FEW))
     if not len(offsets) or offsets.mean_absolute() < BEYOND_DOUBT:
         return {}
-    offsets = energy_offsets(model, store, train, device=device)
+    offsets = energy_offsets(model, store, train)
     found = align(offsets, "auto", "this model, train split")
     logger.warning("%s", found.told)
     return found.constants if found.applied else {}

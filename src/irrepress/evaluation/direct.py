@@ -112,7 +112,6 @@ def evaluate_store(
     *,
     alignment: Setting = "auto",
     batch_size: int = 8,
-    device: str = "auto",
 ) -> Evaluation:
     """Compare a model with the labels of a store, or of one split of it.
 
@@ -125,7 +124,6 @@ def evaluate_store(
         split: ``train``, ``valid`` or ``test``; None: all structures.
         alignment: see `irrepress.evaluation.alignment.align`.
         batch_size: structures per forward pass.
-        device: name of the device, as in the config.
 
     Raises:
         UserError: an empty split, nothing labelled, or elements that the model does not know.
@@ -136,7 +134,7 @@ def evaluate_store(
         places = (f"{store.path}: structure {index}" for index in indices)
         _check_elements(zip(places, store.iterate(indices), strict=True), model)
     _check_labels(store.count_labels(indices), str(store.path))
-    options = {"batch_size": batch_size, "device": device}
+    options = {"batch_size": batch_size}
     found = compare_predictions(model, store.iterate(indices), **options)
     offsets, fitted_to = found.against[0].offsets, "this model, the same structures"
     train = store.splits["train"]
@@ -156,7 +154,6 @@ def evaluate_files(
     *,
     alignment: Setting = "auto",
     batch_size: int = 8,
-    device: str = "auto",
 ) -> Evaluation:
     """Compare a model with the labels of files.
 
@@ -169,7 +166,6 @@ def evaluate_files(
         source: what messages call the files.
         alignment: see `irrepress.evaluation.alignment.align`; fitted to the frames themselves.
         batch_size: structures per forward pass.
-        device: name of the device, as in the config.
 
     Raises:
         UserError: a bad frame, nothing labelled, or elements that the model does not know; the
@@ -179,7 +175,7 @@ def evaluate_files(
     _check_elements(frames, model)
     structures = [structure for _, structure in frames]
     _check_labels(LabelCounts.of(structures), source)
-    found = compare_predictions(model, structures, batch_size=batch_size, device=device)
+    found = compare_predictions(model, structures, batch_size=batch_size)
     return Evaluation(
         found, align(found.against[0].offsets, alignment, "this model, the same structures")
     )

@@ -101,7 +101,6 @@ def compare_predictions(
     structures: Iterable[Structure],
     *references: Sequence[Structure] | Iterable[Structure],
     batch_size: int = 8,
-    device: str = "auto",
 ) -> Comparisons:
     """Run the model once and compare with labels and any further references; count failures.
 
@@ -111,7 +110,6 @@ def compare_predictions(
         *references: the same structures in the same order with other labels, such as the
             parent's predictions.
         batch_size: structures per forward pass.
-        device: name of the device, as in the config.
     """
     accumulators = [ErrorAccumulator() for _ in range(1 + len(references))]
     iterators = [iter(reference) for reference in references]
@@ -124,7 +122,7 @@ def compare_predictions(
             ahead.append(structure)
             yield structure
 
-    options = {"batch_size": batch_size, "device": device, "failures": failures}
+    options = {"batch_size": batch_size, "failures": failures}
     for predicted in label(model, kept(), **options):
         structure = ahead.popleft()
         labels.add(structure)
@@ -140,7 +138,6 @@ def compute_errors(
     structures: Iterable[Structure],
     *references: Sequence[Structure] | Iterable[Structure],
     batch_size: int = 8,
-    device: str = "auto",
 ) -> list[Errors]:
     """Return the errors against labels and further references; see `compare_predictions`.
 
@@ -150,9 +147,7 @@ def compute_errors(
     Raises:
         UserError: a prediction is not finite.
     """
-    found = compare_predictions(
-        model, structures, *references, batch_size=batch_size, device=device
-    )
+    found = compare_predictions(model, structures, *references, batch_size=batch_size)
     if found.failures:
         raise UserError(found.failures.told(f"this {model.family.name} model"))
     return [accumulator.result() for accumulator in found.against]

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from irrepress import __version__
-from irrepress.core.devices import resolve_device
 from irrepress.core.family import Family
 from irrepress.core.groups import widths_of
 from irrepress.core.model import Model
@@ -73,7 +72,6 @@ def measure_errors(
     knows_labels: bool = False,
     name: str = "the model",
     batch_size: int = 8,
-    device: str = "auto",
 ) -> Metrics:
     """Errors on one split of a store.
 
@@ -90,7 +88,6 @@ def measure_errors(
             Constants then stand between it and the parent, not between it and the labels.
         name: what messages call the model.
         batch_size: structures per forward pass.
-        device: name of the device, as in the config.
 
     Returns:
         The metrics without cost and checks. Quantities with predictions that are not finite have
@@ -101,9 +98,7 @@ def measure_errors(
     """
     indices = store.require(split)
     references = [teacher.iterate(indices)] if teacher is not None else []
-    found = compare_predictions(
-        model, store.iterate(indices), *references, batch_size=batch_size, device=device
-    )
+    found = compare_predictions(model, store.iterate(indices), *references, batch_size=batch_size)
     labels = found.against[0]
     if teacher is not None:
         fitted = _align_parent(
@@ -111,7 +106,7 @@ def measure_errors(
             teacher,
             split,
             alignment,
-            run=None if parent is None else partial(energy_offsets, parent, device=device),
+            run=None if parent is None else partial(energy_offsets, parent),
         )
     else:
         fitted = align(labels.offsets, alignment, f"this model, {split} split")
@@ -185,26 +180,24 @@ def measure_cost(
     model_path: Path,
     packed_path: Path | None = None,
     plan: Plan | None = None,
-    device: str = "auto",
 ) -> Cost:
     """Parameters, FLOPs, file sizes, kept blocks, and time side by side with the parent.
 
     Args:
         model: the model.
-        parent: the uncompressed model; the same object if the model is the parent.
+        parent: the uncompressed model, on the same device; the same object if the model is the
+            parent.
         settings: size of the timed crystal, and least number of rounds.
         model_path: the native file, whose size is recorded.
         packed_path: the packed file of a quantized model.
         plan: the plan the model was narrowed by; None for the parent.
-        device: name of the device, as in the config.
     """
-    target = resolve_device(device)
     groups = model.groups()
     cost = model.cost_model()(widths_of(groups))
     total = sum(g.channels for g in parent.groups())
     crystal = reference_crystal(model.elements, settings.timing_atoms)
     timed = [model] if model is parent else [model, parent]
-    times = time_side_by_side(timed, crystal, repeats=settings.timing_repeats, device=str(target))
+    times = time_side_by_side(timed, crystal, repeats=settings.timing_repeats)
     if times.busy:
         logger.warning(
             "the machine is busy (%s): times are rough; ratios of times are better known",
@@ -227,7 +220,7 @@ def measure_cost(
         time_ratio=times.ratios[0],
         time_ratio_spread=times.ratio_spreads[0],
         busy=times.busy,
-        device=str(target),
+        device=str(model.device),
         threads=torch.get_num_threads(),
     )
 

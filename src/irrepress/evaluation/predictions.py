@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from irrepress.core.batching import in_limited_batches
-from irrepress.core.devices import resolve_device
 from irrepress.core.errors import UserError
 from irrepress.core.model import Model
 from irrepress.core.quantities import QUANTITIES
@@ -80,7 +79,6 @@ def label(
     structures: Iterable[Structure],
     *,
     batch_size: int = 8,
-    device: str = "auto",
     name: str | None = None,
     failures: Failures | None = None,
     native: bool = False,
@@ -88,10 +86,9 @@ def label(
     """Yield the structures with their labels replaced by the model's predictions.
 
     Args:
-        model: the model; it is moved to the device.
+        model: the model.
         structures: any iterable; only one batch of it is held at a time.
         batch_size: structures per forward pass, fewer if they are large.
-        device: name of the device, as in the config.
         name: what messages call the model.
         failures: collects predictions that are not finite, which then raise no error.
         native: run the code of the family's package, see `irrepress.core.model.Model.predict`.
@@ -103,13 +100,10 @@ def label(
     Raises:
         UserError: a prediction is not finite, and ``failures`` is None.
     """
-    target = resolve_device(device)
-    model.to(target)
     found = failures if failures is not None else Failures()
     index = 0
     for chunk in in_limited_batches(structures, batch_size, ATOMS_PER_BATCH):
-        batch = model.batch(chunk)
-        prediction = model.predict(batch.to(target), native=native)
+        prediction = model.predict(model.batch(chunk), native=native)
         energy = prediction.energy.double().cpu().numpy()
         stress = prediction.stress.double().cpu().numpy()
         ends = np.cumsum([len(structure) for structure in chunk])[:-1]

@@ -24,7 +24,6 @@ def time_shapes(
     structure: Structure,
     *,
     repeats: int,
-    device: str,
 ) -> list[TimedShape]:
     """Time a model narrowed by each of several plans.
 
@@ -37,7 +36,6 @@ def time_shapes(
         plans: plans to narrow it by, which the family's constructor can build.
         structure: the structure to predict.
         repeats: number of rounds.
-        device: resolved device name.
 
     Returns:
         The unpruned model and then a shape for every plan.
@@ -47,7 +45,7 @@ def time_shapes(
     models = [model, *(model.narrow(plan) for plan in plans)]
     batches = []
     for each in tracked(models, "preparing shapes", "shapes", len(models)):
-        batches.append(each.to(device).batch([structure]).to(device))
+        batches.append(each.batch([structure]))
         for _ in range(2):  # the first calls compile TorchScript and warm caches
             time_call(each, batches[-1])
 

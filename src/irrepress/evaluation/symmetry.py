@@ -51,12 +51,11 @@ def _check(
     model: Model, structure: Structure, seed: int, components: int, native: bool
 ) -> dict[str, float | None]:
     rng = np.random.default_rng(seed)
-    device = str(model.device)
 
     def predict(s: Structure) -> Structure:
         # Without finite predictions a check has no value.
         options = {"native": native, "failures": Failures()}
-        return next(label(model, [s], batch_size=1, device=device, **options))
+        return next(label(model, [s], batch_size=1, **options))
 
     base = predict(structure)
     scale = float(np.abs(base.forces).max())

@@ -75,7 +75,6 @@ def time_side_by_side(
     structure: Structure,
     *,
     repeats: int,
-    device: str,
     native: bool = True,
 ) -> Timings:
     """Time energy, forces and stress of several models in turn, A B A B ...
@@ -86,18 +85,17 @@ def time_side_by_side(
     neighbour list, making it is no part of the time: it is the same for all.
 
     Args:
-        models: the models to compare.
+        models: the models to compare, on one device.
         structure: the structure to predict.
         repeats: least number of rounds, after two untimed ones; at least three are run, because
             fewer have no spread.
-        device: resolved device name.
         native: time the family's own code, as users of the models run it; else irrepress's faster
             code, which trains.
     """
     busy = busy_machine()
     batches: list[Batch] = []
     for model in models:
-        batches.append(model.to(device).batch([structure]).to(device))
+        batches.append(model.batch([structure]))
         for _ in range(2):  # the first calls compile TorchScript and warm caches
             time_call(model, batches[-1], native=native)
     least = max(repeats, _LEAST)

@@ -30,7 +30,6 @@ import torch
 from torch import Tensor
 
 from irrepress.core.batching import in_batches
-from irrepress.core.devices import resolve_device
 from irrepress.core.fits import LinearFit, Pair
 from irrepress.core.model import Model
 from irrepress.core.plan import Plan
@@ -82,14 +81,13 @@ def compensate(
     displacement: float = 0.02,
     held_out: float = 0.2,
     seed: int = 0,
-    device: str = "auto",
     work_dir: Path | None = None,
 ) -> list[FittedMap]:
     """Refit the linear maps of a narrowed model, in place.
 
     Args:
         parent: the model that ``narrowed`` was made from; it is not changed.
-        narrowed: the model that is compensated.
+        narrowed: the model that is compensated, on the parent's device.
         plan: the plan that it was narrowed by.
         structures: calibration structures; labels do not matter. A store is read in batches.
         indices: indices of those to use; None: all.
@@ -100,7 +98,6 @@ def compensate(
         held_out: share of the structures that choose the ridges and the extent; no weight is
             fitted to them.
         seed: seed for the displacements and for the choice of held-out structures.
-        device: name of the device, as in the config.
         work_dir: directory in which features are kept between the fits, in a subdirectory that is
             removed; None: the system's temporary directory. Some 5 MB for 64 atoms.
 
@@ -114,9 +111,8 @@ def compensate(
     is_test = np.random.default_rng(seed).permutation(len(chosen)) < round(held_out * len(chosen))
     if not is_test.any() or is_test.all():
         raise ValueError(f"{len(chosen)} structures cannot be divided to choose a ridge")
-    target = resolve_device(device)
-    parent.to(target).eval()
-    narrowed.to(target).eval()
+    parent.eval()
+    narrowed.eval()
     models = parent, narrowed
     fits = parent.linear_fits(narrowed, plan)
     old = [fit.weights() for fit in fits]
@@ -133,7 +129,7 @@ def compensate(
             train, test = _Sums(fit), _Sums(fit)
             for sums, pieces in zip((train, test), parts, strict=True):
                 for piece in pieces:
-                    features = piece.advance(models, fit, Path(directory), target)
+                    features = piece.advance(models, fit, Path(directory))
                     sums.add(*features[0], 1.0)
                     for plus, minus in zip(features[1::2], features[2::2], strict=True):
                         changes = (
@@ -142,15 +138,13 @@ def compensate(
                         )
                         sums.add(*changes, derivative_weight / (2 * displacement))
             results += _solve(fit, train, test)
-    fitted, held = (_Batches(models, pieces, target) for pieces in parts)
+    fitted, held = (_Batches(models, pieces) for pieces in parts)
     extent, rest = choose_extent(parent, narrowed, fits, old, held)
     logger.info("forces: %.3g of their difference is left over at the extent %g", rest, extent)
     shifts, before, after = fit_shifts(parent, narrowed, fitted, held)
     if shifts:
         narrowed.shift_energies(shifts)
     logger.info("energies: %.3g -> %.3g meV/atom by shifts", 1e3 * before, 1e3 * after)
-    parent.to("cpu")
-    narrowed.to("cpu")
     return results
 
 
@@ -176,7 +170,7 @@ class _Piece:
         self._begun = False
 
     def advance(
-        self, models: _Models, fit: LinearFit, directory: Path, device: torch.device
+        self, models: _Models, fit: LinearFit, directory: Path
     ) -> list[tuple[dict[str, Tensor], dict[str, Tensor]]]:
         """Run both networks to a fit; how far they have come is kept in files, not in memory.
 
@@ -187,16 +181,17 @@ class _Piece:
         path = directory / f"{self._members[0]}.pt"
         if self._begun:
             # The file is this process's own.
+            device = models[0].device
             sources = [each.to(device) for each in torch.load(path, weights_only=False)]
         else:
-            sources = [Pair.of(*models, each).to(device) for each in self._variants()]
+            sources = [Pair.of(*models, each) for each in self._variants()]
         rows = [fit.rows(source) for source in sources]
         torch.save([each.progress.to("cpu") for each in rows], path)
         self._begun = True
         return [(each.inputs, each.outputs) for each in rows]
 
     def batches(self, models: _Models) -> Pair:
-        """Return the structures as they are, on the CPU."""
+        """Return the structures as they are."""
         return Pair.of(*models, [self._structures[index] for index in self._members])
 
     def _variants(self) -> list[list[Structure]]:
@@ -208,14 +203,14 @@ class _Piece:
 
 
 class _Batches:
-    """The structures of several pieces as they are, batch after batch on a device."""
+    """The structures of several pieces as they are, batch after batch."""
 
-    def __init__(self, models: _Models, pieces: Sequence[_Piece], device: torch.device):
-        self._models, self._pieces, self._device = models, pieces, device
+    def __init__(self, models: _Models, pieces: Sequence[_Piece]):
+        self._models, self._pieces = models, pieces
 
     def __iter__(self) -> Iterator[Pair]:
         for piece in self._pieces:
-            yield piece.batches(self._models).to(self._device)
+            yield piece.batches(self._models)
 
 
 class _Sums:

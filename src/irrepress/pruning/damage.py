@@ -12,7 +12,6 @@ from ase import units
 from torch import Tensor
 
 from irrepress.core.batching import in_batches
-from irrepress.core.devices import resolve_device
 from irrepress.core.errors import UserError
 from irrepress.core.fits import Pair
 from irrepress.core.loss_weights import LossWeights
@@ -32,9 +31,8 @@ class Damage:
         structures: calibration structures, read once; no labels are read.
         batch_size: structures in a batch.
         weights: weights of energy (eV/atom), forces (eV/Å) and stress (GPa).
-        device: name of the device, as in the config.
-        start: the model that plans apply to, such as the unpruned one with a shorter cutoff; None:
-            the unpruned model.
+        start: the model that plans apply to, such as the unpruned one with a shorter cutoff, on its
+            device; None: the unpruned model.
 
     Raises:
         ValueError: there are no structures.
@@ -48,11 +46,9 @@ class Damage:
         *,
         batch_size: int,
         weights: LossWeights,
-        device: str,
         start: Model | None = None,
     ):
         self._model, self._weights = start or model, weights
-        self._device = resolve_device(device)
         chunks = list(in_batches(structures, batch_size))
         if not chunks:
             raise ValueError("there are no structures to measure the damage on")
@@ -95,19 +91,17 @@ class Damage:
         self, model: Model, batches: Sequence[Batch], gates: Mapping[str, Tensor]
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return energies per atom, forces and defined stresses of all structures."""
-        model.to(self._device).eval()
-        gates = {name: gate.to(self._device) for name, gate in gates.items()}
+        gates = {name: gate.to(model.device) for name, gate in gates.items()}
         with model.gated(gates):
             parts = [
                 self._predict(model, batch, periodic)
                 for batch, periodic in zip(batches, self._periodic, strict=True)
             ]
-        model.to("cpu")
         energy, forces, stress = (torch.cat(part) for part in zip(*parts, strict=True))
         return energy, forces, stress
 
     def _predict(self, model: Model, batch: Batch, periodic: Tensor) -> tuple[Tensor, ...]:
-        found = model.predict(batch.to(self._device))
-        energy = found.energy.double().cpu() / batch.num_atoms
+        found = model.predict(batch)
+        energy = found.energy.double().cpu() / batch.num_atoms.cpu()
         stress = found.stress.double().cpu()[periodic] / units.GPa
         return energy, found.forces.double().cpu(), stress

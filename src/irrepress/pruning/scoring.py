@@ -35,7 +35,6 @@ import numpy as np
 import torch
 
 from irrepress.core.batching import in_batches
-from irrepress.core.devices import resolve_device
 from irrepress.core.errors import UserError
 from irrepress.core.groups import Group
 from irrepress.core.label_counts import LabelCounts
@@ -72,7 +71,6 @@ def compute_scores(
     criteria: Sequence[str] = CRITERIA,
     probes: int = 1,
     seed: int = 0,
-    device: str = "auto",
     counts: LabelCounts | None = None,
 ) -> Scores:
     """Score every block by every criterion in one pass.
@@ -88,7 +86,6 @@ def compute_scores(
         probes: random vectors per batch for ``hessian``.
         seed: seed for random signs and vectors, and for the criterion ``random``. A criterion's
             scores do not depend on which others are computed.
-        device: name of the device, as in the config.
         counts: which labels the structures have. A label that only some of them have then weighs
             more on these, so that each quantity enters by its mean over the structures that have
             it, as in training. Structures in a sequence are counted if it is not given.
@@ -103,7 +100,6 @@ def compute_scores(
     loss_weights = _for_labels(weights, counts) if counts else weights
     if counts and counts.structures and "taylor" in criteria and not _is_labelled(weights, counts):
         raise UserError(f"{NO_BASIS_FOR_TAYLOR} ({counts})")
-    model.to(resolve_device(device))
     groups = model.groups()
     found = _with_data(groups, criteria, probes, seed)
     if found and counts:
@@ -117,7 +113,7 @@ def compute_scores(
             for chunk in tracked(chunks, "scoring", "batches", batches):
                 forward = GatedPass(
                     model,
-                    model.batch(chunk).to(model.device),
+                    model.batch(chunk),
                     Labels.of(chunk, model.dtype).to(model.device),
                     weights,
                     signs,

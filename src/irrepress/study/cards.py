@@ -64,7 +64,7 @@ class Card(RecordFile):
         parent_sha256: SHA-256 of the checkpoint's file.
         sha256: SHA-256 of the model's file.
         licence: licence of the weights.
-        shape: what `Family.shape` returns.
+        shape: what `Model.shape` returns.
         parameters: number of parameters.
         stages: what was done, in order: key ``stage`` and whatever is needed to repeat it.
         versions: of Python and of the packages that results depend on.
@@ -129,7 +129,7 @@ class Card(RecordFile):
             family: name of the family.
             checkpoint: keyword or path in the config.
             checkpoint_sha256: SHA-256 of the checkpoint's file.
-            shape: what `Family.shape` returns.
+            shape: what `Model.shape` returns.
             parameters: number of parameters.
             licence: licence of the weights, if known.
             seed: the study's seed.
@@ -167,7 +167,7 @@ class Card(RecordFile):
         Args:
             model_path: the saved model.
             name: name within the study.
-            shape: what `Family.shape` returns.
+            shape: what `Model.shape` returns.
             parameters: number of parameters.
             stage: what was done: key ``stage`` and whatever is needed to repeat it.
             seed: the seed of this stage.

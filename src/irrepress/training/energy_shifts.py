@@ -6,7 +6,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from irrepress.core.batching import in_batches
-from irrepress.core.devices import resolve_device
 from irrepress.core.finite import check_prediction
 from irrepress.core.model import Model
 from irrepress.data.energy_fit import EnergyOffsets
@@ -20,7 +19,6 @@ def fit_energy_shifts(
     store: StructureStore,
     split: str = "train",
     *,
-    device: str = "auto",
     batch_size: int = 8,
 ) -> dict[int, float]:
     """Fit one constant per element to the difference between labels and predictions.
@@ -32,7 +30,6 @@ def fit_energy_shifts(
         model: the model; it is not changed.
         store: structures; those without an energy take no part.
         split: the split to fit on.
-        device: name of the device, as in the config.
         batch_size: structures per forward pass.
 
     Returns:
@@ -43,7 +40,7 @@ def fit_energy_shifts(
         UserError: the split is empty, or a predicted energy is not finite.
     """
     indices = store.require(split)
-    offsets = energy_offsets(model, store, indices, device=device, batch_size=batch_size)
+    offsets = energy_offsets(model, store, indices, batch_size=batch_size)
     if not len(offsets):
         logger.warning(
             "%s: the %s split has no energies: the model's reference energies stay as they are",
@@ -67,7 +64,6 @@ def energy_offsets(
     store: StructureStore,
     indices: Sequence[int] | np.ndarray,
     *,
-    device: str = "auto",
     batch_size: int = 8,
 ) -> EnergyOffsets:
     """Return the differences of energies of structures, labels minus predictions.
@@ -76,26 +72,20 @@ def energy_offsets(
         model: the model; it is not changed.
         store: structures; those without an energy take no part.
         indices: indices of the structures.
-        device: name of the device, as in the config.
         batch_size: structures per forward pass.
 
     Raises:
         UserError: a predicted energy is not finite.
     """
-    home, target = model.device, resolve_device(device)
     offsets = EnergyOffsets()
-    model.to(target)
-    try:
-        for members in in_batches(np.asarray(indices).tolist(), batch_size):
-            structures = [s for s in store.read(members) if np.isfinite(s.energy)]
-            if not structures:
-                continue
-            batch = model.batch(structures).to(target)
-            prediction = model.predict(batch)
-            check_prediction(prediction, batch, f"{store.path}")
-            predicted = prediction.energy.double().cpu().numpy()
-            for structure, energy in zip(structures, predicted, strict=True):
-                offsets.add(structure.numbers, structure.energy - energy)
-    finally:
-        model.to(home)
+    for members in in_batches(np.asarray(indices).tolist(), batch_size):
+        structures = [s for s in store.read(members) if np.isfinite(s.energy)]
+        if not structures:
+            continue
+        batch = model.batch(structures)
+        prediction = model.predict(batch)
+        check_prediction(prediction, batch, f"{store.path}")
+        predicted = prediction.energy.double().cpu().numpy()
+        for structure, energy in zip(structures, predicted, strict=True):
+            offsets.add(structure.numbers, structure.energy - energy)
     return offsets

@@ -57,7 +57,6 @@ class FeatureGuide:
             A scalar: 0 for the parent's features, 1 for none at all. With several ranks it is
             this rank's part: those of all ranks add up.
         """
-        self.parent.to(batch.num_atoms.device)
         with observed(self.parent) as targets:
             self.parent.atomic_energies(batch)  # energies alone: no derivatives
         shares = []

@@ -142,6 +142,11 @@ class TrainingModule(LightningModule):
         self.log("train_loss", scaled.detach(), prog_bar=True, batch_size=len(batch.graph))
         return scaled
 
+    def on_train_start(self) -> None:
+        """Bring the guide's parent to where Lightning has brought the model."""
+        if self.guide:
+            self.guide.parent.to(self.device)
+
     def on_train_batch_end(self, *_: Any) -> None:
         """End the run at its last step; Lightning then validates, whatever the step."""
         if self.global_step >= self.settings.steps:

@@ -247,7 +247,7 @@ def _try_precision(
     model.to(device)
     try:
         with torch.autocast(device.type, dtype):
-            model.predict(model.batch(structures).to(device))
+            model.predict(model.batch(structures))
     except RuntimeError as error:
         raise UserError(
             f"precision: {precision} does not work with this model ({error}); set it to 32"

@@ -67,7 +67,7 @@ def errors_of(sevennet_0) -> Callable[..., Outcome]:
     def outcome(path: Path, **config: Any) -> Outcome:
         files = Files(source="files", paths=[str(path)], **config)
         reading = read_files(files)
-        found = evaluate_files(sevennet_0, reading, str(path), alignment="never", device="cpu")
+        found = evaluate_files(sevennet_0, reading, str(path), alignment="never")
         errors = found.errors
         return Outcome(
             list(read_files(files)),

@@ -89,7 +89,7 @@ def test_calculator_works_where_irrepress_is_not_installed(narrowed, saved, stru
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    expected = label(narrowed, structures, batch_size=4, device="cpu")
+    expected = label(narrowed, structures, batch_size=4)
     for line, structure in zip(done.stdout.splitlines(), expected, strict=True):
         energy, force = map(float, line.split())
         assert energy == pytest.approx(structure.energy, rel=1e-5)

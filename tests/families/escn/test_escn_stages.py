@@ -40,7 +40,7 @@ def store(wide, structures, tmp_path_factory):
         frames.append(replace(base, positions=moved, group=str(seed)))
     path = tmp_path_factory.mktemp("stages") / "data.h5"
     split = Split(train=0.5, valid=0.25, test=0.25, by="structure")
-    write_store(path, label(wide, frames, device="cpu"), INFO, split, seed=0)
+    write_store(path, label(wide, frames), INFO, split, seed=0)
     return StructureStore(path)
 
 
@@ -53,7 +53,7 @@ def stages(escn, wide, store, tmp_path_factory):
     plan, _ = wide.native_plan(plan)
     models = {"pruned": wide.narrow(plan)}
     models["compensated"] = copy.deepcopy(models["pruned"])
-    compensate(wide, models["compensated"], plan, store, store.splits["train"], device="cpu")
+    compensate(wide, models["compensated"], plan, store, store.splits["train"])
     models["trained"] = train(
         models["compensated"],
         store,

@@ -40,7 +40,7 @@ def write_frames(mace, checkpoint, path, cells):
     for seed, atoms in enumerate(cells):
         atoms.rattle(0.1, seed=seed)
         structures.append(Structure.unlabelled(atoms))
-    labelled = label(model, structures, device="cpu")
+    labelled = label(model, structures)
     ase.io.write(path, [each.to_atoms() for each in labelled])
 
 

@@ -27,9 +27,7 @@ def test_unseen_frames_profit(gst, gst_frames):
     plan = plan_for_irreps(groups, scores, Explicit(irreps="32x0e+32x1o", filter_lmax=3))
     before, after = gst.narrow(plan), gst.narrow(plan)
     frames = sorted(gst_frames, key=len)[:12]
-    results = compensate(
-        gst, after, plan, frames[:8], batch_size=2, displacement=0.02, device="cpu"
-    )
+    results = compensate(gst, after, plan, frames[:8], batch_size=2, displacement=0.02)
     assert {result.name for result in results} >= {
         "interactions.0.linear_up",
         "interactions.1.linear",

@@ -72,7 +72,7 @@ def frames_file(pruned, gst_frames, tmp_path_factory):
     """Frames with labels by the model, in the form that mace reads."""
     path = tmp_path_factory.mktemp("frames") / "frames.extxyz"
     frames = []
-    for structure in label(pruned, gst_frames[:4], batch_size=2, device="cpu"):
+    for structure in label(pruned, gst_frames[:4], batch_size=2):
         atoms = structure.to_atoms()
         results = atoms.calc.results
         atoms.calc = SinglePointCalculator(atoms)
@@ -102,7 +102,7 @@ def test_calculator_works_where_irrepress_is_not_installed(
         for line in run(code, saved, frames_file, cwd=tmp_path).splitlines()
         if line.startswith("found")
     ]
-    expected = list(label(pruned, gst_frames[:2], batch_size=2, device="cpu"))
+    expected = list(label(pruned, gst_frames[:2], batch_size=2))
     assert len(lines) == 2
     for (energy, force), structure in zip(lines, expected, strict=True):
         assert float(energy) == pytest.approx(structure.energy, rel=1e-9)
@@ -137,7 +137,7 @@ def test_mace_commands_take_the_model(mace, pruned, saved, frames_file, gst_fram
     hidden, edges = shape["irreps"][1], shape["edge_irreps"][1]
     assert f"hidden {hidden} {edges} 2" in printed
     energies = [a.info["MACE_energy"] for a in ase.io.read(tmp_path / "out.extxyz", ":")]
-    expected = list(label(pruned, gst_frames[:4], batch_size=2, device="cpu"))
+    expected = list(label(pruned, gst_frames[:4], batch_size=2))
     assert np.allclose(energies, [s.energy for s in expected], rtol=1e-8)
     torch.jit.load(tmp_path / "pruned.model-lammps.pt")
     with pytest.raises(UserError, match=r"TorchScript archive.*give the \.model file"):
@@ -371,7 +371,7 @@ def test_torch_sim_takes_the_pruned_model(pruned, saved, frames_file, gst_frames
     place = Path(package.__file__).parents[1]
     printed = run(code, saved, frames_file, place, cwd=tmp_path).splitlines()
     found = [float(line.split()[1]) for line in printed if line.startswith("found")]
-    expected = list(label(pruned, gst_frames[:2], batch_size=2, device="cpu"))
+    expected = list(label(pruned, gst_frames[:2], batch_size=2))
     assert found == pytest.approx([structure.energy for structure in expected], rel=1e-9)
 
 

@@ -79,7 +79,7 @@ def test_calculator_works_where_irrepress_is_not_installed(ragged, saved, struct
         assert not calculator.model.training
     """
     lines = run(code, saved, cwd=tmp_path).splitlines()
-    expected = label(ragged, structures, batch_size=4, device="cpu")
+    expected = label(ragged, structures, batch_size=4)
     for line, structure in zip(lines, expected, strict=True):
         energy, force = map(float, line.split())
         assert energy == pytest.approx(structure.energy, rel=1e-5)
@@ -105,7 +105,7 @@ def test_sevenn_commands_take_the_model(ragged, saved, structures, tmp_path):
     torch.jit.load(tmp_path / "serial.pt")
     assert len(list((tmp_path / "parallel").glob("*.pt"))) == 5  # one per layer
     table = pd.read_csv(tmp_path / "out" / "per_graph.csv")
-    expected = list(label(ragged, structures[:2], batch_size=2, device="cpu"))
+    expected = list(label(ragged, structures[:2], batch_size=2))
     assert np.allclose(table["inferred_total_energy"], [s.energy for s in expected], rtol=1e-5)
 
 
