@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from targets import TargetsProtocol
 
-from irrepress.catalogue.families import loading_line
+from irrepress.catalogue.families import loading_line, shortens_cutoff
 from irrepress.core.errors import UserError
 from irrepress.core.family import ShortensCutoff
 from irrepress.core.fits import Pair
@@ -256,6 +256,7 @@ class FamilyProtocol(TargetsProtocol):
 
     def test_a_shorter_cutoff_is_refused_where_it_cannot_be_made(self, family, model, groups):
         plan = replace(Plan.identity(groups), cutoff=0.9 * model.cutoff)
+        assert shortens_cutoff(family.name) == isinstance(family, ShortensCutoff)
         if isinstance(family, ShortensCutoff):
             model.check_cutoff(plan.cutoff)
             terms = model.cost_terms()({})

@@ -158,9 +158,9 @@ NO_TRAIN = STUDY["datasets"]["foundation"] | {"split": {"train": 0, "valid": 0.8
             "models.parent.modal: 7net-0 has one level of theory only; remove modal 'PBE'",
         ),
         (
-            {"models__parent": {"family": "mace", "checkpoint": "mace-mp-0-small"}}
+            {"models__parent": {"family": "escn", "checkpoint": "escn-md-small"}}
             | {"sweep__cutoffs": [None, 4.5]},
-            "sweep.cutoffs: the cutoff of models of the family mace .* cannot be shortened",
+            "sweep.cutoffs: the cutoff of models of the family escn .* cannot be shortened",
         ),
         (
             {"export": {"dtypes": ["float64"], "stages": ["pruned"]}},

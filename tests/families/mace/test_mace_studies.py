@@ -68,6 +68,19 @@ def test_the_papers_studies_can_be_planned(tmp_path, name):
     assert counts["download"] >= 3 + 1 and counts["download"] <= 3 + 1 + data + 1
 
 
+def test_a_study_with_shorter_cutoffs_can_be_planned(tmp_path):
+    content = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    before = len(load_config(ROOT / "config" / "config.yaml").plans())
+    content["sweep"] |= {"cutoffs": [None, 5.0]}
+    content["sweep"]["explicit"] = {**content["sweep"].get("explicit", {}), "near": {"cutoff": 5.0}}
+    path = tmp_path / "cutoffs.yaml"
+    path.write_text(yaml.safe_dump(content))
+    plans = load_config(path).plans()
+    assert len(plans) > before and any(name.endswith("-5A") for name in plans)
+    counts = job_counts(snakemake(tmp_path, "--dry-run", configs=[path]))
+    assert counts["prune"] == len(plans)
+
+
 def test_licences_are_told_before_any_job(tmp_path):
     done = snakemake(tmp_path, "--dry-run", configs=[ROOT / "config" / "mace-off.yaml"])
     assert done.returncode != 0

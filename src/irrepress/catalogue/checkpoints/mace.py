@@ -96,7 +96,7 @@ SETTINGS = (
 )
 # Types of numbers that saved files can hold.
 NUMBER_TYPES = ("float32", "float64")
-SHORTENS_CUTOFF = False
+SHORTENS_CUTOFF = True
 _SIZES = ("small", "medium", "large")
 
 

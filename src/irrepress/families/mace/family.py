@@ -12,7 +12,14 @@ from ase.calculators.calculator import Calculator
 from torch import Tensor
 
 from irrepress.core.cost import CostModel, CostTerms
-from irrepress.core.family import Family, MakesUntrained, Observer, RestrictsElements, WeightBlock
+from irrepress.core.family import (
+    Family,
+    MakesUntrained,
+    Observer,
+    RestrictsElements,
+    ShortensCutoff,
+    WeightBlock,
+)
 from irrepress.core.finite import require_finite
 from irrepress.core.fits import LinearFit
 from irrepress.core.groups import Group
@@ -27,12 +34,13 @@ from irrepress.families.mace import native as rounding
 from irrepress.families.mace.architecture import read_architecture
 from irrepress.families.mace.config import build_network, read_config
 from irrepress.families.mace.cost import make_cost_model
+from irrepress.families.mace.cutoff import shorten
 from irrepress.families.mace.groups import make_groups
 from irrepress.families.mace.package import MACECalculator
 from irrepress.families.mace.terms import make_cost_terms
 
 
-class MACEFamily(Family, MakesUntrained, RestrictsElements):
+class MACEFamily(Family, MakesUntrained, RestrictsElements, ShortensCutoff):
     """MACE-MP-0, MPA-0, OFF23 and every other `MACE` or `ScaleShiftMACE` built on e3nn.
 
     Embedding, features and atomic basis share one number of channels, since MACE's constructor
@@ -43,6 +51,7 @@ class MACEFamily(Family, MakesUntrained, RestrictsElements):
 
     name: ClassVar[str] = "mace"
     package: ClassVar[str] = "mace-torch"
+    terms_without_neighbours: ClassVar[frozenset[str]] = frozenset({"paths", "linear", "couplings"})
 
     def resolve(self, source: str | Path, *, licence: str | None = None) -> Path:
         """Return the file of a checkpoint; see the base class."""
@@ -110,6 +119,10 @@ class MACEFamily(Family, MakesUntrained, RestrictsElements):
     def narrow_blocks(self, model: Model, plan: Plan) -> Model:
         """Build the smaller network with MACE's constructor; see the base class."""
         return narrow.narrow(model, plan)
+
+    def shorten_cutoff(self, model: Model, cutoff: float) -> Model:
+        """Fit the radial networks to what they were; see `irrepress.families.mace.cutoff`."""
+        return shorten(model, cutoff)
 
     def linear_fits(self, parent: Model, narrowed: Model, plan: Plan) -> Sequence[LinearFit]:
         """The maps that `irrepress.families.mace.fits` describes."""
