@@ -12,7 +12,8 @@ from irrepress.core.errors import UserError
 from irrepress.core.plan import Plan
 from irrepress.core.target import Explicit
 from irrepress.families.escn.architecture import read_architecture
-from irrepress.families.escn.layout import Choice, make_layout
+from irrepress.families.escn.layout import make_layout
+from irrepress.families.generic.layout import kept_indices
 from irrepress.pruning.allocation import Limits
 from irrepress.pruning.budget import Costs, Measure, plan_for_fraction, plan_for_irreps, summarize
 from irrepress.pruning.compensation import compensate
@@ -39,14 +40,12 @@ def kept(model, **counts):
 def without_weights(model, plan):
     """The dense model, with zeros for all weights that the plan removes; norms are fairchem's."""
     masked = copy.deepcopy(model)
-    architecture = read_architecture(model.native)
-    layout, choice = make_layout(architecture), Choice.of(architecture, plan)
     with torch.no_grad():
-        for name, parameter in masked.network.named_parameters():
-            for axis, parts in enumerate(layout.get(name, ())):
-                gone = torch.ones(parameter.shape[axis], dtype=torch.bool)
-                gone[choice.indices(parts)] = False
-                parameter.index_fill_(axis, gone.nonzero()[:, 0], 0.0)
+        for weights in make_layout(read_architecture(model.native)):
+            for axis, parts in enumerate(weights.axes):
+                gone = torch.ones(weights.shape[axis], dtype=torch.bool)
+                gone[kept_indices(parts, plan.keep)] = False
+                weights.view(masked.network).index_fill_(axis, gone.nonzero()[:, 0], 0.0)
     return masked
 
 

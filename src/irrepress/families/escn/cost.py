@@ -11,7 +11,15 @@ from irrepress.core.cost import Cost, CostModel, CostTerms
 from irrepress.core.model import Model
 from irrepress.families.escn.architecture import Architecture, read_architecture
 from irrepress.families.escn.gates import CHANNELS, EDGES, HIDDEN, make_groups
-from irrepress.families.escn.layout import component, make_layout, order, size_of
+from irrepress.families.escn.layout import (
+    FREQUENCIES,
+    SYSTEM,
+    component,
+    make_layout,
+    order,
+    system_layout,
+)
+from irrepress.families.generic.layout import channel_counts, parameter_counter
 
 
 @dataclass(frozen=True)
@@ -55,20 +63,13 @@ class _Sizes:
 def make_cost_model(model: Model, neighbours: float) -> CostModel:
     """Return widths -> cost; see `irrepress.core.family.Family.cost_model`."""
     a = read_architecture(model.native)
-    layout = make_layout(a)
-    groups = {group.name: group for group in make_groups(a) if group.axis == "channel"}
-    mixed = 3 if a.dataset is not None else 2
-    tables = (201 + 101 if a.random_embedding else 1) + (a.dataset is not None)
+    groups = make_groups(a)
+    count = parameter_counter(model.network, make_layout(a) + system_layout(a))
 
     def cost(widths: Mapping[str, int]) -> Cost:
         s = _Sizes.of(a, widths)
-        counts = {name: widths.get(g.width, g.channels) for name, g in groups.items()}
-        parameters = (tables + mixed * s.channels) * s.channels
-        for axes in layout.values():
-            size = 1
-            for axis in axes:
-                size *= size_of(axis, counts, s.lmax, s.mmax)
-            parameters += size
+        system = {SYSTEM: s.channels, FREQUENCIES: s.channels // 2}
+        parameters = count({**channel_counts(groups, widths), **system})
         terms = _operations(a, s)
         per_edge = terms["radial"] + terms["rotations"] + terms["convolutions"]
         return Cost(parameters=parameters, flops=2.0 * (terms["atoms"] + neighbours * per_edge))

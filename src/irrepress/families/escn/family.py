@@ -22,15 +22,17 @@ from irrepress.core.model import Batch, Model, Prediction
 from irrepress.core.plan import Plan
 from irrepress.core.statistics import DataStatistics
 from irrepress.core.structure import Structure
-from irrepress.families.escn import checkpoint, fits, graph, narrow, norms, scratch
+from irrepress.families.escn import checkpoint, fits, graph, narrow, scratch
 from irrepress.families.escn import elements as by_element
 from irrepress.families.escn import gates as gating
 from irrepress.families.escn import native as rounding
 from irrepress.families.escn.architecture import read_architecture
 from irrepress.families.escn.classes import check_classes
 from irrepress.families.escn.cost import make_cost_model, make_cost_terms
+from irrepress.families.escn.layout import ROLES, make_layout, system_layout
 from irrepress.families.escn.predict_unit import SETTINGS
 from irrepress.families.escn.tasks import choose_dataset, datasets_of
+from irrepress.families.generic.layout import block_norms, parameter_roles, weight_blocks
 
 
 class EscnFamily(Family, MakesUntrained, RestrictsElements):
@@ -151,38 +153,16 @@ class EscnFamily(Family, MakesUntrained, RestrictsElements):
 
     def block_norms(self, model: Model) -> dict[str, Tensor]:
         """Norms of the weights that read a block."""
-        return norms.block_norms(model)
+        return block_norms(model, make_layout(read_architecture(model.native)), self.groups(model))
 
     def weight_blocks(self, model: Model) -> list[WeightBlock]:
         """Matrices of convolutions, linear maps, radial networks and readout."""
-        blocks = []
-        for name, parameter in model.network.named_parameters():
-            *path, last = name.split(".")
-            if last != "weight" or parameter.ndim < 2 or path[-1].endswith("embedding"):
-                continue
-            if "dataset_emb_dict" in path or path[-1] == "rand_emb":
-                continue
-            *many, rows, columns = parameter.shape  # outputs, inputs
-            for index in range(many[0] if many else 1):
-                shape = (columns, rows)
-                blocks.append(WeightBlock(name, index * rows * columns, shape, transposed=True))
-        return [block for block in blocks if block.shape[0] * block.shape[1]]
+        a = read_architecture(model.native)
+        return weight_blocks(model.network, make_layout(a) + system_layout(a))
 
     def parameter_parts(self, model: Model) -> dict[str, str]:
         """Parts by the modules of the network; see the base class."""
-        parts = {}
-        for name, parameter in model.named_parameters():
-            if not parameter.requires_grad:
-                continue
-            path = name.removeprefix("network.").split(".")
-            if "rad_func" in path:
-                parts[name] = "radial"
-            elif path[0] == "output_heads" or path[1] == "norm":
-                parts[name] = "readout"
-            else:
-                embeds = path[1] == "mix_csd" or path[1].endswith("embedding")
-                parts[name] = "embedding" if embeds else "linear"
-        return parts
+        return parameter_roles(model, ROLES)
 
     def shape(self, model: Model) -> dict[str, Any]:
         """Irreps, hidden and edge channels, highest order and component, layers, cutoff in Å."""

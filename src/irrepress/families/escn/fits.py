@@ -20,26 +20,28 @@ from irrepress.core.plan import Plan
 from irrepress.families.escn import forward
 from irrepress.families.escn.architecture import read_architecture
 from irrepress.families.escn.forward import State
-from irrepress.families.escn.layout import FEATURES, Choice, make_layout
+from irrepress.families.escn.layout import FEATURES, make_layout
 from irrepress.families.escn.messages import MessageMap
+from irrepress.families.generic.layout import kept_indices
 
 
 def linear_fits(parent: Model, narrowed: Model, plan: Plan) -> list[LinearFit]:
     """Return the fits; see `irrepress.core.family.Family.linear_fits`."""
     wide = read_architecture(parent.native)
-    choice, layout = Choice.of(wide, plan), make_layout(wide)
+    # Of maps with a matrix for each order, all have the same columns as that of order 0.
+    outputs = {weights.parameter: weights.axes[0] for weights in reversed(make_layout(wide))}
     fits: list[LinearFit] = []
     for t in range(wide.layers):
         block = f"backbone.blocks.{t}"
-        columns = choice.kept[FEATURES]
+        columns = torch.tensor(plan.keep[FEATURES])
         fits.append(_MessageFit(parent, narrowed, f"{block}.edge_wise", 2 * t, columns))
         for module in ("scalar_mlp.0", "so3_linear_1", "so3_linear_2"):
             name = f"{block}.atom_wise.{module}"
-            columns = choice.indices(layout[f"{name}.weight"][-2])
+            columns = kept_indices(outputs[f"{name}.weight"], plan.keep)
             fits.append(_AtomFit(parent, narrowed, name, 2 * t + 1, columns))
     for place in (0, 2, 4):
         name = f"output_heads.{wide.head}.energy_block.{place}"
-        columns = choice.indices(layout[f"{name}.weight"][-2])
+        columns = kept_indices(outputs[f"{name}.weight"], plan.keep)
         fits.append(_AtomFit(parent, narrowed, name, 2 * wide.layers, columns))
     return fits
 

@@ -2,7 +2,7 @@
 
 import copy
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,56 +13,72 @@ from irrepress.core.plan import Plan
 from irrepress.families.escn import checkpoint, forward
 from irrepress.families.escn.architecture import Architecture, read_architecture
 from irrepress.families.escn.gates import make_groups
-from irrepress.families.escn.layout import FEATURES, SOURCE, Choice, make_layout, messages
+from irrepress.families.escn.layout import (
+    FEATURES,
+    SOURCE,
+    component,
+    make_layout,
+    messages,
+    order,
+)
+from irrepress.families.generic.layout import copy_kept
 
 logger = logging.getLogger(__name__)
 
 _EMBEDDINGS = ("charge_embedding", "spin_embedding", "dataset_embedding")
 
 
-@torch.no_grad()
 def narrow(model: Model, plan: Plan) -> Model:
-    """Build the narrow model; see `irrepress.core.family.Family.narrow`.
-
-    Wigner matrices and what else follows from the highest order are the constructor's own.
-    """
+    """Build the narrow model; see `irrepress.core.family.Family.narrow_blocks`."""
     architecture = read_architecture(model.native)
     plan.check(make_groups(architecture))
-    choice = Choice.of(architecture, plan)
-    native = narrow_native(model.native, choice)
-    small = checkpoint.build(native, model.modal)
-    narrowed = checkpoint.make_model(small.network.to(model.dtype), small.native, model.modal)
-    narrowed.to(model.device)
-    layout = make_layout(architecture)
-    source = dict(model.network.named_parameters())
-    for name, parameter in narrowed.network.named_parameters():
-        if name in layout:
-            kept = source[name]
-            for axis, parts in enumerate(layout[name]):
-                kept = kept.index_select(axis, choice.indices(parts).to(kept.device))
-            parameter.copy_(kept)
-    _narrow_embeddings(model, narrowed, architecture, choice)
-    for name, parameter in narrowed.network.named_parameters():
-        parameter.requires_grad_(source[name].requires_grad)
+    narrowed = rebuild(model, narrow_native(model.native, architecture, plan), plan.keep)
+    kept = torch.tensor(plan.keep[FEATURES], device=model.device)
+    _narrow_embeddings(model, narrowed, kept)
     return narrowed
 
 
-def narrow_native(native: Mapping[str, Any], choice: Choice) -> dict[str, Any]:
+def rebuild(model: Model, native: dict[str, Any], keep: Mapping[str, Sequence[int]]) -> Model:
+    """Build the network of a `Model.native` with the weights that stay of a model's.
+
+    Wigner matrices and what else follows from the highest order are the constructor's own. The
+    embeddings of charge, spin and dataset are new.
+
+    Args:
+        model: the wide model.
+        native: of the narrow model.
+        keep: group -> channels that stay; groups that are absent stay whole.
+    """
+    built = checkpoint.build(native, model.modal)
+    narrowed = checkpoint.make_model(built.network.to(model.dtype), built.native, model.modal)
+    narrowed.to(model.device)
+    layouts = (make_layout(read_architecture(each.native)) for each in (model, narrowed))
+    wide, small = zip((model.network, narrowed.network), layouts, strict=True)
+    copy_kept(*wide, *small, keep)
+    for name, parameter in narrowed.network.named_parameters():
+        parameter.requires_grad_(model.network.get_parameter(name).requires_grad)
+    return narrowed
+
+
+def narrow_native(
+    native: Mapping[str, Any], architecture: Architecture, plan: Plan
+) -> dict[str, Any]:
     """Return the `Model.native` of the narrow network."""
+    lmax = max(degree for degree in range(architecture.lmax + 1) if plan.keep[order(degree)])
+    components = (m for m in range(1, architecture.mmax + 1) if plan.keep[component(m)])
     narrowed = copy.deepcopy(dict(native))
     narrowed["model_config"]["backbone"].update(
-        sphere_channels=len(choice.kept[FEATURES]),
-        hidden_channels=len(choice.kept[messages(0)]),
-        edge_channels=len(choice.kept[SOURCE]),
-        lmax=choice.lmax,
-        mmax=choice.mmax,
+        sphere_channels=len(plan.keep[FEATURES]),
+        hidden_channels=len(plan.keep[messages(0)]),
+        edge_channels=len(plan.keep[SOURCE]),
+        lmax=lmax,
+        mmax=min(lmax, max(components, default=0)),
     )
     return narrowed
 
 
-def _narrow_embeddings(
-    wide: Model, small: Model, architecture: Architecture, choice: Choice
-) -> None:
+@torch.no_grad()
+def _narrow_embeddings(wide: Model, small: Model, kept: Tensor) -> None:
     """Narrow the embeddings of charge, spin and dataset, which a linear map mixes.
 
     Tables can be narrowed without loss: each holds what the map makes of the wide table, and the
@@ -70,9 +86,7 @@ def _narrow_embeddings(
     stay, and for structures without a charge, what the others gave goes to the map's bias.
     """
     old, new = wide.network.backbone, small.network.backbone
-    kept = choice.kept[FEATURES].to(wide.device)
-    size, count = architecture.channels, len(kept)
-    new.mix_csd.bias.copy_(old.mix_csd.bias[kept])
+    size, count = len(old.mix_csd.bias), len(kept)
     names = [name for name in _EMBEDDINGS if hasattr(old, name)]
     inputs = forward.system_inputs(wide, 1)
     for index, name in enumerate(names):
