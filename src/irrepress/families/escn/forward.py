@@ -16,7 +16,10 @@ from torch import Tensor
 
 from irrepress.core.model import Model
 from irrepress.families.escn.architecture import read_architecture
+from irrepress.families.generic.gates import at, start
 
+# The site of the embedding of charge, spin and dataset, which is no module's own output.
+SYSTEM = "system"
 # Multiplicities of structures that say nothing; of other datasets it is 0, for not told.
 _SPIN_OF = {"omol": 1}
 
@@ -81,12 +84,9 @@ def begin(model: Model, inputs: Mapping[str, Any]) -> State:
     backbone = model.network.backbone
     numbers, structure, index = inputs["numbers"], inputs["structure"], inputs["index"]
     vectors = inputs["vectors"]
-    gating = getattr(model, "gating", None)
-    if gating is not None:
-        gating.set_rows(structure, index)
+    start(model, structure, index[1])
     system = backbone.csd_embedding(*system_inputs(model, len(inputs["volume"])))
-    if gating is not None:
-        system = gating.gate_system(system)
+    system = at(model, SYSTEM, system)
     distances = torch.linalg.norm(vectors, dim=-1)
     envelope = backbone.envelope(distances / backbone.cutoff)
     neighbours, atoms = index

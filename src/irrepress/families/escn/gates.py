@@ -19,10 +19,8 @@ derivative tells what a removal does to the norms, too. (Left alone, norms would
 network another one than the narrowed, by as much as the kept share of channels differs from 1.)
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from functools import partial
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor
@@ -31,7 +29,7 @@ from irrepress.core.family import Observer
 from irrepress.core.groups import Group
 from irrepress.core.model import Model
 from irrepress.families.escn.architecture import Architecture, read_architecture
-from irrepress.families.escn.forward import energy_block
+from irrepress.families.escn.forward import SYSTEM, energy_block
 from irrepress.families.escn.layout import (
     FEATURES,
     SOURCE,
@@ -43,7 +41,18 @@ from irrepress.families.escn.layout import (
     readout,
     update,
 )
-from irrepress.families.generic.gating import check_gates
+from irrepress.families.generic import gates as generic
+from irrepress.families.generic.gates import (
+    Axis,
+    Gating,
+    Norm,
+    Observed,
+    Point,
+    Rows,
+    Site,
+    layer_norm,
+    side_by_side,
+)
 
 CHANNELS, HIDDEN, EDGES = "sphere_channels", "hidden_channels", "edge_channels"
 
@@ -79,204 +88,137 @@ def make_groups(architecture: Architecture) -> list[Group]:
     return [*groups, hidden(readout(1), last, "0e"), hidden(readout(2), last, "0e")]
 
 
-@contextmanager
-def gated(model: Model, gates: Mapping[str, Tensor], observer: Observer | None) -> Iterator[None]:
-    """Gate blocks while the context lasts; see `irrepress.core.family.Family.gated`."""
+def gated(
+    model: Model, gates: Mapping[str, Tensor], observer: Observer | None
+) -> AbstractContextManager[None]:
+    """Gate blocks; see `irrepress.core.family.Family.gated`."""
     architecture = read_architecture(model.native)
-    groups = {group.name: group for group in make_groups(architecture)}
-    check_gates(gates, groups)
-    outer = getattr(model, "gating", None)
-    model.gating = gating = _Gating(model, architecture, gates, observer)
-    with ExitStack() as stack:
-        stack.callback(setattr, model, "gating", outer)
-        for module, hook in gating.hooks():
-            stack.callback(module.register_forward_hook(hook).remove)
-        yield
+    groups = make_groups(architecture)
+    points = _Points(model, architecture, groups)
+    return generic.gated(model, groups, points.all(), gates, observer)
 
 
-class _Gating:
-    """Gates on a network, as forward hooks of its modules.
+class _Points:
+    """Where blocks of a network are gated and observed.
 
     Args:
         model: the model.
         architecture: its sizes.
-        gates: group name -> gates.
-        observer: sees gated features.
+        groups: its groups.
     """
 
-    def __init__(
-        self,
-        model: Model,
-        architecture: Architecture,
-        gates: Mapping[str, Tensor],
-        observer: Observer | None,
-    ):
+    def __init__(self, model: Model, architecture: Architecture, groups: Sequence[Group]):
         self._model, self._a = model, architecture
-        self._gates, self._observer = gates, observer
-        like = {"dtype": model.dtype, "device": model.device}
-        degrees = torch.arange(architecture.lmax + 1, device=model.device)
-        self._orders = degrees.repeat_interleave(2 * degrees + 1)
-        along = torch.tensor(architecture.components, device=model.device)
-        self._edge_orders, self._edge_components = along.T
-        self._like = torch.ones(1, **like)
-        self._atoms = self._edges = torch.zeros(0, dtype=torch.long)
+        self._groups = {group.name: group for group in groups}
+        degrees = torch.arange(architecture.lmax + 1)
+        # The order of each component of features.
+        self._degrees = degrees.repeat_interleave(2 * degrees + 1)
+        self._orders = tuple(order(degree) for degree in range(architecture.lmax + 1))
 
-    def set_rows(self, structure: Tensor, index: Tensor) -> None:
-        """Tell which structure each atom, and each edge, belongs to."""
-        self._atoms, self._edges = structure, structure[index[1]]
-
-    def gate_system(self, system: Tensor) -> Tensor:
-        """Gate the embeddings of structures, ``[structures, channels]``."""
-        rows = torch.arange(len(system), device=system.device)
-        return system * self._features(rows)[:, 0]
-
-    def hooks(self) -> Iterator[tuple[torch.nn.Module, Any]]:
-        """Yield modules and their hooks."""
+    def all(self) -> Iterator[Point]:
+        """Yield all points, in the order of the network."""
         backbone = self._model.network.backbone
-        yield backbone.sphere_embedding, self._on_embedding
-        yield backbone.source_embedding, partial(self._on_scalars, SOURCE)
-        yield backbone.target_embedding, partial(self._on_scalars, TARGET)
+        zero = torch.zeros(self._a.channels, dtype=torch.long)
+        scalars = self._channels(FEATURES), Axis(self._orders[:1], zero)
+        yield Site(SYSTEM, scalars, "structures")
+        yield Site(backbone.sphere_embedding, scalars)
+        yield self._scalars(backbone.source_embedding, SOURCE, "edges")
+        yield self._scalars(backbone.target_embedding, TARGET, "edges")
         degree = backbone.edge_degree_embedding.rad_func
         yield from self._radial(degree.net, None)
-        yield degree, self._on_degree
+        yield self._degree(degree)
         for t, block in enumerate(backbone.blocks):
             yield from self._radial(block.edge_wise.so2_conv_1.rad_func.net, t)
-            yield block.norm_1, self._on_norm
-            yield block.norm_2, self._on_norm
-            last = t == self._a.layers - 1
-            yield block.edge_wise.act, partial(self._on_messages, messages(t), last)
-            yield block.atom_wise.act, partial(self._on_update, update(t))
-            yield block.edge_wise, self._on_features
-            yield block.atom_wise, self._on_features
-        yield backbone.norm, self._on_norm
-        yield backbone.norm, self._observe_features
+            yield from map(self._norm, (block.norm_1, block.norm_2))
+            yield self._messages(block.edge_wise.act, t)
+            yield self._update(block.atom_wise.act, update(t))
+            yield Site(block.edge_wise, self._of_all_orders(FEATURES))
+            yield Site(block.atom_wise, self._of_all_orders(FEATURES))
+        yield self._norm(backbone.norm)
+        yield Observed(backbone.norm, self._features)
         net = energy_block(self._model)
-        yield net[1], partial(self._on_readout, readout(1))
-        yield net[3], partial(self._on_readout, readout(2))
+        yield self._scalars(net[1], readout(1), "atoms")
+        yield self._scalars(net[3], readout(2), "atoms")
 
-    def _radial(self, net: torch.nn.Sequential, layer: int | None) -> Iterator[tuple[Any, Any]]:
+    def _channels(self, name: str, axis: int = 1) -> Axis:
+        return Axis((name,), torch.arange(self._groups[name].channels), axis)
+
+    def _of_all_orders(self, name: str) -> tuple[Axis, ...]:
+        """Return the axes of features, ``[atoms, (lmax + 1)^2, channels]``."""
+        return Axis(self._orders, self._degrees), self._channels(name, axis=2)
+
+    def _scalars(self, module: torch.nn.Module, name: str, rows: Rows) -> Site:
+        return side_by_side(module, [self._groups[name]], rows)
+
+    def _radial(self, net: torch.nn.Sequential, layer: int | None) -> Iterator[Point]:
         for index, place in ((1, 1), (2, 4)):
             name = radial(index, layer)
-            yield net[place], partial(self._on_layer_norm, name)
-            yield net[place + 1], partial(self._on_scalars, name)
+            yield layer_norm(net[place], name, "edges")
+            yield self._scalars(net[place + 1], name, "edges")
 
-    # --- factors, [rows or 1, channels] -----------------------------------------------------
+    def _degree(self, module: torch.nn.Module) -> Site:
+        """Return the site of what radial weights give features, order after order."""
+        orders, channels = len(self._orders), self._a.channels
+        axes = (
+            Axis(self._orders, torch.arange(orders).repeat_interleave(channels)),
+            Axis((FEATURES,), torch.arange(channels).repeat(orders)),
+        )
+        return Site(module, axes, "edges")
 
-    def _gate(self, name: str, rows: Tensor, channels: int = 1) -> Tensor:
-        gate = self._gates.get(name)
-        if gate is None:
-            return self._like.expand(1, channels)
-        gate = gate.to(self._like)
-        return gate[None] if gate.ndim == 1 else gate[rows]
+    def _update(self, module: torch.nn.Module, name: str) -> Site:
+        return Site(module, self._of_all_orders(name), views=lambda features: [(name, features.mT)])
 
-    def _of_orders(self, rows: Tensor) -> Tensor:
-        """Gates of all orders, ``[rows or 1, lmax + 1]``."""
-        return _joined([self._gate(order(degree), rows) for degree in range(self._a.lmax + 1)])
+    def _messages(self, module: torch.nn.Module, t: int) -> Site:
+        """Return the site of a layer's hidden features along edges."""
+        degrees, components = torch.tensor(self._a.components).T
+        numbers = range(1, self._a.mmax + 1)
+        last = t == self._a.layers - 1
 
-    def _features(self, rows: Tensor) -> Tensor:
-        """Gates of features, ``[rows or 1, (lmax + 1)^2, channels]``."""
-        orders = self._of_orders(rows)[:, self._orders]
-        return orders[:, :, None] * self._gate(FEATURES, rows, self._a.channels)[:, None]
+        def views(hidden: Tensor) -> Iterator[tuple[str, Tensor]]:
+            yield messages(t), self._spread(hidden)
+            for m in numbers if last else ():
+                own = hidden[:, components == m].unflatten(1, (2, -1))
+                yield component(m), own.flatten(2).norm(dim=2)[:, None]
 
-    # --- hooks ------------------------------------------------------------------------------
+        axes = (
+            Axis(self._orders, degrees),
+            Axis((None, *map(component, numbers)), components),  # m = 0 has no group
+            self._channels(messages(t), axis=2),
+        )
+        return Site(module, axes, "edges", views)
 
-    def _on_embedding(self, module: Any, inputs: Any, output: Tensor) -> Tensor:
-        return output * self._features(self._atoms)[:, 0]
+    def _norm(self, module: torch.nn.Module) -> Norm:
+        """Return a norm of fairchem's, with means over what gates keep of gated features."""
 
-    def _on_features(self, module: Any, inputs: Any, output: Tensor) -> Tensor:
-        return output * self._features(self._atoms)
+        def normalized(gating: Gating, features: Tensor) -> Tensor:
+            channels, orders = (
+                gating.per_row(gating.per_structure(groups, features), "atoms")
+                for groups in ((FEATURES,), self._orders)
+            )
+            count = channels.sum(1).clamp_min(1)[:, None, None]
+            scalars, others = features[:, :1], features[:, 1:]
+            scalars = scalars - scalars.sum(2, keepdim=True) / count * channels[:, None]
+            features = torch.cat([scalars, others], dim=1)
+            # fairchem's weights are 1 / ((2 l + 1) (lmax + 1)).
+            weights = module.balance_degree_weight * (self._a.lmax + 1)
+            squares = torch.einsum("nic,ij->nj", features.square(), weights)[:, :, None]
+            squares = squares / count / orders.sum(1).clamp_min(1)[:, None, None]
+            scale = (squares + module.eps).rsqrt() * module.affine_weight[module.expand_index]
+            bias = module.affine_bias * channels * orders[:, :1]
+            features = features * scale
+            return torch.cat([features[:, :1] + bias[:, None], features[:, 1:]], dim=1)
 
-    def _on_degree(self, module: Any, inputs: Any, output: Tensor) -> Tensor:
-        """Gate what radial weights give features of each order; rows are edges."""
-        rows = self._edges
-        channels = self._gate(FEATURES, rows, self._a.channels)[:, None]
-        factor = self._of_orders(rows)[:, :, None] * channels
-        return output * factor.flatten(1)
+        return Norm(module, (FEATURES, *self._orders), normalized)
 
-    def _on_scalars(self, name: str, module: Any, inputs: Any, output: Tensor) -> Tensor:
-        output = output * self._gate(name, self._edges, self._a.edge_channels)
-        self._observe(name, output[:, :, None])
-        return output
-
-    def _on_readout(self, name: str, module: Any, inputs: Any, output: Tensor) -> Tensor:
-        output = output * self._gate(name, self._atoms, self._a.hidden)
-        self._observe(name, output[:, :, None])
-        return output
-
-    def _on_update(self, name: str, module: Any, inputs: Any, output: Tensor) -> Tensor:
-        orders = self._of_orders(self._atoms)[:, self._orders]
-        hidden = self._gate(name, self._atoms, self._a.hidden)
-        output = output * (orders[:, :, None] * hidden[:, None])
-        self._observe(name, output.mT)
-        return output
-
-    def _on_messages(
-        self, name: str, last: bool, module: Any, inputs: Any, output: Tensor
-    ) -> Tensor:
-        rows = self._edges
-        whole = self._like.expand(1, 1)  # the component 0
-        found = [self._gate(component(m), rows) for m in range(1, self._a.mmax + 1)]
-        components = _joined([whole, *found])[:, self._edge_components]
-        factor = self._of_orders(rows)[:, self._edge_orders] * components
-        output = output * (factor[:, :, None] * self._gate(name, rows, self._a.hidden)[:, None])
-        if self._observer is not None:
-            self._observe(name, self._spread(output))
-            for m in range(1, self._a.mmax + 1) if last else ():
-                own = output[:, self._edge_components == m].unflatten(1, (2, -1))
-                self._observe(component(m), own.flatten(2).norm(dim=2)[:, None])
-        return output
-
-    def _on_layer_norm(self, name: str, module: Any, inputs: Any, output: Tensor) -> Tensor | None:
-        if name not in self._gates:
-            return None
-        gate = self._gate(name, self._edges)
-        count = gate.sum(1, keepdim=True).clamp_min(1)
-        mean = (inputs[0] * gate).sum(1, keepdim=True) / count
-        centred = inputs[0] - mean
-        variance = (centred.square() * gate).sum(1, keepdim=True) / count
-        return centred * (variance + module.eps).rsqrt() * module.weight + module.bias
-
-    def _on_norm(self, module: Any, inputs: Any, output: Tensor) -> Tensor | None:
-        """The norm of fairchem's with means over what gates keep; features are gated already."""
-        names = (FEATURES, *map(order, range(self._a.lmax + 1)))
-        if not any(name in self._gates for name in names):
-            return None
-        rows = self._atoms
-        channels, orders = self._gate(FEATURES, rows, self._a.channels), self._of_orders(rows)
-        count = channels.sum(1).clamp_min(1)[:, None, None]
-        scalars, others = inputs[0][:, :1], inputs[0][:, 1:]
-        scalars = scalars - scalars.sum(2, keepdim=True) / count * channels[:, None]
-        features = torch.cat([scalars, others], dim=1)
-        # fairchem's weights are 1 / ((2 l + 1) (lmax + 1)).
-        weights = module.balance_degree_weight * (self._a.lmax + 1)
-        squares = torch.einsum("nic,ij->nj", features.square(), weights)[:, :, None]
-        squares = squares / count / orders.sum(1).clamp_min(1)[:, None, None]
-        scale = (squares + module.eps).rsqrt() * module.affine_weight[module.expand_index]
-        bias = module.affine_bias * channels * orders[:, :1]
-        features = features * scale
-        return torch.cat([features[:, :1] + bias[:, None], features[:, 1:]], dim=1)
-
-    def _observe_features(self, module: Any, inputs: Any, output: Tensor) -> None:
-        if self._observer is None:
-            return
-        features = inputs[0]
-        self._observe(FEATURES, features.mT)
-        for degree in range(self._a.lmax + 1):
-            self._observe(order(degree), features[:, self._orders == degree].norm(dim=2)[:, None])
-
-    def _observe(self, name: str, features: Tensor) -> None:
-        if self._observer is not None:
-            self._observer(name, features)
+    def _features(self, features: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """Yield features of all orders, and the norms of each order's."""
+        yield FEATURES, features.mT
+        for degree, name in enumerate(self._orders):
+            yield name, features[:, self._degrees == degree].norm(dim=2)[:, None]
 
     def _spread(self, hidden: Tensor) -> Tensor:
         """Return features along edges as ``[edges, channels, (lmax + 1)^2]``, absent m as zeros."""
-        full = hidden.new_zeros(len(hidden), len(self._orders), hidden.shape[2])
+        full = hidden.new_zeros(len(hidden), len(self._degrees), hidden.shape[2])
         places = self._model.network.backbone.coefficient_index
         found = self._model.network.backbone.mappingReduced.to_m.to(hidden.dtype)
         return full.index_copy(1, places, torch.einsum("mk,emc->ekc", found, hidden)).mT
-
-
-def _joined(parts: list[Tensor]) -> Tensor:
-    """Join columns of 1 or of all rows."""
-    rows = max(len(part) for part in parts)
-    return torch.cat([part.expand(rows, -1) for part in parts], dim=1)

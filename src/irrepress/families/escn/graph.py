@@ -1,6 +1,7 @@
 """Graphs of structures as eSCN-MD reads them, and predictions on them."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -8,11 +9,17 @@ from ase.geometry import complete_cell, wrap_positions
 from torch import Tensor
 
 from irrepress.core.model import Batch, Model, Prediction
-from irrepress.core.neighbours import Neighbours, neighbour_list
+from irrepress.core.neighbours import Neighbours
 from irrepress.core.structure import Structure
 from irrepress.families.escn import forward, predict_unit
 from irrepress.families.escn.tasks import scale_of
-from irrepress.families.generic.graphs import TensorGraph, check_batch
+from irrepress.families.generic.graphs import (
+    TensorGraph,
+    join,
+    make_prediction,
+    voigt,
+    volumes,
+)
 
 # The least volume that a virial is divided by, in Å^3: structures without a cell have none.
 _LEAST_VOLUME = 1e-3
@@ -31,52 +38,45 @@ class Graph(TensorGraph):
 
 def make_batch(model: Model, structures: Sequence[Structure]) -> Batch:
     """Join structures into one graph; see `irrepress.core.family.Family.batch`."""
-    check_batch(model, structures)
     most = model.native["model_config"]["backbone"]["max_neighbors"]
-    lists = [_nearest(neighbour_list(s, model.cutoff), len(s), most) for s in structures]
-    counts = torch.tensor([len(s) for s in structures])
-    first_atoms = np.cumsum(counts.numpy()) - counts.numpy()
-    edges = [index[::-1] + first for (index, _), first in zip(lists, first_atoms, strict=True)]
-    index, vectors = np.concatenate(edges, axis=1), np.concatenate([v for _, v in lists])
+    joined = join(model, structures, partial(_nearest, most))
+    index, vectors = joined.index.flip(0), joined.vectors
     if not len(vectors):
         # fairchem's layers take no empty graph. This edge lies beyond the cutoff and adds zero.
-        index, vectors = np.zeros((2, 1), np.int64), np.full((1, 3), model.cutoff + 1)
-    numbers = torch.from_numpy(np.concatenate([s.numbers for s in structures])).long()
-    volumes = np.abs(np.linalg.det([s.cell for s in structures]))
-    structure = torch.repeat_interleave(torch.arange(len(structures)), counts)
+        index = torch.zeros(2, 1, dtype=torch.long)
+        vectors = torch.full((1, 3), model.cutoff + 1, dtype=model.dtype)
     placed = [_placed(s) for s in structures]
     inputs = Graph(
-        numbers=numbers,
-        structure=structure,
-        index=torch.from_numpy(index),
-        vectors=torch.from_numpy(vectors).to(model.dtype),
-        volume=torch.from_numpy(volumes).to(model.dtype),
-        positions=torch.from_numpy(np.concatenate([p for p, _ in placed])).to(model.dtype),
-        cells=torch.from_numpy(np.stack([cell for _, cell in placed])).to(model.dtype),
+        numbers=joined.numbers,
+        structure=joined.structure,
+        index=index,
+        vectors=vectors,
+        volume=volumes(structures, model.dtype),
+        positions=joined.floats([positions for positions, _ in placed]),
+        cells=joined.floats([cell[None] for _, cell in placed]),
         periodic=torch.from_numpy(np.stack([s.pbc for s in structures])).bool(),
     )
-    return Batch(inputs=inputs, num_atoms=counts, structure=structure, numbers=numbers)
+    return joined.batch(inputs)
 
 
-def _nearest(edges: Neighbours, atoms: int, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return edges and vectors; of atoms with very many neighbours only the nearest, as fairchem.
+def _nearest(most: int, edges: Neighbours, atoms: int) -> Neighbours:
+    """Return neighbours; of atoms with very many of them only the nearest, as fairchem.
 
     Args:
-        edges: all neighbours within the cutoff; the first atom ascends.
-        atoms: number of atoms.
         most: how many neighbours are kept; those about as far as the last one are kept, too.
+        edges: all neighbours within the cutoff.
+        atoms: number of atoms.
     """
-    index, vectors = edges.index, edges.vectors
-    counts = np.bincount(index[0], minlength=atoms)
+    counts = np.bincount(edges.index[0], minlength=atoms)
     if most <= 0 or counts.max(initial=0) <= most:
-        return index, vectors
-    squares = np.square(vectors).sum(axis=1)
+        return edges
+    squares = np.square(edges.vectors).sum(axis=1)
     kept = np.ones(len(squares), dtype=bool)
     starts = np.cumsum(counts) - counts
     for start, count in zip(starts[counts > most], counts[counts > most], strict=True):
         own = squares[start : start + count]
         kept[start : start + count] = own <= np.sort(own)[most] + _DEGENERATE
-    return index[:, kept], vectors[kept]
+    return Neighbours(edges.index[:, kept], edges.vectors[kept], edges.shifts[kept])
 
 
 def _placed(structure: Structure) -> tuple[np.ndarray, np.ndarray]:
@@ -105,14 +105,9 @@ def predict(model: Model, batch: Batch, create_graph: bool, native: bool = False
         outer = (vectors[:, :, None] * slopes[:, None, :]).flatten(1)
         virial = outer.new_zeros(len(batch), 9).index_add(0, batch.structure[atoms], outer)
         virial = virial.view(-1, 3, 3)
-        virial = (virial + virial.mT) / 2
-        # xx, yy, zz, yz, xz, xy
-        voigt = virial[:, [0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
-        stress = voigt / inputs["volume"].clamp_min(_LEAST_VOLUME)[:, None]
-    result = (total, forces, stress)
-    if not create_graph:
-        result = tuple(tensor.detach() for tensor in result)
-    return Prediction(*result)
+        virial = voigt((virial + virial.mT) / 2)
+        stress = virial / inputs["volume"].clamp_min(_LEAST_VOLUME)[:, None]
+    return make_prediction(total, forces, stress, create_graph=create_graph)
 
 
 def atomic_energies(model: Model, batch: Batch) -> Tensor:

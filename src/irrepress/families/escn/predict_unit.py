@@ -25,6 +25,8 @@ from irrepress.core.model import Batch, Model, Prediction
 from irrepress.families.escn import checkpoint
 from irrepress.families.escn.forward import usual_spin
 from irrepress.families.escn.tasks import scale_of
+from irrepress.families.generic.gates import is_gated
+from irrepress.families.generic.graphs import voigt
 
 SETTINGS = "batch"
 
@@ -56,7 +58,7 @@ def predict(model: Model, batch: Batch, create_graph: bool) -> Prediction:
     Raises:
         RuntimeError: the model is gated, which fairchem's code knows nothing of.
     """
-    if getattr(model, "gating", None) is not None:
+    if is_gated(model):
         raise RuntimeError("fairchem's own code does not gate blocks; predict without native=True")
     with _aside(model):
         if create_graph:
@@ -64,9 +66,7 @@ def predict(model: Model, batch: Batch, create_graph: bool) -> Prediction:
         else:
             found = _unit(model).predict(_atomic_data(model, batch))
             energy, forces, stress = (found[n].detach() for n in ("energy", "forces", "stress"))
-    # xx, yy, zz, yz, xz, xy
-    voigt = stress.view(-1, 3, 3)[:, [0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
-    return Prediction(energy.flatten(), forces, voigt)
+    return Prediction(energy.flatten(), forces, voigt(stress.view(-1, 3, 3)))
 
 
 def _differentiable(model: Model, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,9 +1,8 @@
-"""Gates on the irreps blocks of a MACE network, by forward hooks."""
+"""Where the irreps blocks of a MACE network are gated and observed."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -11,7 +10,8 @@ from torch import Tensor
 from irrepress.core.family import Observer
 from irrepress.core.groups import Group
 from irrepress.core.model import Model
-from irrepress.families.generic.gating import check_gates
+from irrepress.families.generic import gates as generic
+from irrepress.families.generic.gates import Axis, Observed, Point, Site, layer_norm, side_by_side
 from irrepress.families.mace.architecture import Architecture, dim, read_architecture
 from irrepress.families.mace.contraction import contractions
 from irrepress.families.mace.groups import (
@@ -21,218 +21,114 @@ from irrepress.families.mace.groups import (
     message_group,
     mixed_group,
 )
-from irrepress.families.mace.package import FullyConnectedNet
+from irrepress.families.mace.package import Contraction, FullyConnectedNet
 
 
-@contextmanager
-def gated(model: Model, gates: Mapping[str, Tensor], observer: Observer | None) -> Iterator[None]:
+def gated(
+    model: Model, gates: Mapping[str, Tensor], observer: Observer | None
+) -> AbstractContextManager[None]:
     """Gate blocks; see `irrepress.core.family.Family.gated`."""
     architecture = read_architecture(model.network)
-    groups = {group.name: group for group in make_groups(architecture)}
-    check_gates(gates, groups)
-    with ExitStack() as stack:
-        _Gating(model.network, architecture, groups, gates, observer, stack).place()
-        yield
+    groups = make_groups(architecture)
+    points = _points(model.network, architecture, {group.name: group for group in groups})
+    return generic.gated(model, groups, points, gates, observer)
 
 
-@dataclass
-class _Gating:
-    """Hooks on all sites of a network; a graph that runs says which structure a row belongs to."""
+def _points(
+    network: torch.nn.Module, architecture: Architecture, groups: Mapping[str, Group]
+) -> Iterator[Point]:
+    def features(module: torch.nn.Module, names: Sequence[str], rows: generic.Rows) -> Site:
+        return side_by_side(module, [groups[name] for name in names], rows)
 
-    network: torch.nn.Module
-    architecture: Architecture
-    groups: Mapping[str, Group]
-    gates: Mapping[str, Tensor]
-    observer: Observer | None
-    stack: ExitStack
+    filters = [filter_group(irrep) for irrep in architecture.basis]
+    yield features(network.spherical_harmonics, filters, "edges")
+    for t, irreps in enumerate(architecture.features):
+        source = network.node_embedding if t == 0 else network.products[t - 1]
+        yield features(source, [feature_group(t, irrep) for irrep in irreps], "atoms")
+    for t, layer in enumerate(architecture.layers):
+        interaction = network.interactions[t]
+        messages = [message_group(t, irrep) for irrep in layer.edges]
+        yield features(interaction.linear_up, messages, "atoms")
+        if layer.kind == "nonlinear":
+            yield features(interaction.source_embedding, [f"source.{t}"], "atoms")
+            yield features(interaction.target_embedding, [f"target.{t}"], "atoms")
+        for i in range(len(architecture.radial)):
+            yield from _radial(interaction.conv_tp_weights, i, groups[f"radial.{t}.{i}"])
+        mixed = mixed_group(layer.kind, t)
+        if mixed is not None:
+            name = "linear" if layer.kind == "selecting" else "equivariant_nonlin"
+            yield _mixed(getattr(interaction, name), architecture, groups[mixed])
+        yield _basis(interaction.reshape, architecture, groups[f"basis.{t}"])
+        yield from _correlation(network, t, groups[f"correlation.{t}"])
+    inputs = [["linear_2"], ["linear_mid", "linear_2"]][architecture.readout_layers == 2]
+    for i, name in enumerate(inputs if architecture.readout else []):
+        hidden = [groups[f"readout.{i}.{h}"] for h in range(architecture.heads)]
+        yield side_by_side(getattr(network.readouts[-1], name), hidden, argument=0)
 
-    def place(self) -> None:
-        """Place all hooks that are needed."""
-        self._hook(self.network.register_forward_pre_hook(self._remember))
-        filters = [filter_group(irrep) for irrep in self.architecture.basis]
-        self._on_output(self.network.spherical_harmonics, filters, per_edge=True)
-        for t, layer in enumerate(self.architecture.layers):
-            interaction, product = self.network.interactions[t], self.network.products[t]
-            source = self.network.node_embedding if t == 0 else self.network.products[t - 1]
-            features = [feature_group(t, irrep) for irrep in self.architecture.features[t]]
-            self._on_output(source, features)
-            messages = [message_group(t, irrep) for irrep in layer.edges]
-            self._on_output(interaction.linear_up, messages)
-            if layer.kind == "nonlinear":
-                self._on_output(interaction.source_embedding, [f"source.{t}"])
-                self._on_output(interaction.target_embedding, [f"target.{t}"])
-            self._on_radial(interaction.conv_tp_weights, t)
-            mixed = mixed_group(layer.kind, t)
-            if mixed is not None:
-                site = "linear" if layer.kind == "selecting" else "equivariant_nonlin"
-                self._on_mixed(getattr(interaction, site), mixed)
-            self._on_basis(interaction.reshape, t)
-            self._on_correlation(product, t)
-        last = len(self.architecture.layers)
-        features = [feature_group(last, irrep) for irrep in self.architecture.features[last]]
-        self._on_output(self.network.products[-1], features)
-        heads = range(self.architecture.heads)
-        inputs = [["linear_2"], ["linear_mid", "linear_2"]][self.architecture.readout_layers == 2]
-        for i, name in enumerate(inputs if self.architecture.readout else []):
-            module = getattr(self.network.readouts[-1], name)
-            self._on_input(module, [f"readout.{i}.{h}" for h in heads])
 
-    def _remember(self, module: torch.nn.Module, inputs: tuple[Any, ...]) -> None:
-        self._atoms = inputs[0]["batch"]
-        self._edges = inputs[0]["edge_index"]
+def _mixed(module: torch.nn.Module, architecture: Architecture, group: Group) -> Site:
+    """Return the site of one group whose orders lie one after another."""
+    dims = [dim(irrep) for irrep in architecture.basis]
+    each = torch.arange(group.channels)
 
-    def _hook(self, handle: Any) -> None:
-        self.stack.callback(handle.remove)
+    def views(features: Tensor) -> Iterator[tuple[str, Tensor]]:
+        parts = features.split([group.channels * size for size in dims], dim=1)
+        yield group.name, torch.cat([p.unflatten(1, (group.channels, -1)) for p in parts], dim=2)
 
-    def _idle(self, names: Sequence[str]) -> bool:
-        return self.observer is None and not any(name in self.gates for name in names)
+    channels = torch.cat([each.repeat_interleave(size) for size in dims])
+    return Site(module, (Axis((group.name,), channels),), views=views)
 
-    def _rows(self, gate: Tensor, per_edge: bool) -> Tensor:
-        """Return gates per row, ``[rows or 1, channels]``."""
-        if gate.ndim == 1:
-            return gate[None]
-        return gate[self._atoms[self._edges[0]] if per_edge else self._atoms]
 
-    def _gate(self, name: str, like: Tensor, per_edge: bool = False) -> Tensor:
-        """Return a group's gates, ``[rows or 1, channels]``; ones if it has none."""
-        if name in self.gates:
-            return self._rows(self.gates[name].to(like), per_edge)
-        return like.new_ones(1, self.groups[name].channels)
+def _basis(module: torch.nn.Module, architecture: Architecture, group: Group) -> Site:
+    """Return the site of the atomic basis, whose orders are gated with those of the filter."""
+    dims = torch.tensor([dim(irrep) for irrep in architecture.basis])
+    filters = tuple(filter_group(irrep) for irrep in architecture.basis)
+    orders = torch.arange(len(dims)).repeat_interleave(dims)
+    axes = Axis((group.name,), torch.arange(group.channels)), Axis(filters, orders, 2)
+    return Site(module, axes, views=lambda features: [(group.name, features)])
 
-    def _apply(self, features: Tensor, names: Sequence[str], per_edge: bool) -> Tensor:
-        """Gate and show features of several groups that lie side by side."""
-        members = [self.groups[name] for name in names]
-        parts = features.split([g.channels * g.dim for g in members], dim=1)
-        done = []
-        for group, part in zip(members, parts, strict=True):
-            part = part.reshape(len(part), group.channels, group.dim)
-            part = part * self._gate(group.name, part, per_edge)[:, :, None]
-            if self.observer is not None:
-                self.observer(group.name, part)
-            done.append(part.flatten(1))
-        return torch.cat(done, dim=1)
 
-    def _on_output(
-        self, module: torch.nn.Module, names: Sequence[str], per_edge: bool = False
-    ) -> None:
-        if not self._idle(names):
-            self._hook(
-                module.register_forward_hook(
-                    lambda _, inputs, output: self._apply(output, names, per_edge)
-                )
-            )
+def _radial(network: torch.nn.Module, index: int, group: Group) -> Iterator[Point]:
+    """Yield the sites of a hidden layer of a radial network."""
+    if isinstance(network, FullyConnectedNet):
+        yield side_by_side(getattr(network, f"layer{index}"), [group], "edges")
+        return
+    # A layer is followed by a normalisation over its channels and by the activation.
+    yield layer_norm(network.net[3 * index + 1], group.name, "edges")
+    yield side_by_side(network.net[3 * index + 2], [group], "edges")
 
-    def _on_input(self, module: torch.nn.Module, names: Sequence[str]) -> None:
-        if not self._idle(names):
-            self._hook(
-                module.register_forward_pre_hook(
-                    lambda _, inputs: (self._apply(inputs[0], names, False), *inputs[1:])
-                )
-            )
 
-    def _on_mixed(self, module: torch.nn.Module, name: str) -> None:
-        """Gate channels of all orders at once, where orders lie one after another."""
-        if self._idle([name]):
-            return
-        channels = self.groups[name].channels
-        sizes = [channels * dim(irrep) for irrep in self.architecture.basis]
+def _correlation(network: torch.nn.Module, t: int, group: Group) -> Iterator[Point]:
+    """Yield the sites of the orders of a product: each is linear in the element that it reads."""
+    modules = list(contractions(network, t).values())
+    for contraction in modules:
+        for order, module in enumerate(_orders(contraction)):
+            columns = torch.full((len(network.atomic_numbers),), order)
+            yield Site(module, (Axis((group.name,), columns),), argument=-1)
+    product = network.products[t].symmetric_contractions
+    yield Observed(product, partial(_each_order, group, modules))
 
-        def hook(_: torch.nn.Module, inputs: Any, output: Tensor) -> Tensor:
-            parts = [p.reshape(len(p), channels, -1) for p in output.split(sizes, dim=1)]
-            whole = torch.cat(parts, dim=2)
-            whole = whole * self._gate(name, whole)[:, :, None]
-            if self.observer is not None:
-                self.observer(name, whole)
-            parts = whole.split([size // channels for size in sizes], dim=2)
-            return torch.cat([part.flatten(1) for part in parts], dim=1)
 
-        self._hook(module.register_forward_hook(hook))
+def _orders(contraction: Contraction) -> list[torch.nn.Module]:
+    """Return the modules that add each order of a contraction, the first order first."""
+    return [*reversed(list(contraction.contractions_weighting)), contraction.graph_opt_main]
 
-    def _on_basis(self, module: torch.nn.Module, t: int) -> None:
-        """Gate channels of the atomic basis, and its orders with those of the filter."""
-        name = f"basis.{t}"
-        filters = [filter_group(irrep) for irrep in self.architecture.basis]
-        if self._idle([name, *filters]):
-            return
-        sizes = [dim(irrep) for irrep in self.architecture.basis]
 
-        def hook(_: torch.nn.Module, inputs: Any, output: Tensor) -> Tensor:
-            orders = [
-                self._gate(each, output).expand(-1, size)
-                for each, size in zip(filters, sizes, strict=True)
-            ]
-            rows = max(map(len, orders))
-            orders = torch.cat([part.expand(rows, -1) for part in orders], dim=1)
-            output = output * self._gate(name, output)[:, :, None] * orders[:, None, :]
-            if self.observer is not None:
-                self.observer(name, output)
-            return output
+def _each_order(
+    group: Group, modules: Sequence[Contraction], basis: Tensor, element: Tensor
+) -> Iterator[tuple[str, Tensor]]:
+    """Yield the orders of a product one by one, as channels of their group."""
+    found = []
+    for order in range(group.channels):
+        with ExitStack() as stack:
+            for contraction in modules:
+                for other, module in enumerate(_orders(contraction)):
+                    if other != order:
+                        handle = module.register_forward_pre_hook(_without_element)
+                        stack.callback(handle.remove)
+            found.append(torch.cat([module(basis, element) for module in modules], dim=1))
+    yield group.name, torch.stack(found, dim=1)
 
-        self._hook(module.register_forward_hook(hook))
 
-    def _on_radial(self, network: torch.nn.Module, t: int) -> None:
-        """Gate hidden channels of a radial network."""
-        for i in range(len(self.architecture.radial)):
-            name = f"radial.{t}.{i}"
-            if isinstance(network, FullyConnectedNet):
-                self._on_output(getattr(network, f"layer{i}"), [name], per_edge=True)
-            elif not self._idle([name]):
-                # A layer is followed by a normalisation over its channels, which must see those
-                # that are kept alone, and by the activation.
-                norm, activation = network.net[3 * i + 1], network.net[3 * i + 2]
-                self._hook(norm.register_forward_hook(self._normalized(name)))
-                self._on_output(activation, [name], per_edge=True)
-
-    def _normalized(self, name: str) -> Callable[..., Tensor]:
-        def hook(norm: torch.nn.LayerNorm, inputs: tuple[Tensor], _: Tensor) -> Tensor:
-            (x,) = inputs
-            share = self._gate(name, x, per_edge=True)
-            share = share / share.sum(dim=1, keepdim=True)
-            x = x - (share * x).sum(dim=1, keepdim=True)
-            variance = (share * x.square()).sum(dim=1, keepdim=True)
-            return x / (variance + norm.eps).sqrt() * norm.weight + norm.bias
-
-        return hook
-
-    def _on_correlation(self, product: torch.nn.Module, t: int) -> None:
-        """Gate the orders of a product: each is linear in the one-hot element that it reads."""
-        name = f"correlation.{t}"
-        if self._idle([name]):
-            return
-        orders = self.groups[name].channels
-        modules = contractions(self.network, t).values()
-        for contraction in modules:
-            self._hook(self._on_order(contraction.graph_opt_main, name, orders - 1))
-            for index, module in enumerate(contraction.contractions_weighting):
-                self._hook(self._on_order(module, name, orders - 2 - index))
-        if self.observer is not None:
-            self._hook(
-                product.symmetric_contractions.register_forward_hook(
-                    lambda module, inputs, output: self._show_orders(name, modules, *inputs)
-                )
-            )
-
-    def _on_order(self, module: torch.nn.Module, name: str, index: int) -> Any:
-        def hook(_: torch.nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            *others, element = inputs
-            gate = self._gate(name, element)[:, index : index + 1]
-            if self._alone not in (None, index):
-                gate = torch.zeros_like(gate)
-            return (*others, element * gate)
-
-        return module.register_forward_pre_hook(hook)
-
-    # While orders are shown one by one: which.
-    _alone: int | None = None
-
-    def _show_orders(
-        self, name: str, modules: Sequence[torch.nn.Module], basis: Tensor, element: Tensor
-    ) -> None:
-        found = []
-        for index in range(self.groups[name].channels):
-            self._alone = index
-            try:
-                found.append(torch.cat([module(basis, element) for module in modules], dim=1))
-            finally:
-                self._alone = None
-        self.observer(name, torch.stack(found, dim=1))
+def _without_element(module: torch.nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return (*inputs[:-1], torch.zeros_like(inputs[-1]))

@@ -6,19 +6,16 @@ orders of the spherical harmonics. Features and messages of one layer and irrep 
 channels but must keep equally many: sevenn builds both from the same irreps.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 
 import sevenn._keys as KEY
-import torch
 from torch import Tensor
 
 from irrepress.core.family import Observer
 from irrepress.core.groups import Group
 from irrepress.core.model import Model
-from irrepress.families.generic.gating import check_gates
+from irrepress.families.generic import gates as generic
 from irrepress.families.sevennet.architecture import (
     EDGES,
     EMBEDDING,
@@ -79,89 +76,29 @@ def make_groups(architecture: Architecture) -> list[Group]:
     return groups
 
 
-@dataclass(frozen=True)
-class _Site:
-    """A place where features of several groups lie side by side in one tensor.
-
-    Attributes:
-        module: name of the sevenn module whose output holds them.
-        key: sevenn's key of the tensor in that output.
-        groups: their groups, in the tensor's order.
-        per_edge: whether rows are edges instead of atoms.
-    """
-
-    module: str
-    key: str
-    groups: tuple[Group, ...]
-    per_edge: bool
-
-
-@contextmanager
-def gated(model: Model, gates: Mapping[str, Tensor], observer: Observer | None) -> Iterator[None]:
-    """Gate blocks by forward hooks; see `irrepress.core.family.Family.gated`."""
+def gated(
+    model: Model, gates: Mapping[str, Tensor], observer: Observer | None
+) -> AbstractContextManager[None]:
+    """Gate blocks; see `irrepress.core.family.Family.gated`."""
     architecture = read_architecture(model.network)
-    groups = {group.name: group for group in make_groups(architecture)}
-    check_gates(gates, groups)
-    with ExitStack() as stack:
-        for site in _sites(architecture, groups):
-            if observer is None and not any(g.name in gates for g in site.groups):
-                continue
-            handle = model.network._modules[site.module].register_forward_hook(
-                _hook(site, gates, observer)
-            )
-            stack.callback(handle.remove)
-        yield
+    groups = make_groups(architecture)
+    return generic.gated(model, groups, _sites(model, architecture, groups), gates, observer)
 
 
-def _sites(architecture: Architecture, groups: Mapping[str, Group]) -> Iterator[_Site]:
-    filters = tuple(groups[filter_group(irrep)] for irrep in architecture.filter)
-    yield _Site(EDGES, KEY.EDGE_ATTR, filters, per_edge=True)
-    for layer, features in enumerate(architecture.features):
-        module = EMBEDDING if layer == 0 else f"{layer - 1}_equivariant_gate"
-        here = tuple(groups[feature_group(layer, irrep)] for irrep in features)
-        yield _Site(module, KEY.NODE_FEATURE, here, per_edge=False)
-        if layer < architecture.layers:
-            here = tuple(groups[message_group(layer, irrep)] for irrep in features)
-            module = f"{layer}_self_interaction_1"
-            yield _Site(module, KEY.NODE_FEATURE, here, per_edge=False)
+def _sites(
+    model: Model, architecture: Architecture, groups: Sequence[Group]
+) -> Iterator[generic.Site]:
+    modules, found = model.network._modules, {group.name: group for group in groups}
 
+    def features(module: str, names: Sequence[str]) -> generic.Site:
+        here = [found[name] for name in names]
+        return generic.side_by_side(modules[module], here, key=KEY.NODE_FEATURE)
 
-def _hook(
-    site: _Site, gates: Mapping[str, Tensor], observer: Observer | None
-) -> Callable[[torch.nn.Module, Any, Any], Any]:
-    def hook(module: torch.nn.Module, inputs: Any, data: Any) -> Any:
-        features = data[site.key]
-        if any(group.name in gates for group in site.groups):
-            structure = data[KEY.BATCH]
-            if site.per_edge:
-                structure = structure[data[KEY.EDGE_IDX][0]]
-            features = features * _factor(site.groups, gates, structure, features)
-            data[site.key] = features
-        if observer is not None:
-            _observe(site.groups, features, observer)
-        return data
-
-    return hook
-
-
-def _factor(
-    groups: Sequence[Group], gates: Mapping[str, Tensor], structure: Tensor, like: Tensor
-) -> Tensor:
-    """Return what the features are multiplied by: ``[rows or 1, dimension]``."""
-    parts = []
-    for group in groups:
-        gate = gates.get(group.name)
-        if gate is None:
-            gate = like.new_ones(group.channels)
-        parts.append(gate.to(like).repeat_interleave(group.dim, dim=-1))
-    if all(part.ndim == 1 for part in parts):
-        return torch.cat(parts)
-    structures = max(len(part) for part in parts if part.ndim == 2)
-    parts = [part.expand(structures, -1) for part in parts]
-    return torch.cat(parts, dim=1)[structure]
-
-
-def _observe(groups: Sequence[Group], features: Tensor, observer: Observer) -> None:
-    sizes = [group.channels * group.dim for group in groups]
-    for group, part in zip(groups, features.split(sizes, dim=1), strict=True):
-        observer(group.name, part.reshape(len(part), group.channels, group.dim))
+    filters = [found[filter_group(irrep)] for irrep in architecture.filter]
+    yield generic.side_by_side(modules[EDGES], filters, "edges", key=KEY.EDGE_ATTR)
+    for t, irreps in enumerate(architecture.features):
+        source = EMBEDDING if t == 0 else f"{t - 1}_equivariant_gate"
+        yield features(source, [feature_group(t, irrep) for irrep in irreps])
+        if t < architecture.layers:
+            sent = [message_group(t, irrep) for irrep in irreps]
+            yield features(f"{t}_self_interaction_1", sent)

@@ -4,17 +4,16 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
-import numpy as np
 import sevenn._keys as KEY
 import torch
 from sevenn.nn.convolution import IrrepsConvolution
 from torch import Tensor
 
 from irrepress.core.model import Batch, Model, Prediction
-from irrepress.core.neighbours import neighbour_list
 from irrepress.core.structure import Structure
 from irrepress.families.e3nn.fast_products import fast_products
-from irrepress.families.generic.graphs import TensorGraph, check_batch
+from irrepress.families.generic.gates import start
+from irrepress.families.generic.graphs import TensorGraph, join, make_prediction, volumes
 from irrepress.families.sevennet.architecture import RESCALE
 
 # sevenn's xx, yy, zz, xy, yz, zx to ASE's xx, yy, zz, yz, xz, xy; sevenn's sign is opposite.
@@ -32,41 +31,27 @@ class Graph(TensorGraph):
 
 def make_batch(model: Model, structures: Sequence[Structure]) -> Batch:
     """Join structures into one graph; see `irrepress.core.family.Family.batch`."""
-    check_batch(model, structures)
-    dtype = model.dtype
-    counts = torch.tensor([len(s) for s in structures])
-    batch = torch.repeat_interleave(torch.arange(len(structures)), counts)
-    numbers = torch.from_numpy(np.concatenate([s.numbers for s in structures])).long()
-    lists = [neighbour_list(s, model.cutoff) for s in structures]
-    first_atoms = np.cumsum(counts.numpy()) - counts.numpy()
-    edges = [each.index + first for each, first in zip(lists, first_atoms, strict=True)]
-    vectors = np.concatenate([each.vectors for each in lists])
-    # 0 without a cell; sevenn divides by no less than 1e-3.
-    volumes = np.abs(np.linalg.det([s.cell for s in structures]))
+    joined = join(model, structures)
     inputs = Graph(
         {
-            KEY.NODE_FEATURE: numbers,
-            KEY.ATOMIC_NUMBERS: numbers,
-            KEY.EDGE_IDX: torch.from_numpy(np.concatenate(edges, axis=1)),
-            KEY.EDGE_VEC: torch.from_numpy(vectors).to(dtype),
-            KEY.CELL_VOLUME: torch.from_numpy(volumes).to(dtype),
-            KEY.NUM_ATOMS: counts,
-            KEY.BATCH: batch,
+            KEY.NODE_FEATURE: joined.numbers,
+            KEY.ATOMIC_NUMBERS: joined.numbers,
+            KEY.EDGE_IDX: joined.index,
+            KEY.EDGE_VEC: joined.vectors,
+            # sevenn divides by no less than 1e-3.
+            KEY.CELL_VOLUME: volumes(structures, model.dtype),
+            KEY.NUM_ATOMS: joined.counts,
+            KEY.BATCH: joined.structure,
         }
     )
     if model.modal is not None:
         inputs[KEY.DATA_MODALITY] = [model.modal] * len(structures)
-    return Batch(
-        inputs=inputs,
-        num_atoms=counts,
-        structure=batch,
-        numbers=numbers,
-    )
+    return joined.batch(inputs)
 
 
 def predict(model: Model, batch: Batch, create_graph: bool, native: bool = False) -> Prediction:
     """Run the network; see `irrepress.core.family.Family.predict`."""
-    data = _fresh(batch)
+    data = _fresh(model, batch)
     forces_module = model.network._modules["force_output"]
     training = forces_module.training
     # sevenn keeps the graph of the forces if, and only if, this module is in training mode.
@@ -77,10 +62,8 @@ def predict(model: Model, batch: Batch, create_graph: bool, native: bool = False
     finally:
         forces_module.training = training
     stress = -data[KEY.PRED_STRESS][:, _VOIGT]
-    result = (data[KEY.PRED_TOTAL_ENERGY], data[KEY.PRED_FORCE], stress)
-    if not create_graph:
-        result = tuple(tensor.detach() for tensor in result)
-    return Prediction(*result)
+    energy, forces = data[KEY.PRED_TOTAL_ENERGY], data[KEY.PRED_FORCE]
+    return make_prediction(energy, forces, stress, create_graph=create_graph)
 
 
 @dataclass(frozen=True)
@@ -100,9 +83,9 @@ class Stopped:
         return Stopped(self.data.to(device), self.at)
 
 
-def begin(batch: Batch) -> Stopped:
+def begin(model: Model, batch: Batch) -> Stopped:
     """Return a network's state before its first module."""
-    return Stopped(_fresh(batch))
+    return Stopped(_fresh(model, batch))
 
 
 def run_until(model: Model, state: Stopped, name: str) -> Stopped:
@@ -128,7 +111,7 @@ def atomic_energies(model: Model, batch: Batch) -> Tensor:
     """Return atomic energies; see `irrepress.core.family.Family.atomic_energies`."""
     names = list(model.network._modules)
     total = names[names.index(RESCALE) + 1]
-    return run_until(model, begin(batch), total).data[KEY.ATOMIC_ENERGY].squeeze(1)
+    return run_until(model, begin(model, batch), total).data[KEY.ATOMIC_ENERGY].squeeze(1)
 
 
 def fast(model: Model) -> AbstractContextManager[None]:
@@ -137,11 +120,12 @@ def fast(model: Model) -> AbstractContextManager[None]:
     return fast_products(m.convolution for m in modules if isinstance(m, IrrepsConvolution))
 
 
-def _fresh(batch: Batch) -> Graph:
+def _fresh(model: Model, batch: Batch) -> Graph:
     """Return a copy for the network, which adds to its input, marks edge vectors as leaves, and
     writes into cell volumes.
     """
     data = Graph(batch.inputs)
+    start(model, batch.structure, data[KEY.EDGE_IDX][0])
     data[KEY.EDGE_VEC] = data[KEY.EDGE_VEC].detach()
     data[KEY.CELL_VOLUME] = data[KEY.CELL_VOLUME].clone()
     return data

@@ -1,0 +1,130 @@
+"""Fits of linear maps in networks that run from step to step: what all families share.
+
+A family says how its networks come to the maps and past them (`Run`), which modules are to be
+seen on the way, and how weights and rows are read from these.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from irrepress.core.fits import LinearFit, Pair, Progress, Rows
+from irrepress.core.model import Batch, Model
+
+# Where a network stands with a batch, in the family's own form.
+State = Any
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a family's networks come to maps and past them.
+
+    Attributes:
+        begin: from a model and its batch to the state before the network's first step.
+        enter: from a model and an earlier state to the state before the step with the maps.
+        leave: from a model and the state before the step to the state behind the maps.
+        last: whether no later fit begins before that step, so that a network whose weights stay
+            need not come back to it.
+    """
+
+    begin: Callable[[Model, Batch], State]
+    enter: Callable[[Model, State], State]
+    leave: Callable[[Model, State], State]
+    last: bool = False
+
+
+class Seen(NamedTuple):
+    """What a module got first, and what it gave."""
+
+    entering: Tensor
+    leaving: Tensor
+
+
+# Modules that have run -> what was seen of them.
+Record = Mapping[torch.nn.Module, Seen]
+
+
+class StepFit(LinearFit):
+    """Maps that are fitted to what a network computes on its way through one step.
+
+    Args:
+        name: of the maps.
+        parent: the wide model.
+        narrowed: the narrow model.
+        run: how both come to the maps.
+    """
+
+    def __init__(self, name: str, parent: Model, narrowed: Model, run: Run):
+        self.name = name
+        self._parent, self._narrowed, self._run = parent, narrowed, run
+
+    @abstractmethod
+    def seen(self, model: Model) -> Sequence[torch.nn.Module]:
+        """Return the modules of a model that `rows_of` looks at."""
+
+    @abstractmethod
+    def rows_of(
+        self, parent: Record, narrowed: Record, state: State
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return inputs and outputs as in `Rows`, irreps that are not fitted among them or not.
+
+        Args:
+            parent: what was seen in the parent.
+            narrowed: what was seen in the narrowed model.
+            state: the narrowed model's before the step.
+        """
+
+    @torch.no_grad()
+    def rows(self, source: Pair | Progress) -> Rows:
+        """Run both networks to the maps and past them; see the base class."""
+        models, run = (self._parent, self._narrowed), self._run
+        states = source.parent, source.narrowed
+        if isinstance(source, Pair):
+            states = tuple(map(run.begin, models, states))
+        parent, narrowed = map(run.enter, models, states)
+        with _recorded(self.seen(self._narrowed), stop=True) as small:
+            run.leave(self._narrowed, narrowed)
+        with _recorded(self.seen(self._parent), stop=not run.last) as wide:
+            left = run.leave(self._parent, parent)
+        inputs, outputs = self.rows_of(wide, small, narrowed)
+        fitted = self.weights()
+        return Rows(
+            {irrep: inputs[irrep] for irrep in fitted},
+            {irrep: outputs[irrep] for irrep in fitted},
+            # The parent's weights stay; those of the narrowed model are about to change.
+            Progress(left if run.last else parent, narrowed),
+        )
+
+
+class _EnoughError(Exception):
+    """Ends a run of a network when all that is wanted of it has been seen."""
+
+
+@contextmanager
+def _recorded(modules: Sequence[torch.nn.Module], *, stop: bool) -> Iterator[Record]:
+    """Record modules while the context lasts.
+
+    Args:
+        modules: the modules.
+        stop: leave the context once all of them have run.
+    """
+    record: dict[torch.nn.Module, Seen] = {}
+
+    def hook(module: torch.nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
+        record[module] = Seen(inputs[0], output)
+        if stop and len(record) == len(modules):
+            raise _EnoughError
+
+    handles = [module.register_forward_hook(hook) for module in modules]
+    try:
+        yield record
+    except _EnoughError:
+        pass
+    finally:
+        for handle in handles:
+            handle.remove()
