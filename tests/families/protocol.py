@@ -25,7 +25,7 @@ from irrepress.core.errors import UserError
 from irrepress.core.family import ShortensCutoff
 from irrepress.core.fits import Pair
 from irrepress.core.model import Model, Prediction
-from irrepress.core.parts import Part
+from irrepress.core.parameter_roles import ParameterRole
 from irrepress.core.plan import Plan
 from irrepress.core.statistics import DataStatistics, measure_statistics
 from irrepress.core.structure import Structure
@@ -678,7 +678,7 @@ class FamilyProtocol(TargetsProtocol):
         trained = [name for name, p in model.named_parameters() if p.requires_grad]
         parts = model.parameter_parts()
         assert list(parts) == trained
-        assert set(parts.values()) <= set(get_args(Part))
+        assert set(parts.values()) <= set(get_args(ParameterRole))
         assert {"linear", "radial", "readout"} <= set(parts.values())
 
     def test_weight_blocks_lie_inside_their_parameters(self, model):

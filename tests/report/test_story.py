@@ -1,6 +1,5 @@
 """The sentences say what the numbers say."""
 
-import doctest
 import json
 import re
 
@@ -217,10 +216,6 @@ def test_without_plans_the_parent_is_the_story(tmp_path):
     told = story.tell(read_study(write_study(tmp_path, config), config), "sevennet-0")
     assert told.smallest.is_parent
     assert [step.title for step in told.steps] == ["The parent"]
-
-
-def test_examples_in_docstrings():
-    assert doctest.testmod(text).failed == 0
 
 
 @pytest.mark.parametrize(

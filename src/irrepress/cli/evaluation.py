@@ -103,7 +103,7 @@ def evaluate(
         for note in notes:
             typer.echo(f"note: {note}")
     if failures := found.found.failures:
-        typer.echo(f"irrepress: {failures.told(model)}", err=True)
+        typer.echo(f"irrepress: {failures.message(model)}", err=True)
         raise typer.Exit(1)
 
 

@@ -9,6 +9,12 @@ class UserError(Exception):
 
     The message is one or two sentences that name the file or key, the value, and the fix.
     The command line and the workflow's scripts print it without a traceback.
+
+    Example:
+        >>> raise UserError("study.yaml: seed: -1 is negative; give 0 or more")
+        Traceback (most recent call last):
+            ...
+        irrepress.core.errors.UserError: study.yaml: seed: -1 is negative; give 0 or more
     """
 
 
@@ -21,6 +27,10 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
     Returns:
         Text such as ``"did you mean 'taylor'? Known: fisher, taylor"``.
+
+    Example:
+        >>> nearest("tayler", ["taylor", "fisher"])
+        "did you mean 'taylor'? Known: fisher, taylor"
     """
     known = sorted(known)
     # Names that differ only in case are the closest.

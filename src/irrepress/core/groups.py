@@ -47,6 +47,11 @@ class Group:
         sized_like: the width key of features that the group has as many channels as, because the
             model was built without a number of its own for it (MACE without ``edge_irreps``).
             Target irreps for those features apply to it as well. Empty: it has its own.
+
+    Example:
+        >>> group = Group("features.2.1e", layer=2, irrep="1e", channels=64, width="features.2.1e")
+        >>> group.site, group.l, group.dim
+        ('features', 1, 3)
     """
 
     name: str

@@ -21,6 +21,13 @@ class Labels:
         stress: eV/Å^3, ``[structures, 6]``, Voigt; NaN where there is no label.
         counts: quantity -> number of components that are labelled. Counted on the CPU where
             the batch is built, so that nothing has to wait for a GPU.
+
+    Example:
+        >>> from ase.build import molecule
+        >>> water = replace(Structure.unlabelled(molecule("H2O")), energy=-14.2)
+        >>> labels = Labels.of([water], torch.float64)
+        >>> labels.energy, labels.counts
+        (tensor([-14.2000], dtype=torch.float64), {'energy': 1, 'forces': 0, 'stress': 0})
     """
 
     energy: Tensor

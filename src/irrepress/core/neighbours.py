@@ -26,6 +26,13 @@ class Neighbours:
         vectors: vectors from the first to the second atom in Å, ``[edges, 3]`` float64.
         shifts: image of the second atom in lattice vectors, ``[edges, 3]`` int32:
             ``vectors = positions[index[1]] - positions[index[0]] + shifts @ cell``.
+
+    Example:
+        >>> from ase.build import molecule
+        >>> water = Structure.unlabelled(molecule("H2O"))
+        >>> neighbours = neighbour_list(water, cutoff=1.2)
+        >>> len(neighbours), neighbours.index[1].tolist()
+        (4, [1, 2, 0, 0])
     """
 
     index: np.ndarray

@@ -34,6 +34,14 @@ class Plan:
         provenance: how the plan came about (criterion, budget, parent's sha256, ...).
         cutoff: radius in Å up to which neighbours stay; None: all of the unpruned model's.
         edits: changes made to the file by hand since the plan was made, a phrase each.
+
+    Example:
+        >>> from irrepress.core.groups import Group
+        >>> groups = [Group("features.0.0e", 0, "0e", 4, "features.0.0e")]
+        >>> plan = Plan(keep={"features.0.0e": (0, 2, 3)}, channels={"features.0.0e": 4})
+        >>> plan.check(groups)
+        >>> plan.widths(groups), plan.kept_blocks(), plan.total_blocks()
+        ({'features.0.0e': 3}, 3, 4)
     """
 
     keep: Mapping[str, tuple[int, ...]]

@@ -22,6 +22,15 @@ class DataStatistics:
         shift: mean over the atoms of the energies relative to the references, in eV.
         scale: root mean square of the components of forces, eV/Å; 1 if all are zero.
         sample: the structures that were measured.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> from ase.build import bulk
+        >>> silicon = Structure.unlabelled(bulk("Si"))
+        >>> silicon = replace(silicon, energy=-10.8, forces=np.ones((2, 3)))
+        >>> statistics = measure_statistics({14: -5.0}, [silicon])
+        >>> round(statistics.shift, 3), statistics.scale, statistics.neighbours(cutoff=2.5)
+        (-0.4, 1.0, 4.0)
     """
 
     references: Mapping[int, float]

@@ -21,6 +21,14 @@ class Structure:
         stress: stress in eV/Å^3, ``[6]`` in Voigt order xx, yy, zz, yz, xz, xy with ASE's
             sign (positive under tension); NaN if there is no label.
         group: what siblings share (a parent crystal, a trajectory): splits keep it together.
+
+    Example:
+        >>> from ase.build import bulk
+        >>> silicon = Structure.unlabelled(bulk("Si"))
+        >>> len(silicon), silicon.energy
+        (2, nan)
+        >>> replace(silicon, energy=-10.8).to_atoms().get_potential_energy()
+        -10.8
     """
 
     numbers: np.ndarray

@@ -18,6 +18,12 @@ class EnergyFit:
 
     Args:
         elements: atomic numbers that can occur.
+
+    Example:
+        >>> fit = EnergyFit([1, 8])
+        >>> fit.add(np.array([[2, 0], [2, 1]]), np.array([-6.0, -14.0]))
+        >>> {number: round(energy, 6) for number, energy in fit.solve().items()}
+        {1: -3.0, 8: -8.0}
     """
 
     def __init__(self, elements: Iterable[int]):

@@ -32,6 +32,13 @@ class OfficialParts:
         rest: where structures in no official part go: shared out among the parts that have no
             official one (``share``), to ``test``, or to no part (``none``).
         indices: part -> indices of its structures, as far as the source was read.
+
+    Example:
+        >>> official = OfficialParts(rest="none")
+        >>> official.add(0, "train")
+        >>> official.add(1, "test")
+        >>> {part: list(indices) for part, indices in official.indices.items()}
+        {'train': [0], 'valid': [], 'test': [1]}
     """
 
     rest: Literal["share", "test", "none"] = "share"

@@ -44,6 +44,18 @@ class StructureStore:
         elements: sorted atomic numbers that occur.
         num_atoms: atoms of every structure, ``[structures]`` int64.
         labelled: label (energy, forces, stress) -> number of structures that have it.
+
+    Example:
+        >>> import tempfile
+        >>> from ase.build import bulk
+        >>> from irrepress.data.writing import write_store
+        >>> path = Path(tempfile.mkdtemp()) / "silicon.h5"
+        >>> info = StoreInfo("ASE", "MIT", "", level_of_theory="PBE", labels="PBE", checksum="")
+        >>> crystals = [Structure.unlabelled(bulk("Si")), Structure.unlabelled(bulk("Ge"))]
+        >>> write_store(path, crystals, info, {"train": [0], "test": [1]}, seed=0)
+        >>> store = StructureStore(path)
+        >>> len(store), store.elements, store[1].numbers.tolist()
+        (2, [14, 32], [32, 32])
     """
 
     path: Path

@@ -44,6 +44,11 @@ class Factors:
         length: factor to Å.
         forces: factor to eV/Å; unless their unit is given, they are in energy per length.
         stress: factor to eV/Å^3 with ASE's sign; NaN if the source holds virials.
+
+    Example:
+        >>> factors = Factors(Units(energy="Hartree", forces="Hartree/Bohr"))
+        >>> round(factors.energy, 4), round(factors.forces, 4)
+        (27.2114, 51.4221)
     """
 
     def __init__(self, units: Units):

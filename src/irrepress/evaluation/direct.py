@@ -30,7 +30,7 @@ _ALIGNED = 512
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class LabelledEvaluation:
     """The result of comparing a model with labels.
 
     Attributes:
@@ -112,7 +112,7 @@ def evaluate_store(
     *,
     alignment: Setting = "auto",
     batch_size: int = 8,
-) -> Evaluation:
+) -> LabelledEvaluation:
     """Compare a model with the labels of a store, or of one split of it.
 
     Constants between two levels of theory are fitted to the store's train part if another split
@@ -144,7 +144,7 @@ def evaluate_store(
         of_train = energy_offsets(model, store, spread(train, _ALIGNED), **options)
         if len(of_train):
             offsets, fitted_to = of_train, "this model, train split"
-    return Evaluation(found, align(offsets, alignment, fitted_to))
+    return LabelledEvaluation(found, align(offsets, alignment, fitted_to))
 
 
 def evaluate_files(
@@ -154,7 +154,7 @@ def evaluate_files(
     *,
     alignment: Setting = "auto",
     batch_size: int = 8,
-) -> Evaluation:
+) -> LabelledEvaluation:
     """Compare a model with the labels of files.
 
     All frames are read before the first is predicted, so that a mistake in the last one is
@@ -176,7 +176,7 @@ def evaluate_files(
     structures = [structure for _, structure in frames]
     _check_labels(LabelCounts.of(structures), source)
     found = compare_predictions(model, structures, batch_size=batch_size)
-    return Evaluation(
+    return LabelledEvaluation(
         found, align(found.against[0].offsets, alignment, "this model, the same structures")
     )
 

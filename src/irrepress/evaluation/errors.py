@@ -25,6 +25,15 @@ class ErrorAccumulator:
 
     Attributes:
         offsets: differences of the energies, reference minus prediction.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> from ase.build import molecule
+        >>> water = replace(Structure.unlabelled(molecule("H2O")), energy=-14.2)
+        >>> errors = ErrorAccumulator()
+        >>> errors.add(replace(water, energy=-14.5), water)
+        >>> round(errors.result()["energy_mae"], 3)  # eV/atom
+        0.1
     """
 
     def __init__(self) -> None:
@@ -149,5 +158,5 @@ def compute_errors(
     """
     found = compare_predictions(model, structures, *references, batch_size=batch_size)
     if found.failures:
-        raise UserError(found.failures.told(f"this {model.family.name} model"))
+        raise UserError(found.failures.message(f"this {model.family.name} model"))
     return [accumulator.result() for accumulator in found.against]

@@ -28,7 +28,7 @@ from irrepress.evaluation.checks import Checks, Deviations
 from irrepress.evaluation.config import Evaluation
 from irrepress.evaluation.errors import UNITS as UNITS_OF_ERRORS
 from irrepress.evaluation.errors import compare_predictions
-from irrepress.evaluation.records import AlignedEnergies, Cost, ErrorSets, Metrics
+from irrepress.evaluation.records import AlignedEnergies, ErrorSets, MeasuredCost, Metrics
 from irrepress.evaluation.subject import choose_subject
 from irrepress.evaluation.symmetry import check_symmetry
 from irrepress.evaluation.timing import reference_crystal, time_side_by_side
@@ -119,7 +119,7 @@ def measure_errors(
     if fitted is not None:
         logger.info("%s", fitted.told)
     if found.failures:
-        logger.error("%s", found.failures.told(name))
+        logger.error("%s", found.failures.message(name))
     unaligned = {key: labels.result()[key] for key in ("energy_mae", "energy_rmse")}
     return Metrics(
         dataset=Path(store.path).stem,
@@ -154,14 +154,14 @@ def _align_parent(
         run: runs the parent on structures of the store; None: only the teacher is used.
     """
 
-    def taught(part: str) -> EnergyOffsets:
+    def teacher_offsets(part: str) -> EnergyOffsets:
         indices = spread(store.splits[part], _ALIGNED)
         return offsets_between(teacher.iterate(indices), store.iterate(indices))
 
-    offsets = taught("train")
+    offsets = teacher_offsets("train")
     if len(offsets):
         return align(offsets, setting, "the parent, train split")
-    offsets, fitted_to = taught(split), f"the parent, {split} split"
+    offsets, fitted_to = teacher_offsets(split), f"the parent, {split} split"
     far = len(offsets) > 0 and offsets.mean_absolute() >= BEYOND_DOUBT
     few = len(offsets) < _ENOUGH * len(store.elements)
     if run is not None and few and (setting == "always" or (setting == "auto" and far)):
@@ -180,7 +180,7 @@ def measure_cost(
     model_path: Path,
     packed_path: Path | None = None,
     plan: Plan | None = None,
-) -> Cost:
+) -> MeasuredCost:
     """Parameters, FLOPs, file sizes, kept blocks, and time side by side with the parent.
 
     Args:
@@ -203,7 +203,7 @@ def measure_cost(
             "the machine is busy (%s): times are rough; ratios of times are better known",
             times.busy,
         )
-    return Cost(
+    return MeasuredCost(
         parameters=model.parameter_count(),
         flops_per_atom=cost.flops,
         file_bytes=model_path.stat().st_size,

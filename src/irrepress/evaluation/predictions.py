@@ -26,6 +26,13 @@ class Failures:
         structures: number of such structures.
         quantities: quantity -> number of structures for which it is not finite, if there are any.
         first: index, in the order of prediction, and formula of the first few.
+
+    Example:
+        >>> from ase.build import molecule
+        >>> failures = Failures()
+        >>> failures.add(0, Structure.unlabelled(molecule("H2O")))
+        >>> failures.structures, failures.quantities, failures.first
+        (1, {'energy': 1, 'forces': 1}, [(0, 'H2O')])
     """
 
     structures: int = 0
@@ -50,7 +57,7 @@ class Failures:
         if len(self.first) < _MOST_NAMED:
             self.first.append((index, predicted.to_atoms().get_chemical_formula()))
 
-    def told(self, model: str) -> str:
+    def message(self, model: str) -> str:
         """Return one sentence that names the model, the quantities and the first structures.
 
         Args:
@@ -117,7 +124,7 @@ def label(
             )
             found.add(index, labelled)
             if found and failures is None:
-                raise UserError(found.told(name or f"this {model.family.name} model"))
+                raise UserError(found.message(name or f"this {model.family.name} model"))
             index += 1
             yield labelled
 

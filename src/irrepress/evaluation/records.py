@@ -39,7 +39,7 @@ class ErrorSets(Record):
     parent: Errors | None = None
 
 
-class Cost(Record):
+class MeasuredCost(Record):
     """Size and time of a model; sizes in bytes, times in seconds per E+F+S call.
 
     Spreads are relative, the distance of the quartiles over the median of all rounds. ``code`` is
@@ -167,11 +167,11 @@ class Metrics(RecordFile):
     errors: ErrorSets
     failures: FailedPredictions = FailedPredictions()
     alignment: AlignedEnergies | None = None
-    cost: Cost | None = None
+    cost: MeasuredCost | None = None
     checks: Checks | None = None
     energy_shifts: dict[str, float] | None = None
 
-    def with_cost(self, cost: Cost, checks: Checks) -> "StageMetrics":
+    def with_cost(self, cost: MeasuredCost, checks: Checks) -> "StageMetrics":
         """Return the metrics of a stage: these, with cost and checks."""
         return StageMetrics(**self.content() | {"cost": cost, "checks": checks})
 
@@ -180,5 +180,5 @@ class StageMetrics(Metrics):
     """What was measured on one stage of a model, with cost and checks in any case."""
 
     atoms: int
-    cost: Cost
+    cost: MeasuredCost
     checks: Checks

@@ -89,6 +89,15 @@ def allocate_greedily(
 
     Returns:
         The widths that meet the target and lose the least, or the least that can be reached.
+
+    Example:
+        >>> groups = [Group(f"features.{i}.0e", i, "0e", 4, f"features.{i}.0e") for i in range(2)]
+        >>> scores = {"features.0.0e": np.array([4, 3, 2, 1]), "features.1.0e": np.full(4, 5)}
+        >>> limits = Limits(multiple=1, floor=1, axes="channels")
+        >>> def blocks(widths):
+        ...     return sum(widths.values())
+        >>> allocate_greedily(groups, scores, blocks, 6, limits).widths
+        {'features.0.0e': 2, 'features.1.0e': 4}
     """
     orders = {g.l for g in groups if g.axis == "order"}
     if highest is not None:

@@ -52,6 +52,15 @@ class TimeModel:
     Attributes:
         terms: the family's, from widths to terms.
         seconds: name of a term -> seconds for a unit of it, none negative.
+
+    Example:
+        >>> shapes = [
+        ...     TimedShape({"features": width}, width, 2.0 * width, 0.01 + 0.001 * width)
+        ...     for width in (64, 32, 16)
+        ... ]
+        >>> model = TimeModel.fit(lambda widths: {"products": float(widths["features"])}, shapes)
+        >>> round(model({"features": 48}), 4)
+        0.058
     """
 
     terms: CostTerms

@@ -31,6 +31,13 @@ class Scores:
         values: criterion -> group name -> scores, ``[channels]`` float64; higher is more
             important.
         provenance: parent, data, seed and versions.
+
+    Example:
+        >>> group = Group("features.0.0e", 0, "0e", 2, "features.0.0e")
+        >>> scores = Scores([group], {"random": {group.name: np.array([0.1, 0.7])}}, {})
+        >>> scores.check()
+        >>> int(scores.of("random")[group.name].argmax())
+        1
     """
 
     groups: Sequence[Group]

@@ -20,6 +20,15 @@ class QuantizedMatrix:
         scales: float32, ``[columns]``: the weight is the integer times its column's scale.
         shape: ``(rows, columns)``.
         bits: 4 or 8.
+
+    Example:
+        >>> weights = torch.tensor([[1.0, -0.5], [0.25, 1.0]])
+        >>> quantized = quantize(weights, bits=8)
+        >>> quantized.values
+        tensor([[127, -64],
+                [ 32, 127]], dtype=torch.int8)
+        >>> bool((quantized.dequantize() - weights).abs().max() < 0.004)
+        True
     """
 
     values: Tensor

@@ -151,7 +151,9 @@ def _downstream_tables(frame: pd.DataFrame, trainings: list[str]) -> list[Table]
         titles = {
             tables.task_column(quantity, "mae", tables.SCRATCH): f"from scratch [{unit}]",
             tables.task_column(quantity, "mae", tables.FINETUNED): f"compressed [{unit}]",
-            tables.task_column(quantity, "mae", tables.PARENT): f"parent, fine-tuned [{unit}]",
+            tables.task_column(
+                quantity, "mae", tables.FINETUNED_PARENT
+            ): f"parent, fine-tuned [{unit}]",
             tables.task_column(quantity, "mae", tables.RESTRICTED): f"untouched parent [{unit}]",
             tables.reduction_column(quantity): "reduced by [%]",
             tables.best_column(quantity): "lowest",

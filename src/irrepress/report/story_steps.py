@@ -324,7 +324,7 @@ def _task_sentence(row: pd.Series) -> str:
         f"{plural(row['test structures'], 'test structure')} are {errors(tables.FINETUNED)}"
     )
     for trained, name in (
-        (tables.PARENT, "those of the parent, fine-tuned alike,"),
+        (tables.FINETUNED_PARENT, "those of the parent, fine-tuned alike,"),
         (tables.SCRATCH, "those of the same network trained from scratch"),
         (tables.RESTRICTED, "those of the parent as it is, with its energies shifted,"),
     ):

@@ -37,17 +37,17 @@ OWN_SOURCE = "this study"
 # which pruning failed; it is there because the paper's figure is one.
 MEAN, MEDIAN, LOWEST, HIGHEST = "mean", "median", "lowest", "highest"
 SUMMARIES = (MEAN, MEDIAN, LOWEST, HIGHEST)
-FINETUNED, SCRATCH, PARENT = "fine-tuned compressed", "from scratch", "fine-tuned parent"
+FINETUNED, SCRATCH, FINETUNED_PARENT = "fine-tuned compressed", "from scratch", "fine-tuned parent"
 # The parent that only lost the elements that the dataset lacks; it is not trained.
 RESTRICTED = "restricted parent"
 # Names of the trainings on a downstream dataset.
 TRAININGS = {
     SCRATCH: "the network trained from scratch",
     FINETUNED: "the compressed model fine-tuned",
-    PARENT: "the uncompressed parent fine-tuned",
+    FINETUNED_PARENT: "the uncompressed parent fine-tuned",
 }
-_BASELINES = {"scratch": SCRATCH, "parent": PARENT}
-_COMPARED = (FINETUNED, SCRATCH, PARENT, RESTRICTED)
+_BASELINES = {"scratch": SCRATCH, "parent": FINETUNED_PARENT}
+_COMPARED = (FINETUNED, SCRATCH, FINETUNED_PARENT, RESTRICTED)
 # The parent with all its elements, as it is in the other tables.
 WHOLE = "parent"
 # Columns of the compressed, fine-tuned model relative to the whole parent.
@@ -346,7 +346,7 @@ def _task_row(study: Study, task: TaskRun) -> dict[str, Any]:
     trainings = {
         FINETUNED: task,
         SCRATCH: study.find_task(*where, "scratch"),
-        PARENT: study.find_task(task.model, *parent, task.dataset, "finetuned"),
+        FINETUNED_PARENT: study.find_task(task.model, *parent, task.dataset, "finetuned"),
         RESTRICTED: study.find_task(task.model, *parent, task.dataset, "restricted"),
     }
     row: dict[str, Any] = {

@@ -41,6 +41,11 @@ class Permutations:
     Args:
         indices: the indices to permute.
         seed: seed for the permutations.
+
+    Example:
+        >>> stream = Permutations(np.array([3, 5, 7]), seed=0)
+        >>> sorted(stream.between(0, 3).tolist()), len(stream.between(2, 9))
+        ([3, 5, 7], 7)
     """
 
     def __init__(self, indices: np.ndarray, seed: int):
@@ -76,6 +81,11 @@ class EqualBatches:
         stream: what batches are cut from.
         batch_size: structures per batch and rank.
         world_size: number of ranks, which take one batch each at every step.
+
+    Example:
+        >>> batches = EqualBatches(Permutations(np.arange(10), seed=0), batch_size=4, world_size=2)
+        >>> len(batches.batch(step=3, rank=1)), batches.drawn(step=3)
+        (4, 24)
     """
 
     def __init__(self, stream: Permutations, batch_size: int, world_size: int = 1):
@@ -105,6 +115,13 @@ class LimitedBatches:
         batch_size: largest number of structures per batch and rank.
         limits: other limits of a batch.
         world_size: number of ranks, which take one batch each at every step.
+
+    Example:
+        >>> atoms = Limit("atoms_per_batch", "atoms", 100, sizes=np.array([60, 60, 30, 30]))
+        >>> stream = Permutations(np.arange(4), seed=0)
+        >>> batches = LimitedBatches(stream, batch_size=8, limits=[atoms])
+        >>> bool(atoms.sizes[batches.batch(step=0)].sum() <= 100)
+        True
     """
 
     def __init__(

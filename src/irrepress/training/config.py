@@ -5,7 +5,7 @@ from typing import Literal, get_args
 from pydantic import Field, field_validator, model_validator
 
 from irrepress.core.loss_weights import LossWeights, UsedWeights
-from irrepress.core.parts import Part
+from irrepress.core.parameter_roles import ParameterRole
 from irrepress.core.section import Count, Integer, Number, RelativeRate, Section, Weight
 
 # Settings of a training that change where and how fast it runs, not what comes out.
@@ -30,7 +30,7 @@ class Training(Section):
         1e-3, ge=1e-10, le=1, description="Of AdamW, at the peak after the warmup."
     )
     warmup: Number = Field(0.05, ge=0, lt=1, description="Share of the steps.")
-    relative_rates: dict[Part, RelativeRate] = Field(
+    relative_rates: dict[ParameterRole, RelativeRate] = Field(
         default={},
         description="Learning rate of a part of the network relative to learning_rate, such as "
         "{radial: 0.1}; 0 leaves it as it is, absent parts learn at learning_rate.",
@@ -92,8 +92,8 @@ class Training(Section):
 
     @field_validator("relative_rates")
     @classmethod
-    def _some_part_learns(cls, rates: dict[Part, float]) -> dict[Part, float]:
-        if len(rates) == len(get_args(Part)) and not any(rates.values()):
+    def _some_part_learns(cls, rates: dict[ParameterRole, float]) -> dict[ParameterRole, float]:
+        if len(rates) == len(get_args(ParameterRole)) and not any(rates.values()):
             raise ValueError("all parts have the rate 0, so that nothing would be trained")
         return rates
 

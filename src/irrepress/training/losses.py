@@ -23,6 +23,17 @@ class Comparison:
             nothing is labelled.
         absolute: quantity -> sum of the absolute errors, in eV/atom, eV/Å and eV/Å^3, detached.
         counts: quantity -> number of labelled components.
+
+    Example:
+        >>> from ase.build import molecule
+        >>> from dataclasses import replace
+        >>> from irrepress.core.structure import Structure
+        >>> water = replace(Structure.unlabelled(molecule("H2O")), energy=-14.2)
+        >>> labels = Labels.of([water], torch.float64)
+        >>> prediction = Prediction(torch.tensor([-14.5]), torch.zeros(3, 3), torch.zeros(1, 6))
+        >>> found = compare(prediction, labels, torch.tensor([3]), huber_delta=0.01)
+        >>> round(found.mean_absolute()["energy"], 3)  # eV/atom
+        0.1
     """
 
     huber: dict[str, Tensor]

@@ -12,6 +12,11 @@ class WarmupCosine:
         steps: steps of the whole run.
         warmup: share of the steps over which the factor rises linearly to 1.
         final: factor at the last step.
+
+    Example:
+        >>> factor = WarmupCosine(steps=101, warmup=0.0, final=0.1)
+        >>> factor(0), round(factor(50), 2), round(factor(100), 2)
+        (1.0, 0.55, 0.1)
     """
 
     steps: int

@@ -44,7 +44,7 @@ _MOST_BYTES = 1 << 28
 _PICKLE = b"\x80"  # how a pickle of protocol 2 or later begins
 
 
-class Rows(NamedTuple):
+class RowRange(NamedTuple):
     """Rows of an SQLite database by their ids, first and last included; the units that it tells."""
 
     path: str
@@ -70,7 +70,7 @@ class PackedRow(NamedTuple):
 
 
 class AseDatabaseReader(Reader):
-    """Reads ASE databases; a chunk is `Rows` (SQLite) or a list of `PackedRow` (LMDB)."""
+    """Reads ASE databases; a chunk is `RowRange` (SQLite) or a list of `PackedRow` (LMDB)."""
 
     def _check(self, path: Path) -> None:
         super()._check(path)
@@ -79,7 +79,7 @@ class AseDatabaseReader(Reader):
         elif kind_of(path) != "LMDB" and not is_archive(path):
             raise wrong_kind(path, "an ASE database (.db, .aselmdb)", kind_of(path))
 
-    def chunks(self) -> Iterator[Rows | list[PackedRow]]:
+    def chunks(self) -> Iterator[RowRange | list[PackedRow]]:
         """See `Reader.chunks`."""
         for path in self.paths:
             kind = kind_of(path)
@@ -90,7 +90,7 @@ class AseDatabaseReader(Reader):
             else:
                 yield from gather(_archive_rows(path))
 
-    def _sqlite_chunks(self, path: Path) -> Iterator[Rows]:
+    def _sqlite_chunks(self, path: Path) -> Iterator[RowRange]:
         metadata = _metadata(path)
         units = OwnUnits(metadata, str(path)) if tells_units(metadata) else None
         if units is not None:
@@ -112,14 +112,14 @@ class AseDatabaseReader(Reader):
         if first is None:
             raise nothing_in(path)
         while first is not None:
-            yield Rows(str(path), first, last, units)
+            yield RowRange(str(path), first, last, units)
             first, last = _span(path, last)
 
-    def parse(self, chunk: Rows | list[PackedRow]) -> Iterator[Record | UserError]:
+    def parse(self, chunk: RowRange | list[PackedRow]) -> Iterator[Record | UserError]:
         """See `Reader.parse`."""
-        return self._parse_sqlite(chunk) if isinstance(chunk, Rows) else self._parse_lmdb(chunk)
+        return self._parse_sqlite(chunk) if isinstance(chunk, RowRange) else self._parse_lmdb(chunk)
 
-    def _parse_sqlite(self, chunk: Rows) -> Iterator[Record | UserError]:
+    def _parse_sqlite(self, chunk: RowRange) -> Iterator[Record | UserError]:
         path, first, last, units = chunk
         wanted = {name: getattr(self.keys, name) for name in QUANTITIES}
         database = connect(path, type="db", use_lock_file=False)

@@ -22,6 +22,16 @@ class LabelReader:
 
     What is taken from another key than was asked for, not taken although it is there, or of
     weight zero is noted in the frame.
+
+    Example:
+        >>> from ase.build import bulk
+        >>> atoms = bulk("Si")
+        >>> atoms.info["dft_energy"] = -0.4
+        >>> reader = LabelReader(
+        ...     LabelKeys(energy="dft_energy", forces=False, stress=False), Units(energy="Hartree")
+        ... )
+        >>> round(reader.structure(Frame.from_atoms(atoms, "si.xyz: frame 0")).energy, 3)
+        -10.885
     """
 
     def __init__(

@@ -45,6 +45,12 @@ class LogHistogram:
 
     There are 100 bins a decade, so that a quantile is right within 3 % however many values
     there are. Between 1e-6 and 1e4 every value has a bin; zeros are counted below them.
+
+    Example:
+        >>> histogram = LogHistogram()
+        >>> histogram.add(np.array([0.1, 1.0, 10.0]))
+        >>> histogram.distribution().count
+        3
     """
 
     _FIRST, _LAST = -6, 4  # powers of ten

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from irrepress.core.records import Record, RecordFile
 
-Part = Literal["train", "valid", "test", "none"]
+PartName = Literal["train", "valid", "test", "none"]
 # Names of structures by the number of directions in which they are periodic.
 SYSTEMS = {"3": "crystals", "2": "slabs", "1": "wires", "0": "molecules"}
 
@@ -38,7 +38,7 @@ class Distribution(Record):
 class PartCount(Record):
     """Structures and atoms of a part; ``none`` are those that no part holds."""
 
-    part: Part
+    part: PartName
     structures: int
     atoms: int
 
@@ -73,7 +73,7 @@ class Suspect(Record):
     """
 
     index: int
-    part: Part
+    part: PartName
     group: str
     value: float
     reason: str

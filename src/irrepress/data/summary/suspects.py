@@ -12,7 +12,7 @@ import numpy as np
 
 from irrepress.data.checks import ALONE
 from irrepress.data.store import StructureStore
-from irrepress.data.summary.records import Part, Suspect, SuspectList
+from irrepress.data.summary.records import PartName, Suspect, SuspectList
 
 # Stretching breaks a carbon-carbon bond at about 5 eV/Å; only atoms pushed into each other feel
 # this much. MD of molecules stays below 15, 697 of 700 random MPtrj frames below 30.
@@ -41,7 +41,7 @@ NEARLY_SAME_POSITION = 0.005  # Å
 # Largest number of structures listed for each kind, so that the summary stays small.
 LISTED = 50
 
-PART_NAMES: tuple[Part, ...] = ("train", "valid", "test", "none")
+PART_NAMES: tuple[PartName, ...] = ("train", "valid", "test", "none")
 
 
 @dataclass(frozen=True)

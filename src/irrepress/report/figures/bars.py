@@ -13,7 +13,7 @@ from irrepress.report.text import listing
 _SYMBOLS = {
     tables.SCRATCH: "x",
     tables.FINETUNED: "circle",
-    tables.PARENT: "star",
+    tables.FINETUNED_PARENT: "star",
     tables.RESTRICTED: "diamond",
 }
 

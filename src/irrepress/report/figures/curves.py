@@ -150,7 +150,7 @@ def _task_curves(study: Study, name: str, dataset: str) -> list[_Curve]:
     model = next(t.model for t in study.tasks if belongs(t))
     parent = study.find_task(model, PARENT_PLAN, ORIGINAL, dataset, "finetuned")
     if parent and parent.training is not None:
-        own[tables.PARENT] = parent.training
+        own[tables.FINETUNED_PARENT] = parent.training
     return [
         _Curve(label, own[label], colour)
         for label, colour in DOWNSTREAM_COLOURS.items()

@@ -26,7 +26,7 @@ _TICKS = (
 DOWNSTREAM_COLOURS = {
     tables.SCRATCH: theme.GREY,
     tables.FINETUNED: theme.BLUE,
-    tables.PARENT: theme.PARENT_COLOUR,
+    tables.FINETUNED_PARENT: theme.PARENT_COLOUR,
     tables.RESTRICTED: theme.ORANGE,
 }
 
