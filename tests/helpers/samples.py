@@ -3,6 +3,10 @@
 from collections.abc import Iterator
 
 import numpy as np
+from ase import Atoms
+from ase.build import bulk
+from ase.calculators.emt import EMT
+from ase.calculators.singlepoint import SinglePointCalculator
 
 from irrepress.core.structure import Structure
 
@@ -33,3 +37,16 @@ def assert_same(one: Structure, other: Structure) -> None:
         assert a.dtype.kind == b.dtype.kind, field
         assert a.shape == b.shape, field
         assert a.tobytes() == b.tobytes() if a.dtype.kind != "U" else a == b, field
+
+
+def copper_frames(count: int, rattle: float = 0.05) -> list[Atoms]:
+    """Rattled cells of copper with energies and forces of EMT, as a user's files hold them."""
+    frames = []
+    for seed in range(count):
+        atoms = bulk("Cu", cubic=True)
+        atoms.rattle(rattle, seed=seed)
+        atoms.calc = EMT()
+        results = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
+        atoms.calc = SinglePointCalculator(atoms, **results)
+        frames.append(atoms)
+    return frames

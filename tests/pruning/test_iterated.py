@@ -5,20 +5,10 @@ import pytest
 
 from irrepress.core.errors import UserError
 from irrepress.pruning.allocation import Limits
-from irrepress.pruning.budget import Costs, Measure, plan_for_fraction
+from irrepress.pruning.budget import plan_for_fraction
 from irrepress.pruning.iterated import plan_iterated
 
 LIMITS = Limits(multiple=2, floor=4)
-
-
-@pytest.fixture(scope="module")
-def groups(small_sevennet):
-    return small_sevennet.groups()
-
-
-@pytest.fixture(scope="module")
-def measure(small_sevennet, groups):
-    return Measure(groups, Costs(small_sevennet.cost_model()), "parameters")
 
 
 def by_norms():

@@ -5,20 +5,9 @@ import pytest
 
 from irrepress.core.errors import UserError
 from irrepress.pruning.allocation import Limits
-from irrepress.pruning.budget import Costs, Measure
 from irrepress.pruning.measured import plan_measured
 
 LIMITS = Limits(multiple=2, floor=4)
-
-
-@pytest.fixture(scope="module")
-def groups(small_sevennet):
-    return small_sevennet.groups()
-
-
-@pytest.fixture(scope="module")
-def measure(small_sevennet, groups):
-    return Measure(groups, Costs(small_sevennet.cost_model()), "parameters")
 
 
 @pytest.fixture(scope="module")

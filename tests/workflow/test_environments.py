@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ase.build import bulk
-from ase.calculators.emt import EMT
-from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
+from samples import copper_frames
 
 from irrepress.catalogue.families import missing_packages
 from irrepress.data.store import StructureStore
@@ -28,15 +26,7 @@ MACE_PYTHON = ROOT / ".venv-mace/bin/python"
 @pytest.fixture
 def study(tmp_path: Path) -> Path:
     """A directory with frames and the config of a study of them, which needs no family."""
-    frames = []
-    for seed in range(8):
-        atoms = bulk("Cu", cubic=True)
-        atoms.rattle(0.05, seed=seed)
-        atoms.calc = EMT()
-        results = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
-        atoms.calc = SinglePointCalculator(atoms, **results)
-        frames.append(atoms)
-    write(tmp_path / "frames.extxyz", frames)
+    write(tmp_path / "frames.extxyz", copper_frames(8))
     content = yaml.safe_load(TINY.read_text())
     content |= {"name": "mine", "train_plans": []}
     content["datasets"] = {"mine": {"source": "files", "paths": ["frames.extxyz"]}}

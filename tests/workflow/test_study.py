@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import tarfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +14,8 @@ import pandas as pd
 import psutil
 import pytest
 import yaml
-from ase.build import bulk
-from ase.calculators.emt import EMT
-from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
+from samples import copper_frames
 
 from irrepress.core.files import sha256
 from irrepress.data.store import StructureStore
@@ -27,7 +24,7 @@ from irrepress.study.cards import Card
 from irrepress.study.reading import load_config
 from irrepress.training.lock import locked
 
-from .runs import TINY, command, environment
+from .runs import TINY, environment, kill_with_jobs, start_until
 
 # A busy machine may need several times the two minutes that the study takes on two free cores.
 pytestmark = [pytest.mark.workflow, pytest.mark.slow, pytest.mark.timeout(2400)]
@@ -348,13 +345,7 @@ def test_training_goes_on_after_everything_was_killed(study, snakemake, tmp_path
     longer = ("--config", "recovery={steps: 40, validate_every: 2}")
     target = str(TRAINED / "recovered/model.pt")
     checkpoints = copy / TRAINED / "recovered/.checkpoints"
-    running = subprocess.Popen(
-        command(copy, target, *longer),
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    wait_for(lambda: (checkpoints / "last.ckpt").exists(), running)
+    running = start_until(checkpoints / "last.ckpt", copy, target, *longer)
     kill_with_jobs(running)
     assert not (copy / target).exists()
 
@@ -377,15 +368,7 @@ def test_a_signal_to_snakemake_alone(study, snakemake, tmp_path, number):
     longer = ("--config", f"recovery={{steps: {steps}, validate_every: 2}}")
     target = str(TRAINED / "recovered/model.pt")
     checkpoints = copy / TRAINED / "recovered/.checkpoints"
-    running = subprocess.Popen(
-        command(copy, target, *longer),
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        # A shell without a terminal lets what it runs in the background ignore Ctrl-C.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    wait_for(lambda: (checkpoints / "last.ckpt").exists(), running)
+    running = start_until(checkpoints / "last.ckpt", copy, target, *longer)
     job = psutil.Process(json.loads((checkpoints / "lock").read_text())["process"])
     running.send_signal(number)
     running.wait(timeout=300)
@@ -413,14 +396,7 @@ def test_a_training_beside_another_is_refused(study, snakemake, tmp_path):
 
 
 def test_a_dataset_of_the_users_own_files(snakemake, tmp_path):
-    frames = []
-    for seed in range(12):
-        atoms = bulk("Cu", cubic=True)
-        atoms.rattle(0.08, seed=seed)
-        atoms.calc = EMT()
-        results = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
-        atoms.calc = SinglePointCalculator(atoms, **results)
-        frames.append(atoms)
+    frames = copper_frames(12, rattle=0.08)
     write(tmp_path / "train.extxyz", frames[:8])
     write(tmp_path / "test.extxyz", frames[8:])
     content = yaml.safe_load(TINY.read_text())
@@ -461,20 +437,3 @@ def copy_study(study: Path, tmp_path: Path) -> Path:
     copy = tmp_path / "copy"
     shutil.copytree(study, copy)
     return copy
-
-
-def wait_for(condition, running: subprocess.Popen) -> None:
-    """Wait until a condition holds while a process runs."""
-    deadline = time.monotonic() + 300
-    while not condition():
-        assert running.poll() is None, "the run ended before it could be killed"
-        assert time.monotonic() < deadline, "the run took too long"
-        time.sleep(0.05)
-
-
-def kill_with_jobs(running: subprocess.Popen) -> None:
-    """Kill a process and all jobs that it started, as a crash of the machine would."""
-    process = psutil.Process(running.pid)
-    for member in [process, *process.children(recursive=True)]:
-        member.kill()
-    running.wait()

@@ -4,7 +4,6 @@ import copy
 import os
 import subprocess
 import sys
-import textwrap
 import zipfile
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from ase.calculators.singlepoint import SinglePointCalculator
+from elsewhere import run_without_irrepress
 
 # Not "mace" alone: that is the name of this folder, too.
 pytest.importorskip("mace.modules", reason="MACE is not installed in this environment")
@@ -21,31 +21,6 @@ from irrepress.core.errors import UserError
 from irrepress.core.plan import Plan
 from irrepress.evaluation.predictions import label
 from irrepress.families.mace.package import CodeGenMixin, blocks
-
-# Refuses to import irrepress, as on a machine where it is not installed.
-WITHOUT_IRREPRESS = """
-import sys, warnings
-warnings.filterwarnings("ignore")
-class Refuse:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] == "irrepress":
-            raise ModuleNotFoundError(name)
-sys.meta_path.insert(0, Refuse())
-"""
-
-
-def run(code: str, *arguments: str | Path, cwd: Path) -> str:
-    """Run code in a new Python that has no irrepress; return what it prints."""
-    result = subprocess.run(
-        [sys.executable, "-I", "-c", WITHOUT_IRREPRESS + textwrap.dedent(code), *arguments],
-        cwd=cwd,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, (result.stdout + result.stderr)[-3000:]
-    return result.stdout
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +74,7 @@ def test_calculator_works_where_irrepress_is_not_installed(
     """
     lines = [
         line.split()[1:]
-        for line in run(code, saved, frames_file, cwd=tmp_path).splitlines()
+        for line in run_without_irrepress(code, saved, frames_file, cwd=tmp_path).splitlines()
         if line.startswith("found")
     ]
     expected = list(label(pruned, gst_frames[:2], batch_size=2))
@@ -132,7 +107,7 @@ def test_mace_commands_take_the_model(mace, pruned, saved, frames_file, gst_fram
     """
     local = tmp_path / "pruned.model"
     local.write_bytes(saved.read_bytes())
-    printed = run(code, local, frames_file, cwd=tmp_path)
+    printed = run_without_irrepress(code, local, frames_file, cwd=tmp_path)
     shape = pruned.shape()
     hidden, edges = shape["irreps"][1], shape["edge_irreps"][1]
     assert f"hidden {hidden} {edges} 2" in printed
@@ -158,7 +133,7 @@ def test_mace_trains_on_from_the_model(mace, pruned, saved, frames_file, tmp_pat
                     "--save_all_checkpoints"]
         run_train.main()
     """
-    run(code, saved, frames_file, cwd=tmp_path)
+    run_without_irrepress(code, saved, frames_file, cwd=tmp_path)
     trained = mace.load(tmp_path / "tuned.model", dtype=torch.float64)
     assert trained.shape() == pruned.shape()
     checkpoint = next(tmp_path.glob("**/*.pt"))
@@ -330,7 +305,7 @@ def test_pruned_model_is_converted_for_cuequivariance(saved, frames_file, mace, 
             print("found", atoms.get_potential_energy(), abs(atoms.get_forces()).max())
     """
     place = Path(package.__file__).parents[1]
-    printed = run(code, saved, frames_file, place, cwd=tmp_path).splitlines()
+    printed = run_without_irrepress(code, saved, frames_file, place, cwd=tmp_path).splitlines()
     found = np.array([line.split()[1:] for line in printed if line.startswith("found")], float)
     assert found.shape == (3, 2)
     assert np.allclose(found, found[0], rtol=1e-6)
@@ -369,7 +344,7 @@ def test_torch_sim_takes_the_pruned_model(pruned, saved, frames_file, gst_frames
         assert not torch.equal(moved.positions, torch.tensor(frames[0].positions))
     """
     place = Path(package.__file__).parents[1]
-    printed = run(code, saved, frames_file, place, cwd=tmp_path).splitlines()
+    printed = run_without_irrepress(code, saved, frames_file, place, cwd=tmp_path).splitlines()
     found = [float(line.split()[1]) for line in printed if line.startswith("found")]
     expected = list(label(pruned, gst_frames[:2], batch_size=2))
     assert found == pytest.approx([structure.energy for structure in expected], rel=1e-9)

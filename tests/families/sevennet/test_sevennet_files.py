@@ -1,11 +1,7 @@
 """Checkpoints: what loads, what is refused, and what other programs make of ours."""
 
 import os
-import subprocess
-import sys
-import textwrap
 import zipfile
-from pathlib import Path
 
 import ase.io
 import numpy as np
@@ -14,35 +10,11 @@ import pytest
 import sevenn
 import sevenn.util
 import torch
+from elsewhere import run_without_irrepress
 
 from irrepress.core.errors import UserError
 from irrepress.core.plan import Plan
 from irrepress.evaluation.predictions import label
-
-# Refuses to import irrepress, as on a machine where it is not installed.
-WITHOUT_IRREPRESS = """
-import sys, warnings
-warnings.filterwarnings("ignore")
-class Refuse:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] == "irrepress":
-            raise ModuleNotFoundError(name)
-sys.meta_path.insert(0, Refuse())
-"""
-
-
-def run(code: str, *arguments: str | Path, cwd: Path) -> str:
-    """Run code in a new Python that has no irrepress; return what it prints."""
-    result = subprocess.run(
-        [sys.executable, "-I", "-c", WITHOUT_IRREPRESS + textwrap.dedent(code), *arguments],
-        cwd=cwd,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr[-3000:]
-    return result.stdout
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +50,7 @@ def test_calculator_works_where_irrepress_is_not_installed(ragged, saved, struct
         assert not any(name.split(".")[0] == "irrepress" for name in sys.modules)
         assert not calculator.model.training
     """
-    lines = run(code, saved, cwd=tmp_path).splitlines()
+    lines = run_without_irrepress(code, saved, cwd=tmp_path).splitlines()
     expected = label(ragged, structures, batch_size=4)
     for line, structure in zip(lines, expected, strict=True):
         energy, force = map(float, line.split())
@@ -101,7 +73,7 @@ def test_sevenn_commands_take_the_model(ragged, saved, structures, tmp_path):
             sys.argv = ["sevenn", *command]
             main()
     """
-    assert "SO3" in run(code, saved, cwd=tmp_path)
+    assert "SO3" in run_without_irrepress(code, saved, cwd=tmp_path)
     torch.jit.load(tmp_path / "serial.pt")
     assert len(list((tmp_path / "parallel").glob("*.pt"))) == 5  # one per layer
     table = pd.read_csv(tmp_path / "out" / "per_graph.csv")
@@ -131,7 +103,7 @@ def test_sevenn_trains_on_from_the_model(sevennet, saved, structures, tmp_path):
         sys.argv = ["sevenn", "train", "input.yaml", "-s"]
         main()
     """
-    run(code, saved, cwd=tmp_path)
+    run_without_irrepress(code, saved, cwd=tmp_path)
     trained = sevennet.load(tmp_path / "checkpoint_best.pth")
     assert trained.shape() == sevennet.load(saved).shape()
 
