@@ -3,6 +3,7 @@
 # make quickstart   a whole small study; prints where its report lies
 # make test         the tests but the slow ones, in WORKERS processes, those of MACE in .venv-mace
 # make test-all     the slow ones too: whole studies, interrupted trainings, a real SLURM
+# make golden       tests/golden anew, where plans change on purpose: look at what differs
 # make lint         style of the code and of the workflow
 # make schema       config/schema.json from the library
 # make browser      Chromium for the tests of the report's page (Debian, as root)
@@ -15,7 +16,7 @@ CORES ?= all
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-mace setup-escn quickstart test test-all lint schema browser clean
+.PHONY: help setup setup-mace setup-escn quickstart test test-all golden lint schema browser clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -70,6 +71,10 @@ test-all: $(VENV)/.installed-test .venv-mace/.installed-test
 	$(BIN)/python $(PYTEST) --ignore tests/slurm
 	$(BIN)/python -m pytest tests/slurm
 	.venv-mace/bin/python $(PYTEST) tests/families/mace
+
+golden: $(VENV)/.installed-test .venv-mace/.installed-test
+	$(BIN)/python tests/helpers/golden_plans.py sevennet escn
+	.venv-mace/bin/python tests/helpers/golden_plans.py mace
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

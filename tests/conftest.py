@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+pytest.register_assert_rewrite("irrepress.testing")
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -103,30 +105,6 @@ def _narrowed(parent):
 @pytest.fixture(scope="session")
 def structures():
     """A crystal, a salt and a molecule, rattled; with labels that no model would give."""
-    from ase.build import bulk, molecule
+    from irrepress.testing import sample_structures
 
-    from irrepress.core.structure import Structure
-
-    silicon = bulk("Si", cubic=True)
-    salt = bulk("NaCl", "rocksalt", a=5.64, cubic=True)
-    ethanol = molecule("CH3CH2OH")
-    result = []
-    for seed, atoms in enumerate([silicon, salt, ethanol]):
-        atoms.rattle(0.1, seed=seed)
-        structure = Structure.unlabelled(atoms, group=atoms.get_chemical_formula())
-        result.append(_with_labels(structure, seed))
-    return result
-
-
-def _with_labels(structure, seed):
-    from dataclasses import replace
-
-    import numpy as np
-
-    rng = np.random.default_rng(seed)
-    return replace(
-        structure,
-        energy=-5.0 * len(structure) + rng.normal(),
-        forces=rng.normal(size=(len(structure), 3)),
-        stress=rng.normal(size=6) * 0.01 if structure.pbc.all() else np.full(6, np.nan),
-    )
+    return sample_structures()

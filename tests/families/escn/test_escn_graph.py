@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from ase.build import bulk, fcc111
 
 pytest.importorskip("fairchem.core", reason="fairchem-core is not installed in this environment")
 
@@ -13,19 +12,7 @@ from fairchem.core.graph.compute import generate_graph
 from fairchem.core.units.mlip_unit import load_predict_unit
 from fairchem.core.units.mlip_unit.api.inference import inference_settings_batch
 
-from irrepress.core.structure import Structure
 from irrepress.families.escn import forward
-
-
-@pytest.fixture(scope="module")
-def many(structures):
-    """Besides a crystal, a salt and a molecule: images of one atom alone, a slab, a wire."""
-    slab = fcc111("Al", (2, 2, 2), vacuum=4.0)
-    slab.positions += [11.0, -7.0, 3.0]  # outside its cell
-    wire = slab.copy()
-    wire.pbc = [False, True, False]
-    found = [Structure.unlabelled(atoms) for atoms in (bulk("Al"), slab, wire)]
-    return [*structures, *found]
 
 
 def as_fairchem(structures):

@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from protocol import assert_close, gates_of
 
 from irrepress.core.errors import UserError
 from irrepress.core.plan import Plan
@@ -17,6 +16,7 @@ from irrepress.families.generic.layout import kept_indices
 from irrepress.pruning.allocation import Limits
 from irrepress.pruning.budget import Costs, Measure, plan_for_fraction, plan_for_irreps, summarize
 from irrepress.pruning.compensation import compensate
+from irrepress.testing import assert_close, gates_of
 
 
 @pytest.fixture(scope="module")

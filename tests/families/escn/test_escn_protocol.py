@@ -1,7 +1,8 @@
 """The Family protocol on small random eSCN-MD models."""
 
 import pytest
-from protocol import FamilyProtocol, UntrainedProtocol
+
+from irrepress.testing import FamilyProtocol, UntrainedProtocol
 
 
 class EscnProtocol(FamilyProtocol):

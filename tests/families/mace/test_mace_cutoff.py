@@ -7,7 +7,8 @@ import pytest
 import torch
 from ase import Atoms
 from ase.build import molecule
-from protocol import assert_close, gates_of, random_plan
+
+from irrepress.testing import assert_close, gates_of, random_plan
 
 # Not "mace" alone: that is the name of this folder, too.
 pytest.importorskip("mace.modules", reason="MACE is not installed in this environment")

@@ -205,15 +205,6 @@ def test_heads_differ(mace, architecture_file, structures):
     assert change[0].sum() == pytest.approx(1.0) and not change[1].any()
 
 
-@pytest.mark.parametrize("size", [0, 10, 1000, 0.5, 0.99])
-def test_truncated_file(mace, saved, tmp_path, size):
-    content = saved.read_bytes()
-    path = tmp_path / "cut.model"
-    path.write_bytes(content[: size if isinstance(size, int) else int(size * len(content))])
-    with pytest.raises(UserError, match=r"cut\.model: .*(empty|damaged)"):
-        mace.load(path)
-
-
 class Other(torch.nn.Module):
     """A module that only this test knows."""
 

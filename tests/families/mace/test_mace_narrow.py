@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from protocol import assert_close, gates_of, random_plan
+
+from irrepress.testing import assert_close, masked_and_narrowed, random_plan
 
 # Not "mace" alone: that is the name of this folder, too.
 pytest.importorskip("mace.modules", reason="MACE is not installed in this environment")
@@ -17,14 +18,6 @@ from irrepress.core.structure import Structure
 from irrepress.core.target import Explicit
 from irrepress.pruning.allocation import Limits
 from irrepress.pruning.budget import Costs, Measure, plan_for_fraction, plan_for_irreps
-
-
-def masked_and_narrowed(model, plan, structures):
-    groups = model.groups()
-    with model.gated(gates_of(groups, plan, model.dtype)):
-        masked = model.predict(model.batch(structures))
-    narrowed = model.narrow(plan)
-    return masked, narrowed.predict(narrowed.batch(structures)), narrowed
 
 
 def keep_some(groups, prefix: str, count: int, seed: int = 0) -> dict[str, tuple[int, ...]]:

@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from protocol import FamilyProtocol, UntrainedProtocol
+
+from irrepress.testing import FamilyProtocol, UntrainedProtocol
 
 # Not "mace" alone: that is the name of this folder, too.
 pytest.importorskip("mace.modules", reason="MACE is not installed in this environment")

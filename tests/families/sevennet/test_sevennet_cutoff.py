@@ -7,13 +7,13 @@ import pytest
 import torch
 from ase import Atoms
 from ase.build import bulk
-from protocol import assert_close, gates_of, random_plan
 from sevenn.scripts.deploy import deploy
 
 from irrepress.core.errors import UserError
 from irrepress.core.plan import Plan
 from irrepress.core.structure import Structure
 from irrepress.evaluation.symmetry import check_symmetry
+from irrepress.testing import assert_close, gates_of, random_plan
 
 CUTOFF = 4.6
 

@@ -166,15 +166,6 @@ def test_modals_differ(sevennet, structures):
     assert torch.equal(rescale.shift[0], untouched)  # R2SCAN's row is not PBE's
 
 
-@pytest.mark.parametrize("size", [0, 10, 1000, 0.5, 0.99])
-def test_truncated_file(sevennet, saved, tmp_path, size):
-    content = saved.read_bytes()
-    path = tmp_path / "cut.pt"
-    path.write_bytes(content[: size if isinstance(size, int) else int(size * len(content))])
-    with pytest.raises(UserError, match=r"cut\.pt"):
-        sevennet.load(path)
-
-
 class Other(torch.nn.Module):
     """A module that only this test knows."""
 

@@ -4,22 +4,9 @@ import numpy as np
 import pytest
 import sevenn._keys as KEY
 import torch
-from ase.build import bulk, fcc111
 from sevenn.atom_graph_data import AtomGraphData
 from sevenn.train.dataload import unlabeled_atoms_to_graph
 from torch_geometric.loader.dataloader import Collater
-
-from irrepress.core.structure import Structure
-
-
-@pytest.fixture(scope="module")
-def many(structures):
-    """Besides a crystal, a salt and a molecule: images of one atom alone, a slab, a wire."""
-    slab = fcc111("Al", (2, 2, 2), vacuum=4.0)
-    slab.positions += [11.0, -7.0, 3.0]  # outside its cell
-    wire = slab.copy()
-    wire.pbc = [False, True, False]
-    return [*structures, *(Structure.unlabelled(atoms) for atoms in (bulk("Cu"), slab, wire))]
 
 
 def in_order(edges, vectors):

@@ -5,20 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from protocol import assert_close, gates_of, random_plan
 
 from irrepress.core.errors import UserError
 from irrepress.core.plan import Plan
 from irrepress.core.target import Explicit
 from irrepress.pruning.budget import plan_for_irreps
-
-
-def masked_and_narrowed(model, plan, structures):
-    groups = model.groups()
-    with model.gated(gates_of(groups, plan, model.dtype)):
-        masked = model.predict(model.batch(structures))
-    narrowed = model.narrow(plan)
-    return masked, narrowed.predict(narrowed.batch(structures)), narrowed
+from irrepress.testing import assert_close, masked_and_narrowed, random_plan
 
 
 @pytest.mark.slow

@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from protocol import FamilyProtocol, UntrainedProtocol, assert_close, gates_of, random_plan
+
+from irrepress.testing import FamilyProtocol, UntrainedProtocol, assert_close, gates_of, random_plan
 
 
 class SevenNetProtocol(FamilyProtocol):

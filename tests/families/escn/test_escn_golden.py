@@ -1,0 +1,9 @@
+import pytest
+
+pytest.importorskip("fairchem.core", reason="fairchem-core is not installed in this environment")
+
+import golden_plans
+
+
+def test_plans_are_the_recorded_ones():
+    golden_plans.check("escn")
