@@ -77,8 +77,7 @@ def fixed_model(name: str) -> Model:
     rng = np.random.default_rng(0)
     with torch.no_grad():
         for _, parameter in sorted(model.named_parameters()):
-            if parameter.requires_grad:
-                parameter.copy_(torch.from_numpy(rng.normal(0, 0.5, tuple(parameter.shape))))
+            parameter.copy_(torch.from_numpy(rng.normal(0, 0.5, tuple(parameter.shape))))
     return model
 
 

@@ -5,7 +5,6 @@ what the report must say by hand.
 """
 
 import csv
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,13 +12,16 @@ import numpy as np
 from ase.build import bulk, molecule
 
 from irrepress.core.groups import Group
+from irrepress.core.plan import Plan
 from irrepress.core.structure import Structure
 from irrepress.data.config import Split
 from irrepress.data.layout import StoreInfo
 from irrepress.data.store import StructureStore
 from irrepress.data.summary.scan import summarize
 from irrepress.data.writing import write_store
+from irrepress.evaluation.records import Metrics, StageMetrics
 from irrepress.pruning.scores import Scores
+from irrepress.study.cards import Card
 from irrepress.study.config import Config
 from irrepress.study.models import StudyModel
 from irrepress.study.reading import parse_config
@@ -32,6 +34,7 @@ from irrepress.study.stages import (
     RECOVERED,
     Stage,
 )
+from irrepress.training.module import COLUMNS
 
 MODEL_LABELS = "SevenNet-l3i5 (7net-l3i5)"
 PARENT_PARAMETERS = 800_000
@@ -281,11 +284,12 @@ def _write_scores(path: Path, config: Config, family: str) -> None:
 
 
 def _write_plan(path: Path, fraction: float, family: str) -> None:
-    groups = {}
-    for name, _, irrep, channels, _ in _groups(family):
-        kept = 0 if irrep == "2e" else max(int(fraction * channels), 1)
-        groups[name] = {"channels": channels, "keep": f"0-{kept - 1}" if kept else ""}
-    _write_json(path, {"schema_version": 1, "provenance": {}, "summary": {}, "groups": groups})
+    keep, channels = {}, {}
+    for name, _, irrep, count, _ in _groups(family):
+        kept = 0 if irrep == "2e" else max(int(fraction * count), 1)
+        keep[name], channels[name] = tuple(range(kept)), count
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Plan(keep, channels).save(path)
 
 
 def _errors(energy: float, forces: float, stress: float | None = None) -> dict:
@@ -303,22 +307,20 @@ def _write_run(
     reference = config.models[model]
     kept = kept_fraction(recipe) if recipe else 1.0
     forces = forces_mae(recipe, stage.name)
-    quantized = stage.bits is not None
-    metrics = {
-        "schema_version": 2,
-        "dataset": config.evaluation.dataset,
-        "split": "test",
-        "labels": MODEL_LABELS if config.evaluation.dataset == "foundation" else "PBE",
-        "structures": 2,
-        "atoms": 6,
-        "errors": {
+    folder.mkdir(parents=True, exist_ok=True)
+    StageMetrics(
+        dataset=config.evaluation.dataset,
+        split="test",
+        labels=MODEL_LABELS if config.evaluation.dataset == "foundation" else "PBE",
+        structures=2,
+        atoms=6,
+        errors={
             "labels": _errors(forces / 4, forces, forces / 10),
             "parent": _errors(forces / 5, forces / 2, forces / 20) if recipe else _errors(0, 0, 0),
         },
-        "cost": cost(recipe, quantized=quantized),
-        "checks": checks(config.evaluation.dataset),
-    }
-    _write_json(folder / "metrics.json", metrics)
+        cost=cost(recipe, quantized=stage.bits is not None),
+        checks=checks(config.evaluation.dataset),
+    ).save(folder / "metrics.json")
     done = [{"stage": "pruned", "plan": plan}] if recipe else []
     if reference.training is not None:
         training = reference.training
@@ -335,25 +337,23 @@ def _write_card(
     path: Path, name: str, kept: float, stages: list[dict], reference: StudyModel
 ) -> None:
     widths = [{k: int(n * kept) for k, n in irreps.items()} for irreps in LAYERS.values()]
-    card = {
-        "schema_version": 1,
-        "name": name,
-        "family": reference.family,
-        "checkpoint": reference.checkpoint or "trained from scratch",
-        "parent_sha256": "a" * 64,
-        "sha256": "b" * 64,
-        "licence": "GPL-3.0",
-        "shape": {
+    Card(
+        name=name,
+        family=reference.family,
+        checkpoint=reference.checkpoint or "trained from scratch",
+        parent_sha256="a" * 64,
+        sha256="b" * 64,
+        licence="GPL-3.0",
+        shape={
             "irreps": ["+".join(f"{n}x{k}" for k, n in layer.items()) for layer in widths],
             "filter_lmax": 2,
         },
-        "parameters": int(PARENT_PARAMETERS * kept),
-        "stages": stages,
-        "versions": {"irrepress": "0.1.0", "torch": "2.13.0", "sevenn": "0.13.0"},
-        "seed": 7,
-        "created": "2026-11-22T12:00:00+00:00",
-    }
-    _write_json(path, card)
+        parameters=int(PARENT_PARAMETERS * kept),
+        stages=stages,
+        versions={"irrepress": "0.1.0", "torch": "2.13.0", "sevenn": "0.13.0"},
+        seed=7,
+        created="2026-11-22T12:00:00+00:00",
+    ).save(path)
 
 
 def _write_downstream(base: Path, model: str, config: Config) -> None:
@@ -368,18 +368,18 @@ def _write_downstream(base: Path, model: str, config: Config) -> None:
         for dataset in config.downstream.datasets:
             energy, forces = DOWNSTREAM[dataset][key]
             folder = base / plan / at / "downstream" / dataset / start
-            metrics = {
-                "schema_version": 2,
-                "dataset": dataset,
-                "split": "test",
-                "labels": "PBE",
-                "structures": 2,
-                "errors": {"labels": _errors(energy, forces)},
-            }
+            folder.mkdir(parents=True, exist_ok=True)
+            measured = {}
             if start == "finetuned":
-                recipe = config.plans().get(plan)
-                metrics |= {"cost": cost(recipe), "checks": checks(dataset)}
-            _write_json(folder / "metrics.json", metrics)
+                measured = {"cost": cost(config.plans().get(plan)), "checks": checks(dataset)}
+            Metrics(
+                dataset=dataset,
+                split="test",
+                labels="PBE",
+                structures=2,
+                errors={"labels": _errors(energy, forces)},
+                **measured,
+            ).save(folder / "metrics.json")
             name = f"{model}/{plan}/{at}/{dataset}/{start}"
             kept = 0.8 if start == "restricted" else 1.0
             _write_card(folder / "card.json", name, kept, [], config.models[model])
@@ -390,16 +390,8 @@ def _write_downstream(base: Path, model: str, config: Config) -> None:
 def _write_training(path: Path, forces: float) -> None:
     with path.open("w", newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow(
-            "step,epoch,train_loss,train_energy_mae,train_forces_mae,valid_loss,valid_energy_mae,"
-            "valid_forces_mae,valid_stress_mae,learning_rate,seconds".split(",")
-        )
+        writer.writerow(COLUMNS)
         for i in range(1, 7):
             now = forces * (1 + 3 * np.exp(-i))
             row = [50 * i, i, now, now / 4, now, 1.1 * now, now / 4, now, "", 1e-3 / i, 20.0 * i]
             writer.writerow(row)
-
-
-def _write_json(path: Path, content: dict) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content))
