@@ -173,7 +173,7 @@ def test_real_weights_stay_near_the_parent(gst, gst_frames):
     plan = replace(Plan.identity(gst.groups()), cutoff=4.5)
     before, after = gst.narrow(plan), gst.narrow(plan)
     frames = sorted(gst_frames, key=len)[:12]
-    compensate(gst, after, plan, frames[:8], batch_size=2, displacement=0.02, device="cpu")
+    compensate(gst, after, plan, frames[:8], batch_size=2, displacement=0.02)
     unseen = frames[8:]
     errors = [force_error(model, gst, unseen) for model in (after, before, taken_over(gst, 4.5))]
     assert errors[0] < errors[1] < 0.25 * errors[2]
