@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from irrepress.core.quantities import QUANTITIES
 from irrepress.core.structure import Structure
 
 
@@ -51,13 +50,18 @@ class Labels:
             counts={name: int(np.isfinite(array).sum()) for name, array in arrays.items()},
         )
 
-    def to(self, device: torch.device | str, **kwargs: bool) -> "Labels":
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "Labels":
         """Return the labels on another device."""
-        return self._each(lambda tensor: tensor.to(device, **kwargs))
+        return self._each(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> "Labels":
         """Return the labels in pinned memory, which a GPU copies from asynchronously."""
         return self._each(torch.Tensor.pin_memory)
 
     def _each(self, function: Callable[[Tensor], Tensor]) -> "Labels":
-        return replace(self, **{name: function(getattr(self, name)) for name in QUANTITIES})
+        return replace(
+            self,
+            energy=function(self.energy),
+            forces=function(self.forces),
+            stress=function(self.stress),
+        )

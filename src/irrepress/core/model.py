@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -30,6 +30,9 @@ if TYPE_CHECKING:  # a fit holds batches
 # Fraction of a model's cutoff that it can be shortened to. Less leaves few neighbours in most
 # materials.
 SHORTEST_CUTOFF = 0.6
+
+# A module of a family's own package: which attributes it has is known to the family alone.
+NativeModule: TypeAlias = Any
 
 
 class Model(torch.nn.Module):
@@ -55,9 +58,11 @@ class Model(torch.nn.Module):
         torch.Size([2, 3])
     """
 
+    network: NativeModule
+
     def __init__(
         self,
-        network: torch.nn.Module,
+        network: NativeModule,
         *,
         family: Family,
         native: dict[str, Any],

@@ -13,7 +13,7 @@ STARTED_BY_SRUN = "IRREPRESS_STARTED_BY_SRUN"
 def is_first() -> bool:
     """Tell whether this process is the one that writes files: the first rank, or the only one."""
     rank = os.environ.get("SLURM_PROCID") if STARTED_BY_SRUN in os.environ else None
-    return int(rank or os.environ.get("LOCAL_RANK", 0)) == 0
+    return int(rank or os.environ.get("LOCAL_RANK", "0")) == 0
 
 
 def end_with(process: int) -> bool:

@@ -69,7 +69,11 @@ class Structure:
     def to_atoms(self) -> Atoms:
         """Return ASE atoms; labels that are present go into a SinglePointCalculator."""
         atoms = Atoms(self.numbers, positions=self.positions, cell=self.cell, pbc=self.pbc)
-        labels = {"energy": self.energy, "forces": self.forces, "stress": self.stress}
+        labels: dict[str, float | np.ndarray] = {
+            "energy": self.energy,
+            "forces": self.forces,
+            "stress": self.stress,
+        }
         present = {key: value for key, value in labels.items() if np.all(np.isfinite(value))}
         if present:
             atoms.calc = SinglePointCalculator(atoms, **present)

@@ -45,9 +45,24 @@ class LabelKeys(Section):
 
 
 ForceUnit = Literal[
-    *("eV/Å", "eV/Bohr", "eV/nm", "meV/Å", "meV/Bohr", "meV/nm"),
-    *("Hartree/Å", "Hartree/Bohr", "Hartree/nm", "Ry/Å", "Ry/Bohr", "Ry/nm"),
-    *("kcal/mol/Å", "kcal/mol/Bohr", "kcal/mol/nm", "kJ/mol/Å", "kJ/mol/Bohr", "kJ/mol/nm"),
+    "eV/Å",
+    "eV/Bohr",
+    "eV/nm",
+    "meV/Å",
+    "meV/Bohr",
+    "meV/nm",
+    "Hartree/Å",
+    "Hartree/Bohr",
+    "Hartree/nm",
+    "Ry/Å",
+    "Ry/Bohr",
+    "Ry/nm",
+    "kcal/mol/Å",
+    "kcal/mol/Bohr",
+    "kcal/mol/nm",
+    "kJ/mol/Å",
+    "kJ/mol/Bohr",
+    "kJ/mol/nm",
 ]
 _COMPONENTS = ("xx", "yy", "zz", "yz", "xz", "xy")
 
@@ -64,8 +79,17 @@ class Units(Section):
         "forces", description="gradient: what stands there is the gradient, minus the forces."
     )
     stress: Literal[
-        *("eV/Å^3", "GPa", "MPa", "kbar", "bar", "Mbar", "atm"),
-        *("Hartree/Bohr^3", "Ry/Bohr^3", "kcal/mol/Å^3", "virial"),
+        "eV/Å^3",
+        "GPa",
+        "MPa",
+        "kbar",
+        "bar",
+        "Mbar",
+        "atm",
+        "Hartree/Bohr^3",
+        "Ry/Bohr^3",
+        "kcal/mol/Å^3",
+        "virial",
     ] = Field(
         "eV/Å^3",
         description="virial: not the stress but the virial, -stress × volume, in units of energy.",

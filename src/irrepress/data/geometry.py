@@ -46,7 +46,8 @@ def closest_pair(structure: Structure, below: float) -> tuple[int, int, float] |
         return None
     closest = int(np.argmin(distances))
     distance = float(distances[closest])
-    return (*sorted(map(int, pairs[closest])), distance) if distance < below else None
+    first, second = sorted(map(int, pairs[closest]))
+    return (first, second, distance) if distance < below else None
 
 
 def overlapping(atoms: Atoms, share: float) -> bool:

@@ -77,7 +77,7 @@ def read_isolated_atoms(path: Path, keys: LabelKeys, units: Units) -> dict[int, 
     """
     only_energies = LabelKeys(energy=keys.energy)
     reader = make_reader("auto", [path], only_energies, units, {"labels": ["energy"]})
-    energies = {}
+    energies: dict[int, float] = {}
     for record in reader.records():
         if isinstance(record, Remark):
             continue

@@ -108,8 +108,8 @@ def _fingerprints(store: StructureStore, workers: int) -> tuple[np.ndarray, np.n
     tasks = [np.arange(start, min(start + _PER_TASK, len(store))) for start in starts]
     results = ordered_map(partial(_fingerprints_of, store), tasks, workers)
     name = f"comparing positions of {store.path.name}"
-    results = tracked(results, name, f"times {_PER_TASK} structures", len(tasks))
-    for task, (task_keys, task_samples) in zip(tasks, results, strict=True):
+    counted = tracked(results, name, f"times {_PER_TASK} structures", len(tasks))
+    for task, (task_keys, task_samples) in zip(tasks, counted, strict=True):
         keys[task], samples[task] = task_keys, task_samples
     return keys, samples
 

@@ -38,8 +38,8 @@ def count_edges(
         for start in range(0, len(indices), _STRUCTURES_PER_TASK)
     ]
     counts = chain.from_iterable(ordered_map(partial(_count, store, cutoff), tasks, workers))
-    counts = tracked(counts, "counting edges", "structures", total=len(indices))
-    return np.fromiter(counts, dtype=np.int32, count=len(indices))
+    counted = tracked(counts, "counting edges", "structures", total=len(indices))
+    return np.fromiter(counted, dtype=np.int32, count=len(indices))
 
 
 def _count(store: StructureStore, cutoff: float, indices: np.ndarray) -> list[int]:

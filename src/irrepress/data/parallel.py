@@ -5,8 +5,8 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import chain, islice
 from typing import Any, TypeVar
@@ -24,7 +24,7 @@ _LOOK = 1.0  # seconds
 
 def ordered_map(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Yield ``function(item)`` of every item, in the order of the items.
 
     The items are taken as results are asked for: only a few per process are in memory at any
@@ -48,7 +48,7 @@ def ordered_map(
         return
     context = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(workers, context, _Process.begin, (function,)) as pool:
-        waiting = deque()
+        waiting: deque[Future[Result]] = deque()
         try:
             for item in items:
                 waiting.append(pool.submit(_Process.work, item))

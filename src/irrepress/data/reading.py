@@ -1,7 +1,7 @@
 """Reading the structures of a dataset from its source."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,7 +96,7 @@ class Reading:
         """
         self._isolated.give(energies)
 
-    def __iter__(self) -> Iterator[Structure]:
+    def __iter__(self) -> Generator[Structure, None, None]:
         """Yield the structures.
 
         Raises:
@@ -123,7 +123,7 @@ class Reading:
             for text in record.notes:
                 self.notes.add(text, record.where)
             if record.level is not None:
-                self._check_level(record)
+                self._check_level(record, record.level)
             elif not record.isolated_atom:
                 unlevelled = (unlevelled[0] + 1, unlevelled[1] or record.where)
             if record.isolated_atom:
@@ -170,9 +170,9 @@ class Reading:
                         f"either; leave keys.{name} out, or mend the file"
                     )
 
-    def _check_level(self, record: Record) -> None:
+    def _check_level(self, record: Record, level: tuple[str, str]) -> None:
         """Raise UserError if the labels were computed in another way than those before."""
-        key, value = record.level
+        key, value = level
         first, where = self._levels.setdefault(key, (value, record.where))
         if value != first:
             raise UserError(
@@ -183,7 +183,7 @@ class Reading:
 
     def _records(self) -> Iterator[tuple[int, Record | UserError]]:
         """Yield all records, each with the number of its source."""
-        groups = [range(len(self._sources))]
+        groups: list[Sequence[int]] = [range(len(self._sources))]
         if self._limit is not None:
             # One source at a time, so that the processes do not parse beyond the limit.
             groups = [[number] for number in groups[0]]
@@ -197,7 +197,9 @@ class Reading:
                     if read == self._limit:
                         break
 
-    def _parsed(self, numbers: Sequence[int]) -> Iterator[tuple[int, Record | UserError]]:
+    def _parsed(
+        self, numbers: Sequence[int]
+    ) -> Generator[tuple[int, Record | UserError], None, None]:
         chunks = (
             (number, place, chunk)
             for number in numbers

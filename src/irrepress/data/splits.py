@@ -135,7 +135,9 @@ def split_indices(
     return {part: _at_most(parts[part], getattr(counts, part), seed) for part in PARTS}
 
 
-def check_splits(splits: Mapping[str, np.ndarray], count: int) -> dict[str, np.ndarray]:
+def check_splits(
+    splits: Mapping[str, Sequence[int] | np.ndarray], count: int
+) -> dict[str, np.ndarray]:
     """Return given splits as sorted int64 indices per part; absent parts are empty.
 
     Raises:

@@ -178,6 +178,8 @@ def shifts_beyond_doubt(model: Model, store: StructureStore) -> dict[int, float]
         return {}
     offsets = energy_offsets(model, store, train)
     found = align(offsets, "auto", "this model, train split")
+    if found is None:
+        return {}
     logger.warning("%s", found.told)
     return found.constants if found.applied else {}
 

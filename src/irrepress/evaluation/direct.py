@@ -44,8 +44,10 @@ class LabelledEvaluation:
     @property
     def errors(self) -> dict[str, float | None]:
         """Errors in `UNITS`; those of energies are after alignment, if there was one."""
-        labels = self.found.against[0]
-        return labels.result(self.alignment.constants if self.aligned else None)
+        labels, alignment = self.found.against[0], self.alignment
+        if alignment is None or not alignment.applied:
+            return labels.result()
+        return labels.result(alignment.constants)
 
     @property
     def unaligned(self) -> dict[str, float | None]:
@@ -101,8 +103,8 @@ class LabelledEvaluation:
         # Failures count even without a label: a model has to predict all quantities.
         absent = "not finite" if name in self.found.failures.quantities else "no labels"
         values = (errors[f"{name}_{kind}"] for kind in ("mae", "rmse"))
-        texts = (absent if value is None else f"{factor * value:,.4g}" for value in values)
-        return (title, *texts, unit, f"{labelled:,}")
+        mae, rmse = (absent if value is None else f"{factor * value:,.4g}" for value in values)
+        return (title, mae, rmse, unit, f"{labelled:,}")
 
 
 def evaluate_store(
@@ -134,14 +136,14 @@ def evaluate_store(
         places = (f"{store.path}: structure {index}" for index in indices)
         _check_elements(zip(places, store.iterate(indices), strict=True), model)
     _check_labels(store.count_labels(indices), str(store.path))
-    options = {"batch_size": batch_size}
-    found = compare_predictions(model, store.iterate(indices), **options)
+    found = compare_predictions(model, store.iterate(indices), batch_size=batch_size)
     offsets, fitted_to = found.against[0].offsets, "this model, the same structures"
     train = store.splits["train"]
     apart = split in ("valid", "test") and len(train) and not found.failures
     far = len(offsets) and offsets.mean_absolute() >= BEYOND_DOUBT
     if apart and alignment != "never" and (far or alignment == "always"):
-        of_train = energy_offsets(model, store, spread(train, _ALIGNED), **options)
+        sample = spread(train, _ALIGNED)
+        of_train = energy_offsets(model, store, sample, batch_size=batch_size)
         if len(of_train):
             offsets, fitted_to = of_train, "this model, train split"
     return LabelledEvaluation(found, align(offsets, alignment, fitted_to))

@@ -131,8 +131,7 @@ def compare_predictions(
             ahead.append(structure)
             yield structure
 
-    options = {"batch_size": batch_size, "failures": failures}
-    for predicted in label(model, kept(), **options):
+    for predicted in label(model, kept(), batch_size=batch_size, failures=failures):
         structure = ahead.popleft()
         labels.add(structure)
         atoms += len(structure)

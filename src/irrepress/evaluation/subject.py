@@ -72,8 +72,7 @@ def _look_at(
     edges = len(neighbour_list(structure, model.cutoff))
     largest = 0.0
     if edges:
-        options = {"batch_size": 1, "failures": Failures()}
-        predicted = next(label(model, [structure], **options))
+        predicted = next(label(model, [structure], batch_size=1, failures=Failures()))
         largest = float(np.abs(predicted.forces).max())
     formula = structure.to_atoms().get_chemical_formula(empirical=False)
     record = CheckedStructure(

@@ -54,8 +54,8 @@ def _check(
 
     def predict(s: Structure) -> Structure:
         # Without finite predictions a check has no value.
-        options = {"native": native, "failures": Failures()}
-        return next(label(model, [s], batch_size=1, **options))
+        failures = Failures()
+        return next(label(model, [s], batch_size=1, failures=failures, native=native))
 
     base = predict(structure)
     scale = float(np.abs(base.forces).max())

@@ -126,7 +126,9 @@ def time_side_by_side(
 def busy_machine() -> str | None:
     """Return a message if more processes run than the machine has cores; None if not."""
     # Not every system reports the cores that a process may use, or its load.
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0
     return f"load average {load:.1f} on {cores} cores" if load > cores + 0.5 else None
 

@@ -84,7 +84,7 @@ class Measure:
         return self._count(widths, self._costs)
 
     def _count(self, widths: Mapping[str, int], costs: Costs) -> float:
-        if self.unit == "time":
+        if self.unit == "time" and costs.time is not None:
             return costs.time(widths)
         if self.unit == "blocks":
             return sum(count * self._members[key] for key, count in widths.items())
@@ -235,7 +235,7 @@ def _asked_of_features(groups: Sequence[Group], irreps: str | list[str]) -> dict
     features = [g for g in groups if g.site == FEATURES]
     layers = sorted({g.layer for g in features})
     single = isinstance(irreps, str)
-    texts = [irreps] * len(layers) if single else irreps
+    texts = [irreps] * len(layers) if isinstance(irreps, str) else irreps
     if len(layers) == 1 and len(set(texts)) == 1:  # one choice serves all layers
         texts = texts[:1]
     if len(texts) != len(layers):
@@ -360,7 +360,7 @@ def summarize(
                 cut = len(g.irreps) > 1 and order(irrep) > max(kept_orders)
                 irreps[irrep] = 0 if cut else widths[g.width]
     predicted, fraction = {}, {}
-    if costs.time is not None:
+    if costs.time is not None and unpruned.time is not None:
         predicted["predicted_seconds"] = costs.time(widths)
         fraction["time"] = costs.time(widths) / unpruned.time(widths_of(groups))
     return {

@@ -132,11 +132,11 @@ def compensate(
                     features = piece.advance(models, fit, Path(directory))
                     sums.add(*features[0], 1.0)
                     for plus, minus in zip(features[1::2], features[2::2], strict=True):
-                        changes = (
+                        inputs, outputs = (
                             {irrep: a[irrep] - b[irrep] for irrep in a}
                             for a, b in zip(plus, minus, strict=True)
                         )
-                        sums.add(*changes, derivative_weight / (2 * displacement))
+                        sums.add(inputs, outputs, derivative_weight / (2 * displacement))
             results += _solve(fit, train, test)
     fitted, held = (_Batches(models, pieces) for pieces in parts)
     extent, rest = choose_extent(parent, narrowed, fits, old, held)

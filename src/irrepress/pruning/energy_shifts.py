@@ -6,6 +6,7 @@ cannot be restored.
 """
 
 from collections.abc import Iterable
+from functools import reduce
 
 import numpy as np
 
@@ -31,9 +32,9 @@ class AtomicDifferences:
 
     def add(self, parent: Model, narrowed: Model, pair: Pair) -> None:
         """Add a batch, parent minus narrowed; it lies on the device of the models."""
-        differences = parent.atomic_energies(pair.parent).double()
-        differences = differences - narrowed.atomic_energies(pair.narrowed).double()
-        differences, batch = differences.cpu().numpy(), pair.parent
+        missing = parent.atomic_energies(pair.parent).double()
+        missing = missing - narrowed.atomic_energies(pair.narrowed).double()
+        differences, batch = missing.cpu().numpy(), pair.parent
         numbers, owner = batch.numbers.cpu().numpy(), batch.structure.cpu().numpy()
         for number in np.unique(numbers):
             chosen = differences[numbers == number]
@@ -56,7 +57,7 @@ class AtomicDifferences:
         Unlike a fit to the energies of structures, the means of atomic energies tell elements
         apart that always occur together.
         """
-        total, count = sum(self.sums.values())
+        total, count = reduce(np.add, self.sums.values())
         mean = total / count
         shifts = dict.fromkeys(elements, float(mean))
         for number, (own, atoms) in self.sums.items():

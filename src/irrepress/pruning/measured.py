@@ -96,7 +96,7 @@ def plan_measured(
         for trial in attempt([greedy.widths], measure.whole, "greedy plan")
         if trial.left <= target
     ]
-    rounds: list[dict[str, float]] = []
+    rounds: list[dict[str, float | None]] = []
     start = _Trial(Plan.identity(groups), measure.whole, 0.0)
     # A whole order is too large a removal to compete with others in a round: what can be had
     # below it is a search of its own, unless the cut alone meets the budget.

@@ -4,7 +4,7 @@ Whole orders are cut, single widths are halved or removed, and the rest are rand
 plans are. The choice is seeded: equal models get equal shapes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 
 import numpy as np
@@ -51,14 +51,14 @@ def plan_of_widths(groups: Sequence[Group], widths: dict[str, int]) -> Plan:
     )
 
 
-def _cuts(groups: Sequence[Group]):
+def _cuts(groups: Sequence[Group]) -> Iterator[dict[str, int]]:
     """Each highest order with all channels, with half and with a quarter of them."""
     for share in (1.0, 0.5, 0.25):
         for highest in sorted({g.l for g in groups}, reverse=True):
             yield _cut(groups, _scaled(groups, dict.fromkeys(widths_of(groups), share)), highest)
 
 
-def _single_widths(groups: Sequence[Group], rng: np.random.Generator):
+def _single_widths(groups: Sequence[Group], rng: np.random.Generator) -> Iterator[dict[str, int]]:
     """One width halved or, where the architecture allows it, removed; in random order."""
     channels = [g for g in groups if g.axis in ("channel", "width")]
     changes = sorted({(g.width, share) for g in channels for share in (0.0, 0.5)})

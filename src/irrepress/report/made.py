@@ -79,11 +79,11 @@ def final_folders(outputs: Iterable[str | Path]) -> list[ModelFolder]:
     Args:
         outputs: the files that the jobs of a run make.
     """
-    outputs = {Path(path) for path in outputs}
+    made = {Path(path) for path in outputs}
     ranks: dict[ModelFolder, int] = {}
-    for folder in {ModelFolder.of(path.parent) for path in outputs if path.name == MODEL}:
+    for folder in {ModelFolder.of(path.parent) for path in made if path.name == MODEL}:
         rank = _rank(folder)
-        if rank is not None and (rank > 0 or folder.metrics in outputs):
+        if rank is not None and (rank > 0 or folder.metrics in made):
             ranks[folder] = rank
     highest = max(ranks.values(), default=0)
     final = (folder for folder, rank in ranks.items() if rank == highest)
@@ -105,8 +105,8 @@ def terminal_text(outputs: Iterable[str | Path]) -> str:
     Args:
         outputs: see `final_folders`; files that do not exist are ignored.
     """
-    outputs = [path for path in map(Path, outputs) if path.is_file()]
-    folders = final_folders(outputs)
+    files = [path for path in map(Path, outputs) if path.is_file()]
+    folders = final_folders(files)
     lines = [f"Made {plural(len(folders), 'model')}:"] if folders else []
     for folder in folders[:MOST_TOLD]:
         try:
@@ -114,7 +114,7 @@ def terminal_text(outputs: Iterable[str | Path]) -> str:
         except UserError as error:
             lines.append(str(error))
     lines += [str(folder.model_file) for folder in folders[MOST_TOLD:]]
-    lines += [f"The report: {path}" for path in outputs if path.match(REPORT)]
+    lines += [f"The report: {path}" for path in files if path.match(REPORT)]
     return "\n".join(lines)
 
 
@@ -163,9 +163,10 @@ def _parent_errors(metrics: Metrics, folder: ModelFolder) -> str | None:
     parent = _metrics(folder, Metrics)
     if parent is None or parent.dataset != metrics.dataset or parent.labels != metrics.labels:
         return None
-    if _reference(metrics) != "labels" or _reference(parent) != "labels":
+    errors = parent.errors.labels
+    if errors is None or _reference(metrics) != "labels" or _reference(parent) != "labels":
         return None
-    return _values(parent.errors.labels)
+    return _values(errors)
 
 
 def _speed(folder: ModelFolder) -> str | None:
@@ -174,7 +175,7 @@ def _speed(folder: ModelFolder) -> str | None:
     timed = (
         own if own is not None and own.cost is not None else _metrics(folder.untuned, StageMetrics)
     )
-    if timed is None:
+    if timed is None or timed.cost is None:
         return None
     cost, before = timed.cost, Card.load(folder.parent.card).parameters
     of_start = timed is not own

@@ -24,8 +24,8 @@ def model_groups(study: Study, stories: Sequence[Story]) -> list[ModelGroup]:
         UserError: a card or metrics that cannot be read.
     """
     ends = [folder_of(study, story.final or story.smallest) for story in stories]
-    compressed = [folder_of(study, run) for run in (*study.runs, *study.tasks) if not _is_base(run)]
-    bases = [folder_of(study, run) for run in (*study.runs, *study.tasks) if _is_base(run)]
+    compressed = [folder_of(study, run) for run in study.all_runs if not _is_base(run)]
+    bases = [folder_of(study, run) for run in study.all_runs if _is_base(run)]
     groups = {
         "": ends,
         "Other compressed models": [folder for folder in compressed if folder not in ends],

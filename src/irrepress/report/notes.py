@@ -72,6 +72,6 @@ def busy(study: Study) -> list[str]:
 def _measured(study: Study) -> Iterator[tuple[str, Metrics]]:
     """Name and metrics of every model, downstream ones after the others."""
     several = len(study.config.models) > 1
-    for run in (*study.runs, *study.tasks):
+    for run in study.all_runs:
         name = f"{run.plan}, {run.name}"
         yield (f"{run.model}, {name}" if several else name), run.metrics

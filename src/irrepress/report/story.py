@@ -15,7 +15,7 @@ from irrepress.report.story_steps import (
     stage_steps,
     sweep_step,
 )
-from irrepress.report.study import Run, Study, TaskRun
+from irrepress.report.study import Run, Start, Study, TaskRun
 from irrepress.report.text import factor, number, plural, seconds
 from irrepress.study.paths import PARENT_PLAN
 from irrepress.study.stages import ORIGINAL
@@ -170,7 +170,7 @@ def _error_tile(study: Study, run: Run, final: TaskRun | None) -> Tile:
 def _beside(study: Study, run: Run, final: TaskRun, quantity: str) -> list[tuple[str, float]]:
     """Return errors of earlier models on the final model's test structures."""
 
-    def task(start: str) -> float:
+    def task(start: Start) -> float:
         found = study.find_task(run.model, PARENT_PLAN, ORIGINAL, final.dataset, start)
         return tables.convert(found.metrics.errors.labels if found else None, quantity, "mae")
 

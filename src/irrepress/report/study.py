@@ -137,6 +137,11 @@ class Study:
     tasks: tuple[TaskRun, ...]
     data: dict[str, DataCard]
 
+    @property
+    def all_runs(self) -> list[Run | TaskRun]:
+        """Every stage of all models, then the trainings on downstream datasets."""
+        return [*self.runs, *self.tasks]
+
     @cached_property
     def parents(self) -> dict[str, Run]:
         """The uncompressed model by name of the model."""
@@ -262,7 +267,7 @@ def _read_training(path: Path) -> pd.DataFrame:
 
 def _read_scores(paths: StudyPaths, config: Config) -> dict[tuple[str, str], list[GroupScores]]:
     """Read the scores of every compressed model, in the order of the model's groups."""
-    found = {}
+    found: dict[tuple[str, str], list[GroupScores]] = {}
     for model in config.compressed_models():
         path = paths.scores(model)
         if not path.is_file():

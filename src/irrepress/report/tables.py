@@ -367,7 +367,7 @@ def _task_row(study: Study, task: TaskRun) -> dict[str, Any]:
         )
         errors_of = {name: row[task_column(quantity, "mae", name)] for name in trainings}
         known = {name: error for name, error in errors_of.items() if not pd.isna(error)}
-        row[best_column(quantity)] = min(known, key=known.get) if len(known) > 1 else None
+        row[best_column(quantity)] = min(known, key=known.__getitem__) if len(known) > 1 else None
     for name, training in trainings.items():
         row[parameters_column(name)] = training.card.parameters if training else None
     row[parameters_column(WHOLE)] = study.parents[task.model].card.parameters

@@ -53,7 +53,7 @@ def check_resources(
         default = name[:-1] if name.endswith("*") else default
         known.setdefault(name.rstrip("*"), set()).update(_gpus(gres))
     asked = set(asked)
-    for partition in sorted({each.partition for each in asked} - {None}):
+    for partition in sorted({each.partition for each in asked if each.partition is not None}):
         if partition not in known:
             raise UserError(
                 f"slurm_partition: the cluster has no partition {partition!r}; "
@@ -72,11 +72,11 @@ def check_resources(
                 _with_gpus(partition_file, gpu_type),
             )
         else:
-            where, places = f"the default partition ({default}) has no", {default}
+            where, places = f"the default partition ({default}) has no", {default or ""}
         if not any(_has(known.get(each, set()), gpu_type) for each in places):
             kind = "GPU" if gpu_type is None else f"GPU of type {gpu_type!r}"
-            have = sorted(name for name, gpus in known.items() if _has(gpus, gpu_type))
-            mend = f"name {' or '.join(have)} in profiles/slurm" if have else "set device: cpu"
+            suited = sorted(name for name, gpus in known.items() if _has(gpus, gpu_type))
+            mend = f"name {' or '.join(suited)} in profiles/slurm" if suited else "set device: cpu"
             raise UserError(f"slurm_partition: {where} {kind}, which jobs ask for; {mend}")
 
 

@@ -17,7 +17,7 @@ _EXPONENT = re.compile(r"[+-]?[0-9]+\.?[0-9]*[eE][+-]?[0-9]{1,3}")
 class StudyModel(ModelRef):
     """A model of the study: a checkpoint, or an architecture to be trained from scratch."""
 
-    checkpoint: PathText | None = Field(
+    checkpoint: PathText | None = Field(  # type: ignore[assignment]  # other references have one
         None, description="Keyword of the family (7net-0) or path of a file."
     )
     untrained: dict[str, Any] | None = Field(

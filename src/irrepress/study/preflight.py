@@ -75,7 +75,7 @@ def remarks(config: Config) -> Iterator[str]:
             f"as {next(iter(config.plans()), 'taylor-0.50')}"
         )
     used = {name for _, name, _ in _parts_used(config)}
-    used |= {model.restrict_to for model in config.models.values()}
+    used |= {model.restrict_to for model in config.models.values() if model.restrict_to}
     used |= {each.of for each in config.datasets.values() if isinstance(each, Perturbed)}
     for name in config.datasets:
         if name not in used:
@@ -195,7 +195,7 @@ def _about_model(key: str, model: ModelRef | StudyModel) -> Iterator[str]:
         return
     if model.checkpoint is None:
         try:
-            check_settings(model.family, model.untrained)
+            check_settings(model.family, model.untrained or {})
         except UserError as error:
             yield f"{key}.{error}"
         return

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from irrepress.core.section import NumberType
 
@@ -47,8 +47,8 @@ class Stage:
         found = _NAME.fullmatch(name)
         if found is None:
             raise ValueError(f"no stage is called {name!r}")
-        bits = found["bits"]
-        return cls(found["base"], None if bits is None else int(bits), found["dtype"])
+        bits = None if found["bits"] is None else cast(Bits, int(found["bits"]))
+        return cls(cast(Base, found["base"]), bits, cast(NumberType | None, found["dtype"]))
 
     @property
     def name(self) -> str:

@@ -12,6 +12,9 @@ from irrepress.core.section import Count, Integer, Number, RelativeRate, Section
 OF_THE_MACHINE = frozenset({"workers", "devices", "nodes", "checkpoint_minutes"})
 
 
+Precision = Literal["32", "64", "16-mixed", "bf16-mixed"]
+
+
 class Training(Section):
     """One run of the trainer."""
 
@@ -45,7 +48,7 @@ class Training(Section):
     patience: Count | None = Field(
         None, description="Stop after so many validations without improvement."
     )
-    precision: Literal["32", "64", "16-mixed", "bf16-mixed"] = "32"
+    precision: Precision = "32"
     workers: Integer = Field(0, ge=0, le=1024, description="Processes that build graphs.")
     devices: Integer = Field(
         1,

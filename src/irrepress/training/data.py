@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,12 +26,14 @@ class LabelledBatch:
     labels: Labels
     teacher: Labels | None
 
-    def to(self, device: torch.device | str, **kwargs: bool) -> "LabelledBatch":
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "LabelledBatch":
         """Return the batch on another device."""
         return LabelledBatch(
-            self.graph.to(device, **kwargs),
-            self.labels.to(device, **kwargs),
-            self.teacher.to(device, **kwargs) if self.teacher is not None else None,
+            self.graph.to(device, non_blocking=non_blocking),
+            self.labels.to(device, non_blocking=non_blocking),
+            self.teacher.to(device, non_blocking=non_blocking)
+            if self.teacher is not None
+            else None,
         )
 
     def pin_memory(self) -> "LabelledBatch":
@@ -75,6 +78,7 @@ class BatchStream(Sampler[list[int]]):
         self.first_step = first_step
         self.rank = rank
         permutations = Permutations(indices, seed)
+        self.batches: LimitedBatches | EqualBatches
         if limits:
             self.batches = LimitedBatches(permutations, batch_size, limits, world_size)
         else:
@@ -124,7 +128,7 @@ class GraphDataset(Dataset[LabelledBatch]):
         return LabelledBatch(graph, Labels.of(structures, dtype), teacher)
 
 
-class GraphLoader(DataLoader[LabelledBatch]):
+class GraphLoader(DataLoader[LabelledBatch | UserError]):
     """Loads batches by worker processes, whose `UserError` arrives as it was raised.
 
     PyTorch would put the worker's traceback into the message.
@@ -154,7 +158,8 @@ class GraphLoader(DataLoader[LabelledBatch]):
             pin_memory=pin_memory,
         )
 
-    def __iter__(self) -> Iterator[LabelledBatch]:
+    # PyTorch names a private class of iterators.
+    def __iter__(self) -> Iterator[LabelledBatch]:  # type: ignore[override]
         for batch in super().__iter__():
             if isinstance(batch, UserError):
                 raise batch
@@ -200,6 +205,8 @@ class TrainingData(LightningDataModule):
     def train_dataloader(self) -> GraphLoader:
         """Return the stream of train batches, from the trainer's step on."""
         trainer = self.trainer
+        if trainer is None:
+            raise RuntimeError("the stream of train batches goes with the steps of a trainer")
         train = self.splits["train"]
         self._stream = BatchStream(
             train,
@@ -230,7 +237,9 @@ class TrainingData(LightningDataModule):
 
     def passes(self, step: int) -> float:
         """Return how many passes over the train split all ranks together have made at a step."""
-        return self._stream.batches.drawn(step) / len(self.splits["train"]) if step else 0.0
+        if self._stream is None or not step:
+            return 0.0
+        return self._stream.batches.drawn(step) / len(self.splits["train"])
 
     def transfer_batch_to_device(
         self, batch: LabelledBatch, device: torch.device, dataloader_idx: int
@@ -255,6 +264,6 @@ class _Caught(Dataset[LabelledBatch | UserError]):
             return error
 
 
-def _unchanged(batch: LabelledBatch | UserError) -> LabelledBatch | UserError:
+def _unchanged(batch: Any) -> Any:
     """Replace PyTorch's conversion of arrays to tensors, which has nothing to do here."""
     return batch

@@ -3,20 +3,21 @@
 import logging
 import math
 import time
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from irrepress.core.errors import UserError
 from irrepress.core.model import Model, Prediction
 from irrepress.core.processes import is_first
 from irrepress.core.quantities import GPA_PER_EV_A3, QUANTITIES
-from irrepress.training.config import Training
-from irrepress.training.data import LabelledBatch
-from irrepress.training.features import FeatureGuide, observed
+from irrepress.training.config import Distillation, Training
+from irrepress.training.data import LabelledBatch, TrainingData
+from irrepress.training.features import FeatureGuide, Features, observed
 from irrepress.training.losses import Comparison, compare
 from irrepress.training.ranks import world_size
 from irrepress.training.schedule import WarmupCosine
@@ -85,12 +86,12 @@ class TrainingModule(LightningModule):
         self._train = Tally()
         self._valid = Tally()
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW with linear warm-up and cosine decay, one scheduler step per optimizer step.
 
         Parts of the network whose relative rate is 0 are left out of the optimizer.
         """
-        rates = self.settings.relative_rates
+        rates = {str(part): rate for part, rate in self.settings.relative_rates.items()}
         parameters = dict(self.model.named_parameters())
         parts: dict[str, list[torch.nn.Parameter]] = {}
         for name, part in self.model.parameter_parts().items():
@@ -121,14 +122,16 @@ class TrainingModule(LightningModule):
         Raises:
             UserError: the loss is not a number.
         """
-        guided = observed(self.model) if self.guide else nullcontext({})
+        guided: AbstractContextManager[Features] = (
+            observed(self.model) if self.guide else nullcontext({})
+        )
         with guided as features:
             prediction = self.model.predict(batch.graph, create_graph=True)
         comparisons = self._compare(prediction, batch)
         loss = self._loss(comparisons, [part.over_ranks().counts for part in comparisons])
         if loss is None:  # nothing in this batch is labelled: a step without a gradient
             loss = 0 * prediction.energy.sum()
-        if self.guide:
+        if self.guide and isinstance(self.settings, Distillation):
             loss = loss + self.settings.features * self.guide.loss(features, batch.graph)
         if not torch.isfinite(loss):
             raise UserError(
@@ -136,7 +139,8 @@ class TrainingModule(LightningModule):
                 f"learning_rate (now {self.settings.learning_rate:g}) or look for wrong labels"
             )
         self._train.add(comparisons, loss)
-        first = self.optimizers().param_groups[0]  # parts differ by a constant factor
+        (optimizer,) = self.trainer.optimizers
+        first = optimizer.param_groups[0]  # parts differ by a constant factor
         self._learning_rate = self.settings.learning_rate * first["lr"] / first["initial_lr"]
         scaled = loss * world_size()
         self.log("train_loss", scaled.detach(), prog_bar=True, batch_size=len(batch.graph))
@@ -178,7 +182,8 @@ class TrainingModule(LightningModule):
                     f"{' or '.join(used) or 'anything with a weight'}; check the labels of the "
                     "dataset and the weights of the loss"
                 )
-        valid_loss = float(self._loss(self._valid.comparisons))
+        loss = self._loss(self._valid.comparisons)
+        valid_loss = float("nan") if loss is None else float(loss)
         if not math.isfinite(valid_loss):
             raise UserError(
                 f"training: the validation loss is {valid_loss} at step {self.global_step}; lower "
@@ -229,11 +234,16 @@ class TrainingModule(LightningModule):
                 terms.append(fraction * loss)
         return torch.stack(terms).sum() if terms else None
 
+    def _passes(self) -> float:
+        """Return how many passes over the train split were made."""
+        data: TrainingData = self.trainer.datamodule  # type: ignore[attr-defined]  # set by fit
+        return data.passes(self.global_step)
+
     def _row(self, valid_loss: float) -> Row:
         train, valid = self._train.mean_absolute(), self._valid.mean_absolute()
         return {
             "step": self.global_step,
-            "epoch": self.trainer.datamodule.passes(self.global_step),
+            "epoch": self._passes(),
             "train_loss": self._train.mean_loss(),
             "train_energy_mae": train["energy"],
             "train_forces_mae": train["forces"],

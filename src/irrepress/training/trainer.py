@@ -12,7 +12,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -38,7 +38,7 @@ from irrepress.training.checkpoints import (
     load_checkpoint,
 )
 from irrepress.training.checks import check_data, check_labels
-from irrepress.training.config import OF_THE_MACHINE, Training
+from irrepress.training.config import OF_THE_MACHINE, Precision, Training
 from irrepress.training.data import TrainingData
 from irrepress.training.features import FeatureGuide
 from irrepress.training.interruption import Interruption
@@ -216,13 +216,15 @@ def _devices(settings: Training, device: torch.device) -> int | list[int]:
     return settings.devices
 
 
-def _precision(name: str, device: torch.device) -> str:
+def _precision(
+    name: Precision, device: torch.device
+) -> Literal["32-true", "16-mixed", "bf16-mixed"]:
     """Return Lightning's name of a precision.
 
     Raises:
         UserError: the device lacks it.
     """
-    if name in ("32", "64"):
+    if name == "32" or name == "64":
         return "32-true"  # float64 is the model's own dtype; Lightning need not convert
     if device.type == "cpu" and name == "16-mixed":
         logger.warning("precision 16-mixed is not available on the CPU; 32 is used instead")
@@ -257,7 +259,7 @@ def _try_precision(
 def _callbacks(settings: Training, work_dir: Path, console: Console | None) -> list[Callback]:
     """Checkpoints (`BEST` is written before the others, which rely on it), EMA, progress bar."""
     # One callback with save_last=True would write last.ckpt only when there is a new best.
-    common = {
+    common: dict[str, Any] = {
         "dirpath": work_dir,
         "save_top_k": 1,
         "enable_version_counter": False,
@@ -310,7 +312,7 @@ def _fingerprint(
 ) -> str:
     """Identify a run, so that checkpoints of another one are not taken for its own."""
     description = {
-        "settings": settings.model_dump(mode="json", exclude=OF_THE_MACHINE),
+        "settings": settings.model_dump(mode="json", exclude=set(OF_THE_MACHINE)),
         "seed": seed,
         "label_fraction": label_fraction,
         "labels": [_of_labels(s) for s in (store, teacher) if s is not None],

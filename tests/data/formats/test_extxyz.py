@@ -107,7 +107,7 @@ def test_cutting_loses_and_changes_nothing(sizes):
     )
     frames = [frame for _, frame in frames_of(io.BytesIO(text), "a", ("a",))]
     assert b"".join(frame.text for frame in frames) == text
-    assert [frame.index for frame in frames] == list(range(len(sizes)))
+    assert [frame.place for frame in frames] == list(range(len(sizes)))
     assert [frame.text.count(b"H") for frame in frames] == sizes
 
 

@@ -5,7 +5,7 @@ import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from irrepress.core.errors import UserError
 from irrepress.data.formats.compression import (
@@ -63,7 +63,7 @@ def _zip(path: Path) -> Iterator[tuple[str, BinaryIO]]:
                     "as no structures do; unpack it yourself if you trust it"
                 )
             with archive.open(info) as stream:
-                yield info.filename, io.BufferedReader(stream, 1 << 16)
+                yield info.filename, io.BufferedReader(cast(io.RawIOBase, stream), 1 << 16)
 
 
 def _tar(path: Path) -> Iterator[tuple[str, BinaryIO]]:
@@ -71,10 +71,10 @@ def _tar(path: Path) -> Iterator[tuple[str, BinaryIO]]:
         with tarfile.open(fileobj=source, mode="r|") as archive:
             while (member := archive.next()) is not None:
                 # It would remember every member, and some archives have a million.
-                archive.members.clear()
+                archive.members.clear()  # type: ignore[attr-defined]  # absent from typeshed
                 stream = archive.extractfile(member) if member.isfile() else None
                 if stream is not None:
-                    yield member.name, stream
+                    yield member.name, cast(BinaryIO, stream)
         # tarfile takes a header that is cut off for the end; the decompressor then knows of it.
         while source.read(1 << 20):
             pass

@@ -115,11 +115,11 @@ class AseDatabaseReader(Reader):
             yield RowRange(str(path), first, last, units)
             first, last = _span(path, last)
 
-    def parse(self, chunk: RowRange | list[PackedRow]) -> Iterator[Record | UserError]:
+    def parse(self, chunk: RowRange | list[PackedRow]) -> Iterator[Record | Remark | UserError]:
         """See `Reader.parse`."""
         return self._parse_sqlite(chunk) if isinstance(chunk, RowRange) else self._parse_lmdb(chunk)
 
-    def _parse_sqlite(self, chunk: RowRange) -> Iterator[Record | UserError]:
+    def _parse_sqlite(self, chunk: RowRange) -> Iterator[Record | Remark | UserError]:
         path, first, last, units = chunk
         wanted = {name: getattr(self.keys, name) for name in QUANTITIES}
         database = connect(path, type="db", use_lock_file=False)
@@ -140,7 +140,7 @@ class AseDatabaseReader(Reader):
                 f"({type(error).__name__}: {error}); copy or download it again"
             ) from error
 
-    def _parse_lmdb(self, chunk: list[PackedRow]) -> Iterator[Record | UserError]:
+    def _parse_lmdb(self, chunk: list[PackedRow]) -> Iterator[Record | Remark | UserError]:
         for source, names, identity, data in chunk:
             where = f"{source}: id {identity}"
             try:

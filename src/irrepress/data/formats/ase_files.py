@@ -32,7 +32,7 @@ class FrameAtoms(NamedTuple):
     """One frame: path of the file, its place there, and what ASE read."""
 
     path: str
-    index: int
+    place: int
     atoms: Atoms
 
 

@@ -143,7 +143,8 @@ def _pairs(line: str) -> Iterator[tuple[str, str]]:
             words.append("".join(pieces))
             pieces = []
         else:
-            place = _SPACE.match(line, place).end()
+            if (space := _SPACE.match(line, place)) is not None:
+                place = space.end()
             if pieces and line[place : place + 1] != "=":
                 yield _pair([*words, "".join(pieces)])
                 words, pieces = [], []

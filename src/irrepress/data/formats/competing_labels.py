@@ -33,8 +33,9 @@ def note_competing(
     for key, other in others.items():
         if np.size(other) == np.size(value) and not same(value, other):
             _note(frame, name, taken, key)
-    if name == "stress" and roles.virial not in (None, taken):
-        _compare_virial(frame, taken, value, roles.virial, factors)
+    virial = roles.virial
+    if name == "stress" and virial is not None and virial != taken:
+        _compare_virial(frame, taken, value, virial, factors)
     if name != "energy":
         return
     for key in roles.per_atom:

@@ -9,13 +9,18 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 from irrepress.core.errors import UserError
 from irrepress.data.formats.file_kinds import HEAD, kind_of, wrong_kind
 
-_OPENERS = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
+_OPENERS: dict[str, Callable[..., Any]] = {
+    "gzip": gzip.open,
+    "bzip2": bz2.open,
+    "xz": lzma.open,
+}
 _SUFFIXES = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".tgz": "gzip", ".tbz2": "bzip2"}
 _BUFFER = 1 << 20  # bytes that are decompressed ahead
 # Structures compress to a tenth; gzip makes a thousandth of a file of zeros.

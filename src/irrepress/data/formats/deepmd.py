@@ -113,7 +113,7 @@ class DeepmdReader(Reader):
                     "with dpdata"
                 )
 
-    def parse(self, chunk: Frames) -> Iterator[Record | UserError]:
+    def parse(self, chunk: Frames) -> Iterator[Record | Remark | UserError]:
         """See `Reader.parse`."""
         for offset in range(len(chunk.arrays["coord"])):
             where = f"{chunk.source}: frame {chunk.start + offset}"

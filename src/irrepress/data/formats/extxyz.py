@@ -17,7 +17,7 @@ from ase.io.extxyz import read_xyz
 
 from irrepress.core.errors import UserError
 from irrepress.data.formats.archive_members import is_archive
-from irrepress.data.formats.base import Reader, Record, gather, nothing_in
+from irrepress.data.formats.base import Reader, Record, Remark, gather, nothing_in
 from irrepress.data.formats.columns import SPECIES, Columns, columns_of
 from irrepress.data.formats.comment import FORTRAN, parse_comment, with_exponents
 from irrepress.data.formats.compression import DAMAGE, damaged, open_binary
@@ -39,13 +39,13 @@ class FrameText(NamedTuple):
     Attributes:
         source: what messages call the file.
         names: path of the file and, in an archive, of the member.
-        index: place of the frame in the file.
+        place: place of the frame in the file.
         text: the frame's lines, from the number of atoms to the last atom, in UTF-8.
     """
 
     source: str
     names: tuple[str, ...]
-    index: int
+    place: int
     text: bytes
 
 
@@ -62,7 +62,7 @@ class ExtxyzReader(Reader):
         """See `Reader.chunks`."""
         return gather(self._frames())
 
-    def parse(self, chunk: list[FrameText]) -> Iterator[Record | UserError]:
+    def parse(self, chunk: list[FrameText]) -> Iterator[Record | Remark | UserError]:
         """See `Reader.parse`."""
         for source, names, index, text in chunk:
             where = f"{source}: frame {index}"
@@ -105,7 +105,8 @@ def read_frame(text: str, where: str) -> Frame:
         info = parse_comment(line, notes)
         columns.append(columns_of(info.get("Properties", _PLAIN)))
         # ASE would take six numbers for components in its own order, and fails on a text.
-        if np.shape(info.get("stress")) == (6,) or isinstance(info.get("stress"), str):
+        stress: Any = info.get("stress")
+        if np.shape(stress) == (6,) or isinstance(stress, str):
             apart["stress"] = info.pop("stress")
         return {**info, "Properties": columns[0].properties}
 

@@ -38,7 +38,8 @@ class LabelFinder:
             for place in (frame.fields, frame.results):
                 if place.get(key) is not None:
                     return key, place[key]
-            return self._lacking(frame, name, key)
+            self._lacking(frame, name, key)
+            return None
         if name == "stress" and self._units.stress == "virial" and roles.virial is not None:
             return roles.virial, frame.fields[roles.virial]
         for place in (frame.results, frame.fields):
@@ -50,7 +51,8 @@ class LabelFinder:
         if (key := self._alias(frame, roles, name)) is not None:
             self._note_competing(frame, roles, name, key, frame.fields[key])
             return key, frame.fields[key]
-        return self._absent(frame, roles, name)
+        self._absent(frame, roles, name)
+        return None
 
     def _alias(self, frame: Frame, roles: Roles, name: str) -> str | None:
         """Return another key that means a label, and note that it is taken."""

@@ -130,7 +130,7 @@ class LabelReader:
             return np.full(6, np.nan)
         # ASE's own results are in its order.
         own_order = key not in frame.results
-        order = VOIGT
+        order: tuple[str, ...] = VOIGT
         if np.size(value) == 6 and own_order:
             order = self._order(frame)
         return voigt(value, factor, order, frame.where)

@@ -22,7 +22,7 @@ import numpy as np
 
 from irrepress.core.errors import UserError
 from irrepress.core.quantities import QUANTITIES
-from irrepress.data.formats.base import Reader, Record, frames_per_chunk, nothing_in
+from irrepress.data.formats.base import Reader, Record, Remark, frames_per_chunk, nothing_in
 from irrepress.data.formats.file_kinds import check_readable, kind_of, wrong_kind
 from irrepress.data.formats.frame import Frame
 
@@ -79,7 +79,7 @@ class MaceHdf5Reader(Reader):
                 for start in range(0, count, step):
                     yield Configs(str(path), batch, start, min(start + step, count))
 
-    def parse(self, chunk: Configs) -> Iterator[Record | UserError]:
+    def parse(self, chunk: Configs) -> Iterator[Record | Remark | UserError]:
         """See `Reader.parse`."""
         path, batch, start, stop = chunk
         with _opened(path) as file:

@@ -85,7 +85,7 @@ class MptrjJsonReader(Reader):
     def _frames(self) -> Iterator[tuple[int, tuple[str, Frame | UserError]]]:
         for path in self.paths:
             found = False
-            columns: dict[str, list[Any]] = {}
+            columns: dict[str, list[Any] | None] = {}
             for material, frames in _materials(path):
                 if isinstance(frames, list) or (columns and frames is None):
                     columns[material] = frames  # a run of VASP; its columns fit into memory

@@ -10,13 +10,13 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, NamedTuple
+from typing import IO, Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from irrepress.core.errors import UserError, nearest
 from irrepress.data.formats.archive_members import is_archive, members
-from irrepress.data.formats.base import Reader, Record, frames_per_chunk
+from irrepress.data.formats.base import Reader, Record, Remark, frames_per_chunk
 from irrepress.data.formats.file_kinds import kind_of, wrong_kind
 from irrepress.data.formats.frame import Frame
 from irrepress.data.formats.temporary import temporary_file
@@ -85,7 +85,7 @@ class Rmd17Reader(Reader):
         for path in self.paths:
             yield from self._chunks(path)
 
-    def parse(self, chunk: Frames) -> Iterator[Record | UserError]:
+    def parse(self, chunk: Frames) -> Iterator[Record | Remark | UserError]:
         """See `Reader.parse`."""
         for offset, part in enumerate(chunk.parts):
             frame = Frame(
@@ -114,30 +114,30 @@ class Rmd17Reader(Reader):
                 wanted[name] = stack.enter_context(temporary_file(stream, name, f"{path}: {name}"))
                 if all(wanted.values()):
                     break
-            missing = [name for name, found in wanted.items() if found is None]
+            files = {name: file for name, file in wanted.items() if file is not None}
+            missing = [name for name in wanted if name not in files]
             if missing:
                 raise UserError(
                     f"{path}: {', '.join(missing)} is not in this archive; it is not that of "
                     "rMD17, or cut off: download it again"
                 )
             for name, part in indices.items():
-                for index in _indices(wanted[name], f"{path}: {name}"):
+                for index in _indices(files[name], f"{path}: {name}"):
                     # Train comes first: a frame that is in both parts must not test.
                     parts.setdefault(index, part)
-            yield from _frames(wanted[npz], str(path), npz, parts)
+            yield from _frames(files[npz], str(path), npz, parts)
 
 
-def _indices(path: Path | None, where: str) -> list[int]:
-    text = path.read_text() if path else ""
+def _indices(path: Path, where: str) -> list[int]:
     try:
-        return [int(line) for line in text.split()]
+        return [int(line) for line in path.read_text().split()]
     except ValueError as error:
         raise UserError(
             f"{where}: not a list of indices ({error}); download the archive again"
         ) from error
 
 
-def _frames(file: Path | None, path: str, npz: str, parts: dict[int, str]) -> Iterator[Frames]:
+def _frames(file: Path, path: str, npz: str, parts: dict[int, str]) -> Iterator[Frames]:
     """Yield the frames of an npz file a chunk at a time; only so much is in memory."""
     try:
         with zipfile.ZipFile(file) as archive, ExitStack() as stack:
@@ -174,7 +174,7 @@ def _frames(file: Path | None, path: str, npz: str, parts: dict[int, str]) -> It
 class _Array:
     """An npy file in a zip archive, read row by row: np.load would read it whole."""
 
-    def __init__(self, stream: BinaryIO):
+    def __init__(self, stream: IO[bytes]):
         self._stream = stream
         version = np.lib.format.read_magic(stream)
         read = np.lib.format.read_array_header_1_0

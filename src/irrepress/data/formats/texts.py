@@ -3,7 +3,7 @@
 import codecs
 import io
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from irrepress.core.errors import UserError
 
@@ -63,7 +63,12 @@ def text_in_utf8(stream: BinaryIO) -> BinaryIO:
         stream: text in UTF-8, or in UTF-16 or UTF-32 with their marks. One of `DAMAGE` is raised
             if it is damaged at its beginning.
     """
-    buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(stream)
+    # A buffer needs no more of a stream than that it can be read.
+    buffered = (
+        stream
+        if isinstance(stream, io.BufferedReader)
+        else io.BufferedReader(cast(io.RawIOBase, stream))
+    )
     encoding = encoding_of(buffered.peek(4)[:4])
     if encoding is None:
         return buffered

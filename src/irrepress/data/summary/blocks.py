@@ -79,7 +79,7 @@ class Block:
     def completed_cells(self) -> np.ndarray:
         """Cells with unit vectors in place of those that are zero, ``[structures, 3, 3]`` in Å."""
         cells = self.cells.copy()
-        absent = ~cells.any(axis=2)
+        absent = np.asarray(~cells.any(axis=2))
         cells[absent.all(axis=1)] = np.eye(3)
         for index in np.flatnonzero(absent.any(axis=1) & ~absent.all(axis=1)):
             cells[index] = complete_cell(cells[index])

@@ -7,8 +7,10 @@ from pydantic import Field
 from irrepress.core.records import Record, RecordFile
 
 PartName = Literal["train", "valid", "test", "none"]
-# Names of structures by the number of directions in which they are periodic.
-SYSTEMS = {"3": "crystals", "2": "slabs", "1": "wires", "0": "molecules"}
+# Number of directions in which a structure is periodic.
+Periodicity = Literal["3", "2", "1", "0"]
+# Names of structures by that number.
+SYSTEMS: dict[Periodicity, str] = {"3": "crystals", "2": "slabs", "1": "wires", "0": "molecules"}
 
 
 class Distribution(Record):
@@ -144,7 +146,7 @@ class DatasetSummary(RecordFile):
     parts: list[PartCount]
     elements: list[ElementCount]
     compositions: int
-    periodicity: dict[Literal["3", "2", "1", "0"], int]
+    periodicity: dict[Periodicity, int]
     labelled: dict[str, int]
     sizes: Distribution
     energies: Distribution | None

@@ -5,6 +5,8 @@ duplicates, an energy and a pressure in single precision, the part, and whether 
 The search for leaks, after it, holds 130.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from ase.data import chemical_symbols
 from ase.units import GPa
@@ -32,6 +34,8 @@ from irrepress.data.summary.suspects import PART_NAMES, Suspects, part_codes
 _TRAIN = PART_NAMES.index("train")
 # A fit gives this to elements that it did not see; see _Energies.
 _NO_ENERGY = 1e-6  # eV
+# By the number of periodic directions.
+_OF_DIRECTIONS = tuple(reversed(SYSTEMS))
 
 
 def summarize(store: StructureStore, workers: int = 1) -> DatasetSummary:
@@ -120,7 +124,7 @@ class _Composition:
         for directions, number in zip(
             *np.unique(block.pbc.sum(axis=1), return_counts=True), strict=True
         ):
-            self.periodicity[str(directions)] += int(number)
+            self.periodicity[_OF_DIRECTIONS[directions]] += int(number)
         reduced = counts // np.gcd.reduce(counts, axis=1)[:, None]
         with np.errstate(over="ignore"):  # a sum modulo 2^64
             self._pending.append(np.unique(reduced.astype(np.uint64) @ self._weights))
@@ -312,7 +316,7 @@ def _add_duplicates(found: Suspects, store: StructureStore, keys: np.ndarray) ->
             np.array([duplicate.index]),
             # Worst are those that lie in two parts, then those with different labels.
             np.array([1e6 * leaks + np.nan_to_num(difference)]),
-            lambda _, found=duplicate, reason=reason: (float(found.original), reason),
+            _always(float(duplicate.original), reason),
         )
 
 
@@ -323,5 +327,10 @@ def _add_leaks(found: Suspects, store: StructureStore, workers: int) -> None:
             "leak",
             np.array([leak.index]),
             np.array([-leak.difference]),
-            lambda _, leak=leak, reason=reason: (leak.difference, reason),
+            _always(leak.difference, reason),
         )
+
+
+def _always(value: float, reason: str) -> Callable[[int], tuple[float, str]]:
+    """Return what says the same of every structure."""
+    return lambda _: (value, reason)

@@ -26,7 +26,7 @@ class _Cut(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, joined: Tensor, sizes: Sequence[int]) -> tuple[Tensor, ...]:
-        return tuple(part.contiguous() for part in torch.split(joined, sizes, dim=1))
+        return tuple(part.contiguous() for part in torch.split(joined, list(sizes), dim=1))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:

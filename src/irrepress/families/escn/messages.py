@@ -12,6 +12,7 @@ atoms, in as many channels as the convolution has inputs, and turn with them.
 import torch
 from torch import Tensor
 
+from irrepress.core.model import NativeModule
 from irrepress.families.escn.architecture import Architecture
 
 
@@ -29,7 +30,7 @@ class MessageMap:
             sign = -1 if (degree, m, 1) in self._places else 1
             self._places[degree, m, sign] = place
 
-    def weights(self, convolution: torch.nn.Module) -> dict[str, list[Tensor]]:
+    def weights(self, convolution: NativeModule) -> dict[str, list[Tensor]]:
         """Return irrep -> views of the weights, ``[channels, inputs]``, in the order of `sums`."""
         channels = self._a.channels
         found: dict[str, list[Tensor]] = {}

@@ -3,7 +3,7 @@
 import copy
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -108,7 +108,7 @@ def _narrow_embeddings(wide: Model, small: Model, kept: Tensor) -> None:
             target.copy_(weight[:, columns])
             lost = weight.clone()
             lost[:, columns] = 0
-            usual = first(inputs[index].clone()).to(weight)[0]
+            usual = first(cast(Tensor, inputs[index]).clone()).to(weight)[0]
             new.mix_csd.bias.add_(lost @ usual)
         else:
             target.copy_(torch.eye(count))

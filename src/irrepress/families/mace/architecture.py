@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import torch
-
 from irrepress.core.irreps import order
+from irrepress.core.model import NativeModule
 from irrepress.families.mace.config import radial_widths
 from irrepress.families.mace.package import FullyConnectedTensorProduct, Irrep, Irreps
 
@@ -112,7 +111,7 @@ def as_dict(irreps: Irreps) -> dict[str, int]:
     return found
 
 
-def read_architecture(network: torch.nn.Module) -> Architecture:
+def read_architecture(network: NativeModule) -> Architecture:
     """Read the irreps and widths from a network that `config.read_config` accepts."""
     features = [as_dict(network.node_embedding.linear.irreps_out)]
     features += [as_dict(product.linear.irreps_out) for product in network.products]
@@ -139,7 +138,7 @@ def read_architecture(network: torch.nn.Module) -> Architecture:
     )
 
 
-def _read_layer(interaction: torch.nn.Module, product: torch.nn.Module) -> Layer:
+def _read_layer(interaction: NativeModule, product: NativeModule) -> Layer:
     if hasattr(interaction, "linear_res"):
         kind = "nonlinear"
     elif product.use_sc and _keeps_features(interaction):
@@ -155,13 +154,13 @@ def _read_layer(interaction: torch.nn.Module, product: torch.nn.Module) -> Layer
     )
 
 
-def _keeps_features(interaction: torch.nn.Module) -> bool:
+def _keeps_features(interaction: NativeModule) -> bool:
     return isinstance(interaction.skip_tp, FullyConnectedTensorProduct) and (
         "Residual" in type(interaction).__name__
     )
 
 
-def read_paths(convolution: torch.nn.Module) -> list[Path]:
+def read_paths(convolution: NativeModule) -> list[Path]:
     """Return the paths of a convolution in the order of its radial weights.
 
     mace sorts them by the irrep of the messages, so that columns move when an order is dropped.

@@ -21,7 +21,7 @@ from irrepress.catalogue.checkpoints.mace import check_checkpoint
 from irrepress.catalogue.families import is_path
 from irrepress.core.errors import UserError, nearest
 from irrepress.core.files import atomic_path
-from irrepress.core.model import Model
+from irrepress.core.model import Model, NativeModule
 from irrepress.download.download import download
 from irrepress.families.generic.file_kinds import check_kind
 from irrepress.families.mace.code import pickled, settle
@@ -65,7 +65,7 @@ def directory() -> Path:
     return Path(cache) / "irrepress" / "checkpoints" / "mace"
 
 
-def read(path: Path) -> torch.nn.Module:
+def read(path: Path) -> NativeModule:
     """Read a file without running code from it.
 
     Returns:
@@ -147,7 +147,7 @@ def check_modal(path: str | Path, config: Mapping[str, Any], modal: str | None) 
         raise UserError(f"{path}: unknown modal {modal!r}; {nearest(str(modal), heads)}")
 
 
-def make_model(network: torch.nn.Module, modal: str | None) -> Model:
+def make_model(network: NativeModule, modal: str | None) -> Model:
     """Wrap a network, in evaluation mode."""
     config = read_config(network)
     return Model(
@@ -162,9 +162,9 @@ def make_model(network: torch.nn.Module, modal: str | None) -> Model:
 
 @torch.no_grad()
 def adopt(
-    source: torch.nn.Module,
-    target: torch.nn.Module,
-    done: list[torch.nn.Module] | None = None,
+    source: NativeModule,
+    target: NativeModule,
+    done: list[NativeModule] | None = None,
     constants: tuple[str, ...] = (),
 ) -> None:
     """Copy all parameters, buffers and mean numbers of neighbours into a network.
@@ -212,7 +212,7 @@ def save(model: Model, path: str | Path, dtype: torch.dtype | None) -> None:
         temporary.write_bytes(pickled(network))
 
 
-def unwrapped(model: Model, dtype: torch.dtype) -> torch.nn.Module:
+def unwrapped(model: Model, dtype: torch.dtype) -> NativeModule:
     """Return a copy of the network on the CPU, of some type, in evaluation mode."""
     if dtype == model.dtype:
         return settle(model.network).eval()
@@ -227,5 +227,5 @@ def first_line(error: Exception) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def _tensors(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+def _tensors(module: NativeModule) -> dict[str, torch.Tensor]:
     return module.state_dict(keep_vars=True)

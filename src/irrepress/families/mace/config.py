@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from irrepress.core.errors import UserError
+from irrepress.core.model import NativeModule
 from irrepress.families.mace.package import Irreps, RadialMLP, blocks, mace_modules
 
 MODELS = ("MACE", "ScaleShiftMACE")
@@ -32,7 +33,7 @@ _BASES = {"BesselBasis": "bessel", "GaussianBasis": "gaussian", "ChebychevBasis"
 _TRANSFORMS = {"AgnesiTransform": "Agnesi", "SoftTransform": "Soft"}
 
 
-def read_config(network: torch.nn.Module) -> dict[str, Any]:
+def read_config(network: NativeModule) -> dict[str, Any]:
     """Return the constructor's arguments of a network as plain Python types.
 
     Raises:
@@ -94,7 +95,7 @@ def read_config(network: torch.nn.Module) -> dict[str, Any]:
     return config
 
 
-def build_network(config: Mapping[str, Any], dtype: torch.dtype) -> torch.nn.Module:
+def build_network(config: Mapping[str, Any], dtype: torch.dtype) -> NativeModule:
     """Build a network with new weights by MACE's constructor.
 
     What the constructor makes a constant but fine-tuning by MACE trains, such as the frequencies
@@ -138,14 +139,14 @@ def quiet_building(dtype: torch.dtype) -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
-def radial_widths(network: torch.nn.Module) -> list[int]:
+def radial_widths(network: NativeModule) -> list[int]:
     """Return the sizes of a radial network's hidden layers."""
     if isinstance(network, RadialMLP):
         return [m.out_features for m in network.net if isinstance(m, torch.nn.Linear)][:-1]
     return list(network.hs[1:-1])
 
 
-def _read_readout(network: torch.nn.Module) -> dict[str, Any]:
+def _read_readout(network: NativeModule) -> dict[str, Any]:
     """Return what describes the last readout; a network of one layer has a linear one."""
     readout = network.readouts[-1]
     name = type(readout).__name__

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 from irrepress.core.errors import UserError
+from irrepress.core.model import NativeModule
 from irrepress.families.mace.package import Contraction
 
 # Coupling coefficients are of order 1; those of float32 are rounded.
 _TOLERANCE = 1e-5
 
 
-def contractions(network: torch.nn.Module, layer: int) -> dict[str, Contraction]:
+def contractions(network: NativeModule, layer: int) -> dict[str, Contraction]:
     """Return the contractions of a layer: irrep of the product -> module."""
     product = network.products[layer]
     irreps = [str(irrep) for _, irrep in product.linear.irreps_out]
@@ -74,8 +75,8 @@ def narrow_contraction(
 
 
 def transfer_weights(
-    source: torch.nn.Module, target: torch.nn.Module, done: list[torch.nn.Module]
-) -> list[torch.nn.Module]:
+    source: NativeModule, target: NativeModule, done: list[NativeModule]
+) -> list[NativeModule]:
     """Copy the contractions of networks of one shape, in place; return those that are set.
 
     Those of modules that are done already are left alone.
@@ -91,7 +92,7 @@ def transfer_weights(
     return found
 
 
-def free_weights(network: torch.nn.Module) -> None:
+def free_weights(network: NativeModule) -> None:
     """Make weights trainable that mace froze although they do something, in place.
 
     Where some order has no path, mace counts the orders from the other end and freezes weights

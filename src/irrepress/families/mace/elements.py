@@ -7,7 +7,7 @@ import torch
 from ase.data import chemical_symbols
 
 from irrepress.core.errors import UserError
-from irrepress.core.model import Model
+from irrepress.core.model import Model, NativeModule
 from irrepress.families.mace.checkpoint import adopt, make_model
 from irrepress.families.mace.config import build_network
 from irrepress.families.mace.contraction import contractions, narrow_contraction
@@ -48,7 +48,7 @@ def restrict_elements(model: Model, elements: Iterable[int]) -> Model:
     config["atomic_energies"] = select(energies, energies.ndim - 1, kept).tolist()
     network = build_network(config, model.dtype)
 
-    done: list[torch.nn.Module] = [network.atomic_energies_fn]
+    done: list[NativeModule] = [network.atomic_energies_fn]
     embeddings = [(old.node_embedding.linear, network.node_embedding.linear)]
     for wide, small in zip(old.interactions, network.interactions, strict=True):
         if isinstance(small.skip_tp, FullyConnectedTensorProduct):

@@ -10,6 +10,7 @@ from math import prod
 import torch
 from torch import Tensor
 
+from irrepress.core.model import NativeModule
 from irrepress.families.mace.package import (
     FullyConnectedNet,
     FullyConnectedTensorProduct,
@@ -89,7 +90,7 @@ def select(tensor: Tensor, axis: int, indices: Tensor | None) -> Tensor:
     return tensor.index_select(axis, indices.to(tensor.device))
 
 
-def _layers(network: FullyConnectedNet) -> list[torch.nn.Module]:
+def _layers(network: FullyConnectedNet) -> list[NativeModule]:
     return [getattr(network, f"layer{i}") for i in range(len(network.hs) - 1)]
 
 

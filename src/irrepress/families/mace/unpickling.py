@@ -23,6 +23,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import numpy._core.multiarray as multiarray
 import torch
 
 from irrepress.families.mace.package import mace_modules  # imports mace and e3nn
@@ -46,6 +47,8 @@ _TUPLES = {
     "e3nn.o3._linear": ("Instruction",),
     "e3nn.o3._tensor_product._instruction": ("Instruction",),
 }
+# Where PyTorch keeps its functions; its types leave it out.
+_FUNCTIONS = torch._C._VariableFunctionsClass  # type: ignore[attr-defined]
 _ACTIVATIONS = ("tanh", "abs", "sigmoid", "silu", "relu", "softplus", "gelu", "elu", "softsign")
 
 
@@ -72,7 +75,8 @@ def read_inert(content: bytes) -> Any:
         Exception: the content is damaged; of which kind depends on where.
     """
     # Without it, torch.load would hand the file to TorchScript, which can run its own code.
-    if torch._C.PyTorchFileReader(io.BytesIO(content)).has_record("constants.pkl"):
+    archive: Any = torch._C.PyTorchFileReader(io.BytesIO(content))
+    if archive.has_record("constants.pkl"):
         raise RefusedName("a TorchScript archive")
     return torch.load(
         io.BytesIO(content), map_location="cpu", weights_only=False, pickle_module=_RESTRICTED
@@ -86,7 +90,7 @@ class _Unpickler(pickle.Unpickler):
         """Return a function or class; see the base class."""
         value = _VALUES.get((module, name))
         if value is None and module in _OF_NETWORKS:
-            found = getattr(sys.modules.get(module), name, None)
+            found: Any = getattr(sys.modules.get(module), name, None)
             if _is_network(found) and (found.__module__, found.__qualname__) == (module, name):
                 value = _inert(found)
         if value is None and name in _TUPLES.get(module, ()):
@@ -128,7 +132,9 @@ def _unbuildable(cls: type) -> type:
 @functools.cache
 def _inert(cls: type[torch.nn.Module]) -> type[torch.nn.Module]:
     """Return a class of modules that are filled from a file and run nothing of their own."""
-    return _Unbuildable(cls.__name__, (cls,), {"__module__": cls.__module__, "__setstate__": _fill})
+    members = {"__module__": cls.__module__, "__setstate__": _fill}
+    inert: Any = _Unbuildable(cls.__name__, (cls,), members)
+    return inert
 
 
 def _fill(module: torch.nn.Module, state: dict[str, Any]) -> None:
@@ -156,7 +162,7 @@ def _encode(text: str, encoding: str = "utf-8") -> bytes:
 
 def _activation(owner: Any, name: str) -> Callable[..., Any]:
     """Stand for `getattr`, of which pickles of old protocols make torch.tanh."""
-    if owner is not torch._C._VariableFunctionsClass or name not in _ACTIVATIONS:
+    if owner is not _FUNCTIONS or name not in _ACTIVATIONS:
         raise RefusedName(f"attribute {name!r}")
     return getattr(torch, name)
 
@@ -172,7 +178,7 @@ def _values() -> dict[tuple[str, str], Any]:
         ("_codecs", "encode"): _encode,
         ("torch.fx.graph_module", "reduce_graph_module"): _empty_graph,
         ("torch.fx._symbolic_trace", "Tracer"): _Nothing,
-        ("torch._C", "_VariableFunctionsClass"): torch._C._VariableFunctionsClass,
+        ("torch._C", "_VariableFunctionsClass"): _FUNCTIONS,
         ("torch", "Size"): torch.Size,
         ("torch", "device"): torch.device,
         ("torch.nn.parameter", "Parameter"): torch.nn.Parameter,
@@ -191,8 +197,8 @@ def _values() -> dict[tuple[str, str], Any]:
             if function is not None:
                 found[module, name] = function
     for core in ("numpy.core.multiarray", "numpy._core.multiarray"):
-        found[core, "scalar"] = np._core.multiarray.scalar
-        found[core, "_reconstruct"] = np._core.multiarray._reconstruct
+        found[core, "scalar"] = multiarray.scalar
+        found[core, "_reconstruct"] = multiarray._reconstruct
     found["numpy", "ndarray"], found["numpy", "dtype"] = np.ndarray, np.dtype
     return found
 

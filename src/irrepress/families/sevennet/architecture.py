@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-import torch
 from e3nn.o3 import Irrep, Irreps
 from sevenn.nn.convolution import IrrepsConvolution
 
 from irrepress.core.errors import UserError
 from irrepress.core.irreps import order
+from irrepress.core.model import NativeModule
 
 EMBEDDING = "onehot_to_feature_x"
 EDGES = "edge_embedding"
@@ -83,7 +83,7 @@ def gate_inputs(features: Mapping[str, int]) -> dict[str, int]:
     return inputs
 
 
-def read_architecture(network: torch.nn.Module) -> Architecture:
+def read_architecture(network: NativeModule) -> Architecture:
     """Read the irreps from a network.
 
     Raises:

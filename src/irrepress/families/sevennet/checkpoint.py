@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy._core.multiarray as multiarray
 import sevenn
 import sevenn._keys as KEY
 import sevenn.util
@@ -44,7 +45,7 @@ _SAFE_TYPES: list[Any] = [
     *(type(np.dtype(name)) for name in ("float32", "float64", "int32", "int64", "bool")),
     # NumPy 1 and NumPy 2 name the same two functions differently in pickles.
     *(
-        (getattr(np._core.multiarray, function), f"numpy.{core}.multiarray.{function}")
+        (getattr(multiarray, function), f"numpy.{core}.multiarray.{function}")
         for function in ("_reconstruct", "scalar")
         for core in ("core", "_core")
     ),
@@ -229,7 +230,8 @@ class _Checkpoint(SevenNetCheckpoint):
     def _load(self) -> None:
         self._config = _config_cp_routine(self._content["config"])
         self._model_state_dict = self._content["model_state_dict"]
-        self._optimizer_state_dict, self._scheduler_state_dict = {}, {}
+        self._optimizer_state_dict = {}  # type: ignore[assignment]  # sevenn's own type is None
+        self._scheduler_state_dict = {}  # type: ignore[assignment]
         self._loaded = True
 
 

@@ -49,7 +49,7 @@ def downstream_panel(study: Study) -> Panel | None:
         return None
     own = table[(table["source"] == tables.OWN_SOURCE) & ~table["dataset"].isin(tables.SUMMARIES)]
     compressed = list(dict.fromkeys((r.model, r.plan, r.stage) for r in own.itertuples()))
-    figures = {}
+    figures: dict[tuple[str, ...], go.Figure] = {}
     for model, plan, stage in compressed:
         rows = own[(own["model"] == model) & (own["plan"] == plan) & (own["stage"] == stage)]
         for quantity in tables.PAPER_REDUCTIONS:

@@ -27,7 +27,7 @@ def training_panel(study: Study) -> Panel | None:
     if not trained:
         return None
     targets = {run.stage: _target(study, run.stage) for run in trained}
-    figures = {}
+    figures: dict[tuple[str, ...], go.Figure] = {}
     for model in study.config.compressed_models():
         for stage, target in targets.items():
             runs = [r for r in trained if r.model == model and r.stage == stage]
@@ -73,7 +73,7 @@ def downstream_training_panel(study: Study) -> Panel | None:
         return None
     shown = ("forces MAE", "energy MAE")
     models = list(dict.fromkeys(f"{t.model}, {t.plan}" for t in compressed))
-    figures = {}
+    figures: dict[tuple[str, ...], go.Figure] = {}
     for name in models:
         for dataset in study.config.downstream.datasets:
             curves = _task_curves(study, name, dataset)

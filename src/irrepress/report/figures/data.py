@@ -51,7 +51,7 @@ _QUANTITIES = {
 
 def data_panel(study: Study) -> Panel:
     """Elements and distributions of every dataset."""
-    figures = {}
+    figures: dict[tuple[str, ...], go.Figure] = {}
     for name, card in study.data.items():
         figures[name, "elements"] = _elements(card.summary)
         for shown, quantity in _QUANTITIES.items():

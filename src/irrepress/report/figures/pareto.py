@@ -74,7 +74,7 @@ def pareto_panel(study: Study) -> Panel:
         "Cost": list(COST_AXES),
         "Error": list(shown),
     }
-    figures = {}
+    figures: dict[tuple[str, ...], go.Figure] = {}
     for model in study.config.compressed_models():
         for split, dataset in splits.items():
             chosen = points[(points["model"] == model) & (points["dataset"] == dataset)]
