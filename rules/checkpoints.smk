@@ -23,8 +23,11 @@ rule parent:
         mem_mb=memory(4000),
         runtime=minutes(15),
     params:
+        **MODEL,
+        **SEED,
         settings=lambda wildcards: parameters(model_of(wildcards)),
         content=lambda wildcards: INPUTS.content_of_checkpoint(model_of(wildcards)),
+        downloads=untracked(CONFIG.downloads),
     script:
         "../scripts/export_parent.py"
 
@@ -47,6 +50,7 @@ rule untrained:
         mem_mb=memory(4000),
         runtime=minutes(15),
     params:
+        **MODEL,
         settings=lambda wildcards: model_of(wildcards).model_dump(
             mode="json", exclude={"training", "licence"}
         ),
@@ -82,7 +86,9 @@ for UNTRAINED_MODEL in UNTRAINED:
             mem_mb=memory(16000),
             runtime=minutes(1440),
         params:
+            **ON_DEVICE,
             settings=parameters(CONFIG.models[UNTRAINED_MODEL].training),
+            apart=untracked(apart(CONFIG.models[UNTRAINED_MODEL].training)),
             seed=CONFIG.seed,
         script:
             "../scripts/train_from_scratch.py"
@@ -105,6 +111,8 @@ rule teach:
         mem_mb=memory(8000),
         runtime=minutes(240),
     params:
+        **ON_DEVICE,
+        **SEED,
         parts=lambda wildcards: labelled_parts(CONFIG, wildcards.dataset),
     script:
         "../scripts/teach.py"

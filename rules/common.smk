@@ -13,7 +13,7 @@ try:
     from irrepress.study.contents import Contents
     from irrepress.study.inputs import Inputs, downloads
     from irrepress.study.licences import model_licence, outdated, update
-    from irrepress.study.parameters import parameters, plan_parameters
+    from irrepress.study.parameters import apart, parameters, plan_parameters, untracked
     from irrepress.study.paths import PARENT_PLAN, PARENT_STAGE, TABLES, DownloadPaths, StudyPaths
     from irrepress.study.targets import Targets
     from irrepress.study.uses import labelled_parts
@@ -83,6 +83,17 @@ def model_environment(wildcards):
 def labels_environment(wildcards):
     """The conda environment of the family that labels a dataset."""
     return f"../envs/{dataset_of(wildcards).labels.family}.yaml"
+
+
+# What scripts are told that decides nothing about their results (irrepress.study.parameters).
+MODEL = {"model": untracked(model_of)}
+ON_DEVICE = MODEL | {"device": untracked(CONFIG.device)}
+LABELLING = {
+    "model": untracked(lambda wildcards: dataset_of(wildcards).labels),
+    "device": untracked(CONFIG.device),
+    "downloads": untracked(CONFIG.downloads),
+}
+SEED = {"seed": untracked(CONFIG.seed)}
 
 
 def update_texts():

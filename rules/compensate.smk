@@ -26,6 +26,7 @@ rule compensate:
         mem_mb=memory(8000),
         runtime=minutes(240),
     params:
+        **ON_DEVICE,
         settings=parameters(CONFIG.compensation),
         seed=CONFIG.seed,
     script:

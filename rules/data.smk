@@ -16,6 +16,8 @@ rule download:
     localrule: True
     conda:
         "../envs/workflow.yaml"
+    params:
+        downloads=untracked(CONFIG.downloads),
     script:
         "../scripts/download.py"
 
@@ -40,6 +42,8 @@ rule read_dataset:
     params:
         settings=lambda wildcards: parameters(dataset_of(wildcards)),
         content=lambda wildcards: INPUTS.content_of_files(dataset_of(wildcards)),
+        apart=untracked(lambda wildcards: apart(dataset_of(wildcards))),
+        downloads=untracked(CONFIG.downloads),
     script:
         "../scripts/read_dataset.py"
 
@@ -62,6 +66,7 @@ rule generate_dataset:
         mem_mb=memory(8000),
         runtime=minutes(120),
     params:
+        **LABELLING,
         settings=lambda wildcards: parameters(dataset_of(wildcards)),
         content=lambda wildcards: INPUTS.content_of_checkpoint(dataset_of(wildcards).labels),
     script:
@@ -87,6 +92,7 @@ rule perturb_dataset:
         mem_mb=memory(8000),
         runtime=minutes(240),
     params:
+        **LABELLING,
         settings=lambda wildcards: parameters(dataset_of(wildcards)),
         content=lambda wildcards: INPUTS.content_of_checkpoint(dataset_of(wildcards).labels),
     script:

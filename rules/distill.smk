@@ -26,7 +26,9 @@ rule distill:
         mem_mb=memory(16000),
         runtime=minutes(1440),
     params:
+        **ON_DEVICE,
         settings=parameters(CONFIG.distillation),
+        apart=untracked(apart(CONFIG.distillation)),
         seed=CONFIG.seed,
     script:
         "../scripts/distill.py"

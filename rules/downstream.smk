@@ -28,11 +28,14 @@ rule fine_tune:
         **training(CONFIG.downstream.training),
         mem_mb=memory(16000),
         runtime=minutes(480),
-    # Settings of the evaluation are no parameters: other repeats of a timing train nothing anew.
+    # Settings of the evaluation are untracked: other repeats of a timing train nothing anew.
     params:
+        **ON_DEVICE,
         settings=parameters(CONFIG.downstream.training),
+        apart=untracked(apart(CONFIG.downstream.training)),
         restrict_elements=CONFIG.downstream.restrict_elements,
         seed=CONFIG.seed,
+        evaluation=untracked(CONFIG.evaluation),
     script:
         "../scripts/fine_tune.py"
 
@@ -58,6 +61,8 @@ rule restrict:
         mem_mb=memory(8000),
         runtime=minutes(120),
     params:
+        **ON_DEVICE,
+        **SEED,
         batch_size=CONFIG.downstream.training.batch_size,
     script:
         "../scripts/restrict.py"

@@ -23,6 +23,8 @@ rule evaluate:
         mem_mb=memory(8000),
         runtime=minutes(60),
     params:
+        **ON_DEVICE,
+        **SEED,
         settings=parameters(CONFIG.evaluation),
     script:
         "../scripts/evaluate.py"

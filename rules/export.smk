@@ -22,5 +22,8 @@ rule export:
     resources:
         mem_mb=memory(4000),
         runtime=minutes(15),
+    params:
+        **MODEL,
+        **SEED,
     script:
         "../scripts/export.py"

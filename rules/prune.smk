@@ -23,6 +23,7 @@ rule score:
         mem_mb=memory(8000),
         runtime=minutes(120),
     params:
+        **ON_DEVICE,
         settings=parameters(CONFIG.scoring),
         criteria=CONFIG.sweep.scored(),
         seed=CONFIG.seed,
@@ -46,6 +47,7 @@ rule time_shapes:
         mem_mb=memory(8000),
         runtime=minutes(60),
     params:
+        **ON_DEVICE,
         shapes=CONFIG.sweep.timed_shapes,
         atoms=CONFIG.evaluation.timing_atoms,
         repeats=CONFIG.evaluation.timing_repeats,
@@ -73,6 +75,7 @@ rule plan:
         mem_mb=memory(4000),
         runtime=minutes(15),
     params:
+        **MODEL,
         settings=lambda wildcards: plan_parameters(CONFIG, wildcards.plan),
     script:
         "../scripts/plan.py"
@@ -100,9 +103,11 @@ rule plan_in_rounds:
         mem_mb=memory(8000),
         runtime=minutes(480),
     params:
+        **ON_DEVICE,
         settings=lambda wildcards: plan_parameters(CONFIG, wildcards.plan),
         step=CONFIG.sweep.step,
         seed=CONFIG.seed,
+        scoring=untracked(CONFIG.scoring),
     script:
         "../scripts/plan_in_rounds.py"
 
@@ -124,5 +129,8 @@ rule prune:
     resources:
         mem_mb=memory(4000),
         runtime=minutes(15),
+    params:
+        **MODEL,
+        **SEED,
     script:
         "../scripts/prune.py"

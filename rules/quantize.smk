@@ -23,5 +23,8 @@ rule quantize:
     resources:
         mem_mb=memory(4000),
         runtime=minutes(15),
+    params:
+        **MODEL,
+        **SEED,
     script:
         "../scripts/quantize.py"

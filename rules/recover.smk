@@ -24,7 +24,9 @@ rule recover:
         mem_mb=memory(16000),
         runtime=minutes(1440),
     params:
+        **ON_DEVICE,
         settings=parameters(CONFIG.recovery),
+        apart=untracked(apart(CONFIG.recovery)),
         seed=CONFIG.seed,
     script:
         "../scripts/recover.py"

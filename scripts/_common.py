@@ -25,6 +25,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 from irrepress.core.processes import end_with, is_first
 
 _terminal = os.dup(2)  # stays the terminal when run() turns stderr to the log
+# The job that the script runs for; none in tests.
+_snakemake = getattr(sys.modules["__main__"], "snakemake", None)
 _encoding, _stand_ins = sys.stderr.encoding, "backslashreplace"
 
 
@@ -32,9 +34,8 @@ def report_error(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
     """Tell of an error that ends the script; takes the place of `sys.excepthook`."""
-    snakemake = getattr(sys.modules["__main__"], "snakemake", None)
-    log = str(snakemake.log[0]) if snakemake and snakemake.log else ""
-    step = f"rule {snakemake.rule}" if snakemake else "irrepress"
+    log = str(_snakemake.log[0]) if _snakemake and _snakemake.log else ""
+    step = f"rule {_snakemake.rule}" if _snakemake else "irrepress"
     # Known by their names: importing them may be what fails.
     if kind.__name__ in ("UserError", "EnvironmentMistake"):
         message = f"{step}: {error}"
@@ -97,10 +98,12 @@ class EnvironmentMistake(Exception):
     """A job runs in a Python that was not meant for it."""
 
 
-if (running := getattr(sys.modules["__main__"], "snakemake", None)) is not None:
-    enter_the_familys_python(running)
+if _snakemake is not None:
+    enter_the_familys_python(_snakemake)
 if (mistake := leave_the_workflows_python()) is not None:
     raise EnvironmentMistake(mistake)
+
+from pydantic import TypeAdapter  # noqa: E402
 
 from irrepress.catalogue.families import published_checkpoint  # noqa: E402
 from irrepress.catalogue.model_ref import ModelRef  # noqa: E402
@@ -112,8 +115,8 @@ from irrepress.data.config import Downloads  # noqa: E402
 from irrepress.data.store import StructureStore  # noqa: E402
 from irrepress.families import get_family  # noqa: E402
 from irrepress.study.cards import Card, check_model  # noqa: E402
-from irrepress.study.config import Config  # noqa: E402
-from irrepress.study.reading import parse_config  # noqa: E402
+from irrepress.study.models import StudyModel  # noqa: E402
+from irrepress.study.paths import ModelFolder  # noqa: E402
 
 _stand_ins = READABLE
 _logger = logging.getLogger(__name__)
@@ -124,15 +127,13 @@ FROM_SCRATCH = "trained from scratch"
 
 @dataclass(frozen=True)
 class Job:
-    """One job of the workflow.
+    """One job of the workflow, which reads what its rule names and nothing else.
 
     Attributes:
         snakemake: the object that Snakemake gives to scripts.
-        config: the checked config.
     """
 
     snakemake: Any
-    config: Config
 
     @cached_property
     def inputs(self) -> Any:
@@ -150,30 +151,53 @@ class Job:
         return self.snakemake.wildcards
 
     @cached_property
-    def reference(self) -> ModelRef:
-        """The checkpoint in the config that the job's model comes from."""
-        return self.config.models[self.wildcards.model]
+    def params(self) -> Any:
+        """The parameters by name."""
+        return self.snakemake.params
+
+    @cached_property
+    def threads(self) -> int:
+        """How many processes or threads the job may run at a time."""
+        return self.snakemake.threads
+
+    @cached_property
+    def reference(self) -> StudyModel:
+        """What the config says of the job's model, or of the model that labels its dataset."""
+        return StudyModel.model_validate(self.params.model)
 
     @cached_property
     def device(self) -> Any:
         """The device that the config names: what the job computes with a model runs there."""
         from irrepress.core.devices import resolve_device  # some jobs have no torch
 
-        return resolve_device(self.config.device)
+        return resolve_device(self.params.device)
 
     @cached_property
     def family(self) -> Any:
         """The adapter of the model's family."""
         return get_family(self.reference.family)
 
+    @cached_property
+    def downloads(self) -> Downloads:
+        """Where downloads lie."""
+        return Downloads.model_validate(self.params.downloads)
+
+    def section(self, kind: Any) -> Any:
+        """Return the section of the config that the parameter ``settings`` holds.
+
+        Args:
+            kind: its type.
+        """
+        apart = getattr(self.params, "apart", {})
+        return TypeAdapter(kind).validate_python({**self.params.settings, **apart})
+
     def load(self, path: str, **options: Any) -> Any:
-        """Load a model from its native file.
+        """Load a model of the study from its native file.
 
         Raises:
-            UserError: it is a model of the study, and another one than its card tells of.
+            UserError: it is another one than its card tells of.
         """
-        if Path(path).is_relative_to(f"results/{self.config.name}"):
-            check_model(path)
+        check_model(path)
         return load_model(path, self.reference, **options)
 
     def open_store(self, path: str, model: Any) -> StructureStore:
@@ -204,14 +228,15 @@ class Job:
             shape=model.shape(),
             parameters=model.parameter_count(),
             stage=stage,
-            seed=self.config.seed,
+            seed=self.params.seed,
         )
         card.save(self.outputs.card)
 
     @property
     def name(self) -> str:
         """What the job makes, within the study: ``sevennet-0/taylor-0.50/pruned``."""
-        return str(Path(self.outputs.model).parent.relative_to(f"results/{self.config.name}"))
+        folder = ModelFolder.of(Path(self.outputs.model).parent)
+        return folder.path.relative_to(folder.results).as_posix()
 
 
 def checked_checkpoint(reference: ModelRef, downloads: Downloads) -> Path:
@@ -272,10 +297,9 @@ def run(main: Callable[[Job], None], snakemake: Any) -> None:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         force=True,
     )
-    config = parse_config(snakemake.config)
     if (mistake := misfit(environment_of(snakemake))) is not None:
         raise EnvironmentMistake(mistake)
-    main(Job(snakemake, config))
+    main(Job(snakemake))
 
 
 def _turn_output_to(log: Path) -> None:

@@ -22,12 +22,8 @@ PYTHONS = "IRREPRESS_PYTHONS"
 
 def environment_of(snakemake: Any) -> str:
     """Return the name of the environment that a job belongs to: a family, or ``workflow``."""
-    config, wildcards = snakemake.config, snakemake.wildcards
-    if not snakemake.rule.startswith("archive") and hasattr(wildcards, "model"):
-        return config["models"][wildcards.model]["family"]
-    if snakemake.rule in ("generate_dataset", "perturb_dataset"):
-        return config["datasets"][wildcards.dataset]["labels"]["family"]
-    return "workflow"
+    model = getattr(snakemake.params, "model", None)
+    return "workflow" if model is None else model["family"]
 
 
 def enter_the_familys_python(snakemake: Any) -> None:

@@ -14,10 +14,12 @@ from irrepress.core.plan import Plan
 from irrepress.data.store import StructureStore
 from irrepress.pruning.allocation import Limits
 from irrepress.pruning.budget import Costs, Measure, summarize
+from irrepress.pruning.config import Scoring
 from irrepress.pruning.latency import TimeModel, TimeTable
 from irrepress.pruning.normalization import normalize
 from irrepress.pruning.scores import Scores
 from irrepress.pruning.scoring import compute_scores
+from irrepress.study.recipes import Recipe
 
 
 class Planning:
@@ -25,7 +27,8 @@ class Planning:
 
     Attributes:
         job: the job.
-        recipe: how the plan is made, from the config.
+        recipe: how the plan is made.
+        shared: what all plans of the sweep share, by name.
         model: the unpruned model.
         groups: its groups.
         cutoff: up to which neighbours stay, in Å; None: the model's own.
@@ -34,7 +37,9 @@ class Planning:
 
     def __init__(self, job: Job):
         self.job = job
-        self.recipe = job.config.plans()[job.wildcards.plan]
+        settings = job.params.settings
+        own = {key: settings[key] for key in Recipe.model_fields if key in settings}
+        self.recipe, self.shared = Recipe.model_validate(own), settings
         self.model = job.load(job.inputs.model)
         self.groups: list[Group] = self.model.groups()
         self.cutoff = self.recipe.cutoff
@@ -45,7 +50,7 @@ class Planning:
     def scores(self, scores: Scores | None = None) -> Mapping[str, np.ndarray]:
         """Return scores by the plan's criterion as they compete: the stored ones, or others."""
         scores, criterion = scores or self.stored, self.recipe.criterion
-        how = self.job.config.sweep.normalization
+        how = self.shared["normalization"]
         return normalize(scores.of(criterion), scores.groups, how, criterion)
 
     @cached_property
@@ -74,13 +79,13 @@ class Planning:
     @cached_property
     def measure(self) -> Measure:
         """What budgets are counted in."""
-        return Measure(self.groups, self.costs, self.job.config.sweep.unit, self.unpruned)
+        return Measure(self.groups, self.costs, self.shared["unit"], self.unpruned)
 
     @cached_property
     def limits(self) -> Limits:
         """Rounding, floors and axes."""
-        sweep = self.job.config.sweep
-        return Limits(multiple=sweep.multiple, floor=sweep.floor, axes=self.recipe.axes)
+        multiple, floor = self.shared["multiple"], self.shared["floor"]
+        return Limits(multiple=multiple, floor=floor, axes=self.recipe.axes)
 
     def save(self, plan: Plan) -> None:
         """Round the plan to what the family holds and write it, with how it came about."""
@@ -95,7 +100,7 @@ class Planning:
         else:
             names = ("budget", "axes", "allocation")
             provenance |= {name: getattr(recipe, name) for name in names}
-            provenance["unit"] = self.job.config.sweep.unit
+            provenance["unit"] = self.shared["unit"]
         plan, changes = self.model.native_plan(plan)
         for change in changes:
             logging.getLogger("plan").warning(change)
@@ -105,9 +110,8 @@ class Planning:
         plan.save(self.job.outputs.plan, summary)
 
 
-def calibration(job: Job, model: Any) -> tuple[StructureStore, np.ndarray]:
+def calibration(job: Job, model: Any, settings: Scoring) -> tuple[StructureStore, np.ndarray]:
     """Return the store that blocks are scored on, and which of its structures."""
-    settings = job.config.scoring
     store = job.open_store(job.inputs.store, model)
     # Stores are in the order of their source: a stride takes calibration from all of it.
     train = store.require("train")
@@ -115,10 +119,14 @@ def calibration(job: Job, model: Any) -> tuple[StructureStore, np.ndarray]:
 
 
 def score(
-    job: Job, model: Any, store: StructureStore, chosen: np.ndarray, criteria: Sequence[str]
+    job: Job,
+    model: Any,
+    settings: Scoring,
+    store: StructureStore,
+    chosen: np.ndarray,
+    criteria: Sequence[str],
 ) -> Scores:
     """Score a model as the config says, on structures from `calibration`."""
-    settings = job.config.scoring
     return compute_scores(
         model.to(job.device),
         store.iterate(chosen),
@@ -127,6 +135,6 @@ def score(
         weights=settings.weights,
         criteria=criteria,
         probes=settings.probes,
-        seed=job.config.seed,
+        seed=job.params.seed,
         counts=store.count_labels(chosen),
     )

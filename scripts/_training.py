@@ -57,8 +57,8 @@ def _train(
         model.to("cpu"),  # every rank has its copy, on a device of its own
         store,
         settings,
-        seed=job.config.seed,
-        device=job.config.device,
+        seed=job.params.seed,
+        device=job.params.device,
         work_dir=checkpoints,
         metrics_csv=Path(job.outputs.training),
         **options,
@@ -74,7 +74,7 @@ def _train(
         # Which weights the model has: those that training began with, if none were better.
         "kept": "start" if result.kept_start else "best",
         "seconds": result.seconds,
-        "seed": job.config.seed,
+        "seed": job.params.seed,
     }
     job.save(result.model, stage | record)
     return result.model

@@ -10,16 +10,17 @@ from _common import Job, run
 from irrepress.core.files import write_text
 from irrepress.core.plan import Plan
 from irrepress.pruning.compensation import compensate
+from irrepress.pruning.config import Compensation
 
 
 def main(job: Job) -> None:
-    settings = job.config.compensation
+    settings = job.section(Compensation)
     parent, model = (
         job.load(path).to(job.device) for path in (job.inputs.parent, job.inputs.model)
     )
     store = job.open_store(job.inputs.store, parent)
     train = store.require("train")
-    rng = np.random.default_rng(job.config.seed)
+    rng = np.random.default_rng(job.params.seed)
     chosen = np.sort(rng.permutation(train)[: settings.structures])
     fits = compensate(
         parent,
@@ -30,7 +31,7 @@ def main(job: Job) -> None:
         batch_size=settings.batch_size,
         derivative_weight=settings.derivative_weight,
         displacement=settings.displacement,
-        seed=job.config.seed,
+        seed=job.params.seed,
         work_dir=Path(job.outputs.model).parent,
     )
     write_text(job.outputs.fits, pd.DataFrame(map(asdict, fits)).to_csv(index=False))
@@ -39,7 +40,7 @@ def main(job: Job) -> None:
         "dataset": settings.dataset,
         "structures": len(chosen),
         "settings": settings.model_dump(mode="json", exclude={"dataset", "structures"}),
-        "seed": job.config.seed,
+        "seed": job.params.seed,
     }
     job.save(model.to("cpu"), stage)
 

@@ -5,12 +5,13 @@ from _training import train_and_save
 from irrepress.core.plan import Plan
 from irrepress.data.store import StructureStore
 from irrepress.evaluation.alignment import require_one_level
+from irrepress.training.config import Distillation
 from irrepress.training.features import FeatureGuide
 from irrepress.training.ranks import start_by_srun
 
 
 def main(job: Job) -> None:
-    settings = job.config.distillation
+    settings = job.section(Distillation)
     start_by_srun(settings)
     guide = None
     if settings.features > 0:

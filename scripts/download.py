@@ -11,7 +11,7 @@ from irrepress.download.download import download
 
 def main(job: Job) -> None:
     collection, name = job.wildcards.collection, job.wildcards.file
-    settings = job.config.downloads
+    settings = job.downloads
     file = find_checkpoint_file(collection, name) or get_file(collection, name)
     record = Path(job.outputs.record)
     sha256 = download(

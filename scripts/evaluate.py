@@ -7,8 +7,10 @@ import torch
 from _common import Job, run
 from irrepress.core.plan import Plan
 from irrepress.data.store import StructureStore
+from irrepress.evaluation.config import Evaluation
 from irrepress.evaluation.metrics import measure_cost, measure_errors, measure_symmetry
 from irrepress.study.cards import Card
+from irrepress.study.paths import PARENT_PLAN
 from irrepress.study.stages import Stage
 
 
@@ -19,11 +21,11 @@ def number_type(job: Job) -> dict[str, torch.dtype]:
 
 
 def main(job: Job) -> None:
-    settings = job.config.evaluation
+    settings = job.section(Evaluation)
     path = Path(job.inputs.model)
     model = job.load(path, **number_type(job)).to(job.device)
     store = job.open_store(job.inputs.store, model)
-    is_parent = job.wildcards.plan == "parent"
+    is_parent = job.wildcards.plan == PARENT_PLAN
     parent = model if is_parent else job.load(job.inputs.parent).to(job.device)
     metrics = measure_errors(
         model,
@@ -31,9 +33,7 @@ def main(job: Job) -> None:
         teacher=StructureStore(job.inputs.teacher),
         parent=parent,
         alignment=settings.align_energies,
-        knows_labels=Card.load(job.inputs.card).trained_on(
-            job.config.evaluation.dataset, store.info.labels
-        ),
+        knows_labels=Card.load(job.inputs.card).trained_on(settings.dataset, store.info.labels),
         name=str(path),
         batch_size=settings.batch_size,
     )
@@ -46,7 +46,7 @@ def main(job: Job) -> None:
         plan=Plan.load(job.inputs.plan[0]) if job.inputs.plan else None,
     )
     checks = measure_symmetry(
-        job.family, path, store, modal=job.reference.modal, seed=job.config.seed
+        job.family, path, store, modal=job.reference.modal, seed=job.params.seed
     )
     metrics.with_cost(cost, checks).save(job.outputs.metrics)
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from _common import Job, checked_checkpoint, run
+from _common import Job, checked_checkpoint, load_model, run
 from irrepress.core.files import sha256
 from irrepress.pruning.elements import keep_elements
 from irrepress.study.cards import Card
@@ -11,8 +11,8 @@ from irrepress.study.licences import model_licence
 
 def main(job: Job) -> None:
     reference = job.reference
-    source = checked_checkpoint(reference, job.config.downloads)
-    model = job.load(source)
+    source = checked_checkpoint(reference, job.downloads)
+    model = load_model(source, reference)
     stages = []
     if reference.restrict_to is not None:
         store = job.open_store(job.inputs.store, model)
@@ -30,7 +30,7 @@ def main(job: Job) -> None:
         parameters=model.parameter_count(),
         licence=model_licence(reference),
         modal=reference.modal,
-        seed=job.config.seed,
+        seed=job.params.seed,
         stages=stages,
     ).save(job.outputs.card)
 

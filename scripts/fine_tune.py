@@ -5,23 +5,25 @@ from pathlib import Path
 from _common import Job, run
 from _training import train_and_save
 from irrepress.core.plan import Plan
+from irrepress.evaluation.config import Evaluation
 from irrepress.evaluation.metrics import measure_cost, measure_errors, measure_symmetry
 from irrepress.pruning.elements import keep_elements
+from irrepress.training.config import Training
 from irrepress.training.energy_shifts import fit_energy_shifts
 from irrepress.training.ranks import start_by_srun
 
 
 def main(job: Job) -> None:
-    settings = job.config.downstream.training
+    settings = job.section(Training)
     start_by_srun(settings)
     model = job.load(job.inputs.model)
     store = job.open_store(job.inputs.store, model)
     record = None
-    if job.config.downstream.restrict_elements:
+    if job.params.restrict_elements:
         name = f"dataset {job.wildcards.dataset}"
         model, record = keep_elements(model, store.elements, name)
     if job.wildcards.start == "scratch":
-        model = model.fresh(job.config.seed)
+        model = model.fresh(job.params.seed)
     # The dataset may be of another level of theory, whose energies differ by a constant for
     # every element: both starts get it for nothing, so that they are compared fairly.
     shifts = fit_energy_shifts(model.to(job.device), store)
@@ -46,12 +48,12 @@ def main(job: Job) -> None:
         cost = measure_cost(
             trained,
             job.load(job.inputs.parent).to(job.device),
-            job.config.evaluation,
+            Evaluation.model_validate(job.params.evaluation),
             model_path=path,
             plan=Plan.load(job.inputs.plan[0]) if job.inputs.plan else None,
         )
         checks = measure_symmetry(
-            job.family, path, store, modal=job.reference.modal, seed=job.config.seed
+            job.family, path, store, modal=job.reference.modal, seed=job.params.seed
         )
         metrics = metrics.with_cost(cost, checks)
     metrics.save(job.outputs.metrics)

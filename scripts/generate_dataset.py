@@ -3,6 +3,7 @@
 import logging
 
 from _common import Job, labelling_model, labels_of, run
+from irrepress.data.config import Generated
 from irrepress.data.layout import StoreInfo
 from irrepress.data.sources.generate import generate
 from irrepress.data.writing import write_store
@@ -12,9 +13,8 @@ logger = logging.getLogger("generate")
 
 
 def main(job: Job) -> None:
-    dataset = job.config.datasets[job.wildcards.dataset]
-    reference = dataset.labels
-    model = labelling_model(reference, job.config.downloads)
+    dataset, reference = job.section(Generated), job.reference
+    model = labelling_model(reference, job.downloads)
     info = StoreInfo(
         source=f"generated: {', '.join(dataset.systems)}",
         licence=reference.licence or "as the labelling model",

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from _common import Job, labelling_model, labels_of, run
 from irrepress.core.structure import Structure
 from irrepress.data.checks import check_elements, check_structure
+from irrepress.data.config import Perturbed
 from irrepress.data.layout import StoreInfo
 from irrepress.data.sources.perturb import Perturbations
 from irrepress.data.store import StructureStore
@@ -17,10 +18,9 @@ logger = logging.getLogger("perturb")
 
 def main(job: Job) -> None:
     name = job.wildcards.dataset
-    dataset = job.config.datasets[name]
-    reference = dataset.labels
+    dataset, reference = job.section(Perturbed), job.reference
     source = StructureStore(job.inputs.source)
-    model = labelling_model(reference, job.config.downloads)
+    model = labelling_model(reference, job.downloads)
     check_elements(source.elements, model.elements, f"{source.path} and datasets.{name}.labels")
     perturbations = Perturbations(source, dataset)
     info = StoreInfo(

@@ -8,6 +8,7 @@ import numpy as np
 from _common import Job, run
 from _pruning import Planning, calibration, score
 from irrepress.core.plan import Plan
+from irrepress.pruning.config import Scoring
 from irrepress.pruning.damage import Damage
 from irrepress.pruning.iterated import plan_iterated
 from irrepress.pruning.measured import plan_measured
@@ -22,12 +23,15 @@ def main(job: Job) -> None:
 def by_new_scores(planning: Planning) -> Plan:
     """Score what is left before every step."""
     job = planning.job
-    store, chosen = calibration(job, planning.model)
+    settings = Scoring.model_validate(job.params.scoring)
+    store, chosen = calibration(job, planning.model, settings)
 
     def competing(model: Any) -> Mapping[str, np.ndarray]:
         if model is planning.start:  # scored already, a shorter cutoff changes little
             return planning.scores()
-        return planning.scores(score(job, model, store, chosen, [planning.recipe.criterion]))
+        return planning.scores(
+            score(job, model, settings, store, chosen, [planning.recipe.criterion])
+        )
 
     return plan_iterated(planning.start, competing, **shared(planning))
 
@@ -35,8 +39,8 @@ def by_new_scores(planning: Planning) -> Plan:
 def by_trials(planning: Planning) -> Plan:
     """Try what every step could remove."""
     job = planning.job
-    settings = job.config.scoring
-    store, chosen = calibration(job, planning.model)
+    settings = Scoring.model_validate(job.params.scoring)
+    store, chosen = calibration(job, planning.model, settings)
     damage = Damage(
         planning.model.to(job.device),
         store.iterate(chosen),
@@ -52,7 +56,7 @@ def shared(planning: Planning) -> dict[str, Any]:
     return {
         "measure": planning.measure,
         "budget": planning.recipe.budget,
-        "step": planning.job.config.sweep.step,
+        "step": planning.job.params.step,
         "limits": planning.limits,
     }
 

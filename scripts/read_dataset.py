@@ -4,16 +4,16 @@ from pathlib import Path
 
 from _common import Job, run
 from irrepress.core.files import read_json
-from irrepress.data.config import Published
+from irrepress.data.config import Dataset, Published
 from irrepress.data.convert import store_files, store_published
 
 
 def main(job: Job) -> None:
-    dataset = job.config.datasets[job.wildcards.dataset]
-    store, workers = job.outputs.store, job.snakemake.threads
+    dataset = job.section(Dataset)
+    store, workers = job.outputs.store, job.threads
     if isinstance(dataset, Published):
         checksums = [read_json(record)["sha256"] for record in job.inputs.files]
-        directory = Path(job.config.downloads.directory)
+        directory = Path(job.downloads.directory)
         store_published(store, dataset, directory, checksums, workers)
     else:
         store_files(store, dataset, workers)

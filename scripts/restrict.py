@@ -16,7 +16,7 @@ COMPARED = 16
 
 
 def main(job: Job) -> None:
-    batch_size = job.snakemake.params.batch_size
+    batch_size = job.params.batch_size
     parent = job.load(job.inputs.model)
     store = job.open_store(job.inputs.store, parent)
     name = job.wildcards.dataset

@@ -4,18 +4,20 @@ import json
 
 from _common import Job, run
 from _pruning import calibration, score
+from irrepress.pruning.config import Scoring
 from irrepress.study.cards import Card, versions
 
 
 def main(job: Job) -> None:
     model = job.load(job.inputs.model)
-    store, chosen = calibration(job, model)
-    scores = score(job, model, store, chosen, job.config.sweep.scored())
+    settings = job.section(Scoring)
+    store, chosen = calibration(job, model, settings)
+    scores = score(job, model, settings, store, chosen, job.params.criteria)
     scores.provenance.update(
         parent_sha256=Card.load(job.inputs.card).parent_sha256,
-        dataset=job.config.scoring.dataset,
+        dataset=settings.dataset,
         labels=store.info.labels,
-        seed=job.config.seed,
+        seed=job.params.seed,
         versions=json.dumps(versions()),
     )
     scores.save(job.outputs.scores)

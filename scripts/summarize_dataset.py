@@ -6,7 +6,7 @@ from irrepress.data.summary.scan import summarize
 
 
 def main(job: Job) -> None:
-    summary = summarize(StructureStore(job.inputs.store), workers=job.snakemake.threads)
+    summary = summarize(StructureStore(job.inputs.store), workers=job.threads)
     summary.save(job.outputs.summary)
 
 

@@ -18,8 +18,8 @@ logger = logging.getLogger("teach")
 def main(job: Job) -> None:
     parent = job.load(job.inputs.model).to(job.device)
     store = job.open_store(job.inputs.store, parent)
-    wanted = np.concatenate([store.splits[part] for part in job.snakemake.params.parts])
-    parts = ", ".join(job.snakemake.params.parts)
+    wanted = np.concatenate([store.splits[part] for part in job.params.parts])
+    parts = ", ".join(job.params.parts)
     logger.info("%s: %d structures (%s), to be labelled", store.path, len(wanted), parts)
     labelled = label(
         parent,
@@ -29,7 +29,7 @@ def main(job: Job) -> None:
     info = replace(store.info, labels=labels_of(job.reference), reference_energies={})
     structures = among_all(store, labelled, wanted)
     write_store(
-        job.outputs.store, structures, info, store.splits, job.config.seed, total=len(store)
+        job.outputs.store, structures, info, store.splits, job.params.seed, total=len(store)
     )
     logger.info("%s: %d structures are labelled", store.path, len(wanted))
 

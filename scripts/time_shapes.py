@@ -13,22 +13,22 @@ from irrepress.study.cards import versions
 
 
 def main(job: Job) -> None:
-    settings = job.config.evaluation
+    params = job.params
     model = job.load(job.inputs.model).to(job.device)
-    designed = design_shapes(model.groups(), job.config.sweep.timed_shapes, job.config.seed)
-    crystal = reference_crystal(model.elements, settings.timing_atoms)
+    designed = design_shapes(model.groups(), params.shapes, params.seed)
+    crystal = reference_crystal(model.elements, params.atoms)
     table = TimeTable(
         shapes=time_shapes(
             model,
             [model.native_plan(plan)[0] for plan in designed[1:]],
             crystal,
-            repeats=settings.timing_repeats,
+            repeats=params.repeats,
         ),
         provenance={
             "atoms": len(crystal),
             "device": str(model.device),
             "threads": torch.get_num_threads(),
-            "seed": job.config.seed,
+            "seed": params.seed,
             "versions": versions(),
         },
     )

@@ -17,7 +17,7 @@ SAMPLE = 512
 
 
 def main(job: Job) -> None:
-    reference, seed = job.reference, job.config.seed
+    reference, seed = job.reference, job.params.seed
     store = StructureStore(job.inputs.store)
     train = store.require("train")
     chosen = np.random.default_rng(seed).permutation(train)[:SAMPLE]

@@ -1,8 +1,15 @@
 """What makes a job run again, and what does not."""
 
+from pathlib import Path
+
+import pytest
+from pydantic import TypeAdapter
 from study_samples import make_config
 
-from irrepress.study.parameters import parameters, plan_parameters
+from irrepress.data.config import Dataset
+from irrepress.study.parameters import apart, parameters, plan_parameters, untracked
+from irrepress.study.reading import load_config
+from irrepress.study.recipes import Recipe
 
 
 def test_texts_and_settings_of_the_machine_are_no_parameters():
@@ -36,3 +43,35 @@ def test_a_plan_depends_on_its_recipe_and_on_what_all_plans_share():
     }
     explicit = plan_parameters(config, "taylor-small")
     assert explicit["explicit"]["filter_lmax"] == 1 and "budget" not in explicit
+
+
+CONFIGS = sorted(Path(__file__).parents[2].glob("config/*.yaml"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_scripts_get_the_sections_that_the_config_holds(path):
+    config = load_config(path)
+    trainings = [model.training for model in config.models.values()]
+    trainings += [config.recovery, config.distillation]
+    trainings += [config.downstream.training] if config.downstream else []
+    sections = [config, config.scoring, config.evaluation, *config.models.values()]
+    sections += [section for section in (*trainings, config.compensation) if section is not None]
+    for section in sections:
+        told = {**parameters(section), **apart(section)}
+        assert type(section).model_validate(told) == section
+    for dataset in config.datasets.values():
+        told = {**parameters(dataset), **apart(dataset)}
+        if "labels" in told:  # the labelling model is told by itself
+            told["labels"] = untracked(dataset.labels)({}, [])
+        assert TypeAdapter(Dataset).validate_python(told) == dataset
+    for name, recipe in config.plans().items():
+        told = plan_parameters(config, name)
+        own = {key: told[key] for key in Recipe.model_fields if key in told}
+        assert Recipe.model_validate(own) == recipe
+
+
+def test_what_is_untracked_is_told_as_plain_data():
+    config = make_config()
+    assert untracked(3)({}, []) == 3
+    assert untracked(config.evaluation)({}, [])["dataset"] == "foundation"
+    assert untracked(lambda wildcards: wildcards["model"])({"model": "m"}, []) == "m"

@@ -1,9 +1,11 @@
 """Parameters of rules: what a job depends on beside its files.
 
 When a parameter changes, Snakemake runs the job again. So they hold what decides about its result
-and nothing else: no texts such as licences, and no settings of the machine.
+and nothing else. What a script reads beside that, such as licences and settings of the machine,
+is given to it `untracked`.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from irrepress.core.section import Section
@@ -21,6 +23,30 @@ def parameters(section: Section) -> dict[str, Any]:
     names = _TEXTS | OF_THE_MACHINE if isinstance(section, Training) else _TEXTS
     exclude: dict[str, Any] = {**dict.fromkeys(names, True), "labels": _TEXTS}
     return section.model_dump(mode="json", exclude=exclude)
+
+
+def apart(section: Section) -> dict[str, Any]:
+    """Return what `parameters` leaves out of a section, which its script reads as well."""
+    decide = parameters(section)
+    content = section.model_dump(mode="json")
+    return {key: value for key, value in content.items() if key not in decide}
+
+
+def untracked(value: Any) -> Callable[..., Any]:
+    """Return a parameter that a script reads and that makes no job run again when it changes.
+
+    Snakemake does not compare parameters that it computes from outputs.
+
+    Args:
+        value: plain data, a section of the config, or a function of the wildcards that returns
+            one.
+    """
+
+    def given(wildcards: Any, output: Any) -> Any:
+        found = value(wildcards) if callable(value) else value
+        return found.model_dump(mode="json") if isinstance(found, Section) else found
+
+    return given
 
 
 def plan_parameters(config: Config, plan: str) -> dict[str, Any]:
