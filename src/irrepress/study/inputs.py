@@ -26,8 +26,8 @@ def downloads(config: Config) -> list[tuple[str, str]]:
     """Return collection and name of every file that datasets and checkpoints need, sorted."""
     published = [d for d in config.datasets.values() if isinstance(d, Published)]
     found = {download for dataset in published for download in _downloads_of(dataset)}
-    found |= {_checkpoint_download(model) for _, model in model_references(config)} - {None}
-    return sorted(found)
+    checkpoints = (_checkpoint_download(model) for _, model in model_references(config))
+    return sorted(found | {download for download in checkpoints if download is not None})
 
 
 def _downloads_of(dataset: Published) -> list[tuple[str, str]]:

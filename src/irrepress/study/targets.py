@@ -70,7 +70,7 @@ class Targets:
         if downstream is None:
             return []
         baselines = downstream.baselines
-        places = [
+        places: list[tuple[str, str, str]] = [
             (plan, downstream.stage, start)
             for plan in self.config.train_plans
             for start in ("finetuned", "scratch")
