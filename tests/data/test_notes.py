@@ -38,7 +38,7 @@ class Remarking(Reader):
         for index in chunk:
             where = f"{self.paths[0]}: frame {index}"
             if index == 3:
-                yield UserError(f"{where}: energy holds nan; mend it")
+                yield UserError(f"{where}: energy holds nan; correct it")
             else:
                 notes = ("D taken as hydrogen",) if index else ()
                 yield Record(self.structures[index % 3], where, notes=notes)
@@ -57,7 +57,7 @@ def reading(structures):
 EXPECTED = [
     Note("a file of old", 2, "a.xyz"),
     Note("D taken as hydrogen", 3, "a.xyz: frame 1"),
-    Note("bad frame left out", 1, "a.xyz: frame 3: energy holds nan; mend it"),
+    Note("bad frame left out", 1, "a.xyz: frame 3: energy holds nan; correct it"),
     Note("the file ends early", 1, "a.xyz"),
 ]
 

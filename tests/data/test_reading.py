@@ -165,7 +165,7 @@ def bad_frames(tmp_path):
 def test_a_bad_frame_stops_the_reading(tmp_path, workers):
     reading = iter(read_files(files(bad_frames(tmp_path)), workers))
     next(reading)
-    message = r"a\.extxyz: frame 1: forces holds inf; mend .*\(or set bad_frames: skip\)"
+    message = r"a\.extxyz: frame 1: forces holds inf; correct .*\(or set bad_frames: skip\)"
     with pytest.raises(UserError, match=message):
         next(reading)
 

@@ -95,7 +95,7 @@ def test_a_table_survives_its_file(tmp_path, terms, shapes):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"schema_version": 9}', "time anew"),
+        ('{"schema_version": 9}', "time again"),
         ('{"schema_version": 1, "shapes": [{"widths": {}}]}', "every shape needs"),
         ('{"schema_version": 1}', "every shape needs"),
     ],

@@ -67,7 +67,7 @@ def test_a_file_of_an_unknown_version_is_to_be_made_anew(path, scores, version):
     scores.save(path)
     with h5py.File(path, "r+") as file:
         file.attrs["schema_version"] = version
-    message = rf"scores\.h5.*schema version is {version}, expected {SCHEMA_VERSION}.*score anew"
+    message = rf"scores\.h5.*schema version is {version}, expected {SCHEMA_VERSION}.*score again"
     with pytest.raises(UserError, match=message):
         Scores.load(path)
 
@@ -79,7 +79,7 @@ def test_version_2_is_refused_where_it_lacks_what_groups_can_have(path, other):
     with h5py.File(path, "r+") as file:
         file.attrs["schema_version"] = 2
         del file["groups/multiple"], file["groups/sized_like"]
-    message = r"scores\.h5: its schema version is 2, which does not say .*score anew"
+    message = r"scores\.h5: its schema version is 2, which does not say .*score again"
     with pytest.raises(UserError, match=message):
         Scores.load(path)
 
@@ -107,7 +107,7 @@ def test_scores_that_do_not_belong_to_the_groups_are_refused(path, scores, chang
         taylor["filter.2e"] = np.ones(1)
     else:
         taylor["features.2.0e"] = np.ones(3)
-    with pytest.raises(UserError, match=r"taylor .*group '(filter|features)\..*; score anew"):
+    with pytest.raises(UserError, match=r"taylor .*group '(filter|features)\..*; score again"):
         scores.save(path)
 
 
@@ -121,7 +121,7 @@ def test_zeroed_bytes_are_noticed_wherever_they_are(path, scores):
         try:
             found = Scores.load(path)
         except UserError as error:
-            assert str(error).startswith(f"{path}: ") and "score anew" in str(error)
+            assert str(error).startswith(f"{path}: ") and "score again" in str(error)
             refused += 1
         else:
             assert found.groups == whole.groups and found.provenance == whole.provenance

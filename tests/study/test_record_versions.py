@@ -104,7 +104,7 @@ def test_scores():
 
 
 def test_scores_that_may_be_normalized_are_to_be_computed_anew():
-    with pytest.raises(UserError, match=r"scores-1\.h5: .*version is 1, .*; delete .* score anew"):
+    with pytest.raises(UserError, match=r"scores-1\.h5: .*version is 1, .*; delete .* score again"):
         Scores.load(FILES / "scores-1.h5")
 
 

@@ -192,7 +192,7 @@ def read_json(path: str | Path) -> Any:
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not a JSON file ({error}); write it anew") from error
+        raise UserError(f"{path}: not a JSON file ({error}); write it again") from error
 
 
 def sha256(path: str | Path) -> str:

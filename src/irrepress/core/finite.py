@@ -29,7 +29,7 @@ def require_finite(model: Model, source: str | Path) -> Model:
         if wrong:
             raise UserError(
                 f"{source}: {wrong} of {tensor.numel()} numbers of the parameter {name} are NaN "
-                "or infinite; the file is damaged, or its training diverged: make or get it anew"
+                "or infinite; the file is damaged, or its training diverged: make or get it again"
             )
     return model
 

@@ -237,14 +237,14 @@ class Plan:
         if type(version) is not int or version != SCHEMA_VERSION:
             raise UserError(
                 f"{path}: schema_version: is {version!r}, this version of irrepress reads "
-                f"{SCHEMA_VERSION}; write the plan anew"
+                f"{SCHEMA_VERSION}; write the plan again"
             )
         _check_keys(content, _KEYS, str(path))
         groups = content.get("groups")
         if not isinstance(groups, dict) or not groups:
             raise UserError(
                 f"{path}: 'groups' must hold the groups of the model by name, it is "
-                f"{_short(groups)}; write the plan anew"
+                f"{_short(groups)}; write the plan again"
             )
         keep, channels = {}, {}
         for name, entry in groups.items():

@@ -160,7 +160,7 @@ def _check_geometry(structure: Structure, where: str) -> None:
         raise UserError(f"{where}: atom {atom} is a dummy atom (X); give it an element")
     _check_finite(structure.positions, "position", "Å", where)
     if not np.all(np.isfinite(structure.cell)):
-        raise UserError(f"{where}: the cell {structure.cell.tolist()} is not finite; mend it")
+        raise UserError(f"{where}: the cell {structure.cell.tolist()} is not finite; correct it")
     if structure.pbc.any():
         given = structure.cell.any(axis=1)
         cell = structure.cell if given.all() else Cell(structure.cell).complete().array
@@ -209,6 +209,6 @@ def _check_finite(values: np.ndarray, name: str, unit: str, where: str) -> None:
     bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
     if len(bad):
         raise UserError(
-            f"{where}: the {name} of atom {bad[0]} is {values[bad[0]].tolist()} {unit}; mend or "
+            f"{where}: the {name} of atom {bad[0]} is {values[bad[0]].tolist()} {unit}; correct or "
             "remove the frame"
         )

@@ -167,7 +167,7 @@ class Reading:
                 ):
                     raise UserError(
                         f"{note.first}: {note.text}, and no other frame has {name} that counts "
-                        f"either; leave keys.{name} out, or mend the file"
+                        f"either; leave keys.{name} out, or correct the file"
                     )
 
     def _check_level(self, record: Record, level: tuple[str, str]) -> None:

@@ -175,7 +175,7 @@ class StructureStore:
         if part not in self.splits or not len(self.splits[part]):
             raise UserError(
                 f"{self.path}: the {part} part is empty; give it a fraction above 0 under split, "
-                "then make the store anew"
+                "then make the store again"
             )
         for label in labels:
             if self.labelled[label] < len(self):
@@ -216,7 +216,7 @@ class StructureStore:
         if (version := int(file.attrs["schema_version"])) != SCHEMA_VERSION:
             raise UserError(
                 f"{self.path}: a store of schema version {version}, this irrepress reads "
-                f"{SCHEMA_VERSION}; delete the file, so that it is made anew"
+                f"{SCHEMA_VERSION}; delete the file, so that it is made again"
             )
         self.info = _read_info(file)
         self.splits = {part: file[f"splits/{part}"][:] for part in PARTS}
@@ -312,7 +312,7 @@ class StructureStore:
             )
         what = what or "not an HDF5 file, or cut off"
         return UserError(
-            f"{self.path}: damaged ({what}: {error}); delete it, so that it is made anew"
+            f"{self.path}: damaged ({what}: {error}); delete it, so that it is made again"
         )
 
 

@@ -170,7 +170,7 @@ def _present(target: Path, checksum: str | None) -> str | None:
     wrong = _mismatch(results, checksum)
     if wrong is None:
         return results["sha256"]
-    logger.warning("%s: %s; it is brought anew", target, wrong)
+    logger.warning("%s: %s; it is downloaded again", target, wrong)
     return None
 
 
@@ -197,7 +197,7 @@ def _recorded(record: Path) -> str | None:
     except (OSError, UnicodeDecodeError, IndexError):
         digest = ""
     if not re.fullmatch("[0-9a-f]{64}", digest):
-        raise UserError(f"{record}: holds no SHA-256; delete it, the next download writes it anew")
+        raise UserError(f"{record}: holds no SHA-256; delete it, the next download writes it again")
     return f"sha256:{digest}"
 
 

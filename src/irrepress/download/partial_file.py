@@ -107,7 +107,7 @@ class PartialFile:
         return self.total is not None and self.size == self.total
 
     def restart(self, validator: str | None = None, total: int | None = None) -> None:
-        """Begin anew, with what the server says of the file now."""
+        """Start again, with the file as the server describes it now."""
         try:
             self._stream.truncate(0)
             self._stream.seek(0)

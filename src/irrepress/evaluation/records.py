@@ -113,7 +113,7 @@ def _second(metrics: dict[str, Any]) -> dict[str, Any]:
     if "cost" in metrics or "checks" in metrics:
         raise UserError(
             "schema_version: is 1, which holds neither checks of the family's own code nor spreads "
-            "of times; the model has to be measured anew"
+            "of times; the model has to be measured again"
         )
     return metrics
 

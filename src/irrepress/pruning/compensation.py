@@ -1,6 +1,6 @@
 """Closed-form compensation: the kept weights take over what removed blocks carried.
 
-Layer after layer, every equivariant linear map of the narrowed network is fitted anew by least
+Layer after layer, every equivariant linear map of the narrowed network is refitted by least
 squares: its outputs on the features of the network as narrowed and compensated so far are to
 be the parent's outputs on the parent's features, in the channels that are kept. Maps act on the
 channels of each irrep alone, so the result is as equivariant as before. Atoms and the 2 l + 1

@@ -98,7 +98,7 @@ class Sweep(Section):
     def scored(self) -> list[Criterion]:
         """Return the criteria that are scored: those of the sweep, and those without a price.
 
-        The latter need no data, so that adding them to the sweep makes nothing anew.
+        The latter need no data, so that adding them to the sweep requires no new scores.
         """
         free = {"magnitude", "random"}
         return [name for name in get_args(Criterion) if name in free or name in self.criteria]

@@ -1,7 +1,7 @@
 """Iterated pruning: remove a little, score the remaining model again, and so on.
 
 Scores are derivatives at the model as it is. The more has been removed, the less they say about
-what the next removal does; scoring anew keeps them true. The cut of a whole order cannot be made
+what the next removal does; scoring again keeps them true. The cut of a whole order cannot be made
 little by little: in every round the greedy search first looks as far as the budget to choose the
 highest order, and then goes one step below it.
 """

@@ -161,7 +161,7 @@ class TimeTable:
         """
         content = read_json(path)
         if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
-            raise UserError(f"{path}: not a table of timed shapes of this version; time anew")
+            raise UserError(f"{path}: not a table of timed shapes of this version; time again")
         try:
             shapes = [TimedShape(**shape) for shape in content["shapes"]]
         except (KeyError, TypeError) as error:

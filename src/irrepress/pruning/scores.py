@@ -71,13 +71,13 @@ class Scores:
             if astray := sorted(channels.keys() ^ values.keys()):
                 raise UserError(
                     f"{source}: {criterion} and the table of groups disagree on group "
-                    f"{astray[0]!r}; score anew"
+                    f"{astray[0]!r}; score again"
                 )
             for name, scores in values.items():
                 if scores.shape != (channels[name],):
                     raise UserError(
                         f"{source}: {criterion} has scores of shape {scores.shape} for the "
-                        f"{channels[name]} channels of group {name!r}; score anew"
+                        f"{channels[name]} channels of group {name!r}; score again"
                     )
                 wrong = int((~np.isfinite(scores)).sum())
                 if wrong:
@@ -85,7 +85,7 @@ class Scores:
                         f"{source}: {criterion} scores of group {name!r} are NaN or infinite for "
                         f"{wrong} of {channels[name]} channels, so they rank nothing; check the "
                         "model (irrepress evaluate) and the labels of scoring.dataset (irrepress "
-                        "summarize), then score anew"
+                        "summarize), then score again"
                     )
 
     def save(self, path: str | Path) -> None:
@@ -129,7 +129,7 @@ class Scores:
                     raise UserError(
                         f"{path}: not a file of scores of this version of irrepress (its schema "
                         f"version is {version}, expected {SCHEMA_VERSION}); delete it and score "
-                        "anew"
+                        "again"
                     )
                 absent = _SINCE_VERSION_3 if version == 2 else ()
                 scores = cls(
@@ -152,17 +152,17 @@ class Scores:
         except Exception as error:
             raise UserError(
                 f"{path}: not a readable file of scores ({first_line(error)}); delete it and "
-                "score anew"
+                "score again"
             ) from error
         if damaged:
             raise UserError(
                 f"{path}: the scores are not those that were written (their checksum differs), so "
-                "the file is damaged; delete it and score anew"
+                "the file is damaged; delete it and score again"
             )
         if version == 2 and not all(map(_is_plain, scores.groups)):
             raise UserError(
                 f"{path}: its schema version is 2, which does not say what numbers of channels the "
-                "groups of this model can have; delete it and score anew"
+                "groups of this model can have; delete it and score again"
             )
         scores.check(str(path))
         return scores

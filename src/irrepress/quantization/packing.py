@@ -114,12 +114,12 @@ def _read(path: str | Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
     except Exception as error:  # damaged archives and pickles raise exceptions of many types
-        raise UserError(f"{path}: not a packed model, or cut off; pack the model anew") from error
+        raise UserError(f"{path}: not a packed model, or cut off; pack the model again") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise UserError(f"{path}: not a packed model of irrepress")
     if content.get("version") != VERSION:
         raise UserError(
-            f"{path}: packed format {content.get('version')!r}, expected {VERSION}; pack anew"
+            f"{path}: packed format {content.get('version')!r}, expected {VERSION}; pack again"
         )
     for key, (is_right, wanted) in _CONTENT.items():
         if key == "dtype" and key not in content:
@@ -133,7 +133,7 @@ def _read(path: str | Path) -> dict[str, Any]:
 
 def _damaged(path: str | Path, reason: str) -> UserError:
     return UserError(
-        f"{path}: {reason}; the file is damaged or was changed: pack the model anew, or get the "
+        f"{path}: {reason}; the file is damaged or was changed: pack the model again, or get the "
         "file again"
     )
 

@@ -58,7 +58,7 @@ def find_checkpoint(directory: Path, fingerprint: str) -> Found | None:
         fingerprint: identifies the run; checkpoints of other runs are not used.
 
     Returns:
-        None if the run must start anew.
+        None if the run must start from the beginning.
     """
     found: dict[str, Found] = {}
     for name in (RECENT, BEST, LAST):
@@ -81,7 +81,7 @@ def find_checkpoint(directory: Path, fingerprint: str) -> Found | None:
         # Until the first validation of a trained model there is none to be the best.
         usable = {n: f for n, f in found.items() if n == RECENT and len(f.rows) <= 1}
         if found and not usable:
-            logger.warning("%s: no best checkpoint; training starts anew", directory)
+            logger.warning("%s: no best checkpoint; training starts from the beginning", directory)
         found = usable
     if not found:
         return None

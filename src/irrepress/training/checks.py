@@ -57,7 +57,7 @@ def check_data(
     ):
         raise UserError(
             f"{teacher.path}: not the same structures and splits as {store.path}; label the "
-            "dataset by the parent anew"
+            "dataset by the parent again"
         )
 
 

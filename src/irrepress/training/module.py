@@ -171,7 +171,7 @@ class TrainingModule(LightningModule):
         Raises:
             UserError: a split has no labels, or the loss is not a number.
         """
-        begun = self.global_step > 0  # the first validation judges the weights begun with
+        begun = self.global_step > 0  # the first validation judges the initial weights
         self._train, self._valid = self._train.over_ranks(), self._valid.over_ranks()
         for name, tally in (("train", self._train), ("valid", self._valid)):
             if self._loss(tally.comparisons) is None and (begun or name == "valid"):

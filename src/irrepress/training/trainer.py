@@ -62,7 +62,7 @@ class TrainingResult:
         kept_start: whether training did not improve on the initial weights, so that ``model`` has
             those.
         seconds: time of training, including the time before it was resumed.
-        resumed_from: step that this call went on from; 0 if it began anew.
+        resumed_from: step that this call went on from; 0 if it started from the beginning.
     """
 
     model: Model

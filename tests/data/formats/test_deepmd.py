@@ -188,7 +188,7 @@ def test_bad_frames_are_named(tmp_path):
     write_deepmd(tmp_path / "a", [salt(), salt(1, forces=np.full((2, 3), np.inf)), salt(2)])
     first, error, last = records(tmp_path)
     assert str(error) == (
-        f"{tmp_path}: a/set.000: frame 1: forces holds inf; mend or remove the frame"
+        f"{tmp_path}: a/set.000: frame 1: forces holds inf; correct or remove the frame"
     )
     assert_records([first, last], [salt(), salt(2)])
 

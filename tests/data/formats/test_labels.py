@@ -98,7 +98,7 @@ def test_numbers_that_are_not_finite_do_not_pass_as_absent(label, value):
     results = dict(salt().calc.results)
     results[label] = np.array(results[label], dtype=float)
     results[label].flat[-1] = value
-    with pytest.raises(UserError, match=rf"{label} holds {value}; mend or remove the frame"):
+    with pytest.raises(UserError, match=rf"{label} holds {value}; correct or remove the frame"):
         read(salt(**results))
 
 

@@ -142,7 +142,7 @@ def test_bad_frames_are_named(tmp_path):
         del file["config_batch_0/config_2/positions"]
     first, second, third, fourth = records(path)
     assert str(second) == (
-        f"{path}: config_batch_0/config_1: forces holds nan; mend or remove the frame"
+        f"{path}: config_batch_0/config_1: forces holds nan; correct or remove the frame"
     )
     assert str(third).startswith(f"{path}: config_batch_0/config_2 cannot be read (KeyError")
     assert_frame(first.structure, salt())

@@ -128,7 +128,7 @@ def test_bad_frames_are_named(tmp_path):
     path = write_rmd17(tmp_path / "a.tar.bz2", images, [0], [1])
     first, error, last = records(path)
     assert str(error) == (
-        f"{path}: rmd17_ethanol.npz: frame 1: energy holds nan; mend or remove the frame"
+        f"{path}: rmd17_ethanol.npz: frame 1: energy holds nan; correct or remove the frame"
     )
     assert_records([first, last], [images[0], images[2]])
 

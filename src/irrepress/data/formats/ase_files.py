@@ -70,8 +70,8 @@ class AseReader(Reader):
                 except Exception as error:  # ASE's readers raise errors of many types on bad input
                     raise UserError(
                         f"{path}: frame {index} cannot be read as ASE's format {format} "
-                        f"({type(error).__name__}: {error}); mend or remove it, set format to what "
-                        "it is, or write the file anew as extxyz"
+                        f"({type(error).__name__}: {error}); correct or remove it, set format to "
+                        "what it is, or write the file again as extxyz"
                     ) from error
                 if not index:
                     raise _nothing_in(path, format, "format" in self.options)
@@ -86,7 +86,7 @@ class AseReader(Reader):
         except (UnknownFileTypeError, OSError, ValueError) as error:
             raise UserError(
                 f"{path}: ASE does not know this file by its name or content; set format to what "
-                "it is (the command 'ase info --formats' lists those of ASE), or write it anew as "
+                "it is (the command 'ase info --formats' lists those of ASE), or write it again as "
                 "extxyz"
             ) from error
         if format not in _CONTAINERS and self.units != Units():

@@ -130,7 +130,7 @@ class Reader(ABC):
     def parse(self, chunk: Any) -> Iterator[Record | Remark | UserError]:
         """Yield what a chunk holds, in order; it depends on nothing but the chunk.
 
-        A bad frame is yielded as the error that names file, frame, value and mend, so that a
+        A bad frame is yielded as the error that names file, frame, value and correction, so that a
         caller may leave it out. Remarks may stand between the frames.
 
         Raises:

@@ -70,8 +70,8 @@ class ExtxyzReader(Reader):
                 frame = read_frame(text.decode(), where)
             except Exception as error:  # ASE raises errors of many types on bad input
                 yield UserError(
-                    f"{where} cannot be read ({type(error).__name__}: {error}); mend or remove it, "
-                    "or write the file anew as extxyz"
+                    f"{where} cannot be read ({type(error).__name__}: {error}); correct or remove "
+                    "it, or write the file again as extxyz"
                 )
             else:
                 yield self._record(frame, *names)

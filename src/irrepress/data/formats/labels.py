@@ -164,6 +164,6 @@ class LabelReader:
         if match is None:
             raise UserError(
                 f"{frame.where}: the group {value!r} is not of the form "
-                f"{self._group_pattern.pattern!r}; leave keys.group out, or mend the frame"
+                f"{self._group_pattern.pattern!r}; leave keys.group out, or correct the frame"
             )
         return match.group()

@@ -90,7 +90,7 @@ class MaceHdf5Reader(Reader):
                 except (KeyError, ValueError, TypeError, AttributeError) as error:
                     yield UserError(
                         f"{where} cannot be read ({type(error).__name__}: {error}); write the "
-                        "file anew with mace_prepare_data"
+                        "file again with mace_prepare_data"
                     )
                 else:
                     yield self._record(frame, path)

@@ -154,7 +154,7 @@ def _rows(path: Path, columns: Mapping[str, list[Any] | None]) -> Iterator[dict[
     if uneven:
         raise UserError(
             f"{path}: {len(frames)} values of structure, but {len(columns[uneven[0]] or ())} of "
-            f"{uneven[0]}; the frames cannot be told apart, write the file anew"
+            f"{uneven[0]}; the frames cannot be told apart, write the file again"
         )
     for values in zip(*columns.values(), strict=True):
         yield dict(zip(columns, values, strict=True))

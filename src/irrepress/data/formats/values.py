@@ -17,7 +17,7 @@ def shaped(value: Any, shape: tuple[int, ...], name: str, where: str) -> np.ndar
     try:
         array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
-        raise UserError(f"{where}: {name} is {value!r}, not numbers; mend the file") from None
+        raise UserError(f"{where}: {name} is {value!r}, not numbers; correct the file") from None
     if array.shape != shape and array.size != int(np.prod(shape)):
         raise UserError(
             f"{where}: {name} has the shape {list(array.shape)}, expected {list(shape)}; check "
@@ -25,7 +25,8 @@ def shaped(value: Any, shape: tuple[int, ...], name: str, where: str) -> np.ndar
         )
     if not np.all(np.isfinite(array)):
         raise UserError(
-            f"{where}: {name} holds {array[~np.isfinite(array)].flat[0]}; mend or remove the frame"
+            f"{where}: {name} holds {array[~np.isfinite(array)].flat[0]}; correct or remove the "
+            "frame"
         )
     return array.reshape(shape)
 
