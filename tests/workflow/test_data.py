@@ -113,6 +113,7 @@ def test_a_published_set_from_a_mirror_to_its_summary(snakemake, tmp_path, confi
     assert "Nothing to be done" in snakemake(tmp_path, "data", config=path).stderr
 
 
+@pytest.mark.slow
 def test_no_network_ends_in_one_message_and_a_rerun_goes_on(snakemake, tmp_path, config):
     path = config({"source": "published", "name": "dpa2-cu"})
     done = snakemake(tmp_path, "data", config=path)
@@ -128,6 +129,7 @@ def test_no_network_ends_in_one_message_and_a_rerun_goes_on(snakemake, tmp_path,
     assert done.returncode == 0, done.stderr[-3000:]
 
 
+@pytest.mark.slow
 def test_a_licence_that_restricts_use_is_shown_before_anything_runs(snakemake, tmp_path, config):
     dataset = {"source": "published", "name": "spice-maceoff23"}
     done = snakemake(tmp_path, "downloads", config=config(dataset))
@@ -151,6 +153,7 @@ def write_frames(path: Path, count: int, bad: int | None = None) -> None:
     ase.io.write(path, frames, format="extxyz")
 
 
+@pytest.mark.slow
 def test_folders_patterns_and_odd_names(snakemake, tmp_path, config, monkeypatch):
     """What a wildcard of Snakemake would be is a name; new files and new content are noticed."""
     monkeypatch.setenv("MINE", str(tmp_path / "mine"))
@@ -181,6 +184,7 @@ def test_folders_patterns_and_odd_names(snakemake, tmp_path, config, monkeypatch
     assert line.startswith("config.yaml: datasets.set.paths: no file fits the pattern 'rums/*.xyz'")
 
 
+@pytest.mark.slow
 def test_bad_frames_of_the_user(snakemake, tmp_path, config):
     write_frames(tmp_path / "own.extxyz", 12, bad=7)
     dataset = {"source": "files", "paths": ["own.extxyz"], "split": {"by": "structure"}}
@@ -224,6 +228,7 @@ def reads(snakemake, directory: Path, config: Path, *arguments: str) -> bool:
     return "rule read_dataset" in output
 
 
+@pytest.mark.slow
 def test_the_content_of_a_users_file_decides(snakemake, tmp_path, mine):
     """Not its time, which copies change and some tools set back."""
     path, config = mine
@@ -242,6 +247,7 @@ def test_the_content_of_a_users_file_decides(snakemake, tmp_path, mine):
     assert reads(snakemake, tmp_path, config(), "--rerun-triggers", "mtime")
 
 
+@pytest.mark.slow
 def test_a_licence_makes_nothing_anew(snakemake, tmp_path, mine):
     _, config = mine
     path = config()

@@ -16,7 +16,7 @@ from irrepress.study.environments import find_environments
 
 from .runs import ROOT, TINY, command, environment, without_conda
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
 FAMILIES = ROOT / "config" / "families.yaml"
 # Answers what Snakemake asks conda before a dry run, and does nothing else.
@@ -101,7 +101,6 @@ def scratch(tmp_path_factory) -> Path:
     return path
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_a_model_trained_from_scratch_is_the_parent(snakemake, scratch, tmp_path):
     parent = "results/tiny/mine/parent/original"
