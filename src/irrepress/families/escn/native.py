@@ -7,8 +7,7 @@ from irrepress.core.plan import Plan
 from irrepress.families.escn.architecture import Architecture
 from irrepress.families.escn.gates import make_groups
 from irrepress.families.escn.layout import component, order
-
-Keep = dict[str, tuple[int, ...]]
+from irrepress.families.generic.rounding import Keep, fill, grow
 
 
 def native_plan(architecture: Architecture, plan: Plan) -> tuple[Plan, list[str]]:
@@ -32,25 +31,18 @@ def native_plan(architecture: Architecture, plan: Plan) -> tuple[Plan, list[str]
 
 def _fill_orders(architecture: Architecture, keep: Keep) -> list[str]:
     """Keep orders and components below the highest that is kept; no component above it."""
-    changed = []
     highest = max(
         (degree for degree in range(architecture.lmax + 1) if keep[order(degree)]), default=0
     )
     components = range(1, architecture.mmax + 1)
     most = max((m for m in components if keep[component(m)] and m <= highest), default=0)
-    for degree in range(highest + 1):
-        if not keep[order(degree)]:
-            keep[order(degree)] = (0,)
-            changed.append(
-                f"{order(degree)}: kept, because features hold all orders up to {highest}"
-            )
+    orders, lower = map(order, range(highest + 1)), map(component, range(1, most))
+    changed = fill(keep, orders, f"features hold all orders up to {highest}")
+    changed += fill(keep, lower, f"edges hold all components up to {most}")
     for m in components:
         if m > highest and keep[component(m)]:
             keep[component(m)] = ()
             changed.append(f"{component(m)}: removed, because no order above {highest} is kept")
-        elif m < most and not keep[component(m)]:
-            keep[component(m)] = (0,)
-            changed.append(f"{component(m)}: kept, because edges hold all components up to {most}")
     return changed
 
 
@@ -59,13 +51,10 @@ def _equalize(width: str, groups: list[Group], keep: Keep) -> list[str]:
     count = max(group.round_up(len(keep[group.name])) for group in groups)
     changed = []
     for group in groups:
-        kept = keep[group.name]
-        if len(kept) < count:
-            removed = [i for i in range(group.channels) if i not in set(kept)]
-            keep[group.name] = tuple(sorted((*kept, *removed[: count - len(kept)])))
+        if len(keep[group.name]) < count:
+            grown = grow(keep, group.name, group.channels, count)
             changed.append(
-                f"{group.name}: {len(kept)} -> {count} channels, because fairchem has one "
-                f"number of {width}"
+                f"{grown}, because fairchem has one number of {width}"
                 + (f", a multiple of {group.multiple}" if group.multiple > 1 else "")
             )
     return changed

@@ -1,32 +1,22 @@
 """What a MACE network is made of: irreps per layer, filter orders, correlation, hidden widths."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from irrepress.core.irreps import order
 from irrepress.core.model import NativeModule
+from irrepress.families.e3nn import paths
 from irrepress.families.mace.config import radial_widths
-from irrepress.families.mace.package import FullyConnectedTensorProduct, Irrep, Irreps
+from irrepress.families.mace.package import FullyConnectedTensorProduct, Irreps
 
 
 @dataclass(frozen=True)
-class Path:
-    """One path of a convolution's tensor product, features ⊗ filter -> messages.
+class Path(paths.Path):
+    """One path of a convolution.
 
     Attributes:
-        source: irrep of the features.
-        filter: irrep of the spherical harmonics.
-        target: irrep of the messages.
-        channels: number of channels, which is its number of radial weights per edge.
-        offset: its first column among the radial weights.
         row: its first row among the inputs of the linear map that mixes messages of its target.
     """
 
-    source: str
-    filter: str
-    target: str
-    channels: int
-    offset: int
     row: int
 
 
@@ -97,12 +87,6 @@ def dim(irrep: str) -> int:
     return 2 * order(irrep) + 1
 
 
-def products(first: str, second: str) -> Iterator[str]:
-    """Yield the irreps that the product of two irreps contains."""
-    for irrep in Irrep(first) * Irrep(second):
-        yield str(irrep)
-
-
 def as_dict(irreps: Irreps) -> dict[str, int]:
     """Return irrep -> number of channels; terms of one irrep are joined."""
     found: dict[str, int] = {}
@@ -165,7 +149,7 @@ def read_paths(convolution: NativeModule) -> list[Path]:
 
     mace sorts them by the irrep of the messages, so that columns move when an order is dropped.
     """
-    paths, offset = [], 0
+    found, offset = [], 0
     rows: dict[str, int] = {}
     starts = {}
     for index, (channels, irrep) in enumerate(convolution.irreps_out):
@@ -173,7 +157,7 @@ def read_paths(convolution: NativeModule) -> list[Path]:
         rows[str(irrep)] = starts[index] + channels
     for path in convolution.instructions:
         source = convolution.irreps_in1[path.i_in1]
-        paths.append(
+        found.append(
             Path(
                 source=str(source.ir),
                 filter=str(convolution.irreps_in2[path.i_in2].ir),
@@ -184,4 +168,4 @@ def read_paths(convolution: NativeModule) -> list[Path]:
             )
         )
         offset += source.mul
-    return paths
+    return found

@@ -15,24 +15,10 @@ layers know of the elements at an edge.
 """
 
 from irrepress.core.groups import Group
+from irrepress.families.e3nn.groups import feature_group, filter_group, message_group
 from irrepress.families.mace.architecture import Architecture, dim, order
 
 HIDDEN = "hidden"
-
-
-def feature_group(layer: int, irrep: str) -> str:
-    """Return the name of the group of features that enter a layer."""
-    return f"features.{layer}.{irrep}"
-
-
-def message_group(layer: int, irrep: str) -> str:
-    """Return the name of the group of features that a layer's convolution sends."""
-    return f"messages.{layer}.{irrep}"
-
-
-def filter_group(irrep: str) -> str:
-    """Return the name of the group of one order of the spherical harmonics."""
-    return f"filter.{irrep}"
 
 
 def hidden_key(irrep: str) -> str:

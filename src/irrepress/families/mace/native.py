@@ -3,11 +3,13 @@
 from dataclasses import replace
 
 from irrepress.core.groups import Group
+from irrepress.core.irreps import order
 from irrepress.core.plan import Plan
-from irrepress.families.mace.architecture import Architecture, order, products
-from irrepress.families.mace.groups import feature_group, filter_group, make_groups, message_group
-
-Keep = dict[str, tuple[int, ...]]
+from irrepress.families.e3nn.groups import feature_group, filter_group, message_group
+from irrepress.families.e3nn.paths import products
+from irrepress.families.generic.rounding import Keep, drop_dead, fill, grow
+from irrepress.families.mace.architecture import Architecture
+from irrepress.families.mace.groups import make_groups
 
 
 def native_plan(architecture: Architecture, plan: Plan) -> tuple[Plan, list[str]]:
@@ -20,7 +22,7 @@ def native_plan(architecture: Architecture, plan: Plan) -> tuple[Plan, list[str]
     groups = make_groups(architecture)
     messages = _fill_filter(architecture, keep)
     messages += _close_ranks(groups, keep)
-    messages += _drop_dead(architecture, keep)
+    messages += drop_dead(keep, lambda: _dead(architecture, groups, keep))
     messages += _whole_orders(groups, keep)
     messages += _equalize(groups, keep)
     return replace(plan, keep=keep), messages
@@ -30,13 +32,8 @@ def _fill_filter(architecture: Architecture, keep: Keep) -> list[str]:
     """Keep the filter's orders below the highest one that is kept, and orders 0 and 1."""
     kept = [order(irrep) for irrep in architecture.basis if keep[filter_group(irrep)]]
     highest = max(1, *kept, 0)
-    changed = []
-    for irrep in architecture.basis:
-        name = filter_group(irrep)
-        if order(irrep) <= highest and not keep[name]:
-            keep[name] = (0,)
-            changed.append(f"{name}: kept, because the filter holds all orders up to {highest}")
-    return changed
+    names = [filter_group(irrep) for irrep in architecture.basis if order(irrep) <= highest]
+    return fill(keep, names, f"the filter holds all orders up to {highest}")
 
 
 def _close_ranks(groups: list[Group], keep: Keep) -> list[str]:
@@ -72,14 +69,13 @@ def _equalize(groups: list[Group], keep: Keep) -> list[str]:
             continue
         tied = [g for g in groups if _number(g) == _number(group) and keep[g.name]]
         most = max(tied, key=lambda g: len(keep[g.name]), default=group)
-        count, before = max(len(keep[most.name]), group.floor), len(keep[group.name])
-        if before < count:
-            removed = [i for i in range(group.channels) if i not in set(keep[group.name])]
-            keep[group.name] = tuple(sorted((*keep[group.name], *removed[: count - before])))
+        count = max(len(keep[most.name]), group.floor)
+        if len(keep[group.name]) < count:
             reason = (
                 "the least that MACE builds" if most is group else f"MACE ties it to {most.name}"
             )
-            changed.append(f"{group.name}: {before} -> {count} channels, because {reason}")
+            grown = grow(keep, group.name, group.channels, count)
+            changed.append(f"{grown}, because {reason}")
     return changed
 
 
@@ -88,21 +84,14 @@ def _number(group: Group) -> str:
     return group.follows or group.width
 
 
-def _drop_dead(architecture: Architecture, keep: Keep) -> list[str]:
-    """Drop features and messages of l > 0 that nothing feeds or nothing reads."""
-    changed: list[str] = []
-    groups = [g for g in make_groups(architecture) if g.axis == "channel" and g.floor == 0]
-    while True:
-        found = {
-            g.name: reason
-            for g in groups
-            if keep[g.name] and (reason := _idle(architecture, keep, g))
-        }
-        if not found:
-            return changed
-        for name, reason in found.items():
-            changed.append(f"{name}: {len(keep[name])} -> 0 channels, because {reason}")
-            keep[name] = ()
+def _dead(architecture: Architecture, groups: list[Group], keep: Keep) -> dict[str, str]:
+    """Return features and messages of l > 0 that nothing feeds or nothing reads, and why."""
+    return {
+        group.name: reason
+        for group in groups
+        if group.axis == "channel" and group.floor == 0 and keep[group.name]
+        if (reason := _idle(architecture, keep, group))
+    }
 
 
 def _idle(architecture: Architecture, keep: Keep, group: Group) -> str | None:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import torch
 
+from irrepress.families.e3nn.paths import products
 from irrepress.families.mace.architecture import (
     Architecture,
     dim,
     order,
-    products,
     read_architecture,
 )
 from irrepress.families.mace.contraction import contractions, couplings, live_paths

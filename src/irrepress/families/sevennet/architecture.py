@@ -1,14 +1,15 @@
 """What a SevenNet network is made of: irreps per layer, filter orders, convolution paths."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from e3nn.o3 import Irrep, Irreps
+from e3nn.o3 import Irreps
 from sevenn.nn.convolution import IrrepsConvolution
 
 from irrepress.core.errors import UserError
 from irrepress.core.irreps import order
 from irrepress.core.model import NativeModule
+from irrepress.families.e3nn.paths import Path
 
 EMBEDDING = "onehot_to_feature_x"
 EDGES = "edge_embedding"
@@ -17,25 +18,6 @@ HIDDEN = "reduce_input_to_hidden"
 ENERGY = "reduce_hidden_to_energy"
 MLP_READOUT = "readout_FCN"
 ONE_HOT = "onehot_idx_to_onehot"
-
-
-@dataclass(frozen=True)
-class Path:
-    """One path of a convolution's tensor product, features ⊗ filter -> messages.
-
-    Attributes:
-        source: irrep of the features.
-        filter: irrep of the spherical harmonics.
-        target: irrep of the messages.
-        channels: number of channels, which is its number of radial weights per edge.
-        offset: its first column among the radial weights.
-    """
-
-    source: str
-    filter: str
-    target: str
-    channels: int
-    offset: int
 
 
 @dataclass(frozen=True)
@@ -57,12 +39,6 @@ class Architecture:
     def layers(self) -> int:
         """Number of interaction layers."""
         return len(self.features) - 1
-
-
-def products(first: str, second: str) -> Iterator[str]:
-    """Yield the irreps that the product of two irreps contains."""
-    for irrep in Irrep(first) * Irrep(second):
-        yield str(irrep)
 
 
 def gate_irrep(features: Mapping[str, int]) -> str:

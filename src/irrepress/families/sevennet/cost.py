@@ -13,6 +13,7 @@ import torch
 
 from irrepress.core.cost import Cost, CostModel
 from irrepress.core.model import Model
+from irrepress.families.e3nn.paths import products
 from irrepress.families.e3nn.tensor_products import pair_operations
 from irrepress.families.generic.layout import channel_counts, parameter_counter
 from irrepress.families.sevennet.architecture import (
@@ -22,7 +23,6 @@ from irrepress.families.sevennet.architecture import (
     ONE_HOT,
     gate_inputs,
     order,
-    products,
     read_architecture,
 )
 from irrepress.families.sevennet.gates import filter_group, make_groups, width_key

@@ -15,6 +15,7 @@ from torch import Tensor
 from irrepress.core.family import Observer
 from irrepress.core.groups import Group
 from irrepress.core.model import Model
+from irrepress.families.e3nn.groups import feature_group, filter_group, message_group
 from irrepress.families.generic import gates as generic
 from irrepress.families.sevennet.architecture import (
     EDGES,
@@ -23,21 +24,6 @@ from irrepress.families.sevennet.architecture import (
     order,
     read_architecture,
 )
-
-
-def feature_group(layer: int, irrep: str) -> str:
-    """Return the name of the group of features that enter a layer."""
-    return f"features.{layer}.{irrep}"
-
-
-def message_group(layer: int, irrep: str) -> str:
-    """Return the name of the group of features that a layer's convolution sends."""
-    return f"messages.{layer}.{irrep}"
-
-
-def filter_group(irrep: str) -> str:
-    """Return the name of the group of one order of the spherical harmonics."""
-    return f"filter.{irrep}"
 
 
 def width_key(layer: int, irrep: str) -> str:

@@ -2,16 +2,13 @@
 
 from dataclasses import replace
 
+from irrepress.core.irreps import order
 from irrepress.core.plan import Plan
-from irrepress.families.sevennet.architecture import Architecture, gate_inputs, order, products
-from irrepress.families.sevennet.gates import (
-    feature_group,
-    filter_group,
-    make_groups,
-    message_group,
-)
-
-Keep = dict[str, tuple[int, ...]]
+from irrepress.families.e3nn.groups import feature_group, filter_group, message_group
+from irrepress.families.e3nn.paths import products
+from irrepress.families.generic.rounding import Keep, drop_dead, fill, grow
+from irrepress.families.sevennet.architecture import Architecture, gate_inputs
+from irrepress.families.sevennet.gates import make_groups
 
 
 def native_plan(architecture: Architecture, plan: Plan) -> tuple[Plan, list[str]]:
@@ -25,7 +22,9 @@ def native_plan(architecture: Architecture, plan: Plan) -> tuple[Plan, list[str]
     messages = _fill_filter(architecture, keep)
     messages += _raise_to_floor(architecture, keep)
     messages += _equalize(architecture, keep)
-    messages += _drop_dead(architecture, keep)
+    messages += drop_dead(
+        keep, lambda: {**_unfed(architecture, keep), **_unused(architecture, keep)}
+    )
     return replace(plan, keep=keep), messages
 
 
@@ -34,25 +33,17 @@ def _fill_filter(architecture: Architecture, keep: Keep) -> list[str]:
     highest = max(
         (order(irrep) for irrep in architecture.filter if keep[filter_group(irrep)]), default=0
     )
-    changed = []
-    for irrep in architecture.filter:
-        name = filter_group(irrep)
-        if order(irrep) <= highest and not keep[name]:
-            keep[name] = (0,)
-            changed.append(f"{name}: kept, because the filter holds all orders up to {highest}")
-    return changed
+    names = [filter_group(irrep) for irrep in architecture.filter if order(irrep) <= highest]
+    return fill(keep, names, f"the filter holds all orders up to {highest}")
 
 
 def _raise_to_floor(architecture: Architecture, keep: Keep) -> list[str]:
     """Keep at least as many channels as the architecture needs."""
     changed = []
     for group in make_groups(architecture):
-        count = len(keep[group.name])
-        if count < group.floor:
-            keep[group.name] = _extend(keep[group.name], group.channels, group.floor)
-            changed.append(
-                f"{group.name}: {count} -> {group.floor} channels, the least that SevenNet builds"
-            )
+        if len(keep[group.name]) < group.floor:
+            grown = grow(keep, group.name, group.channels, group.floor)
+            changed.append(f"{grown}, the least that SevenNet builds")
     return changed
 
 
@@ -71,32 +62,10 @@ def _equalize(architecture: Architecture, keep: Keep) -> list[str]:
                     keep[names[1]] = ()
                 continue
             few, many = sorted(names, key=lambda name: len(keep[name]))
-            before, count = len(keep[few]), len(keep[many])
-            if before < count:
-                keep[few] = _extend(keep[few], channels, count)
-                changed.append(
-                    f"{few}: {before} -> {count} channels, because SevenNet ties it to {many}"
-                )
+            if len(keep[few]) < len(keep[many]):
+                grown = grow(keep, few, channels, len(keep[many]))
+                changed.append(f"{grown}, because SevenNet ties it to {many}")
     return changed
-
-
-def _extend(kept: tuple[int, ...], channels: int, count: int) -> tuple[int, ...]:
-    """Add the first channels that are not kept until there are ``count``."""
-    removed = [i for i in range(channels) if i not in set(kept)]
-    return tuple(sorted((*kept, *removed[: count - len(kept)])))
-
-
-def _drop_dead(architecture: Architecture, keep: Keep) -> list[str]:
-    """Drop blocks that nothing feeds or that feed nothing, until none are left."""
-    changed: list[str] = []
-    while True:
-        found = {**_unfed(architecture, keep), **_unused(architecture, keep)}
-        found = {name: reason for name, reason in found.items() if keep[name]}
-        if not found:
-            return changed
-        for name, reason in found.items():
-            changed.append(f"{name}: {len(keep[name])} -> 0 channels, because {reason}")
-            keep[name] = ()
 
 
 def _tied(architecture: Architecture, t: int, irrep: str) -> list[str]:

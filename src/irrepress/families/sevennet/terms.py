@@ -12,11 +12,11 @@ from collections.abc import Mapping
 
 from irrepress.core.cost import CostTerms
 from irrepress.core.model import Model
+from irrepress.families.e3nn.paths import products
 from irrepress.families.sevennet.architecture import (
     ONE_HOT,
     gate_inputs,
     order,
-    products,
     read_architecture,
 )
 from irrepress.families.sevennet.gates import filter_group, width_key
