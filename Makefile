@@ -4,7 +4,7 @@
 # make test         the tests but the slow ones, in WORKERS processes, those of MACE in .venv-mace
 # make test-all     the slow ones too: whole studies, interrupted trainings, a real SLURM
 # make golden       tests/golden anew, where plans change on purpose: look at what differs
-# make lint         style of the code and of the workflow
+# make lint         style, layers and types of the code, style of the workflow
 # make schema       config/schema.json from the library
 # make browser      Chromium for the tests of the report's page (Debian, as root)
 # make clean        remove the environments and caches, never results
@@ -80,6 +80,7 @@ lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile rules
 	for study in sevennet general quickstart; do \
 	  $(BIN)/snakemake --lint --configfile config/$$study.yaml || exit 1; done

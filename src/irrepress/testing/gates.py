@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from irrepress.core.errors import UserError
 from irrepress.core.groups import Group
@@ -98,10 +99,14 @@ class GateTests(FamilyFixtures):
     def test_observer_sees_gated_features_of_every_group(
         self, model: Model, groups: list[Group], batch: Batch
     ) -> None:
-        seen = {}
+        seen: dict[str, Tensor] = {}
         group = max((g for g in groups if g.axis == "channel"), key=lambda g: g.dim)
         closed = {group.name: torch.zeros(group.channels, dtype=model.dtype)}
-        with model.gated(closed, lambda name, x: seen.setdefault(name, x.detach())):
+
+        def look(name: str, features: Tensor) -> None:
+            seen.setdefault(name, features.detach())
+
+        with model.gated(closed, look):
             model.predict(batch)
         assert set(seen) == {g.name for g in groups}
         for g in groups:

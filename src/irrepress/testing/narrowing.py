@@ -77,7 +77,7 @@ class NarrowingTests(FamilyFixtures):
         plan = replace(Plan.identity(groups), cutoff=0.9 * model.cutoff)
         assert shortens_cutoff(family.name) == isinstance(family, ShortensCutoff)
         if isinstance(family, ShortensCutoff):
-            model.check_cutoff(plan.cutoff)
+            model.check_cutoff(0.9 * model.cutoff)
             terms = model.cost_terms()({})
             assert family.terms_without_neighbours < set(terms)
         else:

@@ -44,8 +44,8 @@ class PredictionTests(FamilyFixtures):
         for native in (True, False):
             prediction = model.predict(batch, create_graph=True, native=native)
             loss = prediction.energy.square().sum() + prediction.forces.square().sum()
-            slopes = torch.autograd.grad(loss, parameters, allow_unused=True)
-            slopes = [slope.flatten() for slope in slopes if slope is not None]
+            gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+            slopes = [slope.flatten() for slope in gradients if slope is not None]
             prediction = replace(prediction, stress=prediction.stress[periodic])
             found.append((tensor_of(prediction).detach(), torch.cat(slopes)))
         # A package may hold constants such as 3j symbols in single precision.

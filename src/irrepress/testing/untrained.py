@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from irrepress.core.errors import UserError
-from irrepress.core.family import Family
+from irrepress.core.family import Family, make_untrained
 from irrepress.core.statistics import DataStatistics, measure_statistics
 from irrepress.core.structure import Structure
 from irrepress.testing.comparisons import assert_close
@@ -38,7 +38,7 @@ class UntrainedProtocol:
     def test_small_model_of_the_datas_elements(
         self, family: Family, data: DataStatistics, structures: list[Structure]
     ) -> None:
-        model = family.untrained({}, data, seed=1)
+        model = make_untrained(family, {}, data, seed=1)
         assert model.dtype == torch.float32
         assert list(model.elements) == data.elements
         assert model.parameter_count() < 500_000
@@ -55,7 +55,7 @@ class UntrainedProtocol:
         scaled = replace(data, scale=2 * data.scale)
         found = []
         for statistics in (data, moved, scaled):
-            model = family.untrained({}, statistics, seed=1)
+            model = make_untrained(family, {}, statistics, seed=1)
             found.append(model.predict(model.batch(structures)))
         base, up, large = found
         added = torch.tensor([float(s.numbers.sum()) for s in structures])
@@ -67,7 +67,10 @@ class UntrainedProtocol:
         state = torch.random.get_rng_state()
         first, again, other = (
             torch.cat(
-                [p.detach().flatten() for p in family.untrained({}, data, seed=s).parameters()]
+                [
+                    p.detach().flatten()
+                    for p in make_untrained(family, {}, data, seed=s).parameters()
+                ]
             )
             for s in (1, 1, 2)
         )
@@ -82,8 +85,8 @@ class UntrainedProtocol:
         structures: list[Structure],
         tmp_path: Path,
     ) -> None:
-        model = family.untrained(larger, data, seed=1)
-        small = family.untrained({}, data, seed=1)
+        model = make_untrained(family, larger, data, seed=1)
+        small = make_untrained(family, {}, data, seed=1)
         assert model.shape() != small.shape()
         assert model.parameter_count() > small.parameter_count()
         model.save(tmp_path / "model.pt")
@@ -96,6 +99,6 @@ class UntrainedProtocol:
         self, family: Family, wrong: dict[str, Any], data: DataStatistics
     ) -> None:
         with pytest.raises(UserError, match=r"untrained\.colour: no setting of .* Known: "):
-            family.untrained({"colour": "red"}, data, seed=1)
+            make_untrained(family, {"colour": "red"}, data, seed=1)
         with pytest.raises(UserError, match="untrained"):
-            family.untrained(wrong, data, seed=1)
+            make_untrained(family, wrong, data, seed=1)

@@ -6,13 +6,14 @@ since with some versions other packages must be imported before it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
 from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from irrepress.core.model import Model
+from irrepress.core.model import Model, NativeModule
 from irrepress.families.generic.fits import Record, Run, State, StepFit
 
 # irrep -> [inputs, outputs]
@@ -46,7 +47,7 @@ class LinearMapsFit(StepFit):
         super().__init__(name, parent, narrowed, run)
         self._modules, self._columns = modules, columns
 
-    def seen(self, model: Model) -> list[torch.nn.Module]:
+    def seen(self, model: Model) -> list[NativeModule]:
         """Return the maps; see the base class."""
         return [model.network.get_submodule(name) for name in self._modules]
 
@@ -75,7 +76,7 @@ class LinearMapsFit(StepFit):
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """See the base class."""
         wide = self.seen(self._parent)
-        total = sum(_unbiased(module, parent[module].leaving) for module in wide)
+        total = reduce(torch.add, (_unbiased(module, parent[module].leaving) for module in wide))
         outputs = by_irrep(total, wide[0].irreps_out)
         for irrep, kept in self._columns.items():
             if irrep in outputs:
@@ -92,11 +93,11 @@ class LinearMapsFit(StepFit):
                     outputs[irrep] = outputs[irrep] - features
         return {irrep: torch.cat(parts, dim=1) for irrep, parts in inputs.items()}, outputs
 
-    def _fitted(self) -> list[torch.nn.Module]:
+    def _fitted(self) -> list[NativeModule]:
         return [module for module in self.seen(self._narrowed) if _is_linear(module)]
 
 
-def read_dense(module: torch.nn.Module) -> Dense:
+def read_dense(module: NativeModule) -> Dense:
     """Return the weights of a ``Linear`` in float64, terms of one irrep joined, 0 without a path.
 
     Example:
@@ -114,7 +115,7 @@ def read_dense(module: torch.nn.Module) -> Dense:
 
 
 @torch.no_grad()
-def write_dense(module: torch.nn.Module, dense: Mapping[str, Tensor]) -> None:
+def write_dense(module: NativeModule, dense: Mapping[str, Tensor]) -> None:
     """Set the weights of a ``Linear``, in the form of `read_dense`; irreps that are absent stay."""
     for irrep, place, weight, factor in _paths(module):
         if irrep in dense:
@@ -135,18 +136,18 @@ def by_irrep(features: Tensor, irreps: Any) -> dict[str, Tensor]:
     return {irrep: torch.cat(found, dim=1) for irrep, found in parts.items()}
 
 
-def _is_linear(module: torch.nn.Module) -> bool:
+def _is_linear(module: NativeModule) -> bool:
     return hasattr(module, "irreps_in")
 
 
-def _unbiased(module: torch.nn.Module, output: Tensor) -> Tensor:
+def _unbiased(module: NativeModule, output: Tensor) -> Tensor:
     """Return a map's output without its biases, which are not fitted."""
     bias = getattr(module, "bias", None)
     return output - bias if bias is not None and bias.numel() else output
 
 
 def _paths(
-    module: torch.nn.Module,
+    module: NativeModule,
 ) -> Iterator[tuple[str, tuple[slice, slice], Tensor, float]]:
     """Yield irrep, place in the joined matrix, weights, and e3nn's factor of every path."""
     rows, columns = _first_channels(module.irreps_in), _first_channels(module.irreps_out)
@@ -165,7 +166,8 @@ def _paths(
 
 def _first_channels(irreps: Any) -> list[int]:
     """Return for every term its first channel among all of the same irrep."""
-    found, total = [], {}
+    found: list[int] = []
+    total: dict[Any, int] = {}
     for channels, irrep in irreps:
         found.append(total.get(irrep, 0))
         total[irrep] = total.get(irrep, 0) + channels

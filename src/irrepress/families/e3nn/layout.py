@@ -10,8 +10,7 @@ from itertools import pairwise
 from math import prod
 from typing import Any
 
-import torch
-
+from irrepress.core.model import NativeModule
 from irrepress.families.generic.layout import Axis, Layout, Part, Weights, free
 
 # irrep -> the channels of all its terms, one after another
@@ -19,7 +18,7 @@ Axes = Mapping[str, Axis]
 
 
 def linear(
-    name: str, module: torch.nn.Module, rows: Axes, columns: Axes, operand: Axis = ()
+    name: str, module: NativeModule, rows: Axes, columns: Axes, operand: Axis = ()
 ) -> Iterator[Weights]:
     """Yield the weights of a ``Linear`` or a ``FullyConnectedTensorProduct``, path by path.
 
@@ -37,6 +36,7 @@ def linear(
     start = bias = 0
     for path in module.instructions:
         size, scale = prod(path.path_shape), path.path_weight
+        axes: tuple[Axis, ...]
         if product:
             axes = (inputs[path.i_in1], operand, outputs[path.i_out])
             yield Weights(f"{name}.weight", axes, start, scale, reads=0)
@@ -52,7 +52,7 @@ def linear(
 
 def fully_connected(
     name: str,
-    module: torch.nn.Module,
+    module: NativeModule,
     inputs: Axis,
     outputs: Axis,
     hidden: Sequence[Axis] | None = None,

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from irrepress.core.fits import LinearFit
-from irrepress.core.model import Batch, Model
+from irrepress.core.model import Batch, Model, NativeModule
 from irrepress.core.plan import Plan
 from irrepress.families.escn import forward
 from irrepress.families.escn.architecture import read_architecture
@@ -102,7 +102,7 @@ class _Fit(StepFit):
 class _AtomFit(_Fit):
     """A map of features of atoms: of scalars, or one matrix for each order."""
 
-    def seen(self, model: Model) -> list[torch.nn.Module]:
+    def seen(self, model: Model) -> list[NativeModule]:
         """See the base class."""
         return [model.network.get_submodule(self.name)]
 
@@ -127,7 +127,7 @@ class _AtomFit(_Fit):
 class _MessageFit(_Fit):
     """The second convolution along edges, as maps of what its messages sum to at atoms."""
 
-    def seen(self, model: Model) -> list[torch.nn.Module]:
+    def seen(self, model: Model) -> list[NativeModule]:
         """Return the convolution, whose inputs are looked at, and the whole, for its output."""
         module = model.network.get_submodule(self.name)
         return [module.so2_conv_2, module]

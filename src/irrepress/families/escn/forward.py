@@ -14,7 +14,7 @@ import torch
 from fairchem.core.models.uma.common.quaternion.wigner_d_hybrid import axis_angle_wigner_hybrid
 from torch import Tensor
 
-from irrepress.core.model import Model
+from irrepress.core.model import Model, NativeModule
 from irrepress.families.escn.architecture import read_architecture
 from irrepress.families.generic.gates import at, start
 
@@ -143,7 +143,7 @@ def energy_block(model: Model) -> torch.nn.Sequential:
     return head.energy_block
 
 
-def _rotations(backbone: torch.nn.Module, vectors: Tensor) -> tuple[Tensor, Tensor]:
+def _rotations(backbone: NativeModule, vectors: Tensor) -> tuple[Tensor, Tensor]:
     """Return Wigner matrices to the frames of edges, and back."""
     data = backbone.wigner_data
     wigner, inverse = axis_angle_wigner_hybrid(

@@ -21,13 +21,14 @@ network another one than the narrowed, by as much as the kept share of channels 
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from irrepress.core.family import Observer
 from irrepress.core.groups import Group
-from irrepress.core.model import Model
+from irrepress.core.model import Model, NativeModule
 from irrepress.families.escn.architecture import Architecture, read_architecture
 from irrepress.families.escn.forward import SYSTEM, energy_block
 from irrepress.families.escn.layout import (
@@ -147,16 +148,16 @@ class _Points:
         """Return the axes of features, ``[atoms, (lmax + 1)^2, channels]``."""
         return Axis(self._orders, self._degrees), self._channels(name, axis=2)
 
-    def _scalars(self, module: torch.nn.Module, name: str, rows: Rows) -> Site:
+    def _scalars(self, module: NativeModule, name: str, rows: Rows) -> Site:
         return side_by_side(module, [self._groups[name]], rows)
 
     def _radial(self, net: torch.nn.Sequential, layer: int | None) -> Iterator[Point]:
         for index, place in ((1, 1), (2, 4)):
             name = radial(index, layer)
-            yield layer_norm(net[place], name, "edges")
+            yield layer_norm(cast(torch.nn.LayerNorm, net[place]), name, "edges")
             yield self._scalars(net[place + 1], name, "edges")
 
-    def _degree(self, module: torch.nn.Module) -> Site:
+    def _degree(self, module: NativeModule) -> Site:
         """Return the site of what radial weights give features, order after order."""
         orders, channels = len(self._orders), self._a.channels
         axes = (
@@ -165,10 +166,10 @@ class _Points:
         )
         return Site(module, axes, "edges")
 
-    def _update(self, module: torch.nn.Module, name: str) -> Site:
+    def _update(self, module: NativeModule, name: str) -> Site:
         return Site(module, self._of_all_orders(name), views=lambda features: [(name, features.mT)])
 
-    def _messages(self, module: torch.nn.Module, t: int) -> Site:
+    def _messages(self, module: NativeModule, t: int) -> Site:
         """Return the site of a layer's hidden features along edges."""
         degrees, components = torch.tensor(self._a.components).T
         numbers = range(1, self._a.mmax + 1)
@@ -187,7 +188,7 @@ class _Points:
         )
         return Site(module, axes, "edges", views)
 
-    def _norm(self, module: torch.nn.Module) -> Norm:
+    def _norm(self, module: NativeModule) -> Norm:
         """Return a norm of fairchem's, with means over what gates keep of gated features."""
 
         def normalized(gating: Gating, features: Tensor) -> Tensor:

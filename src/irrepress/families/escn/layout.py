@@ -121,8 +121,9 @@ def _layer(a: Architecture, t: int) -> Layout:
     atoms = f"{block}.atom_wise"
     scalars = _channels(a.channels, FEATURES, 0)
     layout += _linear(f"{atoms}.scalar_mlp.0", _orders(a, 0, a.hidden, update(t))[1:], scalars)
-    ends = (a.hidden, update(t)), (a.channels, FEATURES)
-    for name, outputs, inputs in (("so3_linear_1", *ends), ("so3_linear_2", *reversed(ends))):
+    inside, outside = (a.hidden, update(t)), (a.channels, FEATURES)
+    maps = (("so3_linear_1", inside, outside), ("so3_linear_2", outside, inside))
+    for name, outputs, inputs in maps:
         layout += [
             Weights(
                 f"{atoms}.{name}.weight",

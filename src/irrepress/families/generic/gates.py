@@ -89,8 +89,9 @@ class Site(Point):
                 lambda module, inputs, output: self._on_output(gating, output)
             )
         else:
+            place = self.argument
             yield self.module.register_forward_pre_hook(
-                lambda module, inputs: self._on_input(gating, list(inputs))
+                lambda module, inputs: self._on_input(gating, list(inputs), place)
             )
 
     def _on_output(self, gating: "Gating", output: Any) -> Any:
@@ -99,8 +100,8 @@ class Site(Point):
         output[self.key] = self.apply(gating, output[self.key])
         return output
 
-    def _on_input(self, gating: "Gating", inputs: list[Any]) -> tuple[Any, ...]:
-        inputs[self.argument] = self.apply(gating, inputs[self.argument])
+    def _on_input(self, gating: "Gating", inputs: list[Any], place: int) -> tuple[Any, ...]:
+        inputs[place] = self.apply(gating, inputs[place])
         return tuple(inputs)
 
     def apply(self, gating: "Gating", features: Tensor) -> Tensor:
@@ -157,14 +158,15 @@ class Observed(Point):
 
     def place(self, gating: "Gating") -> Iterator[RemovableHandle]:
         """Place one hook if somebody observes; see the base class."""
-        if gating.observer is not None:
+        observer = gating.observer
+        if observer is not None:
             yield self.module.register_forward_hook(
-                lambda module, inputs, output: self._show(gating, inputs)
+                lambda module, inputs, output: self._show(observer, inputs)
             )
 
-    def _show(self, gating: "Gating", inputs: tuple[Any, ...]) -> None:
+    def _show(self, observer: Observer, inputs: tuple[Any, ...]) -> None:
         for name, view in self.views(*inputs):
-            gating.observer(name, view)
+            observer(name, view)
 
 
 class Gating:
@@ -204,10 +206,12 @@ class Gating:
         return factor.index_select(0, self._structure_of[rows])
 
     def _gate(self, name: str | None, like: Tensor) -> Tensor:
+        if name is None:
+            return like.new_ones(1, 1)
         if name in self._gates:
             gate = self._gates[name].to(like)
             return gate if gate.ndim == 2 else gate[None]
-        return like.new_ones(1, 1 if name is None else self._groups[name].channels)
+        return like.new_ones(1, self._groups[name].channels)
 
 
 # The gates that are set on a model, the innermost context last.

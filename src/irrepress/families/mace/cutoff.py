@@ -18,7 +18,7 @@ from ase.data import chemical_symbols, covalent_radii
 from torch import Tensor
 
 from irrepress.core.errors import UserError
-from irrepress.core.model import Model
+from irrepress.core.model import Model, NativeModule
 from irrepress.families.e3nn.cutoff import (
     STEEPNESS,
     change_of_basis,
@@ -55,7 +55,8 @@ def shorten(model: Model, cutoff: float) -> Model:
     adopt(old, new, constants=_ENVELOPE if trained else (*_ENVELOPE, _BASIS))
     radii, pairs = _grid(old, cutoff)
     _choose_envelope(old, new, radii, pairs)
-    change = change_of_basis(*(_Basis.of(each, radii, pairs).values for each in (old, new)))
+    old_inputs, new_inputs = (_Basis.of(each, radii, pairs).values for each in (old, new))
+    change = change_of_basis(old_inputs, new_inputs)
     steps, pairs = with_steps(radii), pairs.repeat(1, 2)
     before, after = (_Basis.of(each, steps, pairs) for each in (old, new))
     for t, (source, target) in enumerate(zip(old.interactions, new.interactions, strict=True)):
@@ -73,7 +74,7 @@ def shorten(model: Model, cutoff: float) -> Model:
     return make_model(new, model.modal).to(model.device)
 
 
-def _grid(network: torch.nn.Module, cutoff: float) -> tuple[Tensor, Tensor]:
+def _grid(network: NativeModule, cutoff: float) -> tuple[Tensor, Tensor]:
     """Return distances ``[edges]`` and the elements at both ends, by index, ``[2, edges]``."""
     radii = distances(cutoff)
     by_element = hasattr(network.radial_embedding, "distance_transform") or any(
@@ -88,9 +89,7 @@ def _grid(network: torch.nn.Module, cutoff: float) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def _choose_envelope(
-    old: torch.nn.Module, new: torch.nn.Module, radii: Tensor, pairs: Tensor
-) -> None:
+def _choose_envelope(old: NativeModule, new: NativeModule, radii: Tensor, pairs: Tensor) -> None:
     """Set the envelope's exponent, in place, where distances are transformed.
 
     Pairs of large atoms then have the basis of small ones at a shorter distance, so that networks
@@ -124,7 +123,7 @@ class _Basis:
 
     @classmethod
     @torch.no_grad()
-    def of(cls, network: torch.nn.Module, radii: Tensor, pairs: Tensor) -> "_Basis":
+    def of(cls, network: NativeModule, radii: Tensor, pairs: Tensor) -> "_Basis":
         """Evaluate a network's basis on edges between atoms, one of each element."""
         numbers = network.atomic_numbers.cpu()
         elements = torch.eye(len(numbers), dtype=radii.dtype)
@@ -148,15 +147,13 @@ class _Function:
         density: whether the outputs become an edge's share of the density.
     """
 
-    network: torch.nn.Module
+    network: NativeModule
     inputs: Tensor
     envelope: Tensor | None
     density: bool
 
     @classmethod
-    def of(
-        cls, interaction: torch.nn.Module, name: str, basis: _Basis, pairs: Tensor
-    ) -> "_Function":
+    def of(cls, interaction: NativeModule, name: str, basis: _Basis, pairs: Tensor) -> "_Function":
         """Read one of an interaction's radial networks."""
         inputs = [basis.values]
         if hasattr(interaction, "source_embedding"):

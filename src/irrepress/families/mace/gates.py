@@ -9,7 +9,7 @@ from torch import Tensor
 
 from irrepress.core.family import Observer
 from irrepress.core.groups import Group
-from irrepress.core.model import Model
+from irrepress.core.model import Model, NativeModule
 from irrepress.families.generic import gates as generic
 from irrepress.families.generic.gates import Axis, Observed, Point, Site, layer_norm, side_by_side
 from irrepress.families.mace.architecture import Architecture, dim, read_architecture
@@ -35,9 +35,9 @@ def gated(
 
 
 def _points(
-    network: torch.nn.Module, architecture: Architecture, groups: Mapping[str, Group]
+    network: NativeModule, architecture: Architecture, groups: Mapping[str, Group]
 ) -> Iterator[Point]:
-    def features(module: torch.nn.Module, names: Sequence[str], rows: generic.Rows) -> Site:
+    def features(module: NativeModule, names: Sequence[str], rows: generic.Rows) -> Site:
         return side_by_side(module, [groups[name] for name in names], rows)
 
     filters = [filter_group(irrep) for irrep in architecture.basis]
@@ -66,7 +66,7 @@ def _points(
         yield side_by_side(getattr(network.readouts[-1], name), hidden, argument=0)
 
 
-def _mixed(module: torch.nn.Module, architecture: Architecture, group: Group) -> Site:
+def _mixed(module: NativeModule, architecture: Architecture, group: Group) -> Site:
     """Return the site of one group whose orders lie one after another."""
     dims = [dim(irrep) for irrep in architecture.basis]
     each = torch.arange(group.channels)
@@ -79,7 +79,7 @@ def _mixed(module: torch.nn.Module, architecture: Architecture, group: Group) ->
     return Site(module, (Axis((group.name,), channels),), views=views)
 
 
-def _basis(module: torch.nn.Module, architecture: Architecture, group: Group) -> Site:
+def _basis(module: NativeModule, architecture: Architecture, group: Group) -> Site:
     """Return the site of the atomic basis, whose orders are gated with those of the filter."""
     dims = torch.tensor([dim(irrep) for irrep in architecture.basis])
     filters = tuple(filter_group(irrep) for irrep in architecture.basis)
@@ -88,7 +88,7 @@ def _basis(module: torch.nn.Module, architecture: Architecture, group: Group) ->
     return Site(module, axes, views=lambda features: [(group.name, features)])
 
 
-def _radial(network: torch.nn.Module, index: int, group: Group) -> Iterator[Point]:
+def _radial(network: NativeModule, index: int, group: Group) -> Iterator[Point]:
     """Yield the sites of a hidden layer of a radial network."""
     if isinstance(network, FullyConnectedNet):
         yield side_by_side(getattr(network, f"layer{index}"), [group], "edges")
@@ -98,7 +98,7 @@ def _radial(network: torch.nn.Module, index: int, group: Group) -> Iterator[Poin
     yield side_by_side(network.net[3 * index + 2], [group], "edges")
 
 
-def _correlation(network: torch.nn.Module, t: int, group: Group) -> Iterator[Point]:
+def _correlation(network: NativeModule, t: int, group: Group) -> Iterator[Point]:
     """Yield the sites of the orders of a product: each is linear in the element that it reads."""
     modules = list(contractions(network, t).values())
     for contraction in modules:
@@ -109,7 +109,7 @@ def _correlation(network: torch.nn.Module, t: int, group: Group) -> Iterator[Poi
     yield Observed(product, partial(_each_order, group, modules))
 
 
-def _orders(contraction: Contraction) -> list[torch.nn.Module]:
+def _orders(contraction: Contraction) -> list[NativeModule]:
     """Return the modules that add each order of a contraction, the first order first."""
     return [*reversed(list(contraction.contractions_weighting)), contraction.graph_opt_main]
 
@@ -130,5 +130,5 @@ def _each_order(
     yield group.name, torch.stack(found, dim=1)
 
 
-def _without_element(module: torch.nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+def _without_element(module: NativeModule, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return (*inputs[:-1], torch.zeros_like(inputs[-1]))

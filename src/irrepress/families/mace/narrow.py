@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from irrepress.core.model import Model
+from irrepress.core.model import Model, NativeModule
 from irrepress.core.plan import Plan
 from irrepress.families.mace.architecture import Architecture, Layer, Path, order, read_architecture
 from irrepress.families.mace.checkpoint import adopt, make_model
@@ -79,17 +79,17 @@ class _Narrowing:
 
     def __init__(
         self,
-        wide: torch.nn.Module,
-        narrow: torch.nn.Module,
+        wide: NativeModule,
+        narrow: NativeModule,
         architecture: Architecture,
         plan: Plan,
     ):
         self._wide, self._narrow = wide, narrow
         self._architecture, self._plan = architecture, plan
         self._small = read_architecture(narrow)
-        self._done: list[torch.nn.Module] = []
+        self._done: list[NativeModule] = []
 
-    def run(self) -> list[torch.nn.Module]:
+    def run(self) -> list[NativeModule]:
         """Return the modules of the narrow network that are complete."""
         old, new = self._wide, self._narrow
         columns = self._features(0)
@@ -194,7 +194,7 @@ class _Narrowing:
         rows = dict.fromkeys(self._architecture.features[t + 1], channels)
         self._dense(old.linear, new.linear, rows, self._features(t + 1))
 
-    def _readout(self, wide: torch.nn.Module, small: torch.nn.Module, rows: Kept) -> None:
+    def _readout(self, wide: NativeModule, small: NativeModule, rows: Kept) -> None:
         if not hasattr(wide, "linear_1"):
             self._dense(wide.linear, small.linear, rows, {})
             return
@@ -224,9 +224,7 @@ def gate_inputs(wide: Architecture, small: Architecture, kept: Tensor) -> dict[s
 
 
 @torch.no_grad()
-def _narrow_network(
-    wide: torch.nn.Module, small: torch.nn.Module, sizes: list[Tensor | None]
-) -> None:
+def _narrow_network(wide: NativeModule, small: NativeModule, sizes: list[Tensor | None]) -> None:
     """Copy a radial network.
 
     Args:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from irrepress.core.model import Model
+from irrepress.core.model import Model, NativeModule
 from irrepress.families.mace.architecture import Architecture, Layer, read_architecture
 from irrepress.families.mace.contraction import contractions, weights_of
 from irrepress.families.mace.groups import (
@@ -39,7 +39,7 @@ def block_norms(model: Model) -> dict[str, Tensor]:
     return {name: total.sqrt() for name, total in squares.items()}
 
 
-def _rows(module: torch.nn.Module) -> dict[str, Tensor]:
+def _rows(module: NativeModule) -> dict[str, Tensor]:
     """Return irrep -> squared norm of each row, for maps by element the mean over elements."""
     found = {}
     for irrep, weight in read_dense(module).items():
@@ -50,7 +50,7 @@ def _rows(module: torch.nn.Module) -> dict[str, Tensor]:
 
 def _layer(
     squares: dict[str, Tensor],
-    network: torch.nn.Module,
+    network: NativeModule,
     architecture: Architecture,
     t: int,
     layer: Layer,
@@ -74,9 +74,7 @@ def _layer(
     _products(squares, network, t)
 
 
-def _messages(
-    squares: dict[str, Tensor], interaction: torch.nn.Module, t: int, layer: Layer
-) -> None:
+def _messages(squares: dict[str, Tensor], interaction: NativeModule, t: int, layer: Layer) -> None:
     radial = _matrices(interaction.conv_tp_weights)[-1].square().mean(0)
     name = "linear_1" if layer.kind == "nonlinear" else "linear"
     rows = _rows(getattr(interaction, name))
@@ -89,7 +87,7 @@ def _messages(
 
 def _radial(
     squares: dict[str, Tensor],
-    interaction: torch.nn.Module,
+    interaction: NativeModule,
     architecture: Architecture,
     t: int,
     layer: Layer,
@@ -105,7 +103,7 @@ def _radial(
         squares[f"target.{t}"] += inputs[target:]
 
 
-def _products(squares: dict[str, Tensor], network: torch.nn.Module, t: int) -> None:
+def _products(squares: dict[str, Tensor], network: NativeModule, t: int) -> None:
     rows = _rows(network.products[t].linear)
     for irrep, contraction in contractions(network, t).items():
         for index, weight in enumerate(weights_of(contraction)):
@@ -115,7 +113,7 @@ def _products(squares: dict[str, Tensor], network: torch.nn.Module, t: int) -> N
 
 
 def _readout(
-    squares: dict[str, Tensor], readout: torch.nn.Module, features: str, architecture: Architecture
+    squares: dict[str, Tensor], readout: NativeModule, features: str, architecture: Architecture
 ) -> None:
     names = [name for name in ("linear_1", "linear_mid", "linear_2") if hasattr(readout, name)]
     if not names:
@@ -128,7 +126,7 @@ def _readout(
             squares[f"readout.{i}.{head}"] += part
 
 
-def _matrices(network: torch.nn.Module) -> list[Tensor]:
+def _matrices(network: NativeModule) -> list[Tensor]:
     """Return effective weights ``[inputs, outputs]`` of a radial network."""
     if isinstance(network, FullyConnectedNet):
         return fully_connected(network)

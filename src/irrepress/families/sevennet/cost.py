@@ -9,10 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-import torch
-
 from irrepress.core.cost import Cost, CostModel
-from irrepress.core.model import Model
+from irrepress.core.model import Model, NativeModule
 from irrepress.families.e3nn.paths import products
 from irrepress.families.e3nn.tensor_products import pair_operations
 from irrepress.families.generic.layout import channel_counts, parameter_counter
@@ -123,7 +121,7 @@ def make_cost_model(model: Model, neighbours: float) -> CostModel:
 
 
 def _layer(
-    modules: Mapping[str, torch.nn.Module],
+    modules: Mapping[str, NativeModule],
     t: int,
     entering: Mapping[str, int],
     leaving: Mapping[str, int],
@@ -215,7 +213,7 @@ def _layer_cost(
     return per_atom, per_edge
 
 
-def _readout_cost(modules: Mapping[str, torch.nn.Module], scalars: int, size: int) -> float:
+def _readout_cost(modules: Mapping[str, NativeModule], scalars: int, size: int) -> float:
     """Return operations per atom of the readout and the energy's rescaling."""
     if MLP_READOUT in modules:
         sizes = (size, *modules[MLP_READOUT].fcn.hs[1:])

@@ -1,13 +1,14 @@
 """SevenNet networks that see less far, without training; see `irrepress.families.e3nn.cutoff`."""
 
 import copy
+from collections.abc import Mapping
 from functools import partial
 
 import sevenn._keys as KEY
 import torch
 from torch import Tensor
 
-from irrepress.core.model import Model
+from irrepress.core.model import Model, NativeModule
 from irrepress.families.e3nn.cutoff import (
     STEEPNESS,
     change_of_basis,
@@ -30,7 +31,7 @@ def shorten(model: Model, cutoff: float) -> Model:
     }
     network = checkpoint.build(config).to(torch.float64)
     network.load_state_dict(model.network.state_dict())
-    modules = network._modules
+    modules: Mapping[str, NativeModule] = network._modules
     radii = distances(cutoff)
     old_edges, new_edges = in_float64(model.network._modules[EDGES]), modules[EDGES]
     # Basis functions have the factor 2 / cutoff.
@@ -50,6 +51,6 @@ def shorten(model: Model, cutoff: float) -> Model:
 
 
 @torch.no_grad()
-def _inputs(edges: torch.nn.Module, radii: Tensor) -> Tensor:
+def _inputs(edges: NativeModule, radii: Tensor) -> Tensor:
     """Return the radial basis times the envelope, which radial networks read."""
     return edges.basis_function(radii) * edges.cutoff_function(radii)[:, None]

@@ -25,7 +25,7 @@ from irrepress.core.family import (
 from irrepress.core.finite import require_finite
 from irrepress.core.fits import LinearFit
 from irrepress.core.groups import Group
-from irrepress.core.model import Batch, Model, Prediction
+from irrepress.core.model import Batch, Model, NativeModule, Prediction
 from irrepress.core.plan import Plan
 from irrepress.core.statistics import DataStatistics
 from irrepress.core.structure import Structure
@@ -147,7 +147,8 @@ class SevenNetFamily(Family, MakesUntrained, RestrictsElements, ShortensCutoff):
             network = checkpoint.build(model.native)
         network = network.to(device=model.device, dtype=model.dtype)
         old = model.network._modules
-        for name, module in network._modules.items():
+        modules: Mapping[str, NativeModule] = network._modules
+        for name, module in modules.items():
             if name in (EDGES, RESCALE):
                 module.load_state_dict(old[name].state_dict())
             elif name.endswith("_convolution"):

@@ -9,7 +9,7 @@ import torch
 from sevenn.nn.convolution import IrrepsConvolution
 from torch import Tensor
 
-from irrepress.core.model import Batch, Model, Prediction
+from irrepress.core.model import Batch, Model, NativeModule, Prediction
 from irrepress.core.structure import Structure
 from irrepress.families.e3nn.fast_products import fast_products
 from irrepress.families.generic.gates import start
@@ -117,7 +117,8 @@ def atomic_energies(model: Model, batch: Batch) -> Tensor:
 def fast(model: Model) -> AbstractContextManager[None]:
     """Compute convolutions by faster code of the same results while the context lasts."""
     modules = model.network._modules.values()
-    return fast_products(m.convolution for m in modules if isinstance(m, IrrepsConvolution))
+    layers: list[NativeModule] = [m for m in modules if isinstance(m, IrrepsConvolution)]
+    return fast_products(layer.convolution for layer in layers)
 
 
 def _fresh(model: Model, batch: Batch) -> Graph:

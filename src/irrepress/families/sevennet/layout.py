@@ -3,9 +3,9 @@
 from dataclasses import replace
 from itertools import chain
 
-import torch
 from sevenn.nn.scale import Rescale
 
+from irrepress.core.model import NativeModule
 from irrepress.families.e3nn.layout import fully_connected, linear
 from irrepress.families.generic.layout import ELEMENTS, Axis, Layout, Part, Weights, free
 from irrepress.families.sevennet.architecture import (
@@ -39,7 +39,7 @@ ROLES = (
 )
 
 
-def make_layout(network: torch.nn.Module) -> Layout:
+def make_layout(network: NativeModule) -> Layout:
     """Return the weights of a network in the order of its modules."""
     a, modules = read_architecture(network), network._modules
     elements = (Part(modules[ONE_HOT].num_classes, ELEMENTS),)
@@ -78,7 +78,7 @@ def gate_inputs(a: Architecture, t: int) -> dict[str, Axis]:
     return {**axes, gating: (*axes.get(gating, ()), *scalars)}
 
 
-def _layer(network: torch.nn.Module, a: Architecture, t: int, elements: Axis) -> Layout:
+def _layer(network: NativeModule, a: Architecture, t: int, elements: Axis) -> Layout:
     modules = network._modules
     entering, leaving = _features(a, t), gate_inputs(a, t + 1)
     sent = {
