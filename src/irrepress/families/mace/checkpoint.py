@@ -11,8 +11,9 @@ that newer ones set, and constants that were saved in float32 would stay rounded
 import logging
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -26,7 +27,7 @@ from irrepress.download.download import download
 from irrepress.families.generic.file_kinds import check_kind
 from irrepress.families.mace.code import pickled, settle
 from irrepress.families.mace.config import build_network, read_config
-from irrepress.families.mace.contraction import free_weights, transfer_weights
+from irrepress.families.mace.contraction import free_weights, narrow_contractions
 from irrepress.families.mace.inspection import check_content, damaged
 from irrepress.families.mace.package import e3nn_version, mace_version
 from irrepress.families.mace.unpickling import RefusedName, read_inert
@@ -164,7 +165,9 @@ def make_model(network: NativeModule, modal: str | None) -> Model:
 def adopt(
     source: NativeModule,
     target: NativeModule,
-    done: list[NativeModule] | None = None,
+    keep: Mapping[str, Sequence[int]] = MappingProxyType({}),
+    *,
+    done: Collection[str] = (),
     constants: tuple[str, ...] = (),
 ) -> None:
     """Copy all parameters, buffers and mean numbers of neighbours into a network.
@@ -172,19 +175,17 @@ def adopt(
     Args:
         source: a network of the same architecture, of any version of mace and any type.
         target: a network that MACE's constructor has built.
-        done: modules of ``target`` whose parameters are set already.
+        keep: of products that are narrower in ``target``, group -> channels that stay.
+        done: names of parameters of ``target`` that are set already.
         constants: names of further tensors that the constructor has set.
 
     Raises:
         UserError: the networks differ in a tensor.
     """
-    finished = [*(done or []), *transfer_weights(source, target, done or [])]
-    ready = {
-        id(tensor) for module in finished for tensor in module.state_dict(keep_vars=True).values()
-    }
+    ready = {*done, *narrow_contractions(source, target, keep)}
     given = _tensors(source)
     for name, tensor in _tensors(target).items():
-        if id(tensor) in ready or any(part in name for part in (*_CONSTANTS, *constants)):
+        if name in ready or any(part in name for part in (*_CONSTANTS, *constants)):
             continue
         if name not in given or given[name].shape != tensor.shape:
             found = tuple(given[name].shape) if name in given else "nothing"

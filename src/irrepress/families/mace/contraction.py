@@ -6,11 +6,14 @@ one weight per element and channel, ``[elements, paths, channels]``, without nor
 lower order of the basis drops components of U, and with them the paths that need them.
 """
 
+from collections.abc import Mapping, Sequence
+
 import torch
 from torch import Tensor
 
 from irrepress.core.errors import UserError
 from irrepress.core.model import NativeModule
+from irrepress.families.generic.layout import ELEMENTS
 from irrepress.families.mace.package import Contraction
 
 # Coupling coefficients are of order 1; those of float32 are rounded.
@@ -48,48 +51,45 @@ def live_paths(coupling: Tensor, components: int) -> int:
 
 
 @torch.no_grad()
-def narrow_contraction(
-    wide: Contraction, narrow: Contraction, channels: Tensor | None, elements: Tensor | None
-) -> None:
+def narrow_contractions(
+    wide: NativeModule, narrow: NativeModule, keep: Mapping[str, Sequence[int]]
+) -> set[str]:
     """Copy weights of kept channels, elements and paths, in place.
 
     Args:
-        wide: the contraction of the large model.
-        narrow: that of the small one, of no higher order and no more components.
-        channels: indices of kept channels; None: all.
-        elements: indices of kept elements; None: all.
+        wide: the large network.
+        narrow: the small one, with products of no higher order and no more components.
+        keep: group -> channels that stay; groups that are absent stay whole.
+
+    Returns:
+        Names of the parameters that are set.
 
     Raises:
         UserError: the products are written in another basis, which has no equal here.
     """
-    old = weights_of(wide)
-    for index, weight in enumerate(weights_of(narrow)):
-        small = couplings(narrow, index + 1)
-        large = restricted(couplings(wide, index + 1), small.shape[1])
-        change = _change_of_paths(large, small)
-        value = old[index].double()
-        for axis, chosen in ((0, elements), (2, channels)):
-            if chosen is not None:
-                value = value.index_select(axis, chosen.to(value.device))
-        weight.copy_(torch.einsum("nk,ekc->enc", change.to(value.device), value))
-
-
-def transfer_weights(
-    source: NativeModule, target: NativeModule, done: list[NativeModule]
-) -> list[NativeModule]:
-    """Copy the contractions of networks of one shape, in place; return those that are set.
-
-    Those of modules that are done already are left alone.
-    """
-    finished = {id(module) for each in done for module in each.modules()}
-    found = []
-    for layer in range(len(target.products)):
-        given = contractions(source, layer)
-        for irrep, contraction in contractions(target, layer).items():
-            if id(contraction) not in finished:
-                narrow_contraction(given[irrep], contraction, None, None)
-                found.append(contraction)
-    return found
+    modules: set[NativeModule] = set()
+    for t in range(len(narrow.products)):
+        channels, elements = keep.get(f"basis.{t}"), keep.get(ELEMENTS)
+        given = contractions(wide, t)
+        for irrep, contraction in contractions(narrow, t).items():
+            modules.add(contraction)
+            old = weights_of(given[irrep])
+            for index, weight in enumerate(weights_of(contraction)):
+                value = old[index].double()
+                if channels is not None:
+                    value = value[:, :, list(channels)]
+                if elements is not None and len(value) > 1:  # else all elements share weights
+                    value = value[list(elements)]
+                small = couplings(contraction, index + 1)
+                large = restricted(couplings(given[irrep], index + 1), small.shape[1])
+                change = _change_of_paths(large, small).to(value.device)
+                weight.copy_(torch.einsum("nk,ekc->enc", change, value))
+    return {
+        f"{name}.{inner}"
+        for name, module in narrow.named_modules()
+        if module in modules
+        for inner, _ in module.named_parameters()
+    }
 
 
 def free_weights(network: NativeModule) -> None:

@@ -27,7 +27,8 @@ from irrepress.core.model import Batch, Model, Prediction
 from irrepress.core.plan import Plan
 from irrepress.core.statistics import DataStatistics
 from irrepress.core.structure import Structure
-from irrepress.families.mace import checkpoint, fits, graph, narrow, norms, parts, scratch
+from irrepress.families.generic.layout import block_norms, parameter_roles, weight_blocks
+from irrepress.families.mace import checkpoint, fits, graph, narrow, scratch
 from irrepress.families.mace import elements as by_element
 from irrepress.families.mace import gates as gating
 from irrepress.families.mace import native as rounding
@@ -36,6 +37,7 @@ from irrepress.families.mace.config import build_network, read_config
 from irrepress.families.mace.cost import make_cost_model
 from irrepress.families.mace.cutoff import shorten
 from irrepress.families.mace.groups import make_groups
+from irrepress.families.mace.layout import ROLES, make_layout
 from irrepress.families.mace.package import MACECalculator
 from irrepress.families.mace.terms import make_cost_terms
 
@@ -162,8 +164,8 @@ class MACEFamily(Family, MakesUntrained, RestrictsElements, ShortensCutoff):
         return make_cost_terms(model)
 
     def block_norms(self, model: Model) -> dict[str, Tensor]:
-        """Norms of the maps that read a block; see `irrepress.families.mace.norms`."""
-        return norms.block_norms(model)
+        """Norms of the maps that read a block."""
+        return block_norms(model, make_layout(model.network), self.groups(model))
 
     def has_reflections(self, model: Model) -> bool:
         """Whether the model knows parity, which is all but those built with ``use_so3``."""
@@ -171,11 +173,11 @@ class MACEFamily(Family, MakesUntrained, RestrictsElements, ShortensCutoff):
 
     def weight_blocks(self, model: Model) -> list[WeightBlock]:
         """Matrices of equivariant maps, radial networks and products; see the base class."""
-        return parts.weight_blocks(model)
+        return weight_blocks(model.network, make_layout(model.network))
 
     def parameter_parts(self, model: Model) -> dict[str, str]:
         """Parts by the modules of the network; see the base class."""
-        return parts.parameter_parts(model)
+        return parameter_roles(model, ROLES)
 
     def shape(self, model: Model) -> dict[str, Any]:
         """Irreps per layer, orders, widths, cutoff in Å, number of elements."""

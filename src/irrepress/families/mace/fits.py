@@ -18,16 +18,16 @@ from irrepress.core.model import Model
 from irrepress.core.plan import Plan
 from irrepress.families.e3nn.fits import Columns, LinearMapsFit
 from irrepress.families.generic.fits import Run
+from irrepress.families.generic.layout import kept_indices
 from irrepress.families.mace.architecture import Architecture, read_architecture
 from irrepress.families.mace.groups import feature_group, message_group, mixed_group
-from irrepress.families.mace.narrow import gate_inputs
+from irrepress.families.mace.layout import gate_inputs, readout_axis
 from irrepress.families.mace.stages import begin, run_layers, run_readout
 
 
 def linear_fits(parent: Model, narrowed: Model, plan: Plan) -> list[LinearFit]:
     """Return the fits; see `irrepress.core.family.Family.linear_fits`."""
     architecture = read_architecture(parent.network)
-    small = read_architecture(narrowed.network)
     layers = len(architecture.layers)
     offset = layers - len(narrowed.network.readouts)
     fits: list[LinearFit] = []
@@ -36,7 +36,7 @@ def linear_fits(parent: Model, narrowed: Model, plan: Plan) -> list[LinearFit]:
         fits.append(LinearMapsFit(names[0], parent, narrowed, run, names, columns))
 
     for t in range(layers):
-        *maps, last = _maps(architecture, small, plan, t)
+        *maps, last = _maps(architecture, plan, t)
         for names, columns in maps:
             add(_through_layer(t), names, columns)
         add(_through_layer(t, last=True), *last)
@@ -67,9 +67,7 @@ def _through_readout(index: int, layer: int) -> Run:
     )
 
 
-def _maps(
-    architecture: Architecture, small: Architecture, plan: Plan, t: int
-) -> Iterator[tuple[list[str], Columns]]:
+def _maps(architecture: Architecture, plan: Plan, t: int) -> Iterator[tuple[list[str], Columns]]:
     """Yield the maps of a layer that are fitted together, with the channels that are kept."""
 
     def kept(name: str) -> Tensor:
@@ -81,7 +79,9 @@ def _maps(
     layer, inside = architecture.layers[t], f"interactions.{t}"
     yield [f"{inside}.linear_up"], {ir: kept(message_group(t, ir)) for ir in layer.edges}
     if layer.kind == "nonlinear":
-        gates = gate_inputs(architecture, small, kept(f"gated.{t}"))
+        gates = {
+            ir: kept_indices(axis, plan.keep) for ir, axis in gate_inputs(architecture, t).items()
+        }
         yield [f"{inside}.linear_res"], gates
         yield [f"{inside}.linear_1"], gates
         yield [f"{inside}.linear_2"], of_basis(f"basis.{t}")
@@ -96,8 +96,4 @@ def _readout_columns(architecture: Architecture, plan: Plan, name: str) -> Colum
     if name in ("linear", "linear_2"):
         return {}
     layer = 1 if name == "linear_mid" else 0
-    parts = [
-        torch.tensor(plan.keep[f"readout.{layer}.{h}"], dtype=torch.long) + h * architecture.readout
-        for h in range(architecture.heads)
-    ]
-    return {"0e": torch.cat(parts)}
+    return {"0e": kept_indices(readout_axis(architecture, layer), plan.keep)}

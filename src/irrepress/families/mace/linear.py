@@ -10,9 +10,7 @@ from math import prod
 import torch
 from torch import Tensor
 
-from irrepress.core.model import NativeModule
 from irrepress.families.mace.package import (
-    FullyConnectedNet,
     FullyConnectedTensorProduct,
     Irreps,
     Linear,
@@ -20,8 +18,6 @@ from irrepress.families.mace.package import (
 
 # irrep -> [inputs, outputs]; [inputs, elements, outputs] of products with the element
 Dense = dict[str, Tensor]
-# irrep -> indices of kept channels
-Kept = Mapping[str, Tensor]
 
 
 def read_dense(module: Linear | FullyConnectedTensorProduct) -> Dense:
@@ -40,58 +36,6 @@ def write_dense(module: Linear | FullyConnectedTensorProduct, dense: Mapping[str
     for irrep, place, weight, factor in _blocks(module):
         if irrep in dense:
             weight.copy_(dense[irrep][place] / factor)
-
-
-def narrow_dense(
-    wide: Linear | FullyConnectedTensorProduct,
-    narrow: Linear | FullyConnectedTensorProduct,
-    rows: Kept,
-    columns: Kept,
-    operands: Tensor | None = None,
-) -> None:
-    """Copy kept rows and columns, in place.
-
-    Args:
-        wide: the map of the large model.
-        narrow: the map of the small model.
-        rows: irrep -> indices of kept inputs; absent: all.
-        columns: the same for outputs.
-        operands: indices of kept elements of a product with the element; None: all.
-    """
-    dense = {}
-    for irrep, weight in read_dense(wide).items():
-        weight = select(weight, 0, rows.get(irrep))
-        weight = select(weight, weight.ndim - 1, columns.get(irrep))
-        dense[irrep] = select(weight, 1, operands)
-    write_dense(narrow, dense)
-    if getattr(narrow, "bias", None) is not None and narrow.bias.numel():
-        with torch.no_grad():  # scalars alone have biases
-            narrow.bias.copy_(select(wide.bias, 0, columns.get("0e")))
-
-
-def fully_connected(network: FullyConnectedNet) -> list[Tensor]:
-    """Return effective weights ``[inputs, outputs]`` in float64, from input to output."""
-    return [
-        layer.weight.detach().double() / layer.weight.shape[0] ** 0.5 for layer in _layers(network)
-    ]
-
-
-@torch.no_grad()
-def set_fully_connected(network: FullyConnectedNet, weights: list[Tensor]) -> None:
-    """Set weights, in the form of `fully_connected`."""
-    for layer, weight in zip(_layers(network), weights, strict=True):
-        layer.weight.copy_(weight * weight.shape[0] ** 0.5)
-
-
-def select(tensor: Tensor, axis: int, indices: Tensor | None) -> Tensor:
-    """Return some indices along an axis; None: all."""
-    if indices is None:
-        return tensor
-    return tensor.index_select(axis, indices.to(tensor.device))
-
-
-def _layers(network: FullyConnectedNet) -> list[NativeModule]:
-    return [getattr(network, f"layer{i}") for i in range(len(network.hs) - 1)]
 
 
 def _blocks(
