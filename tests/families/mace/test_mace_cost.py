@@ -51,7 +51,7 @@ def test_products_cost_what_generated_code_costs(gst, order):
     # What is done once, whatever the number of atoms, does not count.
     counted = (product_operations(model, 2 * ROWS) - product_operations(model, ROWS)) / ROWS
     expected = sum(
-        coupled_products(layer, layer.entering["0e"], len(model.elements))[1]
+        coupled_products(layer, layer.entering["0e"], len(model.elements))
         for layer in SizeModel(model.network)({}).layers
     )
     assert expected == pytest.approx(counted, rel=1e-6)

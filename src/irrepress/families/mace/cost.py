@@ -12,8 +12,10 @@ from itertools import pairwise
 from irrepress.core.cost import Cost, CostModel
 from irrepress.core.model import Model
 from irrepress.families.e3nn.tensor_products import pair_operations
+from irrepress.families.generic.layout import channel_counts, parameter_counter
 from irrepress.families.mace.architecture import Architecture, dim, order
-from irrepress.families.mace.config import BASES
+from irrepress.families.mace.groups import make_groups
+from irrepress.families.mace.layout import make_layout
 from irrepress.families.mace.sizes import LayerSizes, SizeModel, Sizes
 
 # Exponential, addition, division and multiplication of x * sigmoid(x).
@@ -30,11 +32,8 @@ def make_cost_model(model: Model, neighbours: float) -> CostModel:
     sizes_of = SizeModel(network)
     elements = len(model.native["atomic_numbers"])
     shared = model.native["use_agnostic_product"]
-    fixed = sum(
-        parameter.numel()
-        for name, parameter in network.named_parameters()
-        if name.startswith(BASES)
-    )
+    groups = make_groups(sizes_of.architecture)
+    count = parameter_counter(network, make_layout(network))
     counter = _Counter(
         architecture=sizes_of.architecture,
         elements=elements,
@@ -44,15 +43,16 @@ def make_cost_model(model: Model, neighbours: float) -> CostModel:
     )
 
     def cost(widths: Mapping[str, int]) -> Cost:
-        parts = list(counter.parts(sizes_of(widths)))
-        parameters, per_atom, per_edge = map(sum, zip(*parts, strict=True))
-        return Cost(parameters=int(parameters) + fixed, flops=per_atom + neighbours * per_edge)
+        parts = counter.parts(sizes_of(widths))
+        per_atom, per_edge = map(sum, zip(*parts, strict=True))
+        parameters = count(channel_counts(groups, widths))
+        return Cost(parameters=parameters, flops=per_atom + neighbours * per_edge)
 
     return cost
 
 
-# parameters, operations per atom, operations per edge
-_Part = tuple[float, float, float]
+# operations per atom, operations per edge
+_Part = tuple[float, float]
 
 
 class _Counter:
@@ -77,7 +77,7 @@ class _Counter:
 
     def _layer(self, layer: LayerSizes, sizes: Sizes) -> Iterator[_Part]:
         yield _linear(layer.entering, layer.edges)
-        yield 0, 0, convolution(layer)
+        yield 0, convolution(layer)
         channels = dict.fromkeys(layer.basis, sizes.hidden)
         inputs = self._basis
         if layer.kind == "nonlinear":
@@ -89,7 +89,7 @@ class _Counter:
             yield _linear(layer.edges, gates)
             yield _linear(layer.rows, gates)
             yield _linear(channels, channels)
-            yield 2, (_ACTIVATION + sum(map(dim, layer.basis))) * sizes.hidden, 0
+            yield (_ACTIVATION + sum(map(dim, layer.basis))) * sizes.hidden, 0
             yield _normalized_network((inputs, *sizes.radial, layer.weights))
             yield _normalized_network((inputs, _DENSITY_WIDTH, 1))
         else:
@@ -101,13 +101,13 @@ class _Counter:
             yield _network((inputs, *sizes.radial, layer.weights))
             if layer.density:
                 yield _network((inputs, 1))
-        yield coupled_products(layer, sizes.hidden, self._product_elements)
+        yield coupled_products(layer, sizes.hidden, self._product_elements), 0
         yield _linear(dict.fromkeys(layer.leaving, sizes.hidden), layer.leaving)
 
     def _by_element(self, inputs: Mapping[str, int], outputs: Mapping[str, int]) -> _Part:
         """Cost of a map for each element, which multiplies with all elements."""
-        parameters, per_atom, _ = _linear(inputs, outputs)
-        return self._elements * parameters, self._elements * per_atom, 0
+        per_atom, _ = _linear(inputs, outputs)
+        return self._elements * per_atom, 0
 
     def _readouts(self, sizes: Sizes) -> Iterator[_Part]:
         heads = self._architecture.heads
@@ -118,26 +118,25 @@ class _Counter:
         if self._architecture.readout:
             width = {"0e": sizes.readout * heads}
             yield _linear({"0e": leaving[-1]}, width)
-            yield 0, _ACTIVATION * width["0e"], 0
+            yield _ACTIVATION * width["0e"], 0
             if self._architecture.readout_layers == 2:
                 yield _linear(width, width)
-                yield width["0e"] + heads, (_ACTIVATION + 1) * width["0e"] + heads, 0
+                yield (_ACTIVATION + 1) * width["0e"] + heads, 0
             yield _linear(width, {"0e": heads})
 
 
-def coupled_products(layer: LayerSizes, channels: int, elements: int) -> _Part:
-    """Cost of the products of a layer's atomic basis with itself.
+def coupled_products(layer: LayerSizes, channels: int, elements: int) -> float:
+    """Operations per atom of the products of a layer's atomic basis with itself.
 
     Args:
         layer: the layer.
         channels: of the basis.
         elements: that weights are indexed by.
     """
-    parameters = operations = 0.0
+    operations = 0.0
     size = sum(map(dim, layer.basis))
     for irrep, paths in layer.orders.items():
         for index, count in enumerate(paths):
-            parameters += elements * count * channels
             outputs = dim(irrep) * size**index
             if index == len(paths) - 1:
                 operations += _highest(elements, count, channels, size, outputs)
@@ -145,7 +144,7 @@ def coupled_products(layer: LayerSizes, channels: int, elements: int) -> _Part:
                 outputs *= size
                 operations += _lower(elements, count, channels, outputs)
                 operations += 3 * channels * outputs  # the sum of orders, times the basis
-    return parameters, operations, 0
+    return operations
 
 
 def _highest(elements: int, paths: int, channels: int, size: int, outputs: int) -> float:
@@ -192,21 +191,16 @@ def convolution(layer: LayerSizes) -> float:
 
 
 def _linear(inputs: Mapping[str, int], outputs: Mapping[str, int]) -> _Part:
-    parameters = operations = 0
-    for irrep, columns in outputs.items():
-        weights = inputs.get(irrep, 0) * columns
-        parameters += weights
-        operations += 2 * weights * dim(irrep)
-    return parameters, operations, 0
+    weights = (inputs.get(irrep, 0) * columns * dim(irrep) for irrep, columns in outputs.items())
+    return 2 * sum(weights), 0
 
 
 def _network(sizes: tuple[int, ...]) -> _Part:
     weights = sum(a * b for a, b in pairwise(sizes))
-    return weights, 0, 2 * weights + _ACTIVATION * sum(sizes[1:-1])
+    return 0, 2 * weights + _ACTIVATION * sum(sizes[1:-1])
 
 
 def _normalized_network(sizes: tuple[int, ...]) -> _Part:
     """Cost of a network with biases and normalised hidden layers."""
-    weights, _, operations = _network(sizes)
-    hidden = sum(sizes[1:-1])
-    return weights + sum(sizes[1:]) + 2 * hidden, 0, operations + sum(sizes[1:]) + 7 * hidden
+    _, operations = _network(sizes)
+    return 0, operations + sum(sizes[1:]) + 7 * sum(sizes[1:-1])
