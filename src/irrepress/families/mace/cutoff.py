@@ -29,7 +29,6 @@ from irrepress.families.e3nn.cutoff import (
 )
 from irrepress.families.mace.checkpoint import adopt, make_model
 from irrepress.families.mace.config import build_network
-from irrepress.families.mace.linear import read_dense
 from irrepress.families.mace.package import FullyConnectedNet
 
 _BASIS = "radial_embedding.bessel_fn."
@@ -158,8 +157,9 @@ class _Function:
         inputs = [basis.values]
         if hasattr(interaction, "source_embedding"):
             embeddings = (interaction.source_embedding, interaction.target_embedding)
+            one_hot = torch.eye(interaction.source_embedding.irreps_in.dim, dtype=torch.float64)
             inputs += [
-                read_dense(embedding)["0e"].cpu()[ends]
+                in_float64(embedding)(one_hot).detach()[ends]
                 for embedding, ends in zip(embeddings, pairs, strict=True)
             ]
         return cls(

@@ -48,7 +48,7 @@ def map_layout(network: NativeModule) -> Layout:
     for t, layer in enumerate(a.layers):
         layout += _maps(network, a, t, layer, elements)
         layout += _radial_networks(network, a, t, layer)
-        rows = {irrep: (_channel(a, t, irrep),) for irrep in a.features[t + 1]}
+        rows: Axes = {irrep: (_channel(a, t, irrep),) for irrep in a.features[t + 1]}
         layout += _map(network, f"products.{t}.linear", rows, _features(a, t + 1))
     offset = len(a.layers) - len(network.readouts)
     for i, readout in enumerate(network.readouts):
