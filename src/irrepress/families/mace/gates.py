@@ -103,7 +103,8 @@ def _correlation(network: NativeModule, t: int, group: Group) -> Iterator[Point]
     modules = list(contractions(network, t).values())
     for contraction in modules:
         for order, module in enumerate(_orders(contraction)):
-            columns = torch.full((len(network.atomic_numbers),), order)
+            # Where all elements share the weights (use_agnostic_product), there is one column.
+            columns = torch.full((len(contraction.weights_max),), order)
             yield Site(module, (Axis((group.name,), columns),), argument=-1)
     product = network.products[t].symmetric_contractions
     yield Observed(product, partial(_each_order, group, modules))
