@@ -212,7 +212,7 @@ def test_a_label_that_some_structures_lack_enters_by_its_mean(small_sevennet, st
 def test_taylor_without_labels_is_told_before_time_is_spent(structures):
     bare = [s.without_labels() for s in structures]
     with pytest.raises(UserError, match=r"taylor.*use 'fisher' \(labels of 3 structures: energies"):
-        compute_scores(None, None, bare, criteria=["taylor"])  # no model is touched
+        compute_scores(None, bare, criteria=["taylor"])  # no model is touched
 
 
 def test_no_structures_is_a_clear_error(small_sevennet):
