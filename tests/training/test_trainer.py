@@ -208,7 +208,7 @@ def test_a_loss_that_explodes_names_the_step_and_the_mend(run, settings, workers
 
 
 def test_parts_learn_at_their_own_rates(run, settings, small_sevennet):
-    parts = small_sevennet.parameter_parts()
+    parts = small_sevennet.parameter_roles()
     result = run(settings=change(settings, relative_rates={"radial": 0, "linear": 1e-3}))
     moved = dict.fromkeys(parts.values(), 0.0)
     before, after = dict(small_sevennet.named_parameters()), dict(result.model.named_parameters())

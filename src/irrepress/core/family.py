@@ -187,8 +187,8 @@ class Family(ABC):
         """Implement `Model.weight_blocks`."""
 
     @abstractmethod
-    def parameter_parts(self, model: Model) -> dict[str, str]:
-        """Implement `Model.parameter_parts`."""
+    def parameter_roles(self, model: Model) -> dict[str, str]:
+        """Implement `Model.parameter_roles`."""
 
     def has_reflections(self, model: Model) -> bool:
         """Implement `Model.has_reflections`."""

@@ -276,7 +276,7 @@ class Model(torch.nn.Module):
         """The matrices of path and radial weights: scalars of the equivariant maps."""
         return self.family.weight_blocks(self)
 
-    def parameter_parts(self) -> dict[str, str]:
+    def parameter_roles(self) -> dict[str, str]:
         """What each parameter that can be trained does in the network.
 
         Returns:
@@ -284,7 +284,7 @@ class Model(torch.nn.Module):
             (equivariant maps between features), ``radial`` (networks and bases of interatomic
             distances) or ``readout`` (from the last features to the energy).
         """
-        return self.family.parameter_parts(self)
+        return self.family.parameter_roles(self)
 
     def has_reflections(self) -> bool:
         """Whether the architecture is equivariant under inversion as well as rotation."""

@@ -2,5 +2,5 @@
 
 from typing import Literal
 
-# See `irrepress.core.model.Model.parameter_parts`.
+# See `irrepress.core.model.Model.parameter_roles`.
 ParameterRole = Literal["embedding", "linear", "radial", "readout"]

@@ -11,7 +11,7 @@ from irrepress.training.config import Training
 
 @dataclass(frozen=True)
 class JobResources:
-    """JobResources of the rules of a study.
+    """What the jobs of a study ask for.
 
     Snakemake tells by their names what the functions that are returned here want.
 

@@ -38,7 +38,7 @@ class FileTests(FamilyFixtures):
         """As one flipped bit, or a training that diverged, leaves it."""
         damaged = copy.deepcopy(model)
         # A parameter of the readout: every family writes those as they are.
-        parts = damaged.parameter_parts()
+        parts = damaged.parameter_roles()
         name = next(name for name, part in parts.items() if part == "readout")
         with torch.no_grad():
             dict(damaged.named_parameters())[name].view(-1)[-1] = value

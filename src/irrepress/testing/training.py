@@ -88,7 +88,7 @@ class TrainingTests(FamilyFixtures):
 
     def test_parameters_are_parts_of_the_network(self, model: Model) -> None:
         trained = [name for name, p in model.named_parameters() if p.requires_grad]
-        parts = model.parameter_parts()
+        parts = model.parameter_roles()
         assert list(parts) == trained
         assert set(parts.values()) <= set(get_args(ParameterRole))
         assert {"linear", "radial", "readout"} <= set(parts.values())

@@ -94,7 +94,7 @@ class TrainingModule(LightningModule):
         rates = {str(part): rate for part, rate in self.settings.relative_rates.items()}
         parameters = dict(self.model.named_parameters())
         parts: dict[str, list[torch.nn.Parameter]] = {}
-        for name, part in self.model.parameter_parts().items():
+        for name, part in self.model.parameter_roles().items():
             parts.setdefault(part, []).append(parameters[name])
         optimizer = torch.optim.AdamW(
             [

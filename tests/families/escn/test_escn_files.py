@@ -1,9 +1,7 @@
 """Checkpoints: what loads, what is refused, and what fairchem makes of ours."""
 
 import os
-import subprocess
 import sys
-import textwrap
 import zipfile
 
 import ase.io
@@ -13,6 +11,7 @@ import torch
 
 pytest.importorskip("fairchem.core", reason="fairchem-core is not installed in this environment")
 
+from elsewhere import run_without_irrepress
 from fairchem.core.units.mlip_unit.api.inference import MLIPInferenceCheckpoint
 from omegaconf import OmegaConf
 
@@ -27,16 +26,6 @@ from irrepress.families.escn.merge import merge
 from irrepress.testing import assert_close
 
 MOE = "fairchem.core.models.uma.escn_moe."
-# Refuses to import irrepress, as on a machine where it is not installed.
-WITHOUT_IRREPRESS = """
-import sys, warnings
-warnings.filterwarnings("ignore")
-class Refuse:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] == "irrepress":
-            raise ModuleNotFoundError(name)
-sys.meta_path.insert(0, Refuse())
-"""
 
 
 @pytest.fixture(scope="module")
@@ -80,17 +69,9 @@ def test_calculator_works_where_irrepress_is_not_installed(narrowed, saved, stru
             print(atoms.get_potential_energy(), abs(atoms.get_forces()).max())
         assert not any(name.split(".")[0] == "irrepress" for name in sys.modules)
     """
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", WITHOUT_IRREPRESS + textwrap.dedent(code), saved],
-        cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    printed = run_without_irrepress(code, saved, cwd=tmp_path)
     expected = label(narrowed, structures, batch_size=4)
-    for line, structure in zip(done.stdout.splitlines(), expected, strict=True):
+    for line, structure in zip(printed.splitlines(), expected, strict=True):
         energy, force = map(float, line.split())
         assert energy == pytest.approx(structure.energy, rel=1e-5)
         assert force == pytest.approx(np.abs(structure.forces).max(), rel=1e-4, abs=1e-5)

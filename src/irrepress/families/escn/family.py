@@ -14,7 +14,7 @@ from fairchem.core import FAIRChemCalculator
 from torch import Tensor
 
 from irrepress.core.cost import CostModel, CostTerms
-from irrepress.core.family import Family, MakesUntrained, Observer, RestrictsElements, WeightBlock
+from irrepress.core.family import MakesUntrained, Observer, RestrictsElements
 from irrepress.core.finite import require_finite
 from irrepress.core.fits import LinearFit
 from irrepress.core.groups import Group
@@ -32,10 +32,11 @@ from irrepress.families.escn.cost import make_cost_model, make_cost_terms
 from irrepress.families.escn.layout import ROLES, make_layout, system_layout
 from irrepress.families.escn.predict_unit import SETTINGS
 from irrepress.families.escn.tasks import choose_dataset, datasets_of
-from irrepress.families.generic.layout import block_norms, parameter_roles, weight_blocks
+from irrepress.families.generic.family import DescribedFamily
+from irrepress.families.generic.layout import Layout
 
 
-class EscnFamily(Family, MakesUntrained, RestrictsElements):
+class EscnFamily(DescribedFamily, MakesUntrained, RestrictsElements):
     """eSCN-MD of fairchem-core 2, the backbone of UMA and eSEN, if it is conservative.
 
     A narrowed model is uniform: one number of sphere channels, hidden channels and edge channels
@@ -47,6 +48,7 @@ class EscnFamily(Family, MakesUntrained, RestrictsElements):
 
     name: ClassVar[str] = "escn"
     package: ClassVar[str] = "fairchem-core"
+    roles: ClassVar[Sequence[tuple[str, str]]] = ROLES
 
     def resolve(self, source: str | Path, *, licence: str | None = None) -> Path:
         """Return the file of a checkpoint; keywords are those of untrained models, without one."""
@@ -151,18 +153,10 @@ class EscnFamily(Family, MakesUntrained, RestrictsElements):
         """Return the function from widths to terms of the time; see the base class."""
         return make_cost_terms(model)
 
-    def block_norms(self, model: Model) -> dict[str, Tensor]:
-        """Norms of the weights that read a block."""
-        return block_norms(model, make_layout(read_architecture(model.native)), self.groups(model))
-
-    def weight_blocks(self, model: Model) -> list[WeightBlock]:
-        """Matrices of convolutions, linear maps, radial networks and readout."""
+    def layout(self, model: Model) -> Layout:
+        """Where channels lie; see `irrepress.families.escn.layout`."""
         a = read_architecture(model.native)
-        return weight_blocks(model.network, make_layout(a) + system_layout(a))
-
-    def parameter_parts(self, model: Model) -> dict[str, str]:
-        """Parts by the modules of the network; see the base class."""
-        return parameter_roles(model, ROLES)
+        return make_layout(a) + system_layout(a)
 
     def shape(self, model: Model) -> dict[str, Any]:
         """Irreps, hidden and edge channels, highest order and component, layers, cutoff in Å."""

@@ -285,7 +285,7 @@ def weight_blocks(network: torch.nn.Module, layout: Layout) -> list[WeightBlock]
 
 
 def parameter_roles(model: Model, roles: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """Return what parameters do; see `irrepress.core.family.Family.parameter_parts`.
+    """Return what parameters do; see `irrepress.core.family.Family.parameter_roles`.
 
     Args:
         model: the model.

@@ -13,12 +13,10 @@ from torch import Tensor
 
 from irrepress.core.cost import CostModel, CostTerms
 from irrepress.core.family import (
-    Family,
     MakesUntrained,
     Observer,
     RestrictsElements,
     ShortensCutoff,
-    WeightBlock,
 )
 from irrepress.core.finite import require_finite
 from irrepress.core.fits import LinearFit
@@ -27,7 +25,8 @@ from irrepress.core.model import Batch, Model, Prediction
 from irrepress.core.plan import Plan
 from irrepress.core.statistics import DataStatistics
 from irrepress.core.structure import Structure
-from irrepress.families.generic.layout import block_norms, parameter_roles, weight_blocks
+from irrepress.families.generic.family import DescribedFamily
+from irrepress.families.generic.layout import Layout
 from irrepress.families.mace import checkpoint, fits, graph, narrow, scratch
 from irrepress.families.mace import elements as by_element
 from irrepress.families.mace import gates as gating
@@ -42,7 +41,7 @@ from irrepress.families.mace.package import MACECalculator
 from irrepress.families.mace.terms import make_cost_terms
 
 
-class MACEFamily(Family, MakesUntrained, RestrictsElements, ShortensCutoff):
+class MACEFamily(DescribedFamily, MakesUntrained, RestrictsElements, ShortensCutoff):
     """MACE-MP-0, MPA-0, OFF23 and every other `MACE` or `ScaleShiftMACE` built on e3nn.
 
     Embedding, features and atomic basis share one number of channels, since MACE's constructor
@@ -53,6 +52,7 @@ class MACEFamily(Family, MakesUntrained, RestrictsElements, ShortensCutoff):
 
     name: ClassVar[str] = "mace"
     package: ClassVar[str] = "mace-torch"
+    roles: ClassVar[Sequence[tuple[str, str]]] = ROLES
     terms_without_neighbours: ClassVar[frozenset[str]] = frozenset({"paths", "linear", "couplings"})
 
     def resolve(self, source: str | Path, *, licence: str | None = None) -> Path:
@@ -163,21 +163,13 @@ class MACEFamily(Family, MakesUntrained, RestrictsElements, ShortensCutoff):
         """Return the function from widths to terms of the time; see the base class."""
         return make_cost_terms(model)
 
-    def block_norms(self, model: Model) -> dict[str, Tensor]:
-        """Norms of the maps that read a block."""
-        return block_norms(model, make_layout(model.network), self.groups(model))
+    def layout(self, model: Model) -> Layout:
+        """Where channels lie; see `irrepress.families.mace.layout`."""
+        return make_layout(model.network)
 
     def has_reflections(self, model: Model) -> bool:
         """Whether the model knows parity, which is all but those built with ``use_so3``."""
         return not model.native["use_so3"]
-
-    def weight_blocks(self, model: Model) -> list[WeightBlock]:
-        """Matrices of equivariant maps, radial networks and products; see the base class."""
-        return weight_blocks(model.network, make_layout(model.network))
-
-    def parameter_parts(self, model: Model) -> dict[str, str]:
-        """Parts by the modules of the network; see the base class."""
-        return parameter_roles(model, ROLES)
 
     def shape(self, model: Model) -> dict[str, Any]:
         """Irreps per layer, orders, widths, cutoff in Å, number of elements."""

@@ -15,12 +15,10 @@ from torch import Tensor
 
 from irrepress.core.cost import CostModel, CostTerms
 from irrepress.core.family import (
-    Family,
     MakesUntrained,
     Observer,
     RestrictsElements,
     ShortensCutoff,
-    WeightBlock,
 )
 from irrepress.core.finite import require_finite
 from irrepress.core.fits import LinearFit
@@ -29,7 +27,8 @@ from irrepress.core.model import Batch, Model, NativeModule, Prediction
 from irrepress.core.plan import Plan
 from irrepress.core.statistics import DataStatistics
 from irrepress.core.structure import Structure
-from irrepress.families.generic.layout import block_norms, parameter_roles, weight_blocks
+from irrepress.families.generic.family import DescribedFamily
+from irrepress.families.generic.layout import Layout
 from irrepress.families.sevennet import checkpoint, fits, graph, narrow, scratch
 from irrepress.families.sevennet import elements as by_element
 from irrepress.families.sevennet import gates as gating
@@ -45,7 +44,7 @@ from irrepress.families.sevennet.layout import ROLES, make_layout
 from irrepress.families.sevennet.terms import make_cost_terms
 
 
-class SevenNetFamily(Family, MakesUntrained, RestrictsElements, ShortensCutoff):
+class SevenNetFamily(DescribedFamily, MakesUntrained, RestrictsElements, ShortensCutoff):
     """SevenNet-0, l3i5, MF-0 and every other checkpoint of sevenn that is built on e3nn.
 
     A narrowed model is ragged: each layer and each irrep has its own number of channels, which
@@ -56,6 +55,7 @@ class SevenNetFamily(Family, MakesUntrained, RestrictsElements, ShortensCutoff):
 
     name: ClassVar[str] = "sevennet"
     package: ClassVar[str] = "sevenn"
+    roles: ClassVar[Sequence[tuple[str, str]]] = ROLES
     terms_without_neighbours: ClassVar[frozenset[str]] = frozenset({"paths", "linear"})
 
     def resolve(self, source: str | Path, *, licence: str | None = None) -> Path:
@@ -172,21 +172,13 @@ class SevenNetFamily(Family, MakesUntrained, RestrictsElements, ShortensCutoff):
         """Return the function from widths to terms of the time; see the base class."""
         return make_cost_terms(model)
 
-    def block_norms(self, model: Model) -> dict[str, Tensor]:
-        """Norms of the radial weights, self-interactions and readout that read a block."""
-        return block_norms(model, make_layout(model.network), self.groups(model))
+    def layout(self, model: Model) -> Layout:
+        """Where channels lie; see `irrepress.families.sevennet.layout`."""
+        return make_layout(model.network)
 
     def has_reflections(self, model: Model) -> bool:
         """Whether the model was built with parity (``is_parity``)."""
         return bool(model.native[KEY.IS_PARITY])
-
-    def weight_blocks(self, model: Model) -> list[WeightBlock]:
-        """Matrices of equivariant linear maps and of radial networks; see the base class."""
-        return weight_blocks(model.network, make_layout(model.network))
-
-    def parameter_parts(self, model: Model) -> dict[str, str]:
-        """Parts by the modules of the network; see the base class."""
-        return parameter_roles(model, ROLES)
 
     def shape(self, model: Model) -> dict[str, Any]:
         """Irreps per layer, filter order, layers, cutoff in Å, number of elements."""
