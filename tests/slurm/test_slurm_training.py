@@ -58,7 +58,10 @@ class Watched:
         log = self.directory / LOG
 
         def resumed():
-            text = log.read_text() if log.exists() else ""
+            try:
+                text = log.read_text()
+            except FileNotFoundError:  # Snakemake removes the log of a job that it starts anew.
+                return None
             found = re.search(r"goes on from step (\d+)", text)
             return found and int(found[1]) > before and "step" in text[found.end() :] and found
 
