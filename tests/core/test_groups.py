@@ -110,7 +110,7 @@ def test_irreps_are_asked_of_features_alone(scores):
     plan = plan_for_irreps(GROUPS, scores, Explicit(irreps="8x0e"))
     plan.check(GROUPS)
     assert plan.widths(GROUPS)["hidden.1o"] == 0
-    with pytest.raises(UserError, match="needs the 8 channels that are asked for elsewhere"):
+    with pytest.raises(UserError, match="needs the same 8 channels as elsewhere"):
         plan_for_irreps(GROUPS, scores, Explicit(irreps="8x0e+4x1o"))
 
 

@@ -35,7 +35,9 @@ def test_a_batch_lies_with_its_model_or_where_it_is_asked_for(small_sevennet, st
 def test_what_a_family_cannot_do_is_refused(small_sevennet):
     model = copy.copy(small_sevennet)
     model.family = SimpleNamespace(name="other")
-    with pytest.raises(UserError, match="models of the family other cannot leave out elements"):
+    with pytest.raises(
+        UserError, match="models of the family other cannot be restricted to fewer elements"
+    ):
         model.restrict_elements([14])
     with pytest.raises(UserError, match="the family other cannot be shortened; leave it out"):
         model.with_cutoff(0.9 * model.cutoff)

@@ -154,7 +154,7 @@ def test_a_budget_outside_0_to_1_is_refused(budget):
 @pytest.mark.parametrize("allocation", ["greedy", "uniform"])
 def test_a_budget_that_cannot_be_met_says_what_can(allocation):
     kept = {"greedy": "axes 'both'", "uniform": "every order kept"}[allocation]
-    with pytest.raises(UserError, match=rf"cannot be met.*{kept}; the least is 0\.\d+"):
+    with pytest.raises(UserError, match=rf"cannot be met.*{kept}; the smallest possible is 0\.\d+"):
         plan(scores(), 0.01, "parameters", allocation=allocation)
     with pytest.raises(UserError, match=r"set evaluation\.timing_atoms higher"):
         plan(scores(), 0.01, "time", allocation=allocation)
@@ -219,7 +219,7 @@ def test_explicit_irreps_layer_by_layer():
 def test_the_filter_can_be_named_alone():
     plan = plan_for_irreps(GROUPS, scores(), Explicit(filter_lmax=1))
     assert plan.widths(GROUPS) == {**FULL, "filter.2e": 0}
-    with pytest.raises(UserError, match="filter_lmax: 3 is asked for, the model can have 0 to 2"):
+    with pytest.raises(UserError, match="filter_lmax: 3 is outside the model's range, 0 to 2"):
         plan_for_irreps(GROUPS, scores(), Explicit(filter_lmax=3))
 
 
@@ -237,8 +237,8 @@ def test_widths_can_be_named_alone():
         ({"widths": {"1.1e": 17}}, "explicit widths: 17 for '1.1e' is outside 0-16"),
         ({"widths": {"filter.0e": 0}}, "'filter.0e' is outside 1-1"),
         ({"widths": {"filter.1e": 0}}, "cut orders from the top"),
-        ({"widths": {"filter.2e": 1}, "filter_lmax": 1}, "ask for 0; name it once"),
-        ({"widths": {"1.1e": 4}, "irreps": "32x0e+8x1e"}, "ask for 8; name it once"),
+        ({"widths": {"filter.2e": 1}, "filter_lmax": 1}, "give 0; give it only once"),
+        ({"widths": {"1.1e": 4}, "irreps": "32x0e+8x1e"}, "give 8; give it only once"),
     ],
 )
 def test_wrong_widths_are_one_clear_message(named, message):

@@ -113,5 +113,5 @@ def test_inputs_that_are_always_zero_keep_their_weights():
 
 
 def test_one_structure_is_too_few(parent, plan, crystals):
-    with pytest.raises(ValueError, match="1 structures cannot be divided"):
+    with pytest.raises(ValueError, match="1 structures are too few to hold some out"):
         compensate(parent, parent.narrow(plan), plan, crystals[:1])

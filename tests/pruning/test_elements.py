@@ -31,5 +31,5 @@ def test_a_family_that_cannot_says_so(small_sevennet, caplog):
     same, record = keep_elements(model, [14], "dataset silicon")
     assert same is model and record["left_out"] == 0
     (line,) = (r.getMessage() for r in caplog.records)
-    assert "family sevennet cannot leave out elements" in line
+    assert "family sevennet cannot be restricted to fewer elements" in line
     assert f"keeps all {len(small_sevennet.elements)}" in line

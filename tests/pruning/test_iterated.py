@@ -78,6 +78,6 @@ def test_channels_that_look_worthless_only_at_first_are_kept(small_sevennet, gro
 
 def test_a_budget_that_cannot_be_met_says_what_can(small_sevennet, measure):
     score, seen = by_norms()
-    with pytest.raises(UserError, match=r"cannot be met.*the least is 0\.\d+"):
+    with pytest.raises(UserError, match=r"cannot be met.*the smallest possible is 0\.\d+"):
         plan_iterated(small_sevennet, score, measure, budget=0.01, step=0.2, limits=LIMITS)
     assert len(seen) == 1

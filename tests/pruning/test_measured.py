@@ -75,5 +75,5 @@ def test_a_budget_that_cannot_be_met_is_told_before_any_trial(small_sevennet, me
     def damage(plan):
         raise AssertionError("nothing should be tried")
 
-    with pytest.raises(UserError, match=r"cannot be met.*the least is 0\.\d+"):
+    with pytest.raises(UserError, match=r"cannot be met.*the smallest possible is 0\.\d+"):
         plan_measured(small_sevennet, scores, damage, measure, budget=0.01, step=0.2, limits=LIMITS)

@@ -79,7 +79,7 @@ def test_version_2_is_refused_where_it_lacks_what_groups_can_have(path, other):
     with h5py.File(path, "r+") as file:
         file.attrs["schema_version"] = 2
         del file["groups/multiple"], file["groups/sized_like"]
-    message = r"scores\.h5: its schema version is 2, which does not say .*score again"
+    message = r"scores\.h5: its schema version is 2, which does not record .*score again"
     with pytest.raises(UserError, match=message):
         Scores.load(path)
 

@@ -240,7 +240,9 @@ class Model(torch.nn.Module):
                 `RestrictsElements`.
         """
         if not isinstance(self.family, RestrictsElements):
-            raise UserError(f"models of the family {self.family.name} cannot leave out elements")
+            raise UserError(
+                f"models of the family {self.family.name} cannot be restricted to fewer elements"
+            )
         return self.family.restrict_elements(self, elements)
 
     def cost_model(self, neighbours: float = NEIGHBOURS) -> CostModel:

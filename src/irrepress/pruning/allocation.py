@@ -1,10 +1,10 @@
-"""How a budget is spread over layers and orders: from scores and a target to widths.
+"""Allocation of a budget over layers and orders: from scores and a target to widths.
 
-*Greedy*: blocks are removed where the score lost per cost saved is least, first-come over the
-whole network. Removing an order as a whole also cuts the order from the spherical-harmonics
-filter, which no channel-wise step can do; the search therefore runs once per highest order, and
-where features along edges have components that can be cut, once per highest component, too. The
-widths that lose the least summed score are taken.
+*Greedy*: over the whole network, blocks are removed in the order of score lost per cost saved,
+lowest first. Removing an entire order also cuts that order from the spherical-harmonics filter,
+which no channel-wise step can do. The search therefore runs once for each highest order and, where
+features along edges have components that can be cut, once for each highest component. The widths
+that lose the least total score are used.
 
 *Even*: every width keeps the same fraction of its channels, and no order is dropped.
 """
@@ -21,19 +21,19 @@ import numpy as np
 from irrepress.core.groups import Group, followers, widths_of
 from irrepress.pruning.config import Axes
 
-# The number that has to fall below a target, such as FLOPs or seconds, by widths of all keys.
+# Maps widths of all keys to the quantity that must fall below a target, such as FLOPs or seconds.
 Measured = Callable[[Mapping[str, int]], float]
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Constraints on a plan besides its budget.
+    """Constraints on a plan in addition to its budget.
 
     Attributes:
-        multiple: widths are multiples of this, or zero, or full, or the floor.
-        floor: least number of channels kept of scalars.
-        axes: ``both`` lets orders disappear; ``channels`` keeps ``multiple`` channels at least
-            of every order at every layer.
+        multiple: widths are multiples of this number, zero, the full width, or the floor.
+        floor: minimum number of scalar channels.
+        axes: ``both`` allows orders to be removed; ``channels`` keeps at least ``multiple``
+            channels of every order in every layer.
     """
 
     multiple: int = 8
@@ -41,7 +41,7 @@ class Limits:
     axes: Axes = "both"
 
     def least(self, group: Group) -> int:
-        """Return the least number of channels that a group may be narrowed to."""
+        """Return the minimum number of channels that a group may be narrowed to."""
         if group.l == 0 and group.axis in ("channel", "width"):
             return min(group.channels, group.round_up(self.floor))
         if self.axes == "channels":
@@ -49,18 +49,18 @@ class Limits:
         return group.floor
 
     def next_below(self, width: int, least: int) -> int:
-        """Return the next smaller width that is allowed."""
+        """Return the largest allowed width below ``width``."""
         return max((width - 1) // self.multiple * self.multiple, least)
 
 
 @dataclass(frozen=True)
 class Allocated:
-    """Widths that were found for a target.
+    """Widths found for a target.
 
     Attributes:
-        widths: width key -> channels that stay, of all keys.
-        measured: the measured number; above the target if that cannot be met.
-        highest: the highest order that was not cut as a whole.
+        widths: width key -> number of channels kept, for all keys.
+        measured: the measured quantity; above the target if the target cannot be met.
+        highest: the highest order that was not removed entirely.
     """
 
     widths: dict[str, int]
@@ -77,18 +77,19 @@ def allocate_greedily(
     *,
     highest: int | None = None,
 ) -> Allocated:
-    """Remove what loses the least score per cost saved until a target is met.
+    """Remove the blocks with the lowest score per cost saved until a target is met.
 
     Args:
         groups: the model's groups.
         scores: group name -> scores, ``[channels]``.
-        measured: function from widths to the number that has to fall.
-        target: the largest number that is allowed.
+        measured: function from widths to the quantity to be reduced.
+        target: upper limit of that quantity.
         limits: rounding, floors and axes.
-        highest: the highest order that stays; None tries every one.
+        highest: highest order to keep; None: try every one.
 
     Returns:
-        The widths that meet the target and lose the least, or the least that can be reached.
+        The widths that meet the target and lose the least score; if none meet it, those with the
+        smallest measured quantity.
 
     Example:
         >>> groups = [Group(f"features.{i}.0e", i, "0e", 4, f"features.{i}.0e") for i in range(2)]
@@ -129,10 +130,10 @@ def allocate_greedily(
 def allocate_evenly(
     groups: Sequence[Group], measured: Measured, target: float, limits: Limits
 ) -> Allocated:
-    """Keep the same fraction of every width, the largest that meets a target.
+    """Keep the same fraction of every width: the largest fraction that meets a target.
 
-    Widths are rounded to the nearest that the limits allow. No order is dropped, whatever the
-    limits say. Arguments and result are those of `allocate_greedily`.
+    Widths are rounded to the nearest width that the limits allow. No order is dropped, even if
+    ``limits.axes`` is ``both``. Arguments and result are as in `allocate_greedily`.
     """
     keeping = Limits(multiple=limits.multiple, floor=limits.floor, axes="channels")
     full = widths_of(groups)
@@ -145,7 +146,7 @@ def allocate_evenly(
         least[base] = max(least.get(base, 0), own)
     own_limits = limits_by_width(groups, keeping)
     allowed = {key: allowed_widths(full[key], least[key], own_limits[key]) for key in least}
-    # Where a width is rounded up instead of down; fractions in between change nothing.
+    # Fractions at which a width is rounded up instead of down; those in between change nothing.
     borders = {
         key: [(low + high) / 2 / full[key] for low, high in pairwise(steps)]
         for key, steps in allowed.items()
@@ -156,7 +157,7 @@ def allocate_evenly(
         found = {key: steps[bisect_right(borders[key], fraction)] for key, steps in allowed.items()}
         return {key: found[base_of.get(key, key)] for key in full}
 
-    # Bisection: the fraction at `low` meets the target, or is the least; that at `high` does not.
+    # Bisection: the fraction at `low` meets the target or is the smallest; the one at `high` fails.
     low, high = 0, len(fractions)
     while high - low > 1:
         middle = (low + high) // 2
@@ -170,12 +171,12 @@ def allocate_evenly(
 
 
 def limits_by_width(groups: Sequence[Group], limits: Limits) -> dict[str, Limits]:
-    """Return the limits of every width key: its multiple is the family's, too."""
+    """Return the limits of every width key, including the multiple that the family requires."""
     return {g.width: replace(limits, multiple=lcm(limits.multiple, g.multiple)) for g in groups}
 
 
 def allowed_widths(width: int, least: int, limits: Limits) -> list[int]:
-    """Return the allowed widths from the least to the full one."""
+    """Return the allowed widths in ascending order, from ``least`` to ``width``."""
     steps = [width]
     while steps[-1] > least:
         steps.append(limits.next_below(steps[-1], least))
@@ -185,18 +186,18 @@ def allowed_widths(width: int, least: int, limits: Limits) -> list[int]:
 def changed_widths(
     widths: Mapping[str, int], key: str, width: int, following: Mapping[str, Sequence[str]]
 ) -> dict[str, int]:
-    """Return widths with another one at a key, and at those that follow it and are not zero."""
+    """Return widths with a new value for ``key`` and for the nonzero keys that follow it."""
     changed = {other: width for other in following.get(key, ()) if widths[other]}
     return {**widths, **changed, key: width}
 
 
 class _Search:
-    """Greedy removal of channels below a highest order and component.
+    """Greedy removal of channels up to a highest order and component.
 
-    Groups of one width key lose their channels in step: the i-th removal takes the i-th
-    lowest score of each of them. So do keys that follow another one; by themselves they can only
-    vanish. Orders of products (axis ``correlation``) stay: few blocks that change much are a
-    choice for a person.
+    Groups that share a width key lose their channels together: the i-th removal takes the i-th
+    lowest score of each group. The same holds for keys that follow another key; on their own they
+    can only be removed entirely. Orders of products (axis ``correlation``) are kept: they are few
+    and change the model a lot, so removing them is left to the user.
     """
 
     def __init__(
@@ -233,10 +234,10 @@ class _Search:
         self.measured = measured(self.widths)
 
     def run(self, target: float) -> None:
-        """Remove channels, least loss per saving first, until the target is met or none is left.
+        """Remove channels, lowest loss per saving first, until the target is met or none are left.
 
-        Among all removals on the way that would have met the target at once, the one with the
-        least total loss is taken: a large last step must not go far below the target.
+        Of all removals considered on the way that would have met the target, the one with the
+        lowest total loss is used, so that a large last step does not overshoot the target.
         """
         finished: tuple[float, float, dict[str, int]] | None = None
         while self.measured > target:
@@ -254,10 +255,10 @@ class _Search:
             self.lost, self.measured, self.widths = finished
 
     def _moves(self, key: str) -> Iterator["_Move"]:
-        """Yield removals at a width key, down to every width that is allowed.
+        """Yield removals at a width key, one for each allowed smaller width.
 
-        Not only the next one: the last channels of an order at a layer take all of its paths
-        with them and may save more than those before, which a step-by-step search never sees.
+        Looking only one step ahead is not enough: removing the last channels of an order in a layer
+        also removes all of its paths, which may save more than all steps before it.
         """
         allowed = allowed_widths(self.widths[key], self._floor[key], self._limits[key])
         loss = 0.0
@@ -277,7 +278,7 @@ class _Search:
 
 
 class _Move(NamedTuple):
-    """A removal; the least in order is the best."""
+    """A removal; they sort from best to worst."""
 
     price: float
     key: str

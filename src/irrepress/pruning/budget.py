@@ -1,6 +1,6 @@
-"""From scores and a budget, or a target shape, to a plan: which blocks stay.
+"""Plans from scores and a budget, or from a target shape.
 
-How the budget is spread over layers and orders is the work of `irrepress.pruning.allocation`.
+`irrepress.pruning.allocation` decides how the budget is spread over layers and orders.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,17 +20,17 @@ from irrepress.pruning.allocation import Allocated, Limits, allocate_evenly, all
 from irrepress.pruning.config import Unit
 from irrepress.pruning.latency import TimeModel
 
-# Predicted seconds of one call of a model of some widths, such as a `TimeModel`.
+# Maps widths to the predicted time of one call in seconds; for example a `TimeModel`.
 TimeOf = Callable[[Mapping[str, int]], float]
 
 
 @dataclass(frozen=True)
 class Costs:
-    """What models of given widths cost, all with the same cutoff.
+    """Costs of models as functions of their widths, at a fixed cutoff.
 
     Attributes:
         model: function from widths to parameters and FLOPs.
-        time: function from widths to seconds of a call, if times are known.
+        time: function from widths to the time of a call in seconds; None if times are not known.
     """
 
     model: CostModel
@@ -43,13 +43,13 @@ class Costs:
         time: TimeModel | None = None,
         cutoff: float | None = None,
     ) -> "Costs":
-        """Return the costs of the models that a model can be pruned to.
+        """Return the costs of the models that ``model`` can be pruned to.
 
         Args:
             model: the unpruned model.
-            time: time model of the unpruned model's shapes, with its own cutoff.
-            cutoff: a shorter cutoff in Å; None: the model's own. The number of neighbours is taken
-                to scale with its cube, as in a solid; molecules lose fewer.
+            time: time model fitted to shapes of the unpruned model at its own cutoff.
+            cutoff: a shorter cutoff in Å; None: the model's own. The number of neighbours is
+                assumed to scale with its cube, as in a solid; molecules lose fewer.
         """
         fraction = 1.0 if cutoff is None else (cutoff / model.cutoff) ** 3
         if time is not None:
@@ -58,7 +58,7 @@ class Costs:
 
 
 class Measure:
-    """The amount that a budget limits, as a function of widths (width key -> channels, all keys).
+    """The quantity that a budget limits, as a function of widths.
 
     Args:
         groups: the groups of the unpruned model.
@@ -80,7 +80,7 @@ class Measure:
         self.whole = self._count(widths_of(groups), unpruned or costs)
 
     def __call__(self, widths: Mapping[str, int]) -> float:
-        """Return the amount that a model of given widths has."""
+        """Return the amount for a model with the given widths (width key -> channels, all keys)."""
         return self._count(widths, self._costs)
 
     def _count(self, widths: Mapping[str, int], costs: Costs) -> float:
@@ -92,10 +92,10 @@ class Measure:
         return cost.parameters if self.unit == "parameters" else cost.flops
 
     def target(self, budget: float) -> float:
-        """Return the amount of the unpruned model that may stay.
+        """Return the amount that a budget allows.
 
         Raises:
-            UserError: the budget does not lie between 0 and 1.
+            UserError: if the budget does not lie between 0 and 1.
         """
         if not 0 < budget < 1:
             raise UserError(f"budget: must lie between 0 and 1, it is {budget}")
@@ -111,13 +111,13 @@ def plan_for_fraction(
     allocation: Literal["greedy", "uniform"] = "greedy",
     limits: Limits | None = None,
 ) -> Plan:
-    """Plan for keeping a fraction of blocks, parameters, FLOPs or time.
+    """Return a plan that keeps a fraction of the blocks, parameters, FLOPs or time.
 
     Args:
         groups: the model's groups.
         scores: group name -> scores, ``[channels]``.
-        measure: what the fraction is counted in.
-        budget: what may stay, 0 < budget < 1.
+        measure: the quantity that the budget limits.
+        budget: fraction to keep, 0 < budget < 1.
         allocation: how the budget is spread over layers and orders.
         limits: rounding, floors and axes.
 
@@ -125,7 +125,7 @@ def plan_for_fraction(
         A plan that meets the budget and keeps the channels with the highest scores.
 
     Raises:
-        UserError: the budget cannot be met; the message says what can.
+        UserError: if the budget cannot be met; the message gives the smallest one that can.
     """
     limits = limits or Limits()
     target = measure.target(budget)
@@ -148,29 +148,29 @@ def check_met(
     """Check that an allocation meets its budget.
 
     Raises:
-        UserError: it does not; the message says what can be met.
+        UserError: if it does not; the message gives the smallest budget that can be met.
     """
     if found.measured > measure.target(budget):
         orders = "every order kept" if keeps_orders else f"axes {limits.axes!r}"
-        # Every call takes some time, however small the model: more so for few atoms.
+        # Every call has a fixed overhead, which matters most for few atoms.
         larger = ", or set evaluation.timing_atoms higher" if measure.unit == "time" else ""
         raise UserError(
             f"budget: {budget:g} of the {measure.unit} cannot be met with multiple "
-            f"{limits.multiple}, floor {limits.floor} and {orders}; the least is "
+            f"{limits.multiple}, floor {limits.floor} and {orders}; the smallest possible is "
             f"{found.measured / measure.whole:.3f}. Raise the budget, lower sweep.multiple or "
             f"sweep.floor{larger}"
         )
 
 
 def named_target(explicit: Explicit, shapes: Mapping[str, Explicit]) -> Explicit:
-    """Return a target with the irreps of a shape in place of the shape's name.
+    """Return a target in which the name of a shape is replaced by the shape's irreps.
 
     Args:
-        explicit: the target as the config gives it; whatever else it names overrides the shape.
-        shapes: the family's shapes by name.
+        explicit: the target from the config; its other entries override those of the shape.
+        shapes: the family's named shapes.
 
     Raises:
-        UserError: a name that the family does not know.
+        UserError: if the family has no shape of this name.
     """
     if not explicit.names_shape:
         return explicit
@@ -185,21 +185,21 @@ def named_target(explicit: Explicit, shapes: Mapping[str, Explicit]) -> Explicit
 def plan_for_irreps(
     groups: Sequence[Group], scores: Mapping[str, np.ndarray], explicit: Explicit
 ) -> Plan:
-    """Plan for a target shape: what it does not name stays as in the unpruned model.
+    """Return a plan for a target shape; anything it does not name stays as in the unpruned model.
 
     Args:
         groups: the model's groups.
         scores: group name -> scores, ``[channels]``; the best channels are kept.
-        explicit: irreps such as ``64x0e+32x1e`` for every layer, or one text a layer, the highest
-            order of the filter, and further widths. Orders that a layer does not have are not
-            asked of it when one text serves all layers.
+        explicit: irreps such as ``64x0e+32x1e`` for all layers or a list with one entry per layer,
+            the highest order of the filter, and further widths. Irreps given for all layers are
+            ignored in layers that lack them.
 
     Returns:
         The plan, without a cutoff. The family may round it (`Model.native_plan`).
 
     Raises:
-        UserError: irreps that cannot be read, more channels than the model has, too few, the
-            wrong number of layers, an order that the filter does not have, or an unknown width.
+        UserError: if irreps cannot be parsed, the number of channels is too large or too small, the
+            number of layers is wrong, the filter lacks an order, or a width is unknown.
     """
     asked = {} if explicit.irreps is None else _asked_of_features(groups, explicit.irreps)
     asked |= _asked_of_orders(groups, asked, explicit.filter_lmax)
@@ -209,17 +209,17 @@ def plan_for_irreps(
             raise UserError(f"explicit widths: the model has no {key!r}; {nearest(key, full)}")
         if asked.get(key, count) != count:
             raise UserError(
-                f"explicit widths: {count} for {key!r}, but irreps or filter_lmax ask for "
-                f"{asked[key]}; name it once"
+                f"explicit widths: {count} for {key!r}, but irreps or filter_lmax give "
+                f"{asked[key]}; give it only once"
             )
         for g in (g for g in groups if g.width == key):
             if not g.floor <= count <= g.channels or count % g.multiple:
                 raise UserError(
                     f"explicit widths: {count} for {key!r} is outside {g.floor}-{g.channels} or "
-                    f"no multiple of {g.multiple}"
+                    f"not a multiple of {g.multiple}"
                 )
         asked[key] = count
-    # Widths that the architecture ties to another one, or that were built like it, follow it.
+    # Widths that the architecture ties to another width, or that were built equal to it, follow it.
     for base in ("follows", "sized_like"):
         for g in groups:
             other = getattr(g, base)
@@ -231,7 +231,7 @@ def plan_for_irreps(
 
 
 def _asked_of_features(groups: Sequence[Group], irreps: str | list[str]) -> dict[str, int]:
-    """Return the widths that follow from irreps: width keys of node features -> channels."""
+    """Return the widths given by irreps: width keys of node features -> channels."""
     features = [g for g in groups if g.site == FEATURES]
     layers = sorted({g.layer for g in features})
     single = isinstance(irreps, str)
@@ -240,8 +240,8 @@ def _asked_of_features(groups: Sequence[Group], irreps: str | list[str]) -> dict
         texts = texts[:1]
     if len(texts) != len(layers):
         raise UserError(
-            f"explicit irreps: {len(texts)} are given, the model has {len(layers)} layers of node "
-            "features; give one text, or one a layer"
+            f"explicit irreps: {len(texts)} are given, but the model has {len(layers)} layers of "
+            "node features; give one for all layers, or one per layer"
         )
     wanted = {layer: parse_irreps(text) for layer, text in zip(layers, texts, strict=True)}
     for layer in layers:
@@ -258,25 +258,25 @@ def _asked_of_features(groups: Sequence[Group], irreps: str | list[str]) -> dict
         count, *others = (wanted[g.layer].get(irrep, 0) for irrep in g.irreps)
         if set(others) - {count, 0}:
             raise UserError(
-                f"explicit irreps: layer {g.layer} asks for different numbers of channels, but "
-                f"this family needs {count} of every order or none"
+                f"explicit irreps: layer {g.layer} has different numbers of channels, but this "
+                f"family needs {count} of every order or none"
             )
         if not g.floor <= count <= g.channels or count % g.multiple:
             raise UserError(
                 f"explicit irreps: {count}x{g.irrep} in layer {g.layer} is outside "
-                f"{g.floor}-{g.channels} or no multiple of {g.multiple}"
+                f"{g.floor}-{g.channels} or not a multiple of {g.multiple}"
             )
         if widths.setdefault(g.width, count) != count:
             raise UserError(
-                f"explicit irreps: layer {g.layer} asks for {count}x{g.irrep}, but this family "
-                f"needs the {widths[g.width]} channels that are asked for elsewhere"
+                f"explicit irreps: layer {g.layer} has {count}x{g.irrep}, but this family needs "
+                f"the same {widths[g.width]} channels as elsewhere"
             )
-        if len(g.irreps) > 1:  # orders are features of one width, and are cut as a whole
+        if len(g.irreps) > 1:  # all orders share one width, and each is cut as a whole
             orders = [order(irrep) for irrep, n in wanted[g.layer].items() if n]
             if orders != list(range(len(orders))):
                 raise UserError(
-                    f"explicit irreps: layer {g.layer} asks for the orders {orders}; this family "
-                    "cuts orders from the top, name all from 0"
+                    f"explicit irreps: layer {g.layer} has the orders {orders}, but this family "
+                    "can only cut orders from the top; give all orders from 0"
                 )
             for other in (o for o in groups if o.axis in ("order", "component")):
                 widths[other.width] = int(other.l < len(orders))
@@ -284,7 +284,7 @@ def _asked_of_features(groups: Sequence[Group], irreps: str | list[str]) -> dict
         if g.follows and widths[g.width] not in (0, widths[g.follows]):
             raise UserError(
                 f"explicit irreps: {widths[g.width]}x{g.irrep} in layer {g.layer}, but this family "
-                f"needs the {widths[g.follows]} channels that are asked for elsewhere, or none"
+                f"needs the same {widths[g.follows]} channels as elsewhere, or none"
             )
     return widths
 
@@ -292,12 +292,12 @@ def _asked_of_features(groups: Sequence[Group], irreps: str | list[str]) -> dict
 def _asked_of_orders(
     groups: Sequence[Group], asked: Mapping[str, int], highest: int | None
 ) -> dict[str, int]:
-    """Return the widths that follow from the filter's highest order: keys of orders -> 0 or 1.
+    """Return the widths given by the filter's highest order: width keys of orders -> 0 or 1.
 
     Args:
         groups: the model's groups.
-        asked: widths that follow from irreps already.
-        highest: the highest order; None: the filter stays as it is.
+        asked: widths that irreps give already.
+        highest: the highest order; None: the filter is not changed.
     """
     if highest is None:
         return {}
@@ -306,15 +306,15 @@ def _asked_of_orders(
     most = max((g.l for g in orders), default=0)
     if not least <= highest <= most:
         raise UserError(
-            f"explicit filter_lmax: {highest} is asked for, the model can have {least} to {most}"
+            f"explicit filter_lmax: {highest} is outside the model's range, {least} to {most}"
         )
     widths = {g.width: int(g.l <= highest) for g in orders}
     widths |= {g.width: 0 for g in groups if g.axis == "component" and g.l > highest}
     for key, count in widths.items():
         if asked.get(key, count) != count:
             raise UserError(
-                f"explicit filter_lmax: {highest} is asked for, but the orders of irreps are those "
-                "of the filter in this family, and irreps ask for others; leave filter_lmax out"
+                f"explicit filter_lmax: {highest} differs from the orders of irreps, which this "
+                "family uses for the filter as well; leave filter_lmax out"
             )
     return widths
 
@@ -322,10 +322,10 @@ def _asked_of_orders(
 def plan_for_widths(
     groups: Sequence[Group], scores: Mapping[str, np.ndarray], widths: Mapping[str, int]
 ) -> Plan:
-    """Keep the channels with the highest scores at given widths (width key -> channels)."""
+    """Return a plan that keeps the channels with the highest scores."""
     keep = {}
     for g in groups:
-        # Stable sort: equal scores keep the lower channel index, on every machine.
+        # A stable sort, so that ties go to the lower channel index on every machine.
         ranked = np.arange(g.channels) if g.in_order else np.argsort(-scores[g.name], kind="stable")
         keep[g.name] = tuple(sorted(ranked[: widths[g.width]].tolist()))
     return Plan(keep=keep, channels={g.name: g.channels for g in groups})
@@ -337,26 +337,26 @@ def summarize(
     costs: Costs,
     unpruned: Costs | None = None,
 ) -> dict[str, Any]:
-    """Describe a plan for readers: irreps per layer, cutoff, cost, and fractions kept.
+    """Summarize a plan for readers: irreps per layer, cutoff, cost, and fractions kept.
 
     Args:
         plan: the plan.
         groups: groups of the unpruned model.
-        costs: costs of models with the plan's cutoff.
+        costs: costs at the plan's cutoff.
         unpruned: costs with the unpruned model's cutoff, if that differs.
     """
     unpruned = unpruned or costs
     widths = plan.widths(groups)
     kept_orders = [g.l for g in groups if g.axis == "order" and plan.keep[g.name]]
     full, cost = unpruned.model(widths_of(groups)), costs.model(widths)
-    # Features that are the same in all layers are those of the first.
+    # Features that all layers share belong to the first layer.
     layers: dict[int, dict[str, int]] = {g.layer: {} for g in groups if g.axis == "channel"}
     features = [g for g in groups if g.site == FEATURES]
     for layer, irreps in layers.items():
         own = [g for g in features if g.layer == layer] or features
         for g in own:
             for irrep in g.irreps:
-                # If a block holds several irreps, orders are cut at all sites at once.
+                # If a block holds several irreps, an order is cut at all sites at once.
                 cut = len(g.irreps) > 1 and order(irrep) > max(kept_orders)
                 irreps[irrep] = 0 if cut else widths[g.width]
     predicted, fraction = {}, {}

@@ -1,22 +1,21 @@
-"""Closed-form compensation: the kept weights take over what removed blocks carried.
+"""Closed-form compensation: the remaining weights are refitted to make up for removed blocks.
 
-Layer after layer, every equivariant linear map of the narrowed network is refitted by least
-squares: its outputs on the features of the network as narrowed and compensated so far are to
-be the parent's outputs on the parent's features, in the channels that are kept. Maps act on the
-channels of each irrep alone, so the result is as equivariant as before. Atoms and the 2 l + 1
-components of a block are rows alike; sums over rows are all that is held in memory.
+Layer by layer, every equivariant linear map of the narrowed network is refitted by least squares.
+Its inputs are the features of the network as narrowed and compensated so far; its targets are the
+outputs of the parent's map in the channels that are kept. Maps mix only the channels of each irrep,
+so equivariance is preserved. Each component (2 l + 1 per block) of each atom is one row of the
+regression, and only sums over rows are held in memory.
 
-Energies follow from features, but forces from their derivatives. So besides features, the fit
-matches how they change when all atoms are displaced at random: a linear map takes changes of
-its inputs to changes of its outputs with the same weights. A ridge draws the weights towards
-those of the narrowed network; how strongly is chosen on held-out structures, for each map and
-irrep alone. Features that fit better need not give better forces, so held-out structures also
-decide how far all weights together go from the old ones to the new (`irrepress.pruning.extent`).
-At the end, constants for the elements (`irrepress.pruning.energy_shifts`) take up what is left of
-the energies' difference on average. Where a plan shortens the cutoff, the parent keeps its own, and
-the maps make up for lost neighbours, too. (Least-squares reconstruction of pruned layers is common
-for images and language; differences under displacement and the treatment of irreps are this
-library's.)
+Energies follow from features, but forces from their derivatives. So the fit also matches how
+features change when all atoms are displaced at random: a linear map takes changes of its inputs to
+changes of its outputs with the same weights. A ridge penalty pulls the weights towards those of the
+narrowed network; its strength is chosen on held-out structures, separately for each map and irrep.
+Features that fit better need not give better forces, so held-out structures also decide how far all
+weights move from the old to the fitted ones (`irrepress.pruning.extent`). Finally, energy shifts
+per element (`irrepress.pruning.energy_shifts`) remove the remaining mean difference of the
+energies. If a plan shortens the cutoff, the parent keeps its own cutoff, and the maps also make up
+for lost neighbours. (Least-squares reconstruction of pruned layers is common in vision and language
+models; differences under displacement and the treatment of irreps are specific to this library.)
 """
 
 import logging
@@ -41,25 +40,25 @@ from irrepress.pruning.extent import choose_extent
 
 logger = logging.getLogger(__name__)
 
-# Strengths that are tried, relative to the mean square of each input.
+# Ridge strengths to try, relative to the mean square of each input.
 RIDGES = tuple(10.0**power for power in range(-6, 2))
 # Parent and narrowed model.
 _Models = tuple[Model, Model]
-# Mean squares of inputs below this share of the largest one are raised to it.
+# Mean squares of inputs are clamped to at least this fraction of the largest one.
 _SMALLEST = 1e-12
 
 
 @dataclass(frozen=True)
 class FittedMap:
-    """The effect of compensation on the weights of one map and irrep.
+    """The effect of compensation on one map and irrep.
 
     Attributes:
         name: name of the map.
         irrep: irrep of its inputs and outputs.
-        ridge: the strength that was best on held-out structures.
-        before: share of the target's mean square on held-out structures that the weights left
-            over before.
-        after: the same with the new weights of that ridge.
+        ridge: the ridge strength that was best on held-out structures; infinity if no fit helped.
+        before: unexplained fraction of the target's mean square on held-out structures, with the
+            old weights.
+        after: the same with the new weights.
     """
 
     name: str
@@ -87,30 +86,30 @@ def compensate(
 
     Args:
         parent: the model that ``narrowed`` was made from; it is not changed.
-        narrowed: the model that is compensated, on the parent's device.
+        narrowed: the model to compensate, on the parent's device.
         plan: the plan that it was narrowed by.
-        structures: calibration structures; labels do not matter. A store is read in batches.
-        indices: indices of those to use; None: all.
-        batch_size: structures that are held at a time.
-        derivative_weight: weight of changes under displacement beside the features themselves;
-            changes count for a displacement of 1 Å.
+        structures: calibration structures; labels are not used. A store is read in batches.
+        indices: indices of the structures to use; None: all.
+        batch_size: number of structures per batch.
+        derivative_weight: weight of changes under displacement, per Å, relative to the features
+            themselves.
         displacement: standard deviation of the random displacements in Å.
-        held_out: share of the structures that choose the ridges and the extent; no weight is
-            fitted to them.
+        held_out: fraction of the structures that is used to choose the ridges and the extent, and
+            not to fit weights.
         seed: seed for the displacements and for the choice of held-out structures.
-        work_dir: directory in which features are kept between the fits, in a subdirectory that is
-            removed; None: the system's temporary directory. Some 5 MB for 64 atoms.
+        work_dir: directory for features that are stored between fits, in a temporary subdirectory;
+            None: the system's temporary directory. About 5 MB per 64 atoms.
 
     Returns:
         One entry for each map and irrep, in the order of the network.
 
     Raises:
-        ValueError: there are too few structures to hold some out.
+        ValueError: if there are too few structures to hold some out.
     """
     chosen = np.arange(len(structures)) if indices is None else np.asarray(indices)
     is_test = np.random.default_rng(seed).permutation(len(chosen)) < round(held_out * len(chosen))
     if not is_test.any() or is_test.all():
-        raise ValueError(f"{len(chosen)} structures cannot be divided to choose a ridge")
+        raise ValueError(f"{len(chosen)} structures are too few to hold some out")
     parent.eval()
     narrowed.eval()
     models = parent, narrowed
@@ -140,7 +139,7 @@ def compensate(
             results += _solve(fit, train, test)
     fitted, held = (_Batches(models, pieces) for pieces in parts)
     extent, rest = choose_extent(parent, narrowed, fits, old, held)
-    logger.info("forces: %.3g of their difference is left over at the extent %g", rest, extent)
+    logger.info("forces: %.3g of the difference remains at the extent %g", rest, extent)
     shifts, before, after = fit_shifts(parent, narrowed, fitted, held)
     if shifts:
         narrowed.shift_energies(shifts)
@@ -149,12 +148,12 @@ def compensate(
 
 
 class _Piece:
-    """A batch of calibration structures: as they are, and displaced forth and back.
+    """A batch of calibration structures: undisplaced, and displaced in both directions.
 
     Args:
         structures: all structures.
-        members: indices of those in the batch.
-        displacement: standard deviation in Å; None: they are not displaced.
+        members: indices of the structures in the batch.
+        displacement: standard deviation in Å; None: no displacements.
         seed: seed for the displacements.
     """
 
@@ -172,15 +171,15 @@ class _Piece:
     def advance(
         self, models: _Models, fit: LinearFit, directory: Path
     ) -> list[tuple[dict[str, Tensor], dict[str, Tensor]]]:
-        """Run both networks to a fit; how far they have come is kept in files, not in memory.
+        """Run both networks up to a fit; their progress is kept in files, not in memory.
 
         Returns:
-            Inputs and outputs of the maps as in `Rows`: of the structures as they are, displaced
-            forth, and displaced back.
+            Inputs and outputs of the maps as in `Rows`: for the undisplaced structures, and for
+            those displaced forwards and backwards.
         """
         path = directory / f"{self._members[0]}.pt"
         if self._begun:
-            # The file is this process's own.
+            # Unpickling is safe here: this process wrote the file.
             device = models[0].device
             sources = [each.to(device) for each in torch.load(path, weights_only=False)]
         else:
@@ -191,7 +190,7 @@ class _Piece:
         return [(each.inputs, each.outputs) for each in rows]
 
     def batches(self, models: _Models) -> Pair:
-        """Return the structures as they are."""
+        """Return the batches of the undisplaced structures."""
         return Pair.of(*models, [self._structures[index] for index in self._members])
 
     def _variants(self) -> list[list[Structure]]:
@@ -203,7 +202,7 @@ class _Piece:
 
 
 class _Batches:
-    """The structures of several pieces as they are, batch after batch."""
+    """The undisplaced structures of several pieces, batch by batch."""
 
     def __init__(self, models: _Models, pieces: Sequence[_Piece]):
         self._models, self._pieces = models, pieces
@@ -214,7 +213,7 @@ class _Batches:
 
 
 class _Sums:
-    """Sums over rows of inputs times inputs, inputs times outputs, and outputs squared."""
+    """Sums over rows of products of inputs, of inputs with outputs, and of squared outputs."""
 
     def __init__(self, fit: LinearFit):
         self.gram: dict[str, Tensor] = {}
@@ -227,7 +226,7 @@ class _Sums:
             self.square[irrep] = 0.0
 
     def add(self, inputs: dict[str, Tensor], outputs: dict[str, Tensor], factor: float) -> None:
-        """Add rows, each times a factor: irrep -> ``[rows, channels, 2 l + 1]``."""
+        """Add rows multiplied by a factor: irrep -> ``[rows, channels, 2 l + 1]``."""
         for irrep in self.gram:
             x = _as_rows(inputs[irrep]) * factor
             y = _as_rows(outputs[irrep]) * factor
@@ -236,7 +235,7 @@ class _Sums:
             self.square[irrep] += float(y.square().sum())
 
     def left_over(self, irrep: str, weight: Tensor) -> float:
-        """Return the share of the squared outputs that weights leave over."""
+        """Return the unexplained fraction of the squared outputs for some weights."""
         explained = 2 * (weight * self.cross[irrep]).sum()
         explained -= (weight * (self.gram[irrep] @ weight)).sum()
         total = self.square[irrep]
@@ -244,7 +243,7 @@ class _Sums:
 
 
 def _solve(fit: LinearFit, train: _Sums, test: _Sums) -> list[FittedMap]:
-    """Set the weights of a map to the solution whose ridge is best on held-out structures."""
+    """Set a map's weights to the ridge solution that is best on held-out structures."""
     results, solutions = [], {}
     for irrep, old in fit.weights().items():
         old = old.double().cpu()
@@ -264,28 +263,28 @@ def _solve(fit: LinearFit, train: _Sums, test: _Sums) -> list[FittedMap]:
     fit.set_weights(solutions)
     for result in results:
         logger.info(
-            "%s %s: %.4f -> %.4f of the target left over, ridge %g",
+            "%s %s: unexplained fraction of the target %.4f -> %.4f, ridge %g",
             *(result.name, result.irrep, result.before, result.after, result.ridge),
         )
     return results
 
 
 def _ridge_solution(gram: Tensor, cross: Tensor, old: Tensor, ridge: float) -> Tensor:
-    """Minimize the squared error plus ridge times the squared change, scaled by the inputs."""
+    """Minimise the squared error plus ridge times the squared change, scaled by the inputs."""
     squares = gram.diagonal()
     penalty = ridge * squares.clamp_min(_SMALLEST * squares.max().clamp_min(1e-300))
     return torch.linalg.solve(gram + torch.diag(penalty), cross + penalty[:, None] * old)
 
 
 def _as_rows(features: Tensor) -> Tensor:
-    """``[rows, channels, 2 l + 1]`` -> float64 ``[rows (2 l + 1), channels]``."""
+    """Reshape ``[rows, channels, 2 l + 1]`` to float64 ``[rows (2 l + 1), channels]``."""
     return features.double().transpose(1, 2).reshape(-1, features.shape[1])
 
 
 def _displaced(
     structures: Iterable[Structure], deviation: float, rng: np.random.Generator
 ) -> tuple[list[Structure], list[Structure]]:
-    """Return the structures with all atoms displaced at random, and displaced the other way."""
+    """Return the structures displaced at random, and displaced in the opposite direction."""
     forth, back = [], []
     for structure in structures:
         step = rng.normal(0, deviation, structure.positions.shape)

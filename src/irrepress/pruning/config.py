@@ -26,7 +26,7 @@ Allocation = Literal["greedy", "uniform", "iterated", "measured"]
 
 
 class Scoring(Section):
-    """How importance scores are computed: one pass serves all criteria and budgets."""
+    """Settings for importance scores, which are computed once for all criteria and budgets."""
 
     dataset: str
     structures: Count = Field(64, description="Calibration structures from the train split.")
@@ -41,7 +41,7 @@ class Scoring(Section):
 
 
 class Sweep(Section):
-    """Which plans are made: all combinations of what the lists hold, and explicit ones."""
+    """The plans to make: all combinations of the lists' entries, and explicit ones."""
 
     criteria: Annotated[list[Criterion], EACH_ONCE] = Field(["taylor", "magnitude"], min_length=1)
     normalization: Normalization = Field(
@@ -51,18 +51,18 @@ class Sweep(Section):
         "have no scale that sites share, and none for the others.",
     )
     budgets: Annotated[list[Fraction], EACH_ONCE] = Field(
-        [0.75, 0.5, 0.25], description="What may stay, as a fraction."
+        [0.75, 0.5, 0.25], description="Fraction to keep."
     )
     unit: Unit = Field(
         "flops",
-        description="What the fraction is counted in; time: of energy, forces and stress on this "
-        "machine, predicted from shapes of the model that are timed on it.",
+        description="The quantity that budgets limit; time: the time of energy, forces and stress "
+        "on this machine, predicted from shapes of the model that are timed on it.",
     )
     timed_shapes: Integer = Field(
         36,
         ge=12,
         le=10_000,
-        description="Shapes that are timed for the unit time, the parent included.",
+        description="Number of shapes that are timed for the unit time, including the parent.",
     )
     axes: Annotated[list[Axes], EACH_ONCE] = Field(
         ["both", "channels"], min_length=1, description="With and without pruning of orders."
@@ -71,21 +71,21 @@ class Sweep(Section):
         ["greedy"],
         min_length=1,
         description="How a budget is spread over layers and orders. greedy: the least score lost "
-        "per cost saved; uniform: the same fraction of every width, orders kept; iterated: greedy "
-        "in small steps, with new scores for what is left; measured: in steps, each the best of "
-        "removals that are tried on the calibration structures, where scores choose the channels "
-        "alone.",
+        "per cost saved; uniform: the same fraction of every width, orders kept; "
+        "iterated: greedy in small steps, with new scores after each; measured: in "
+        "steps, each the best of several removals tried on the calibration structures, "
+        "where scores only choose the channels.",
     )
     cutoffs: Annotated[list[Radius | None], EACH_ONCE] = Field(
         [None],
         min_length=1,
-        description="Radii in Å up to which neighbours stay, with each of which the plans of "
-        "budgets are made; null: the model's own. Time and FLOPs go with the cube of the radius, "
-        "so that a shorter one leaves more of the budget to blocks.",
+        description="Cutoff radii in Å; every budget is planned with each of them. null: the "
+        "model's own. Time and FLOPs scale with the cube of the radius, so a shorter "
+        "one leaves more of the budget for blocks.",
     )
     step: Fraction = Field(
         0.1,
-        description="What a step of iterated or measured removes, as a fraction of what is left.",
+        description="Fraction of what is left that each step of iterated or measured removes.",
     )
     explicit: dict[Name, Explicit] = Field({}, description="Plans by name, with target irreps.")
     multiple: Integer = Field(
@@ -96,16 +96,16 @@ class Sweep(Section):
     )
 
     def scored(self) -> list[Criterion]:
-        """Return the criteria that are scored: those of the sweep, and those without a price.
+        """Return the criteria to score: those of the sweep, and those that cost nothing.
 
-        The latter need no data, so that adding them to the sweep requires no new scores.
+        The latter need no data, and adding them to the sweep later requires no new scores.
         """
         free = {"magnitude", "random"}
         return [name for name in get_args(Criterion) if name in free or name in self.criteria]
 
 
 class Compensation(Section):
-    """Closed-form fit of the kept weights to the parent's features, before any training."""
+    """Settings for the closed-form fit of the kept weights to the parent's features."""
 
     dataset: str
     structures: Integer = Field(
@@ -117,7 +117,7 @@ class Compensation(Section):
     batch_size: Count = 8
     derivative_weight: Weight = Field(
         0.5,
-        description="Weight of how features change when atoms are displaced, which forces depend "
-        "on, beside the features themselves.",
+        description="Weight of the change of features when atoms are displaced, which forces "
+        "depend on, relative to the features themselves.",
     )
     displacement: Number = Field(0.02, ge=1e-4, le=0.2, description="Standard deviation in Å.")

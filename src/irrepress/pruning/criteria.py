@@ -1,6 +1,6 @@
-"""The criteria that need data, each a sum over structures.
+"""Criteria that need data, each computed as a sum over structures.
 
-`irrepress.pruning.scoring` explains what they measure.
+`irrepress.pruning.scoring` defines them.
 """
 
 from abc import ABC, abstractmethod
@@ -15,7 +15,7 @@ from irrepress.pruning.curvature import probe_diagonal
 from irrepress.pruning.gated_pass import ByGroup, GatedPass
 from irrepress.pruning.objectives import huber_loss, squared_loss
 
-# A loss below this is the model compared with its own predictions.
+# Below this loss, the labels are taken to be the model's own predictions.
 ROUND_OFF = 1e-9
 NO_BASIS_FOR_TAYLOR = (
     "scoring: the criterion 'taylor' needs labels that differ from the model's own predictions, "
@@ -24,23 +24,23 @@ NO_BASIS_FOR_TAYLOR = (
 
 
 class DataCriterion(ABC):
-    """A criterion as a sum over structures."""
+    """A criterion that is computed as a sum over structures."""
 
     @abstractmethod
     def add(self, forward: GatedPass) -> None:
-        """Add the structures of one pass."""
+        """Accumulate the structures of one pass."""
 
     @abstractmethod
     def scores(self) -> ByGroup:
-        """Return the scores from all that was added.
+        """Return the scores of all structures added so far: group name -> ``[channels]``.
 
         Raises:
-            UserError: the criterion cannot score the structures that were added.
+            UserError: if the criterion cannot score these structures.
         """
 
 
 class Taylor(DataCriterion):
-    """Mean over structures of the Huber loss's absolute first-order change."""
+    """Mean over structures of the absolute first-order change in the Huber loss."""
 
     def __init__(self, groups: Sequence[Group]):
         self._sums = Sums(groups)
@@ -60,7 +60,7 @@ class Taylor(DataCriterion):
 
 
 class Fisher(DataCriterion):
-    """Mean over structures of an estimate of the Gauss-Newton diagonal."""
+    """Mean over structures of an estimate of the diagonal of the Gauss-Newton matrix."""
 
     def __init__(self, groups: Sequence[Group]):
         self._sums = Sums(groups)
@@ -75,10 +75,10 @@ class Fisher(DataCriterion):
 
 
 class Hessian(DataCriterion):
-    """Mean size of the squared loss's second-order change; see `irrepress.pruning.scoring`."""
+    """Mean over structures of the absolute second-order change in the squared loss."""
 
     def __init__(self, groups: Sequence[Group], probes: int, generator: torch.Generator):
-        """Begin with nothing.
+        """Initialise all sums to zero.
 
         Args:
             groups: the model's groups.
@@ -126,7 +126,7 @@ class Sums:
 
     Attributes:
         total: group name -> sums, ``[channels]``.
-        count: number of rows that were added.
+        count: number of rows added.
     """
 
     def __init__(self, groups: Sequence[Group]):
@@ -134,7 +134,7 @@ class Sums:
         self.count = 0
 
     def add(self, values: ByGroup) -> None:
-        """Add group name -> ``[structures, channels]``."""
+        """Add values: group name -> ``[structures, channels]``."""
         for name, rows in values.items():
             self.total[name] = self.total[name].to(rows.device) + rows.double().sum(0)
         self.count += len(next(iter(values.values())))
@@ -145,5 +145,5 @@ class Sums:
 
 
 def _inverse_root(means: Tensor) -> Tensor:
-    """Return 1 / sqrt(mean), bounded where blocks have no influence at all."""
+    """Return 1 / sqrt(mean), bounded for blocks without any influence."""
     return means.clamp_min(max(1e-6 * float(means.max()), 1e-30)).rsqrt()

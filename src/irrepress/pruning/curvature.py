@@ -1,8 +1,8 @@
 """Products of the matrix of second derivatives with random vectors.
 
 Hutchinson's estimator: for a matrix H and a vector v of independent random signs, the expected
-value of v_i (H v)_i is the diagonal element of H (Bekas, Kokiopoulou and Saad, Appl. Numer. Math.
-57, 1214, 2007). What stands beside the diagonal in row i comes in with random signs.
+value of v_i (H v)_i is the i-th diagonal element of H (Bekas, Kokiopoulou and Saad, Appl. Numer.
+Math. 57, 1214, 2007). Off-diagonal elements of row i enter with random signs.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 def rademacher(like: Tensor, generator: torch.Generator) -> Tensor:
-    """Random signs in the shape, dtype and place of a tensor; the same on every device."""
+    """Return random signs with the shape, dtype and device of a tensor; equal on all devices."""
     signs = torch.randint(0, 2, like.shape, generator=generator) * 2 - 1
     return signs.to(like)
 
@@ -23,17 +23,17 @@ def probe_diagonal(
     scales: Mapping[str, Tensor],
     generator: torch.Generator,
 ) -> dict[str, Tensor]:
-    """Estimate the diagonal of second derivatives of a scalar by one random vector.
+    """Estimate the diagonal of the second derivatives of a scalar from one random vector.
 
-    The vector v is random signs times scales, and the estimate is (H v)_i / v_i. It has no bias.
-    Scales close to the inverse root of the diagonal's magnitude keep the relative error of all
-    elements alike; with scales of 1, the large elements of a row hide a small diagonal.
+    The vector v holds random signs times scales, and the estimate is (H v)_i / v_i, which is
+    unbiased. Scales close to the inverse square root of the diagonal's magnitude give all elements
+    a similar relative error; with scales of 1, large elements in a row swamp a small diagonal.
 
     Args:
         gradients: first derivatives with their graph, by name.
         variables: the variables of the derivatives, by name.
-        scales: positive sizes, by name; their shapes broadcast.
-        generator: generator of the signs, on the CPU.
+        scales: positive scales by name, broadcastable to the variables.
+        generator: random number generator for the signs, on the CPU.
 
     Returns:
         The estimates, in the shapes of the variables.
@@ -49,7 +49,7 @@ def probe_diagonal(
 def hessian_product(
     gradients: Mapping[str, Tensor], variables: Mapping[str, Tensor], vectors: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """Multiply the matrix of second derivatives with a vector, by one more backward pass."""
+    """Return the product of the matrix of second derivatives and a vector, by a backward pass."""
     along = torch.stack([(gradients[name] * vectors[name]).sum() for name in variables]).sum()
     products = torch.autograd.grad(
         along, list(variables.values()), retain_graph=True, materialize_grads=True

@@ -1,7 +1,7 @@
-"""How much predictions change when a plan is applied, on structures without labels.
+"""The change in predictions when a plan is applied, measured without labels.
 
-Blocks are gated by 0 instead of cut: the result is the same without building a model, which takes
-longer than a few predictions on a GPU.
+Blocks are gated by 0 instead of removed: the result is the same, and no model has to be built,
+which on a GPU takes longer than a few predictions.
 """
 
 import math
@@ -21,22 +21,22 @@ from irrepress.core.structure import Structure
 
 
 class Damage:
-    """The weighted mean absolute differences of energy, forces and stress.
+    """Weighted sum of the mean absolute differences in energy, forces and stress.
 
-    Energies per atom count up to a constant, which costs nothing to correct; it is their median
-    difference. What the unpruned model predicts is held in memory: a few hundred bytes an atom.
+    Energies per atom are compared up to a constant, their median difference, which costs nothing to
+    correct. The predictions of the unpruned model are held in memory: a few hundred bytes per atom.
 
     Args:
         model: the unpruned model; it is not changed.
-        structures: calibration structures, read once; no labels are read.
-        batch_size: structures in a batch.
+        structures: calibration structures, read once; labels are not used.
+        batch_size: number of structures per batch.
         weights: weights of energy (eV/atom), forces (eV/Å) and stress (GPa).
-        start: the model that plans apply to, such as the unpruned one with a shorter cutoff, on its
-            device; None: the unpruned model.
+        start: the model that plans apply to, such as the unpruned model with a shorter cutoff, on
+            the same device; None: the unpruned model.
 
     Raises:
-        ValueError: there are no structures.
-        UserError: a prediction of the unpruned model is not finite.
+        ValueError: if there are no structures.
+        UserError: if a prediction of the unpruned model is not finite.
     """
 
     def __init__(
@@ -57,14 +57,14 @@ class Damage:
         self._targets = self._outputs(model, [pair.parent for pair in pairs], {})
         if not all(torch.isfinite(target).all() for target in self._targets):
             raise UserError(
-                "measuring the damage of plans: what the unpruned model predicts for the "
-                "calibration structures is not finite; the model is damaged (irrepress evaluate "
+                "measuring the damage of plans: the predictions of the unpruned model for the "
+                "calibration structures are not finite; the model is damaged (irrepress evaluate "
                 "shows where)"
             )
         self._batches = [pair.narrowed for pair in pairs]
 
     def __call__(self, plan: Plan) -> float:
-        """Return the damage that a plan for the unpruned model does; 0 is none.
+        """Return the damage done by a plan for the unpruned model; 0 means none.
 
         It is infinite if a prediction becomes infinite or NaN.
         """

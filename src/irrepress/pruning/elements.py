@@ -1,8 +1,8 @@
-"""Removal of elements that a user does not need: exact, and often most of the parameters.
+"""Removal of elements that a user does not need, which is exact.
 
-In families whose weights are indexed by element, 9 of 10 parameters of a general model serve
-elements that one system does not have. It is the baseline for all other compression, because it
-costs no accuracy.
+In families whose weights are indexed by element, up to nine tenths of a general model's parameters
+belong to elements that a given system lacks. As it costs no accuracy, it is the baseline for all
+other compression.
 """
 
 import logging
@@ -20,16 +20,16 @@ logger = logging.getLogger(__name__)
 def keep_elements(
     model: Model, elements: Iterable[int], source: str
 ) -> tuple[Model, dict[str, Any]]:
-    """Return a model that knows only some elements, and the record of it for the card.
+    """Return a model restricted to some elements, and a record of it for the card.
 
     Args:
         model: the model; it is not changed.
-        elements: atomic numbers to keep, all of which the model knows.
-        source: where the elements are from, for the record.
+        elements: atomic numbers to keep; the model must know all of them.
+        source: origin of the elements, for the record.
 
     Returns:
-        The restricted model, or the same model if it knows no others or if its family cannot
-        remove any, which is logged. The record holds the elements, how many were removed, and the
+        The restricted model, or the same model if it knows no other elements or its family cannot
+        remove any; the latter is logged. The record holds the elements, the number removed, and the
         number of parameters before.
     """
     wanted = sorted(set(map(int, elements)))
@@ -45,14 +45,15 @@ def keep_elements(
         return model, record
     if not isinstance(model.family, RestrictsElements):
         logger.warning(
-            "models of the family %s cannot leave out elements: the model keeps all %d, where %s "
-            "has %d",
+            "models of the family %s cannot be restricted to fewer elements: the model keeps all "
+            "%d, while %s has %d",
             *(model.family.name, len(model.elements), source, len(wanted)),
         )
         return model, record
     small = model.restrict_elements(wanted)
     logger.info(
-        "restricted to the %d elements of %s: %d of %d parameters are left, and nothing is lost",
+        "restricted to the %d elements of %s: %d of %d parameters are left, with no loss of "
+        "accuracy",
         *(len(wanted), source, small.parameter_count(), model.parameter_count()),
     )
     return small, record | {

@@ -1,8 +1,7 @@
-"""Constant shifts of the energy per element that bring a narrowed model's energies to its parent's.
+"""Energy shifts per element that bring a narrowed model's energies close to its parent's.
 
-The contributions of many removed blocks to the energy add up, mostly to a constant for each
-element. Constants change no force, so they can be corrected exactly, even where the features
-cannot be restored.
+The energy contributions of many removed blocks add up, mostly to a constant for each element.
+Constants do not change forces, so they can be corrected even where features cannot be restored.
 """
 
 from collections.abc import Iterable
@@ -14,16 +13,16 @@ from irrepress.core.fits import Pair
 from irrepress.core.model import Model
 from irrepress.data.energy_fit import EnergyOffsets
 
-# A mean over n atoms of an element counts n / (n + k) beside the mean over all elements.
+# The mean over n atoms of an element has the weight n / (n + k), the mean over all atoms the rest.
 SHRINKAGES = (0.0, 1.0, 4.0, 16.0, 64.0, 256.0, float("inf"))
 
 
 class AtomicDifferences:
-    """Differences of atomic energies of two models, by element and by structure.
+    """Differences between the atomic energies of two models, by element and by structure.
 
     Attributes:
-        sums: atomic number -> sum over its atoms in eV, and number of atoms.
-        offsets: the differences of the energies of structures.
+        sums: atomic number -> ``[2]``: the sum over its atoms in eV, and the number of atoms.
+        offsets: the energy differences of the structures.
     """
 
     def __init__(self) -> None:
@@ -31,7 +30,7 @@ class AtomicDifferences:
         self.offsets = EnergyOffsets()
 
     def add(self, parent: Model, narrowed: Model, pair: Pair) -> None:
-        """Add a batch, parent minus narrowed; it lies on the device of the models."""
+        """Add the differences, parent minus narrowed, for a batch on the models' device."""
         missing = parent.atomic_energies(pair.parent).double()
         missing = missing - narrowed.atomic_energies(pair.narrowed).double()
         differences, batch = missing.cpu().numpy(), pair.parent
@@ -44,7 +43,7 @@ class AtomicDifferences:
             self.offsets.add(numbers[own], float(differences[own].sum()))
 
     def add_sums(self, other: "AtomicDifferences") -> None:
-        """Add the sums by element of another set of structures."""
+        """Add the sums by element from another set of structures."""
         for number, total in other.sums.items():
             self._add_sum(number, total)
 
@@ -52,10 +51,10 @@ class AtomicDifferences:
         self.sums[number] = self.sums.get(number, np.zeros(2)) + total
 
     def shifts(self, elements: Iterable[int], shrinkage: float) -> dict[int, float]:
-        """Return a constant per element: its mean, shrunk towards the mean over all atoms.
+        """Return a constant per element in eV: its mean, shrunk towards the mean over all atoms.
 
-        Unlike a fit to the energies of structures, the means of atomic energies tell elements
-        apart that always occur together.
+        Unlike a fit to total energies, means of atomic energies can distinguish elements that
+        always occur together.
         """
         total, count = reduce(np.add, self.sums.values())
         mean = total / count
@@ -72,26 +71,24 @@ def fit_shifts(
     train: Iterable[Pair],
     held_out: Iterable[Pair],
 ) -> tuple[dict[int, float], float, float]:
-    """Find shifts for the narrowed model; neither model is changed.
+    """Fit shifts for the narrowed model; neither model is changed.
 
     Args:
         parent: the model that ``narrowed`` was made from.
         narrowed: the model whose energies are to be shifted.
         train: batches, on the models' device.
-        held_out: other batches, which decide how much the mean of an element is trusted, and
-            whether there are shifts at all.
+        held_out: other batches, used to choose the shrinkage and to decide whether to shift at all.
 
     Returns:
-        Atomic number -> eV for every element of the model, or nothing if no shifts help; and the
-        mean absolute difference of the energies of held-out structures in eV/atom, before and
-        after.
+        Atomic number -> shift in eV for every element of the model, empty if no shifts help; and
+        the mean absolute energy difference on held-out structures in eV/atom, before and after.
     """
     fitted, test = AtomicDifferences(), AtomicDifferences()
     for batches, differences in ((train, fitted), (held_out, test)):
         for pair in batches:
             differences.add(parent, narrowed, pair)
     elements = narrowed.elements
-    # Not the root mean square: a few structures under high pressure would decide alone.
+    # Not the root mean square, which a few structures under high pressure would dominate.
     before = test.offsets.mean_absolute()
     errors = {k: test.offsets.mean_absolute(fitted.shifts(elements, k)) for k in SHRINKAGES}
     best = min(errors, key=errors.__getitem__)

@@ -1,8 +1,8 @@
-"""How far compensation moves weights from the old ones to the fitted ones.
+"""The choice of how far compensation moves weights from the old to the fitted ones.
 
 Every map is fitted to features. Features that fit better, one map after the other, need not give
-better forces: errors that removed blocks left may have cancelled. So forces on structures that no
-weight was fitted to decide.
+better forces, because errors due to removed blocks may have cancelled. So the forces on held-out
+structures decide.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ from irrepress.core.finite import check_prediction
 from irrepress.core.fits import LinearFit, Pair
 from irrepress.core.model import Model
 
-# From the fitted weights (1) back to the old ones (0).
+# From the fitted weights (1) to the old ones (0).
 EXTENTS = (1.0, 0.75, 0.5, 0.25, 0.0)
 
 
@@ -26,23 +26,23 @@ def choose_extent(
     old: Sequence[dict[str, Tensor]],
     batches: Iterable[Pair],
 ) -> tuple[float, float]:
-    """Set all maps to the weights between old and fitted ones that match the parent's forces best.
+    """Interpolate between old and fitted weights so as to match the parent's forces best.
 
-    Energies are not considered: constants for the elements correct most of their error.
+    Energies are not considered, because shifts per element correct most of their error.
 
     Args:
         parent: the model whose forces are the reference.
         narrowed: the model, with the fitted weights.
-        fits: its fitted maps.
-        old: their weights before, as `LinearFit.weights` gave them.
-        batches: structures that the weights were not fitted to, on the models' device.
+        fits: the fitted maps; their weights are set to the result.
+        old: their weights before the fit, from `LinearFit.weights`.
+        batches: held-out structures, on the models' device.
 
     Returns:
-        The extent, one of `EXTENTS`, and the share of the old weights' mean absolute force
-        difference that is left over at it.
+        The extent, one of `EXTENTS`, and the ratio of the mean absolute force difference at this
+        extent to that of the old weights.
 
     Raises:
-        UserError: a model predicts forces that are not finite.
+        UserError: if a model predicts forces that are not finite.
     """
     fitted = [fit.weights() for fit in fits]
     errors = torch.zeros(len(EXTENTS), dtype=torch.float64)
@@ -61,7 +61,7 @@ def choose_extent(
             errors[index] += float(difference.abs().sum())
     if not torch.isfinite(errors).all():
         raise UserError(
-            "compensation: the forces that the narrowed model predicts are not finite; prune less"
+            "compensation: the forces predicted by the narrowed model are not finite; prune less"
         )
     best = int(errors.argmin())
     go(EXTENTS[best])

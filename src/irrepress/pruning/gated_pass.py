@@ -1,4 +1,4 @@
-"""A forward pass with gates on all blocks, and the derivatives that criteria need."""
+"""A forward pass with gates on all blocks, and the derivatives that criteria use."""
 
 from functools import cached_property
 
@@ -12,25 +12,25 @@ from irrepress.core.model import Batch, Model
 from irrepress.pruning.curvature import rademacher
 from irrepress.pruning.objectives import component_weights, components
 
-# group name -> [structures, channels] of a batch, or [channels] after the sum over structures
+# group name -> [structures, channels] for a batch, or [channels] after summing over structures
 ByGroup = dict[str, Tensor]
 
 
 class GatedPass:
-    """One forward pass over a batch with gates of 1, one row of gates per structure.
+    """One forward pass over a batch with gates of 1, with one row of gates per structure.
 
-    Each structure's outputs depend on its own gates alone, so that one backward pass gives the
-    derivative of every structure's quantity with respect to every block.
+    The outputs of a structure depend only on its own gates, so one backward pass gives the
+    derivatives for all structures with respect to all blocks.
 
     Attributes:
         gates: group name -> gates, ``[structures, channels]``.
-        prediction: the prediction, with its graph.
+        prediction: the prediction, with its autograd graph.
         batch: the batch.
         labels: its labels.
         weights: weights of energy, forces and stress.
-        loss_weights: the same for losses against the labels.
-        activations: group name -> sum over atoms or edges of the squared norm of each block's
-            features, and the number of atoms or edges; empty unless asked for.
+        loss_weights: the same, for losses against the labels.
+        activations: group name -> squared norm of each block's features summed over atoms or edges,
+            ``[channels]``, and the number of atoms or edges; empty unless ``observe`` is set.
     """
 
     def __init__(
@@ -51,13 +51,13 @@ class GatedPass:
             batch: on the model's device.
             labels: on the model's device.
             weights: weights of energy, forces and stress.
-            generator: generator of the random signs of `projected`, on the CPU.
-            observe: collect activations.
-            loss_weights: weights of losses against labels; by default ``weights``. Where only some
-                structures have a label, it weighs more on these.
+            generator: random number generator for the signs in `projected`, on the CPU.
+            observe: whether to collect activations.
+            loss_weights: weights of losses against labels; None: ``weights``. If only some
+                structures have a label, its weight should be larger.
 
         Raises:
-            UserError: a prediction is not finite.
+            UserError: if a prediction is not finite.
         """
         self.batch, self.labels, self.weights = batch, labels, weights
         self.loss_weights = loss_weights or weights
@@ -75,11 +75,11 @@ class GatedPass:
         check_prediction(self.prediction, batch, "scoring")
 
     def gradients(self, quantity: Tensor, *, create_graph: bool = False) -> ByGroup:
-        """Return the derivatives of a scalar with respect to the gates."""
+        """Return the derivatives of a scalar with respect to the gates, in their shapes."""
         found = torch.autograd.grad(
             quantity,
             list(self.gates.values()),
-            retain_graph=True,  # the pass serves several criteria
+            retain_graph=True,  # several criteria use the same pass
             create_graph=create_graph,
             materialize_grads=True,
         )
@@ -87,14 +87,14 @@ class GatedPass:
 
     @cached_property
     def projected(self) -> ByGroup:
-        """Derivatives of the sum of all components with random signs times root weights.
+        """Derivatives of the sum of all components, each times a random sign and its root weight.
 
-        The expectation of their squares is the diagonal of the Gauss-Newton matrix of the squared
-        loss, the sum over components of weights times squared derivatives.
+        The expected value of their squares is the diagonal of the Gauss-Newton matrix of the
+        squared loss: the weighted sum over components of squared derivatives.
         """
         weights = component_weights(self.batch, self.labels, self.weights)
         values = components(self.prediction, self.batch)
-        # Not multiplied by a weight of 0, because stress without a volume may be infinite.
+        # Multiplying by a weight of 0 is not enough: stress without a volume may be infinite.
         values = torch.where(weights > 0, values, torch.zeros_like(values))
         signs = rademacher(values, self._generator)
         return self.gradients((signs * weights.sqrt() * values).sum())

@@ -1,9 +1,9 @@
-"""Iterated pruning: remove a little, score the remaining model again, and so on.
+"""Iterated pruning: alternate between removing a little and scoring what remains.
 
-Scores are derivatives at the model as it is. The more has been removed, the less they say about
-what the next removal does; scoring again keeps them true. The cut of a whole order cannot be made
-little by little: in every round the greedy search first looks as far as the budget to choose the
-highest order, and then goes one step below it.
+Scores are derivatives at the current model. The more has been removed since, the less they say
+about the next removal, so the model is scored again after each step. An entire order cannot be cut
+in small steps: in every round the greedy search first looks ahead to the budget to choose the
+highest order, and then takes one step with that order fixed.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ from irrepress.core.plan import Plan
 from irrepress.pruning.allocation import Limits, allocate_greedily
 from irrepress.pruning.budget import Measure, check_met, plan_for_widths
 
-# Scores of a model as it is: group name -> [channels].
+# Maps a model to its scores: group name -> [channels].
 Score = Callable[[Model], Mapping[str, np.ndarray]]
 
 
@@ -30,21 +30,22 @@ def plan_iterated(
     step: float,
     limits: Limits | None = None,
 ) -> Plan:
-    """Plan for keeping a fraction, by rounds of scoring and removing.
+    """Return a plan that keeps a fraction, found by rounds of scoring and removing.
 
     Args:
         model: the unpruned model; it is not changed.
-        score: function that scores the model as pruned so far, at first ``model`` itself.
-        measure: what the fraction is counted in, of the unpruned model.
-        budget: what may stay of the unpruned model, 0 < budget < 1.
-        step: what each round removes, as a fraction of what the round before left.
+        score: function that scores a model: first ``model`` itself, then the model pruned so far.
+        measure: the quantity that the budget limits, for the unpruned model.
+        budget: fraction of the unpruned model to keep, 0 < budget < 1.
+        step: fraction of the remaining amount that each round removes.
         limits: rounding, floors and axes.
 
     Returns:
-        A plan in the unpruned model's channels; its provenance records what every round left.
+        A plan in the unpruned model's channels; its provenance records the fraction left after each
+        round.
 
     Raises:
-        UserError: the budget cannot be met; the message says what can.
+        UserError: if the budget cannot be met; the message gives the smallest one that can.
     """
     limits = limits or Limits()
     groups = model.groups()
@@ -52,7 +53,7 @@ def plan_iterated(
     gone = dict.fromkeys(widths_of(groups), 0)
 
     def measured(widths: Mapping[str, int]) -> float:
-        """Measure a narrowed model; nothing is left of the keys that it lacks."""
+        """Measure a narrowed model; keys that it lacks have zero width."""
         return measure({**gone, **widths})
 
     plan, narrowed, left = Plan.identity(groups), model, measure.whole
@@ -75,8 +76,9 @@ def plan_iterated(
         before, left = left, measure(plan.widths(groups))
         if left >= before:
             raise UserError(
-                f"budget: {budget:g} of the {measure.unit} cannot be met by steps of {step:g}: "
-                "what a step removes is rounded away by what the family can hold. Raise sweep.step"
+                f"budget: {budget:g} of the {measure.unit} cannot be met by steps of {step:g}: the "
+                "family can only build some widths, and rounding to them undoes a step. Raise "
+                "sweep.step"
             )
         rounds.append(left / measure.whole)
     return Plan(keep=plan.keep, channels=plan.channels, provenance={"rounds": rounds})

@@ -1,8 +1,8 @@
-"""The time of one call as a function of widths, fitted to a table of timed shapes.
+"""Prediction of the time of one call from widths, fitted to a table of timed shapes.
 
-Counted operations are a bad guide to time: memory, calls of kernels and the orders that meet
-weigh more, differently on every machine. So shapes of the model are timed on the machine itself,
-and the family's terms (`Model.cost_terms`) are weighed to reproduce them.
+Operation counts are a poor guide to time: memory traffic, kernel launches and the orders involved
+matter more, differently on every machine. So shapes of the model are timed on the machine itself,
+and weights of the family's cost terms (`Model.cost_terms`) are fitted to these times.
 """
 
 import math
@@ -19,12 +19,12 @@ from irrepress.core.errors import UserError
 from irrepress.core.files import read_json, write_json
 
 SCHEMA_VERSION = 1
-# The constant term of every call, whatever the widths.
+# The constant term of every call, independent of widths.
 CALL = "call"
-# Budgets are fractions of the unpruned model's time, so the fit must reproduce that time best.
+# Budgets are fractions of the unpruned model's time, so that time must be fitted most accurately.
 _UNPRUNED_WEIGHT = 3.0
-# Shrinks weights of terms that the shapes hardly tell apart, so that they share what they explain
-# and none seems to cost nothing.
+# A small ridge: terms that the shapes hardly distinguish share the time that they explain, so that
+# none of them appears to be free.
 _RIDGE = 1e-4
 
 
@@ -33,10 +33,10 @@ class TimedShape:
     """A shape of a model and its time.
 
     Attributes:
-        widths: width key -> channels, of all keys.
+        widths: width key -> number of channels, for all keys.
         parameters: number of parameters.
         flops: floating-point operations per atom.
-        seconds: seconds of one call for energy, forces and stress.
+        seconds: time of one call for energy, forces and stress, in seconds.
     """
 
     widths: Mapping[str, int]
@@ -47,11 +47,11 @@ class TimedShape:
 
 @dataclass(frozen=True)
 class TimeModel:
-    """Seconds of one call: a sum of terms, each times a constant of the machine.
+    """The time of one call in seconds: a sum of cost terms, each times a machine constant.
 
     Attributes:
-        terms: the family's, from widths to terms.
-        seconds: name of a term -> seconds for a unit of it, none negative.
+        terms: function from widths to the family's cost terms.
+        seconds: name of a term -> seconds per unit of it, not negative.
 
     Example:
         >>> shapes = [
@@ -68,9 +68,9 @@ class TimeModel:
 
     @classmethod
     def fit(cls, terms: CostTerms, shapes: Sequence[TimedShape]) -> "TimeModel":
-        """Fit to timed shapes, the unpruned model first; relative errors count.
+        """Fit to timed shapes, minimising relative errors; the unpruned model comes first.
 
-        No weight is negative, so that a narrower model is never taken to be slower.
+        No weight is negative, so that a narrower model is never predicted to be slower.
         """
         rows = [{CALL: 1.0, **terms(shape.widths)} for shape in shapes]
         names = list(rows[0])
@@ -87,11 +87,11 @@ class TimeModel:
         return cls(terms, dict(zip(names, (found / size).tolist(), strict=True)))
 
     def with_neighbours(self, fraction: float, fixed: Collection[str]) -> "TimeModel":
-        """Return the time model of models that have a fraction of the neighbours.
+        """Return the time model for a different number of neighbours.
 
         Args:
-            fraction: fraction of the neighbours that the timed shapes had.
-            fixed: terms that do not grow with the number of neighbours.
+            fraction: number of neighbours relative to that of the timed shapes.
+            fixed: names of terms that do not depend on the number of neighbours.
         """
         seconds = {
             name: value if name in fixed or name == CALL else fraction * value
@@ -100,7 +100,7 @@ class TimeModel:
         return TimeModel(self.terms, seconds)
 
     def __call__(self, widths: Mapping[str, int]) -> float:
-        """Return the seconds of one call of a model of some widths."""
+        """Return the time of one call in seconds for given widths."""
         values = self.terms(widths)
         return self.seconds[CALL] + sum(
             self.seconds[name] * value for name, value in values.items()
@@ -108,7 +108,7 @@ class TimeModel:
 
 
 def leave_one_out(terms: CostTerms, shapes: Sequence[TimedShape]) -> np.ndarray:
-    """Return the relative error of every shape but the first, predicted from all others."""
+    """Return the relative error of every shape but the first, predicted by a fit to the others."""
     errors = []
     for i, shape in enumerate(shapes[1:], start=1):
         others = [other for j, other in enumerate(shapes) if j != i]
@@ -118,21 +118,21 @@ def leave_one_out(terms: CostTerms, shapes: Sequence[TimedShape]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class TimeTable:
-    """Timed shapes of a model on a machine.
+    """Timed shapes of a model on one machine.
 
     Attributes:
         shapes: the shapes, the unpruned model first.
-        provenance: size of the crystal, device, threads, seed, versions.
+        provenance: size of the crystal, device, threads, seed and versions.
     """
 
     shapes: Sequence[TimedShape]
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def save(self, path: str | Path, terms: CostTerms) -> float:
-        """Write the table as JSON, with the fit and its errors for readers.
+        """Write the table as JSON, together with the fit and its errors for readers.
 
         Returns:
-            The mean absolute relative error of a shape that is predicted from all others.
+            The mean absolute relative error from leave-one-out fits.
         """
         errors = np.abs(leave_one_out(terms, self.shapes))
         fit = TimeModel.fit(terms, self.shapes)
@@ -156,12 +156,15 @@ class TimeTable:
         """Read a table.
 
         Raises:
-            UserError: not a table of timed shapes, of another schema version, or with costs that
-                nothing can be divided by.
+            UserError: if the file is not a table of timed shapes, has another schema version, or
+                holds a cost that is not positive and finite.
         """
         content = read_json(path)
         if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
-            raise UserError(f"{path}: not a table of timed shapes of this version; time again")
+            raise UserError(
+                f"{path}: not a table of timed shapes of this version of irrepress; delete it and "
+                "run the workflow again"
+            )
         try:
             shapes = [TimedShape(**shape) for shape in content["shapes"]]
         except (KeyError, TypeError) as error:
@@ -173,7 +176,7 @@ class TimeTable:
                 value = getattr(shape, key)
                 if not (isinstance(value, int | float) and 0 < value < math.inf):
                     raise UserError(
-                        f"{path}: shapes.{number}.{key} must be a number above zero, it is "
+                        f"{path}: shapes.{number}.{key} must be a positive number, it is "
                         f"{value!r}; delete the file and run the workflow again"
                     )
         return cls(shapes=shapes, provenance=content.get("provenance", {}))

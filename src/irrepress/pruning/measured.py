@@ -1,11 +1,11 @@
-"""Allocation by measured damage: removals are tried, not predicted from scores.
+"""Allocation by measured damage: removals are tried out instead of predicted from scores.
 
-Scores are derivatives of single blocks. They rank the channels of one group well, but what is
-lost when many blocks of different layers and orders go together is not the sum of their scores.
-So scores choose the channels, and trials choose the layers and orders: in every round each layer
-and order is narrowed as far as the round's share of the budget asks, alone, and the removal that
-does the least damage per cost saved is made (as NetAdapt does for convolutional filters; Yang et
-al., arXiv 1804.03230). No gradient is needed, only predictions.
+Scores are derivatives for single blocks. They rank the channels of one group well, but the loss
+from removing many blocks of different layers and orders is not the sum of their scores. So scores
+choose the channels, and trials choose the layers and orders: in every round each layer and order is
+narrowed on its own until the round's target is met, and the removal with the least damage per cost
+saved is made (as in NetAdapt for convolutional filters; Yang et al., arXiv 1804.03230). This needs
+no gradients, only predictions.
 """
 
 import logging
@@ -33,14 +33,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Trial:
-    """A plan that was tried, the amount that it leaves, and the damage that it does."""
+    """A plan that was tried, the amount it leaves, and the damage it does."""
 
     plan: Plan
     left: float
     damage: float
 
     def price(self, before: "_Trial") -> float:
-        """Return the damage that was added per cost that was saved."""
+        """Return the added damage per cost saved."""
         return (self.damage - before.damage) / (before.left - self.left)
 
 
@@ -54,31 +54,31 @@ def plan_measured(
     step: float,
     limits: Limits | None = None,
 ) -> Plan:
-    """Plan for keeping a fraction, by rounds of trying removals.
+    """Return a plan that keeps a fraction, found by rounds of trying removals.
 
     Args:
         model: the unpruned model; it is not changed.
-        scores: group name -> scores of the unpruned model, ``[channels]``; they say which
-            channels of a group go first.
+        scores: group name -> scores of the unpruned model, ``[channels]``; they decide which
+            channels of a group are removed first.
         damage: function from a plan to its damage, such as `irrepress.pruning.damage.Damage`.
-        measure: what the fraction is counted in, of the unpruned model.
-        budget: what may stay of the unpruned model, 0 < budget < 1.
-        step: what each round removes, as a fraction of what the round before left.
+        measure: the quantity that the budget limits, for the unpruned model.
+        budget: fraction of the unpruned model to keep, 0 < budget < 1.
+        step: fraction of the remaining amount that each round removes.
         limits: rounding, floors and axes.
 
     Returns:
-        A plan in the unpruned model's channels; its provenance records what every round left and
-        the damage done.
+        A plan in the unpruned model's channels; its provenance records the fraction left and the
+        damage after each round.
 
     Raises:
-        UserError: the budget cannot be met; the message says what can.
+        UserError: if the budget cannot be met; the message gives the smallest one that can.
     """
     limits = limits or Limits()
     groups = model.groups()
     target = measure.target(budget)
 
     def attempt(removals: Iterable[Mapping[str, int]], left: float, name: str) -> list[_Trial]:
-        """Try the removals that leave less than ``left``, each outcome once."""
+        """Try the removals that leave less than ``left``, without duplicates."""
         tries = {}
         for widths in removals:
             plan, _ = model.native_plan(plan_for_widths(groups, scores, widths))
@@ -88,7 +88,7 @@ def plan_measured(
         every = tracked(tries.values(), name, "removals", len(tries))
         return [_Trial(plan, after, damage(plan)) for plan, after in every]
 
-    # The greedy plan takes part: step by step, trials may lead to where no single step leads on.
+    # The greedy plan is a candidate too, as trials can reach a point where no single step helps.
     greedy = allocate_greedily(groups, scores, measure, target, limits)
     check_met(greedy, measure, budget, limits)
     finished = [
@@ -98,8 +98,8 @@ def plan_measured(
     ]
     rounds: list[dict[str, float | None]] = []
     start = _Trial(Plan.identity(groups), measure.whole, 0.0)
-    # A whole order is too large a removal to compete with others in a round: what can be had
-    # below it is a search of its own, unless the cut alone meets the budget.
+    # An entire order is too large a removal to compete with others in a round, so each highest
+    # order gets its own search, unless the cut alone meets the budget.
     for highest in _highest_orders(groups, limits):
         if highest is not None:
             widths = start.plan.widths(groups)
@@ -113,7 +113,7 @@ def plan_measured(
             goal = max(target, (1 - step) * now.left)
             removals = _removals(groups, now.plan.widths(groups), measure, goal, limits)
             trials = attempt(removals, now.left, f"round {len(rounds) + 1}")
-            if not trials:  # what is left is rounded away by what the family can hold
+            if not trials:  # rounding to widths that the family can build undoes all of them
                 break
             finished += [trial for trial in trials if trial.left <= target]
             before = now
@@ -121,7 +121,7 @@ def plan_measured(
             left = now.left / measure.whole
             rounds.append({"highest": highest, "left": left, "damage": now.damage})
             logger.info(
-                "round %d: %.3f is left, damage %.4g, the best of %d",
+                "round %d: %.3f is left, damage %.4g, best of %d trials",
                 *(len(rounds), left, now.damage, len(trials)),
             )
         if start.left <= target:
@@ -129,17 +129,17 @@ def plan_measured(
             break
     if not finished:
         raise UserError(
-            f"budget: {budget:g} of the {measure.unit} cannot be met: every removal that is left "
-            "is rounded away by what the family can hold. Raise the budget"
+            f"budget: {budget:g} of the {measure.unit} cannot be met: the family can only build "
+            "some widths, and rounding to them undoes every removal that is left. Raise the budget"
         )
-    # A removal that was dear in an early round may have met the budget at less damage in all.
+    # A removal that was expensive in an early round may meet the budget with less total damage.
     best = min(finished, key=lambda trial: trial.damage)
     found = {"rounds": rounds, "left": best.left / measure.whole, "damage": best.damage}
     return Plan(keep=best.plan.keep, channels=best.plan.channels, provenance=found)
 
 
 def _highest_orders(groups: Sequence[Group], limits: Limits) -> list[int | None]:
-    """Return what is searched below, from the top down; None: no order is cut as a whole."""
+    """Return the highest orders to search with, in descending order; None: no order is cut."""
     orders = sorted({g.l for g in groups if g.axis == "order"}, reverse=True)
     return [None, *orders[1:]] if limits.axes == "both" else [None]
 
@@ -151,11 +151,11 @@ def _removals(
     goal: float,
     limits: Limits,
 ) -> Iterator[dict[str, int]]:
-    """Yield widths after each removal that is worth a trial.
+    """Yield the widths after each removal that is worth trying.
 
-    Of each width key: the widest that meets the goal alone, or half of what there is if none
-    does; and the least, which is the end of an order at a layer. Of the components along edges:
-    the highest.
+    For each width key: the largest width that meets the goal on its own, or half the width if none
+    does; and the minimum, which may remove an order from a layer. For components along edges: the
+    highest.
     """
     own_limits = limits_by_width(groups, limits)
     least: dict[str, int] = {}
@@ -167,7 +167,7 @@ def _removals(
         if widths[key] <= least[key]:
             continue
         smaller = allowed_widths(widths[key], least[key], own_limits[key])[-2::-1]
-        if key in follow:  # as many as elsewhere, or none
+        if key in follow:  # all or none: the key follows another width
             chosen = {0} if least[key] == 0 else set()
         else:
             after = {w: changed_widths(widths, key, w, following) for w in smaller}

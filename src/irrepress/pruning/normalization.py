@@ -1,4 +1,4 @@
-"""Scores on one scale, so that blocks of different layers and orders compete fairly."""
+"""Normalization of scores, so that blocks of different layers and orders can be compared."""
 
 from collections.abc import Hashable, Mapping, Sequence
 
@@ -7,7 +7,7 @@ import numpy as np
 from irrepress.core.groups import Group
 from irrepress.pruning.config import Normalization
 
-# Criteria that measure every site in a unit of its own.
+# Criteria whose scale differs from site to site.
 WITHOUT_COMMON_SCALE = ("magnitude", "activation")
 
 
@@ -17,19 +17,18 @@ def normalize(
     how: Normalization,
     criterion: str,
 ) -> dict[str, np.ndarray]:
-    """Divide scores by their mean over a part of the network.
+    """Divide scores by their mean over parts of the network.
 
-    Orders of the spherical-harmonics filter belong to all layers: they are a part of their own
-    and are compared with each other only.
+    Groups of different axes are never averaged together: an order of the spherical-harmonics
+    filter, for example, belongs to all layers.
 
     Args:
         values: group name -> raw scores, ``[channels]``; they are not changed.
         groups: the model's groups.
-        how: the part that the mean is taken over: the ``group``, all blocks of the ``layer``, or
-            all blocks of the ``order`` l; ``none`` leaves scores as they are. ``auto`` is
-            ``group`` for criteria without a common scale of all sites (magnitude and
-            activation), and ``none`` for others.
-        criterion: the criterion of the scores.
+        how: what to average over: the ``group``, all blocks of the ``layer``, or all blocks of the
+            ``order`` l; ``none`` leaves scores unchanged. ``auto`` is ``group`` for criteria
+            without a common scale across sites (magnitude and activation), and ``none`` for others.
+        criterion: the criterion that the scores belong to.
     """
     if how == "auto":
         how = "group" if criterion in WITHOUT_COMMON_SCALE else "none"

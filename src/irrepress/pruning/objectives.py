@@ -1,8 +1,8 @@
-"""Losses of single structures, which scores are derivatives of, and their components.
+"""Losses per structure, which scores are derivatives of, and their components.
 
-The outputs of a batch are laid out as one vector: the energy per atom of every structure in eV,
-all forces in eV/Å, and the stress of every structure in GPa. A component weighs as much as its
-quantity does, divided by the number of components that its structure has of it.
+The outputs of a batch are laid out as one vector: the energy per atom of every structure in eV, all
+forces in eV/Å, and the stress of every structure in GPa. The weight of a component is the weight of
+its quantity, divided by the number of components of that quantity in the structure.
 """
 
 import torch
@@ -25,7 +25,7 @@ def components(outputs: Prediction | Labels, batch: Batch) -> Tensor:
 def component_weights(batch: Batch, labels: Labels, weights: LossWeights) -> Tensor:
     """Return the weights of the components that `components` returns, ``[components]``.
 
-    Stress without a label has the weight 0: there may be no volume that defines it.
+    Stress without a label has zero weight, because the structure may have no volume to define it.
     """
     atoms = batch.num_atoms.to(labels.energy)
     energy = torch.full_like(labels.energy, weights.energy)
@@ -36,7 +36,7 @@ def component_weights(batch: Batch, labels: Labels, weights: LossWeights) -> Ten
 
 
 def per_structure(values: Tensor, batch: Batch) -> Tensor:
-    """Sum a value per component over each structure, ``[components]`` -> ``[structures]``."""
+    """Sum values over the components of each structure, ``[components]`` -> ``[structures]``."""
     every = torch.arange(len(batch), device=values.device)
     owners = [every, batch.structure.repeat_interleave(3), every.repeat_interleave(6)]
     return values.new_zeros(len(batch)).index_add(0, torch.cat(owners), values)
@@ -45,7 +45,7 @@ def per_structure(values: Tensor, batch: Batch) -> Tensor:
 def huber_loss(
     prediction: Prediction, batch: Batch, labels: Labels, weights: LossWeights
 ) -> Tensor:
-    """Huber loss of each structure, ``[structures]``; labels that are NaN count nothing."""
+    """Return the Huber loss of each structure, ``[structures]``; NaN labels are ignored."""
     found = (difference(name, prediction, labels, batch.num_atoms) for name in QUANTITIES)
     losses = comparison.huber_loss(torch.cat([d.flatten() for d in found]), weights.huber_delta)
     return per_structure(component_weights(batch, labels, weights) * losses, batch)
@@ -54,14 +54,14 @@ def huber_loss(
 def squared_loss(
     prediction: Prediction, batch: Batch, labels: Labels, weights: LossWeights
 ) -> Tensor:
-    """Half the squared loss of each structure, ``[structures]``.
+    """Return half the squared loss of each structure, ``[structures]``.
 
-    Where a label is NaN the prediction itself stands for it: the loss is 0 there, its second
-    derivatives are not.
+    Where a label is NaN, the prediction takes its place: the loss is 0, but its second derivatives
+    are not.
     """
     weigh = component_weights(batch, labels, weights)
     values, target = components(prediction, batch), components(labels, batch)
-    # Not multiplied by a weight of 0, because stress without a volume may be infinite.
+    # Multiplying by a weight of 0 is not enough: stress without a volume may be infinite.
     values = torch.where(weigh > 0, values, torch.zeros_like(values))
     target = torch.where(torch.isfinite(target), target, values.detach())
     target = torch.where(weigh > 0, target, torch.zeros_like(target))

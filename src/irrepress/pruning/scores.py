@@ -1,4 +1,4 @@
-"""Importance scores of irreps blocks as data, and the file that holds them."""
+"""Importance scores of irreps blocks, and the file format for them."""
 
 import hashlib
 import json
@@ -15,8 +15,8 @@ from irrepress.core.files import atomic_path
 from irrepress.core.groups import Group
 
 SCHEMA_VERSION = 3
-# Fields of groups that files of version 2 lack. (Those of version 1 may hold scores that were
-# normalized already, and do not say so.)
+# Fields of groups that files of version 2 lack. (Version 1 is not read: its scores may have been
+# normalized, which the file does not record.)
 _SINCE_VERSION_3 = ("multiple", "sized_like")
 # Attributes of the file that are not provenance.
 _VERSION, _DIGEST = "schema_version", "content_sha256"
@@ -48,7 +48,7 @@ class Scores:
         """Return the scores of one criterion.
 
         Raises:
-            UserError: the criterion is not there.
+            UserError: if there are no scores for this criterion.
         """
         if criterion not in self.values:
             raise UserError(
@@ -60,11 +60,11 @@ class Scores:
         """Check that every criterion has a finite score for every block.
 
         Args:
-            source: what messages call the scores, such as their path.
+            source: name of the scores in messages, such as their path.
 
         Raises:
-            UserError: a group is missing or unknown, has another number of scores than channels,
-                or has scores that are NaN or infinite.
+            UserError: if a group is missing or unknown, the number of its scores differs from that
+                of its channels, or scores are NaN or infinite.
         """
         channels = {group.name: group.channels for group in self.groups}
         for criterion, values in self.values.items():
@@ -92,7 +92,7 @@ class Scores:
         """Write the scores as HDF5, atomically: ``/{criterion}/{group}``, ``/groups``.
 
         Raises:
-            UserError: scores that are missing or not finite; see `check`.
+            UserError: if scores are missing or not finite; see `check`.
         """
         self.check(str(path))
         with atomic_path(path) as temporary, _open_for_writing(temporary) as file:
@@ -115,12 +115,12 @@ class Scores:
 
     @classmethod
     def load(cls, path: str | Path) -> "Scores":
-        """Read scores, of this version or of version 2.
+        """Read scores from HDF5, of this schema version or of version 2.
 
         Raises:
-            UserError: not a file of scores, of another schema version, of version 2 and without
-                what is to be known of the groups, damaged, or with scores that are missing or not
-                finite.
+            UserError: if the file does not hold scores, is damaged, has another schema version, or
+                has version 2 and lacks required properties of the groups; or if scores are missing
+                or not finite.
         """
         try:
             with h5py.File(path, "r") as file:
@@ -156,19 +156,19 @@ class Scores:
             ) from error
         if damaged:
             raise UserError(
-                f"{path}: the scores are not those that were written (their checksum differs), so "
-                "the file is damaged; delete it and score again"
+                f"{path}: the checksum of the scores differs, so the file is damaged; delete it "
+                "and score again"
             )
         if version == 2 and not all(map(_is_plain, scores.groups)):
             raise UserError(
-                f"{path}: its schema version is 2, which does not say what numbers of channels the "
-                "groups of this model can have; delete it and score again"
+                f"{path}: its schema version is 2, which does not record which numbers of channels "
+                "the groups of this model can have; delete it and score again"
             )
         scores.check(str(path))
         return scores
 
     def _digest(self) -> str:
-        """Return the SHA-256 of all content, so that damaged bytes are noticed."""
+        """Return the SHA-256 of all content, which detects damaged bytes."""
         digest = hashlib.sha256()
         table = [asdict(group) for group in self.groups]
         digest.update(json.dumps([table, self.provenance], sort_keys=True, default=str).encode())
@@ -182,27 +182,27 @@ class Scores:
 def _open_for_writing(path: Path) -> h5py.File:
     """Create a file whose structure has checksums, as in newer versions of HDF5.
 
-    In older versions, and with texts of variable length, a damaged file can make HDF5 loop forever.
+    With older versions or variable-length strings, a damaged file can make HDF5 loop forever.
     """
     return h5py.File(path, "w", libver=("v110", "v110"))
 
 
 def _plain(value: Any) -> Any:
-    """Return an attribute as a plain number or text."""
+    """Return an attribute as a plain number or string."""
     value = value.item() if isinstance(value, np.generic) else value
     return value.decode() if isinstance(value, bytes) else value
 
 
 def _is_plain(group: Group) -> bool:
-    """Tell whether a group can have any number of channels, whatever other groups have.
+    """Return whether a group can have any number of channels, independently of other groups.
 
-    So it is where blocks hold one irrep each and all hidden networks keep their widths.
+    This holds if blocks have one irrep each and hidden networks keep their widths.
     """
     return group.axis in ("channel", "order") and len(group.irreps) == 1
 
 
 def _read_groups(table: h5py.Group, absent: Collection[str] = ()) -> list[Group]:
-    """Read the groups; of columns that are absent, they have the default."""
+    """Read the groups; absent columns take their defaults."""
     columns = {}
     for column in fields(Group):
         if column.name in absent:

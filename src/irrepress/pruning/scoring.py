@@ -1,29 +1,29 @@
 """Importance scores of irreps blocks, from one pass over calibration structures.
 
-Every block is multiplied by a gate g of 1, and removing it means g = 0:
+Every block is multiplied by a gate g = 1; removing the block means g = 0:
 
-- ``taylor``: mean over structures of |dL/dg|, L the Huber loss of energy, forces and stress
-  against the labels. Removing a block changes L by -dL/dg to first order (the criterion of
-  Molchanov et al., arXiv 1906.10771, with a gate in the place of a weight).
-- ``fisher``: mean over structures of (ds/dg)^2, s the sum of all outputs with random signs,
-  each scaled by the square root of its loss weight. Its expectation is the diagonal of the
-  Gauss-Newton matrix G of the squared loss, and half of it estimates the damage of removing
-  one block at an optimum. It needs no labels.
-- ``hessian``: mean over structures of |-dQ/dg + h / 2|, the size of the change of Q on removal to
-  second order. Q is half the squared loss against the labels: the Huber loss has no curvature
-  beyond its delta. h holds the curvature of the loss (G) and that of the outputs, which the
-  residuals weigh. It is Hutchinson's estimate (H v)_i / v_i with v_j a random sign over
-  sqrt(G_jj), so that what stands beside the diagonal enters: the score is the derivative half-way
-  through the removal of block i while every other block changes at random, each by as much as
-  changes the outputs like that removal. Blocks are removed many at a time, and the signed mean of
-  -dQ/dg + h / 2 would fit the calibration structures: it ranks blocks well on these and badly on
-  others. Without labels the model's own predictions stand for them.
+- ``taylor``: mean over structures of |dL/dg|, L the Huber loss of energy, forces and stress against
+  the labels. To first order, removing a block changes L by -dL/dg (the criterion of Molchanov et
+  al., arXiv 1906.10771, with a gate in place of a weight).
+- ``fisher``: mean over structures of (ds/dg)^2, s the sum of all outputs with random signs, each
+  scaled by the square root of its loss weight. Its expectation is the diagonal of the Gauss-Newton
+  matrix G of the squared loss, half of which estimates the loss increase on removing one block at
+  an optimum. It needs no labels.
+- ``hessian``: mean over structures of |-dQ/dg + h / 2|, the absolute second-order change in Q on
+  removal. Q is half the squared loss against the labels, because the Huber loss has no curvature
+  beyond its delta. h includes the curvature of the loss (G) and that of the outputs, weighted by
+  the residuals. It is Hutchinson's estimate (H v)_i / v_i, where v_j is a random sign divided by
+  sqrt(G_jj), so off-diagonal elements contribute: the score is the derivative half-way through the
+  removal of block i, while all other blocks change at random by amounts that change the outputs
+  about as much. Many blocks are removed at a time, and the signed mean of -dQ/dg + h / 2 would
+  overfit to the calibration structures: it ranks blocks well on these and badly on others. Missing
+  labels are replaced by the model's own predictions.
 - ``activation``: mean over atoms (or edges) of the squared norm of the block's features.
 - ``magnitude``: squared norm of the weights that read the block; needs no data.
-- ``random``: uniform, seeded; needs no data.
+- ``random``: uniform random numbers from a seed; needs no data.
 
-Scores are stored as they are. Taylor, fisher and hessian scores are changes of one loss and
-compete across layers and orders; `irrepress.pruning.normalization` makes others comparable.
+Scores are stored without normalization. Taylor, fisher and hessian scores are changes of a single
+loss and comparable across layers and orders; `irrepress.pruning.normalization` makes others so.
 """
 
 import logging
@@ -73,26 +73,26 @@ def compute_scores(
     seed: int = 0,
     counts: LabelCounts | None = None,
 ) -> Scores:
-    """Score every block by every criterion in one pass.
+    """Score every block by several criteria in one pass over the data.
 
     Args:
-        model: the model; its parameters and modes are left as they were.
-        structures: calibration structures, with labels if ``taylor`` is wanted; not read if no
-            criterion needs them.
-        total: how many structures there are, for the progress bar.
-        batch_size: structures per pass.
+        model: the model; its parameters and train or eval mode are left unchanged.
+        structures: calibration structures, with labels for ``taylor``; not read if no criterion
+            needs data.
+        total: number of structures, for the progress bar.
+        batch_size: number of structures per batch.
         weights: weights of energy, forces and stress.
-        criteria: what to compute; other criteria cost nothing.
-        probes: random vectors per batch for ``hessian``.
-        seed: seed for random signs and vectors, and for the criterion ``random``. A criterion's
-            scores do not depend on which others are computed.
-        counts: which labels the structures have. A label that only some of them have then weighs
-            more on these, so that each quantity enters by its mean over the structures that have
-            it, as in training. Structures in a sequence are counted if it is not given.
+        criteria: the criteria to compute.
+        probes: number of random vectors per batch for ``hessian``.
+        seed: seed for random signs and vectors, and for the criterion ``random``. The scores of a
+            criterion do not depend on which others are computed.
+        counts: numbers of labels. They increase the weight of a quantity that only some structures
+            have a label for, so that, as in training, each quantity contributes its mean over the
+            structures labelled with it. None: counted if ``structures`` is a sequence.
 
     Raises:
-        UserError: no structures, ``taylor`` without labels that differ from the model's own
-            predictions, or a model whose predictions are not finite.
+        UserError: if there are no structures, ``taylor`` has no labels that differ from the model's
+            own predictions, or predictions are not finite.
     """
     weights = weights or LossWeights()
     if counts is None and isinstance(structures, Sequence):
@@ -123,7 +123,7 @@ def compute_scores(
                 for criterion in found.values():
                     criterion.add(forward)
                 count += len(chunk)
-                del forward  # frees its graph before the next one is built
+                del forward  # frees the graph before the next one is built
         if not count:
             raise UserError("scoring: there are no calibration structures; check scoring.dataset")
     raw = {name: criterion.scores() for name, criterion in found.items()}
@@ -157,8 +157,8 @@ def _for_labels(weights: LossWeights, counts: LabelCounts) -> LossWeights:
 def _with_data(
     groups: Sequence[Group], criteria: Sequence[str], probes: int, seed: int
 ) -> dict[str, DataCriterion]:
-    """Return those criteria that need data."""
-    vectors = torch.Generator().manual_seed(seed + 1)  # must not repeat the signs of outputs
+    """Return the requested criteria that need data."""
+    vectors = torch.Generator().manual_seed(seed + 1)  # differs from the signs of the outputs
     known: dict[str, DataCriterion] = {
         "taylor": Taylor(groups),
         "fisher": Fisher(groups),
@@ -170,7 +170,7 @@ def _with_data(
 
 @contextmanager
 def _frozen(model: Model) -> Iterator[None]:
-    """Differentiate gates only: weights would double the work."""
+    """Differentiate with respect to gates only: gradients of weights would double the work."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     for parameter in trained:
         parameter.requires_grad_(False)

@@ -1,7 +1,7 @@
-"""Shapes to time: widths that separate the costs of the parts of a model.
+"""Shapes to time: widths chosen so that a fit can separate the model's cost terms.
 
-Whole orders are cut, single widths are halved or removed, and the rest are random mixtures, as
-plans are. The choice is seeded: equal models get equal shapes.
+Some shapes lack entire orders, in some a single width is halved or removed, and the rest are random
+mixtures that resemble plans. The same model and seed give the same shapes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,22 +12,22 @@ import numpy as np
 from irrepress.core.groups import Group, followers, widths_of
 from irrepress.core.plan import Plan
 
-# Shares of its channels that each width key keeps in a random mixture.
+# Fractions of its channels that a width key can keep in a random mixture.
 _SHARES = (0.25, 0.5, 0.75, 1.0)
-# How often a random mixture loses an order l > 0 at one layer.
+# Probability that a random mixture lacks an order l > 0 in a layer.
 _REMOVED = 0.1
 
 
 def design_shapes(groups: Sequence[Group], count: int, seed: int) -> list[Plan]:
-    """Plans of different shapes, the unpruned one first.
+    """Return plans of different shapes, the unpruned one first.
 
     Args:
         groups: the model's groups.
-        count: how many shapes; there are fewer if the model has no more.
+        count: number of shapes; fewer are returned if the model has no more.
         seed: seed for single widths and mixtures.
 
     Returns:
-        Plans that keep the first channels, because times do not depend on which ones are kept.
+        Plans that keep the first channels of each group; times do not depend on which are kept.
     """
     rng = np.random.default_rng(seed)
     shapes: dict[tuple[int, ...], dict[str, int]] = {}
@@ -44,7 +44,7 @@ def design_shapes(groups: Sequence[Group], count: int, seed: int) -> list[Plan]:
 
 
 def plan_of_widths(groups: Sequence[Group], widths: dict[str, int]) -> Plan:
-    """Keep the first channels at given widths (width key -> channels)."""
+    """Return a plan that keeps the first channels at given widths (width key -> channels)."""
     return Plan(
         keep={g.name: tuple(range(widths[g.width])) for g in groups},
         channels={g.name: g.channels for g in groups},
@@ -52,14 +52,14 @@ def plan_of_widths(groups: Sequence[Group], widths: dict[str, int]) -> Plan:
 
 
 def _cuts(groups: Sequence[Group]) -> Iterator[dict[str, int]]:
-    """Each highest order with all channels, with half and with a quarter of them."""
+    """Yield widths for each highest order with all, half and a quarter of the channels."""
     for share in (1.0, 0.5, 0.25):
         for highest in sorted({g.l for g in groups}, reverse=True):
             yield _cut(groups, _scaled(groups, dict.fromkeys(widths_of(groups), share)), highest)
 
 
 def _single_widths(groups: Sequence[Group], rng: np.random.Generator) -> Iterator[dict[str, int]]:
-    """One width halved or, where the architecture allows it, removed; in random order."""
+    """Yield widths with one halved or, if the architecture allows it, removed, in random order."""
     channels = [g for g in groups if g.axis in ("channel", "width")]
     changes = sorted({(g.width, share) for g in channels for share in (0.0, 0.5)})
     for index in rng.permutation(len(changes)):
@@ -68,9 +68,9 @@ def _single_widths(groups: Sequence[Group], rng: np.random.Generator) -> Iterato
 
 
 def _mixture(groups: Sequence[Group], rng: np.random.Generator) -> dict[str, int]:
-    """Random widths below a random highest order."""
+    """Return random widths below a random highest order."""
     orders = sorted({g.l for g in groups})
-    # The larger a model, the more its time matters: most mixtures keep the higher orders.
+    # Times of larger models matter more, so most mixtures keep the higher orders.
     highest = orders[int(max(rng.integers(len(orders), size=2)))]
     shares = {}
     for key in widths_of(groups):
@@ -84,7 +84,7 @@ def _mixture(groups: Sequence[Group], rng: np.random.Generator) -> dict[str, int
 
 
 def _scaled(groups: Sequence[Group], shares: dict[str, float]) -> dict[str, int]:
-    """Widths of a share each, between floor and full; orders and components stay."""
+    """Return widths scaled by a fraction each and rounded up; orders and components are kept."""
     widths: dict[str, int] = {}
     for g in groups:
         share = shares[g.width] if g.axis in ("channel", "width") else 1.0
@@ -96,6 +96,6 @@ def _scaled(groups: Sequence[Group], shares: dict[str, float]) -> dict[str, int]
 
 
 def _cut(groups: Sequence[Group], widths: dict[str, int], highest: int) -> dict[str, int]:
-    """Remove everything of an order above ``highest`` that the architecture can do without."""
+    """Return widths without orders above ``highest``, except where the architecture needs them."""
     gone = {g.width for g in groups if g.l > highest and g.floor == 0}
     return {key: 0 if key in gone else width for key, width in widths.items()}

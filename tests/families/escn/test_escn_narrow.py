@@ -233,7 +233,7 @@ def test_explicit_irreps(wide):
         ({"irreps": "8x0e+4x1e"}, "8 of every order or none"),
         ({"irreps": "8x0e+8x2e"}, "orders from the top"),
         ({"irreps": "8x0e+8x1e", "filter_lmax": 2}, "leave filter_lmax out"),
-        ({"irreps": ["8x0e", "8x0e+8x1e"]}, "2 are given, the model has 1 layers"),
+        ({"irreps": ["8x0e", "8x0e+8x1e"]}, "2 are given, but the model has 1 layers"),
     ):
         with pytest.raises(UserError, match=message):
             plan_for_irreps(groups, scores, Explicit(**wrong))

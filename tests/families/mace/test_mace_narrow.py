@@ -99,7 +99,7 @@ def test_orders_that_products_need_cannot_be_cut(gst):
     groups = gst.groups()
     scores = {g.name: np.zeros(g.channels) for g in groups}
     for highest in (0, 4):
-        with pytest.raises(UserError, match=f"{highest} is asked for, the model can have 1 to 3"):
+        with pytest.raises(UserError, match=f"{highest} is outside the model's range, 1 to 3"):
             plan_for_irreps(groups, scores, Explicit(filter_lmax=highest))
 
 
