@@ -1,10 +1,11 @@
 # What all rules share: the checked config, the paths, and what a wildcard may be. What is decided
 # here is decided by the library (irrepress.study), which has its unit tests.
+import runpy
 import sys
 from pathlib import Path
 
-# The library of this source tree is the one that runs, installed or not.
-sys.path.insert(0, str(Path(workflow.basedir) / "src"))
+# The library that lies beside this workflow is the one that runs.
+LIBRARY = runpy.run_path(str(Path(workflow.basedir) / "scripts" / "_library.py"))
 
 try:
     from irrepress.core.errors import UserError
@@ -21,7 +22,8 @@ try:
 except ModuleNotFoundError as error:
     sys.exit(
         f"The workflow needs the Python package {error.name!r}, which this Python "
-        f"({sys.executable}) lacks; run 'make setup' or create the environment envs/workflow.yaml."
+        f"({sys.executable}) lacks; run {LIBRARY['set_up']('workflow')!r} or create the environment "
+        "envs/workflow.yaml."
     )
 
 

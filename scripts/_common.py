@@ -19,9 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-# The library of this source tree runs, so that environments hold only what it depends on.
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
-
+from _library import set_up
 from irrepress.core.processes import end_with, is_first
 
 _terminal = os.dup(2)  # stays the terminal when run() turns stderr to the log
@@ -44,7 +42,7 @@ def report_error(
     elif issubclass(kind, ModuleNotFoundError):
         message = (
             f"{step}: this Python ({sys.executable}) lacks the package {error.name!r}; run "
-            "'make setup', or run snakemake with --sdm conda"
+            f"'{set_up('workflow')}', or run snakemake with --sdm conda"
         )
     else:
         message = f"{step}: unexpected {kind.__name__}: {error}; the traceback is in {log}"

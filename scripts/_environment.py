@@ -1,7 +1,7 @@
 """The environment that a job was meant for: entered, and checked before the job works.
 
 The versions of all packages that ``envs/*.yaml`` lists must fit, in whatever Python the job
-runs. In a conda environment, or in one of a family that make has set up, a job sees only the
+runs. In a conda environment, or in one that was set up for a family, a job sees only the
 packages of that Python: Snakemake appends those of its own to the path of every script.
 """
 
@@ -12,10 +12,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-ENVIRONMENTS = Path(__file__).resolve().parents[1] / "envs"
+from _library import WORKFLOW, set_up
+
+ENVIRONMENTS = WORKFLOW / "envs"
 # The prefix of Snakemake's Python, set by the workflow where jobs run in conda environments.
 WORKFLOW_PREFIX = "IRREPRESS_WORKFLOW_PREFIX"
-# Family -> Python of an environment that make has set up, as JSON; set by the workflow where jobs
+# Family -> Python of an environment that was set up for it, as JSON; set by the workflow where jobs
 # run in no conda environments and Snakemake's own Python lacks the family.
 PYTHONS = "IRREPRESS_PYTHONS"
 
@@ -78,15 +80,10 @@ def misfit(name: str) -> str | None:
             has = f"{requirement.name} {found}" if found else f"no {requirement.name}"
             return (
                 f"this Python ({sys.executable}) is not the environment envs/{name}.yaml: it has "
-                f"{has}, which has to be {requirement.specifier}; run '{_set_up(name)}', or run "
+                f"{has}, which has to be {requirement.specifier}; run '{set_up(name)}', or run "
                 "snakemake with --sdm conda"
             )
     return None
-
-
-def _set_up(name: str) -> str:
-    """Return the command that sets up an environment: ``.venv`` holds SevenNet as well."""
-    return "make setup" if name in ("workflow", "sevennet") else f"make setup-{name}"
 
 
 def _is_of(path: str, prefix: str) -> bool:

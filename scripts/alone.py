@@ -19,7 +19,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+from _library import WORKFLOW
 
 
 def describe(
@@ -48,7 +48,7 @@ def describe(
         opened = api.workflow(
             resource_settings=ResourceSettings(cores=1),
             config_settings=ConfigSettings(configfiles=[Path(file) for file in configfiles]),
-            snakefile=ROOT / "Snakefile",
+            snakefile=WORKFLOW / "Snakefile",
             workdir=Path.cwd(),
         )
         opened.dag(dag_settings=DAGSettings())
@@ -87,7 +87,7 @@ def run(job: Mapping[str, Any]) -> None:
         rule=job["rule"], threads=job.get("threads", 1), log=job["log"], **parts
     )
     runpy.run_path(
-        str(ROOT / "scripts" / job["script"]),
+        str(WORKFLOW / "scripts" / job["script"]),
         init_globals={"snakemake": stand_in},
         run_name="__main__",
     )

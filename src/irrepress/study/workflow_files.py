@@ -1,0 +1,36 @@
+"""Where the files of the workflow lie: the Snakefile, its rules, scripts, configs and profiles."""
+
+from pathlib import Path
+
+import irrepress
+from irrepress.core.errors import UserError
+
+
+def workflow_folder() -> Path:
+    """Return the folder with the Snakefile.
+
+    It is the top of the source tree, where irrepress runs from one, and lies in the package of an
+    installed wheel.
+
+    Raises:
+        UserError: the workflow is in neither place.
+
+    Example:
+        >>> (workflow_folder() / "rules" / "prune.smk").exists()
+        True
+    """
+    package = Path(irrepress.__file__).resolve().parent
+    places = [package / "workflow", package.parents[1]]
+    for place in places:
+        if (place / "Snakefile").is_file() and (place / "rules").is_dir():
+            return place
+    raise UserError(
+        f"{package}: irrepress was installed without its workflow; install it again, from a "
+        "wheel or from the whole source tree"
+    )
+
+
+def source_tree() -> Path | None:
+    """Return the top of the source tree that irrepress runs from; None if it was installed."""
+    folder = workflow_folder()
+    return folder if (folder / "src" / "irrepress").is_dir() else None
