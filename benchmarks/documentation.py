@@ -1,28 +1,29 @@
-"""Write the README's figures from recorded tables, and record those of a finished study.
+"""Write the documentation's figures from recorded tables, and record those of a finished study.
 
-    python benchmarks/readme_tables.py --study results/quickstart
-    python benchmarks/readme_tables.py
+    python benchmarks/documentation.py --study results/quickstart
+    python benchmarks/documentation.py
 
-Tables are CSV files in benchmarks/results, which benchmarks write. In README.md a table stands
-between two markers, ``<!-- recorded: pruning -->`` for what pruning.csv holds, and so does a single
-figure in the text::
+Tables are CSV files in benchmarks/results, which benchmarks write. In README.md and the pages in
+docs/ a table stands between two markers, ``<!-- recorded: pruning -->`` for what pruning.csv holds,
+and so does a single figure in the text::
 
     <!-- value: gst | model=parent / model=tuned | parameters | .1f -->3.5<!-- value: end -->
 
 with table, row, column and, if it is not ``.3g``, the format. A row is described by cells,
-``name=value; name=value``; two rows with a slash between them ask for their ratio. ``--study``
-first writes quickstart.csv and quickstart_downstream.csv from the study's report. A test
-compares the README with the tables.
+``name=value; name=value``; two rows with a slash between them ask for their ratio. The picture of
+the README is drawn from a recorded table, too. ``--study`` first writes quickstart.csv and
+quickstart_downstream.csv from the study's report. A test compares the pages with the tables.
 """
 
 import argparse
 import re
-import sys
 from pathlib import Path
 
 import pandas as pd
+import picture
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 RECORDED = Path(__file__).with_name("results")
 END = "<!-- recorded: end -->"
 _RECORDED = re.compile(rf"(?P<begin><!-- recorded: (?P<name>\w+) -->).*?(?P<end>{END})", re.DOTALL)
@@ -77,7 +78,7 @@ def downstream_table(report: Path) -> pd.DataFrame:
 
 
 def record_study(report: Path, name: str = "quickstart") -> None:
-    """Keep the tables of a study's report that the README shows."""
+    """Keep the tables of a study's report that the documentation shows."""
     models_table(report).to_csv(RECORDED / f"{name}.csv", index=False)
     downstream_table(report).to_csv(RECORDED / f"{name}_downstream.csv", index=False)
 
@@ -102,12 +103,12 @@ def _value(table: pd.DataFrame, row: str, column: str) -> float:
         chosen &= table[name].map(_cell) == value
     found = table.loc[chosen, column]
     if len(found) != 1:
-        raise SystemExit(f"README.md: {len(found)} rows are {row!r}, one is needed")
+        raise SystemExit(f"{len(found)} rows are {row!r}, one is needed")
     return float(found.iloc[0])
 
 
 def with_recorded(text: str) -> str:
-    """Return the README's text with every recorded figure as its file is now."""
+    """Return a page's text with every recorded figure as its file is now."""
 
     def table(found: re.Match[str]) -> str:
         rows = read_table(found["name"]).map(_cell)
@@ -124,18 +125,15 @@ def with_recorded(text: str) -> str:
 
 
 def main() -> None:
-    """Record a study if one is named, and write the README."""
+    """Record a study if one is named, and write the pages and the picture."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--study", type=Path, help="such as results/quickstart")
-    parser.add_argument("--check", action="store_true", help="write nothing; fail if it is stale")
     arguments = parser.parse_args()
     if arguments.study is not None:
         record_study(arguments.study / "report")
-    before = README.read_text(encoding="utf-8")
-    text = with_recorded(before)
-    if arguments.check:
-        sys.exit("README.md: run python benchmarks/readme_tables.py" if text != before else 0)
-    README.write_text(text, encoding="utf-8")
+    for page in PAGES:
+        page.write_text(with_recorded(page.read_text(encoding="utf-8")), encoding="utf-8")
+    picture.draw(read_table(picture.TABLE), picture.PATH)
 
 
 if __name__ == "__main__":
