@@ -24,7 +24,7 @@ def train_and_save(
     """Train a model on the job's dataset; write it, its card and its training curve.
 
     Checkpoints lie beside the outputs until the job succeeds. Snakemake removes the outputs of
-    a job that failed or was killed, but not these: run again, it goes on from the last one.
+    a job that failed or was killed, but not these: run again, it resumes from the last one.
 
     Args:
         job: the job.

@@ -67,8 +67,8 @@ def test_evaluate_aligns_all_electron_energies_and_says_so(run, sevennet, tmp_pa
     assert found["errors"]["energy_mae"] < 1e-3
     assert found["alignment"]["unaligned"]["energy_mae"] == pytest.approx(8500, rel=1e-6)
     output = run("evaluate", "7net-0", path, "--device", "cpu").output
-    assert "energy, aligned" in output and "energy, as it is" in output
-    assert "energies aligned: 1 constant of the elements, fitted to 8 structures" in output
+    assert "energy, aligned" in output and "energy, not aligned" in output
+    assert "energies aligned: 1 constant for the elements, fitted to 8 structures" in output
     assert "from 8,500,000 to" in output
     never = evaluated(run, "7net-0", path, "--align", "never")
     assert never["errors"]["energy_mae"] == pytest.approx(8500, rel=1e-6)
@@ -91,7 +91,7 @@ def test_evaluate_without_any_label_is_told_before_it_predicts(run, saved, struc
     write_store(path, [s.without_labels() for s in structures], info, {"train": [0, 1, 2]}, 0)
     result = run("evaluate", saved, path, "--device", "cpu")
     assert result.exit_code == 2
-    assert "bare.h5: there is nothing to compare with" in result.stderr
+    assert "bare.h5: there are no labels to compare with" in result.stderr
 
 
 def test_evaluate_of_a_model_that_predicts_nan_fails(run, small_sevennet, extxyz, tmp_path):

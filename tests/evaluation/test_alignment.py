@@ -28,7 +28,7 @@ def test_another_level_of_theory_is_aligned_by_default_and_told():
     assert found.constants == pytest.approx(CONSTANTS, rel=1e-4)
     assert found.before > 4000
     assert found.after == pytest.approx(0.02 * np.sqrt(2 / np.pi), rel=0.3)
-    assert "energies aligned: 2 constants of the elements, fitted to 40 structures" in found.told
+    assert "energies aligned: 2 constants for the elements, fitted to 40 structures" in found.told
     assert "the parent, train split" in found.told
     assert found.record()["constants"].keys() == {"Na", "Cl"}
 
@@ -48,7 +48,7 @@ def test_errors_that_may_be_the_models_own_are_not_taken_out(constants, error):
 
 def test_what_constants_would_explain_is_told():
     found = align(offsets({SODIUM: 0.4, CHLORINE: -0.6}, 0.01), "auto", "this model")
-    assert "would take their mean absolute difference from" in found.told
+    assert "would change their mean absolute difference from" in found.told
     assert "not aligned" in align(offsets({11: 0, 17: 0}, 0.01), "auto", "this model").told
 
 
@@ -63,7 +63,7 @@ def test_few_structures_are_never_aligned_by_default():
 def test_settings_are_obeyed():
     assert not align(offsets(CONSTANTS, 0.02), "never", "this model").applied
     assert align(offsets({SODIUM: 0, CHLORINE: 0}, 0.02), "always", "this model").applied
-    with pytest.raises(UserError, match=r"1 structure .* cannot tell 1 constant"):
+    with pytest.raises(UserError, match=r"1 structure .* too few to distinguish 1 constant"):
         align(offsets(CONSTANTS, 0.02, count=1), "always", "this model")
     assert align(EnergyOffsets(), "always", "this model") is None
 

@@ -211,7 +211,7 @@ def test_predictions_that_are_not_numbers_are_counted(small, tmp_path):
 
 def test_aligned_energies_are_told_with_what_they_would_be(small, tmp_path):
     study_dir, config = small
-    told = "energies aligned: 2 constants take their mean absolute difference from 647,634 to 27"
+    told = "energies aligned: 2 constants change their mean absolute difference from 647,634 to 27"
     for path in study_dir.rglob("metrics.json"):
         metrics = json.loads(path.read_text())
         unaligned = {"energy_mae": 647.634, "energy_rmse": 700.0}

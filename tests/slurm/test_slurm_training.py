@@ -62,7 +62,7 @@ class Watched:
                 text = log.read_text()
             except FileNotFoundError:  # Snakemake removes the log of a job that it starts anew.
                 return None
-            found = re.search(r"goes on from step (\d+)", text)
+            found = re.search(r"resuming training from step (\d+)", text)
             return found and int(found[1]) > before and "step" in text[found.end() :] and found
 
         found = wait_for(resumed, f"training to go on after step {before}")
@@ -98,7 +98,7 @@ def watched(copy, start, cluster):
 
 
 def test_a_training_survives_what_happens_to_its_job(watched, cluster):
-    """Each time it goes on from a later step than the time before."""
+    """Each time it resumes from a later step than the time before."""
     number = watched.job()
 
     # The time limit.
@@ -106,10 +106,10 @@ def test_a_training_survives_what_happens_to_its_job(watched, cluster):
     limit = int(used[-2]) + 1
     cluster.ask("scontrol", "update", f"JobId={number}", f"TimeLimit={limit}")
     assert watched.ended(number) in ("TIMEOUT", "FAILED")
-    told = re.search(r"told to stop \(SIGTERM\) at step (\d+)", watched.slurm_log(number))
+    told = re.search(r"stopped by SIGTERM at step (\d+)", watched.slurm_log(number))
     assert told, watched.slurm_log(number)[-2000:]
     number = watched.goes_on()
-    assert watched.step == int(told[1]), "it goes on from the step at which it was told to stop"
+    assert watched.step == int(told[1]), "it resumes from the step at which it was stopped"
 
     # Its node dies: SLURM queues the job again, and it runs on the other one.
     node = cluster.job(number)["NodeList"]

@@ -39,7 +39,9 @@ def enter(directory):
 
 
 def test_a_second_training_is_refused_and_told_of_the_first(holder, tmp_path):
-    with pytest.raises(UserError, match=rf"process {holder.pid} on \S+ trains here since") as told:
+    with pytest.raises(
+        UserError, match=rf"process {holder.pid} on \S+ has been training here"
+    ) as told:
         enter(tmp_path)
     assert str(tmp_path) in str(told.value) and f"kill {holder.pid}" in str(told.value)
 
@@ -50,7 +52,7 @@ def test_a_job_of_slurm_is_told_by_its_number(holder, tmp_path):
     with pytest.raises(UserError, match="scancel 1234"):
         enter(tmp_path)
     (tmp_path / NAME).write_text("{")
-    with pytest.raises(UserError, match="another process trains here; wait for it"):
+    with pytest.raises(UserError, match="another process is training here; wait for it"):
         enter(tmp_path)
 
 
@@ -67,4 +69,4 @@ def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch, caplog):
 
     monkeypatch.setattr(fcntl, "lockf", refuse)
     assert enter(tmp_path)["process"] == os.getpid()
-    assert "has no locks (No locks available)" in caplog.text
+    assert "does not support locks (No locks available)" in caplog.text

@@ -90,7 +90,7 @@ def test_two_ranks_give_the_result_of_one(small_sevennet_double, store, teacher,
 
 
 def test_batches_that_cannot_be_shared_evenly_are_refused():
-    with pytest.raises(ValueError, match="batch_size 8 cannot be shared evenly by 3 devices"):
+    with pytest.raises(ValueError, match="batch_size 8 cannot be divided evenly among 3 devices"):
         Training(batch_size=8, devices=3)
     assert Training(batch_size=8, devices=2, nodes=2).ranks == 4
 

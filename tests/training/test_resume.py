@@ -132,7 +132,7 @@ def test_a_signal_saves_and_ends_in_one_message(
 
     with monkeypatch.context() as patch:
         patch.setattr(TrainingModule, "training_step", signalled)
-        with pytest.raises(UserError, match=f"told to stop .{number.name}. at step 2"):
+        with pytest.raises(UserError, match=f"stopped by {number.name} at step 2"):
             run(settings=settings)
     assert signal.getsignal(number) == before
     saved = load_checkpoint(checkpoint_path(tmp_path / "work", RECENT))
@@ -178,8 +178,8 @@ def test_damaged_checkpoints_do_not_block(run, interrupt, settings, tmp_path, ca
     path.write_bytes(path.read_bytes()[:1000])
     interrupt(None)
     result = run()
-    assert f"{path}: damaged checkpoint" in caplog.text
-    # Without the last one it goes on from the best one; without that it starts anew.
+    assert f"{path}: ignoring a damaged checkpoint" in caplog.text
+    # Without the last one training resumes from the best one; without that it starts again.
     assert result.resumed_from == (best if damaged == LAST else 0)
     assert result.steps == settings.steps
 

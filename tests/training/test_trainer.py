@@ -170,7 +170,7 @@ def test_unknown_elements_are_refused_by_name(run, small_sevennet, tmp_path):
 def test_missing_labels_are_told(run, make_store, labelled, tmp_path):
     bare = [replace(s, energy=np.nan, forces=np.full((len(s), 3), np.nan)) for s in labelled]
     bare = [replace(s, stress=np.full(6, np.nan)) for s in bare]
-    message = r"no structure of the train split of \S+ has a label of energy or forces or stress"
+    message = r"no structure in the train split of \S+ has a label for energy or forces or stress"
     with pytest.raises(UserError, match=message):
         run(store=make_store(bare))
     assert not (tmp_path / "work").exists()  # told before time is spent
@@ -193,7 +193,7 @@ def test_the_log_tells_only_what_there_is_a_value_of(run, make_store, labelled, 
     with caplog.at_level(logging.INFO):
         run(store=make_store(energies), settings=change(settings, steps=2))
     assert "labels of 6 structures: energies of 6, forces of 0, stress of 0" in caplog.text
-    assert "has a label of forces: its weight in the loss (1) counts as 0" in caplog.text
+    assert "has a label for forces: its weight in the loss (1) has no effect" in caplog.text
     lines = [text for text in caplog.messages if text.startswith("step ")]
     assert re.fullmatch(r"step 0 of 2: valid loss \S+ \(\S+ eV/atom\)", lines[0])
     assert re.fullmatch(r"step 2 of 2: train loss \S+, valid loss \S+ \(\S+ eV/atom\)", lines[1])

@@ -355,7 +355,7 @@ def test_training_goes_on_after_everything_was_killed(study, snakemake, tmp_path
     done = snakemake(copy, target, "--rerun-incomplete", *longer)
     assert done.returncode == 0, done.stderr
     log = (copy / "logs/tiny/sevennet-0/taylor-0.50/recovered/model.log").read_text()
-    assert "training goes on from step" in log
+    assert "resuming training from step" in log
     assert Card.load(copy / TRAINED / "recovered/card.json").stages[-1]["steps"] == 40
     assert not checkpoints.exists()
 
@@ -378,7 +378,7 @@ def test_a_signal_to_snakemake_alone(study, snakemake, tmp_path, number):
         again = snakemake(copy, target, "--dry-run", *longer)
         assert "Nothing to be done" in again.stdout + again.stderr
         return
-    assert "told to stop (SIGTERM)" in log
+    assert "stopped by SIGTERM" in log
     assert (checkpoints / "recent.ckpt").exists() and not (copy / target).exists()
 
 
@@ -390,7 +390,7 @@ def test_a_training_beside_another_is_refused(study, snakemake, tmp_path):
     with locked(recovered / ".checkpoints"):
         done = snakemake(copy, str(TRAINED / "recovered/model.pt"))
     assert done.returncode != 0
-    told = [line for line in done.stderr.splitlines() if "trains here since" in line]
+    told = [line for line in done.stderr.splitlines() if "has been training here since" in line]
     assert told and told[0].startswith("rule recover: ")
     assert f"process {os.getpid()} on " in told[0] and "Traceback" not in done.stderr
 

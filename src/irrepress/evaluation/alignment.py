@@ -1,16 +1,16 @@
-"""Constants per element between predicted energies and labels of another level of theory.
+"""Alignment of predicted energies with labels from another level of theory.
 
-Total energies of two levels of theory, of two codes, or with other pseudopotentials differ by a
-constant for each element, which says nothing about a model: an all-electron energy lies hundreds
-of electronvolts per atom below one with pseudopotentials. Errors of energies are compared after
-such constants were subtracted, and their size is always reported.
+Total energies from different levels of theory, codes or pseudopotentials differ by a constant per
+element, which says nothing about a model: an all-electron energy is hundreds of electronvolts per
+atom below one from pseudopotentials. Energy errors are computed after subtracting such constants,
+and the size of the constants is always reported.
 
-Constants can hide real errors, too: those of a pruned model are often mostly constant. So
+Constants can also hide real errors: those of a pruned model are often mostly constant. So
 
-- they are fitted to the parent where a model has one, and what pruning did to energies stays;
-- by default (``auto``) they are subtracted only if they are beyond doubt: the mean absolute
-  difference is at least `BEYOND_DOUBT` and ten times what remains without the constants, and
-  there are at least three structures for each constant.
+- they are fitted to the parent if a model has one, so that energy errors due to pruning remain;
+- by default (``auto``) they are only subtracted if they are beyond doubt: the mean absolute
+  difference is at least `BEYOND_DOUBT`, the constants remove at least 90 % of it, and there are at
+  least three structures per constant.
 """
 
 import logging
@@ -32,32 +32,39 @@ logger = logging.getLogger(__name__)
 
 Setting = Literal["auto", "always", "never"]
 
-# eV/atom. Models of materials that are not broken have errors of some 0.01 to 0.3.
+# eV/atom. Errors of working models of materials are about 0.01 to 0.3.
 BEYOND_DOUBT = 1.0
-# Share of the difference that may remain after constants that are beyond doubt.
+# Maximum fraction of the difference that remains after subtracting constants beyond doubt.
 _LEAST_LEFT = 0.1
 _STRUCTURES_PER_CONSTANT = 3
-# Constants that would explain most of a difference of at least this size are mentioned.
+# Constants that would remove most of a difference of at least this size are mentioned.
 _WORTH_A_WORD = 0.05  # eV/atom
 _MOSTLY = 1 / 3
-# The largest numbers of structures used to see whether there may be constants, and to fit them if
-# nothing has to be predicted.
+# Maximum numbers of structures used to check for constants, and to fit them to known energies.
 _FEW, _MANY = 32, 4096
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """Constants per element that bring predicted energies to the level of labels.
+    """Constants per element that align predicted energies with labels.
 
     Attributes:
-        applied: whether errors are those after the constants were added to the predictions.
+        applied: whether the constants are added to the predictions before computing errors.
         constants: atomic number -> eV, labels minus predictions.
-        structures: number of structures that they were fitted to.
-        fitted_to: what was compared on which structures, in words.
-        before: mean absolute difference of the energies of these structures in eV/atom.
-        after: the mean absolute difference that remains with the constants.
-        told: what was done, by how much, and why, in one sentence.
+        structures: number of structures in the fit.
+        fitted_to: the model and the structures of the fit, in words.
+        before: mean absolute energy difference for these structures in eV/atom.
+        after: the same with the constants.
+        told: a sentence on what was done, the size of the change, and the reason.
         worth_telling: whether the energies were aligned, or look as if they should be.
+
+    Example:
+        >>> offsets = EnergyOffsets()
+        >>> for count in (1, 2, 3, 4):
+        ...     offsets.add(np.full(count, 14), -5.0 * count)
+        >>> alignment = align(offsets, "auto", "this model, train split")
+        >>> alignment.applied, round(alignment.constants[14], 6)
+        (True, -5.0)
     """
 
     applied: bool
@@ -70,7 +77,7 @@ class Alignment:
     worth_telling: bool
 
     def record(self) -> dict[str, Any]:
-        """Return it as plain data with symbols of elements, as metrics.json keeps it."""
+        """Return plain data with element symbols as keys, as stored in metrics.json."""
         return {
             "applied": self.applied,
             "constants": {chemical_symbols[z]: energy for z, energy in self.constants.items()},
@@ -83,19 +90,18 @@ class Alignment:
 
 
 def align(offsets: EnergyOffsets, setting: Setting, fitted_to: str) -> Alignment | None:
-    """Fit constants to energies and decide whether they are subtracted.
+    """Fit constants per element and decide whether to apply them.
 
     Args:
-        offsets: differences of energies, labels minus predictions.
-        setting: ``always``, ``never``, or ``auto``: if they are beyond doubt.
-        fitted_to: what was compared on which structures, for the reader, such as
-            ``the parent on the train part``.
+        offsets: energy differences, labels minus predictions.
+        setting: ``always``, ``never``, or ``auto``: only if they are beyond doubt.
+        fitted_to: the model and the structures of the fit, such as ``the parent, train split``.
 
     Returns:
-        None if there are no energies to compare.
+        The alignment; None if there are no energies to compare.
 
     Raises:
-        UserError: the setting is ``always``, and there are no more structures than constants.
+        UserError: if the setting is ``always`` and there are too few structures for a fit.
     """
     if not len(offsets):
         return None
@@ -105,28 +111,28 @@ def align(offsets: EnergyOffsets, setting: Setting, fitted_to: str) -> Alignment
     change = f"from {_milli(before)} to {_milli(after)} meV/atom"
     number = f"{rank} constant{'s' * (rank != 1)}"
     count = f"{len(offsets):,} structure{'s' * (len(offsets) != 1)} ({fitted_to})"
-    fit = f"{number} of the elements, fitted to {count},"
+    fit = f"{number} for the elements, fitted to {count},"
     if setting == "always" and len(offsets) <= rank:
         raise UserError(
-            f"energies cannot be aligned: {count} cannot tell {number} of the elements from "
-            "errors; give more structures, or do not align"
+            f"energies cannot be aligned: {count} are too few to distinguish {number} for the "
+            "elements from errors; use more structures, or do not align"
         )
     far = before >= BEYOND_DOUBT and after <= _LEAST_LEFT * before
     applied = setting == "always" or (setting == "auto" and far and enough)
     if applied:
-        told = f"energies aligned: {fit} take their mean absolute difference {change}"
+        told = f"energies aligned: {fit} change their mean absolute difference {change}"
         if setting == "auto":
-            told += "; labels of another level of theory or with other reference energies"
+            told += "; the labels are from another level of theory or have other reference energies"
     elif before >= BEYOND_DOUBT and not enough and setting == "auto":
         told = (
-            f"energies not aligned: they differ by {_milli(before)} meV/atom, and "
-            f"{count} are too few to tell {number} of the elements from errors; labels of another "
-            "level of theory?"
+            f"energies not aligned: they differ by {_milli(before)} meV/atom, and {count} are too "
+            f"few to distinguish {number} for the elements from errors; the labels may be from "
+            "another level of theory"
         )
     elif before >= _WORTH_A_WORD and after <= _MOSTLY * before:
         told = (
-            f"energies not aligned: {fit} would take their mean absolute difference {change}; "
-            "if the labels are of another level of theory, align them always"
+            f"energies not aligned: {fit} would change their mean absolute difference {change}; if "
+            "the labels are from another level of theory, set the alignment to always"
         )
     else:
         told = ""
@@ -143,7 +149,7 @@ def align(offsets: EnergyOffsets, setting: Setting, fitted_to: str) -> Alignment
 
 
 def offsets_between(predicted: Iterable[Structure], labelled: Iterable[Structure]) -> EnergyOffsets:
-    """Return the differences of energies of the same structures, those with both energies."""
+    """Return the energy differences of the same structures, where both have an energy."""
     offsets = EnergyOffsets()
     for first, second in zip(predicted, labelled, strict=True):
         if np.isfinite(first.energy) and np.isfinite(second.energy):
@@ -152,25 +158,25 @@ def offsets_between(predicted: Iterable[Structure], labelled: Iterable[Structure
 
 
 def spread(indices: np.ndarray, most: int) -> np.ndarray:
-    """Return at most ``most`` of the indices, evenly spread over all of them."""
+    """Return at most ``most`` of the indices, evenly spaced."""
     return indices[:: max(1, -(-len(indices) // most))]
 
 
 def shifts_beyond_doubt(model: Model, store: StructureStore) -> dict[int, float]:
-    """Return constants per element by which labels differ beyond doubt from a model's energies.
+    """Return constants per element by which a model's energies differ from labels beyond doubt.
 
-    Training would take thousands of steps to learn them. A few structures show whether there may
-    be any; only then the whole train part is used.
+    Training would take thousands of steps to learn them. A few structures are checked first; the
+    entire train split is only used if they differ.
 
     Args:
         model: the model; it is not changed.
-        store: the structures that it is to be trained on.
+        store: the structures to train on.
 
     Returns:
-        Atomic number -> eV, as `Model.shift_energies` takes it; empty without such constants.
+        Atomic number -> shift in eV, as for `Model.shift_energies`; empty if there are none.
 
     Raises:
-        UserError: the train part is empty, or a predicted energy is not finite.
+        UserError: if the train split is empty or a predicted energy is not finite.
     """
     train = store.require("train")
     offsets = energy_offsets(model, store, spread(train, _FEW))
@@ -185,14 +191,14 @@ def shifts_beyond_doubt(model: Model, store: StructureStore) -> dict[int, float]
 
 
 def require_one_level(store: StructureStore, teacher: StructureStore) -> None:
-    """Refuse to mix labels and a parent's predictions that contradict each other.
+    """Check that labels and a parent's predictions are from the same level of theory.
 
     Args:
         store: structures with labels.
         teacher: the same structures labelled by the parent.
 
     Raises:
-        UserError: beyond doubt their energies differ by constants per element.
+        UserError: if their energies differ by constants per element beyond doubt.
     """
     indices = np.concatenate([store.splits[part] for part in ("train", "valid")])
     indices = spread(np.sort(indices), _MANY)
@@ -200,12 +206,12 @@ def require_one_level(store: StructureStore, teacher: StructureStore) -> None:
     found = align(offsets, "auto", "the parent, train and valid splits")
     if found is not None and found.applied:
         raise UserError(
-            f"distillation.label_fraction: the labels of {store.path} and those of the parent "
-            f"contradict each other in their energies ({found.told}); set it to 0 or 1"
+            f"distillation.label_fraction: the energies of {store.path} and those of the parent "
+            f"contradict each other ({found.told}); set it to 0 or 1"
         )
 
 
 def _milli(value: float) -> str:
-    """Return a thousand times a value as text with three significant digits."""
+    """Format a thousand times a value with three significant digits."""
     value = 1e3 * value
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"

@@ -1,6 +1,6 @@
-"""Records of the checks of a model, and whether it passed them.
+"""Records of a model's symmetry and force checks.
 
-Nothing here needs PyTorch: the report reads these records in an environment without it.
+This module does not need PyTorch: the report reads these records in an environment without it.
 """
 
 import math
@@ -14,19 +14,28 @@ FINITE_DIFFERENCE_TOLERANCE = 1e-3
 
 
 class Deviations(Record):
-    """Deviations of one code from its symmetries, and of its forces from its energy.
+    """Deviations of a code from its symmetries, and of its forces from its energy.
 
-    All are relative to the largest force. None means that a check has no value and so is not
-    passed, except for `inversion` if the model claims no such symmetry (`Checks.reflections`).
+    All are relative to the largest force. None means that a check has no value and therefore
+    failed, except for ``inversion`` if the model does not claim this symmetry
+    (`Checks.reflections`).
 
     Attributes:
         code: the code that was run, such as "sevenn 0.13.0".
-        rotation: deviation of the largest force component under rotation, or of the energy in
-            eV/atom if that is larger.
+        rotation: deviation of the forces under rotation, or of the energy in eV/atom if that is
+            larger.
         inversion: deviation under inversion.
         translation: deviation under translation.
         permutation: deviation under a permutation of the atoms.
         finite_difference: deviation of forces from central differences of the energy.
+
+    Example:
+        >>> deviations = Deviations(
+        ...     code="sevenn 0.13.0", rotation=1e-13, inversion=None, translation=1e-14,
+        ...     permutation=1e-14, finite_difference=1e-6,
+        ... )
+        >>> deviations.rotation < SYMMETRY_TOLERANCE
+        True
     """
 
     code: str
@@ -41,12 +50,20 @@ class CheckedStructure(Record):
     """The structure that a model was checked on.
 
     Attributes:
-        source: where it is from.
+        source: origin of the structure.
         changes: how it was changed, if no structure had edges and forces; otherwise empty.
-        formula: its composition.
+        formula: chemical formula.
         atoms: number of atoms.
         edges: number of pairs within the model's cutoff, each counted in both directions.
-        largest_force: largest force component in eV/Å that the model predicts.
+        largest_force: largest predicted force component in eV/Å.
+
+    Example:
+        >>> checked = CheckedStructure(
+        ...     source="structure 0 of silicon (test split)", changes="", formula="Si2", atoms=2,
+        ...     edges=92, largest_force=0.4,
+        ... )
+        >>> checked.formula
+        'Si2'
     """
 
     source: str
@@ -64,7 +81,17 @@ class Checks(Record):
         structure: the structure that the model was checked on.
         reflections: whether the model claims to be equivariant under inversion.
         own: deviations of the family's own code, which users of the saved model run.
-        faster: deviations of irrepress's faster code, which scores and trains.
+        faster: deviations of irrepress's faster code, which is used for scoring and training.
+
+    Example:
+        >>> values = dict.fromkeys(("rotation", "inversion", "translation", "permutation"), 1e-13)
+        >>> sound = Deviations(code="sevenn 0.13.0", finite_difference=1e-6, **values)
+        >>> structure = CheckedStructure(
+        ...     source="structure 0", changes="", formula="Si2", atoms=2, edges=92,
+        ...     largest_force=0.4,
+        ... )
+        >>> Checks(structure=structure, reflections=False, own=sound, faster=sound).failures()
+        []
     """
 
     structure: CheckedStructure
@@ -73,9 +100,9 @@ class Checks(Record):
     faster: Deviations
 
     def failures(self) -> list[str]:
-        """Return the checks that the model has not passed; none if it has passed all.
+        """Return a message for each failed check; empty if all passed.
 
-        A check without a value has not passed.
+        A check without a value counts as failed.
         """
         found = []
         for deviations in (self.own, self.faster):
@@ -87,5 +114,7 @@ class Checks(Record):
                 if value is None or not math.isfinite(value):
                     found.append(f"{name} ({deviations.code}): no value")
                 elif value >= limit:
-                    found.append(f"{name} ({deviations.code}): {value:.1e}, {limit:g} is allowed")
+                    found.append(
+                        f"{name} ({deviations.code}): {value:.1e}, above the limit of {limit:g}"
+                    )
         return found

@@ -11,7 +11,12 @@ from irrepress.core.model import Model
 
 @dataclass(frozen=True)
 class DescribedGroup:
-    """The attributes of a `Group` that a plan can be written with."""
+    """The attributes of a `Group` that are needed to write a plan.
+
+    Example:
+        >>> describe(model).groups[-1]
+        DescribedGroup(name='features.5.0e', irrep='0e', channels=128, width='5.0e')
+    """
 
     name: str
     irrep: str
@@ -24,14 +29,18 @@ class Description:
     """A description of a model for readers.
 
     Attributes:
-        family: name of its family.
-        modal: the level of theory of a multi-modal model.
-        shape: the architecture in the family's words: irreps per layer, cutoff and so on.
+        family: name of the family.
+        modal: the level of theory of a multi-modal model; None for other models.
+        shape: the architecture in the family's own terms: irreps per layer, cutoff and so on.
         parameters: number of parameters.
-        flops_per_atom: floating-point operations of one energy, per atom with `NEIGHBOURS`
+        flops_per_atom: floating-point operations per atom for the energy, with `NEIGHBOURS`
             neighbours.
         blocks: number of irreps blocks.
         groups: the groups of irreps blocks, in the order of the network.
+
+    Example:
+        >>> dict(describe(model).rows())["parameters"]
+        '842,623'
     """
 
     family: str
@@ -43,7 +52,7 @@ class Description:
     groups: list[DescribedGroup]
 
     def rows(self) -> Iterator[tuple[str, str]]:
-        """Yield property and value as texts, without the groups."""
+        """Yield property and value as strings, without the groups."""
         yield "family", self.family + (f" (modal {self.modal})" if self.modal else "")
         for key, value in self.shape.items():
             text = "\n".join(map(str, value)) if isinstance(value, list) else str(value)
@@ -54,7 +63,7 @@ class Description:
 
 
 def describe(model: Model) -> Description:
-    """Describe a model."""
+    """Return a description of a model."""
     groups = model.groups()
     return Description(
         family=model.family.name,

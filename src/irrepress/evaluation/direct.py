@@ -1,4 +1,4 @@
-"""Errors of a model on a store or a file, outside of a study."""
+"""Errors of a model on a store or a file, outside a study."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -25,7 +25,7 @@ PRINTED = {
     "forces": ("meV/Å", 1e3),
     "stress": ("GPa", 1 / units.GPa),
 }
-# The largest number of structures of the train part that constants per element are fitted to.
+# Maximum number of train structures that constants per element are fitted to.
 _ALIGNED = 512
 
 
@@ -36,6 +36,11 @@ class LabelledEvaluation:
     Attributes:
         found: the comparison.
         alignment: constants between the labels and the model; None without energies.
+
+    Example:
+        >>> result = evaluate_store(model, store, "test")
+        >>> sorted(result.errors)[:2], result.found.labels.structures
+        (['energy_mae', 'energy_rmse'], 1)
     """
 
     found: Comparisons
@@ -43,7 +48,7 @@ class LabelledEvaluation:
 
     @property
     def errors(self) -> dict[str, float | None]:
-        """Errors in `UNITS`; those of energies are after alignment, if there was one."""
+        """Errors in `UNITS`; energy errors are after alignment if it was applied."""
         labels, alignment = self.found.against[0], self.alignment
         if alignment is None or not alignment.applied:
             return labels.result()
@@ -51,7 +56,7 @@ class LabelledEvaluation:
 
     @property
     def unaligned(self) -> dict[str, float | None]:
-        """Errors in `UNITS`, with energies as they are."""
+        """Errors in `UNITS`, without alignment of energies."""
         return self.found.against[0].result()
 
     @property
@@ -60,7 +65,7 @@ class LabelledEvaluation:
         return self.alignment is not None and self.alignment.applied
 
     def record(self) -> dict[str, Any]:
-        """Return all of it as plain data."""
+        """Return plain data, for JSON."""
         alignment = None
         if self.alignment is not None:
             unaligned = {key: self.unaligned[key] for key in ("energy_mae", "energy_rmse")}
@@ -82,15 +87,15 @@ class LabelledEvaluation:
         }
 
     def rows(self) -> Iterator[tuple[str, str, str, str, str]]:
-        """Yield quantity, MAE, RMSE, their unit, and how many structures have a label."""
+        """Yield quantity, MAE, RMSE, their unit, and the number of labelled structures."""
         for name in QUANTITIES:
             aligned = name == "energy" and self.aligned
             yield self._row("energy, aligned" if aligned else name, name, self.errors)
             if aligned:
-                yield self._row("energy, as it is", name, self.unaligned)
+                yield self._row("energy, not aligned", name, self.unaligned)
 
     def remarks(self) -> Iterator[str]:
-        """Yield which labels there are, and whether energies were aligned or should be."""
+        """Yield the numbers of labels, and whether energies were aligned or should be."""
         yield str(self.found.labels)
         if self.alignment is not None and self.alignment.worth_telling:
             yield self.alignment.told
@@ -100,7 +105,7 @@ class LabelledEvaluation:
     ) -> tuple[str, str, str, str, str]:
         unit, factor = PRINTED[name]
         labelled = getattr(self.found.labels, name)
-        # Failures count even without a label: a model has to predict all quantities.
+        # Failures count even without labels: a model must predict all quantities.
         absent = "not finite" if name in self.found.failures.quantities else "no labels"
         values = (errors[f"{name}_{kind}"] for kind in ("mae", "rmse"))
         mae, rmse = (absent if value is None else f"{factor * value:,.4g}" for value in values)
@@ -115,20 +120,21 @@ def evaluate_store(
     alignment: Setting = "auto",
     batch_size: int = 8,
 ) -> LabelledEvaluation:
-    """Compare a model with the labels of a store, or of one split of it.
+    """Compare a model with the labels of a store or of one of its splits.
 
-    Constants between two levels of theory are fitted to the store's train part if another split
-    is evaluated, otherwise to the evaluated structures.
+    Constants between levels of theory are fitted to the store's train split if another split is
+    evaluated, otherwise to the evaluated structures.
 
     Args:
         model: the model.
         store: structures, each with the labels that it has.
         split: ``train``, ``valid`` or ``test``; None: all structures.
         alignment: see `irrepress.evaluation.alignment.align`.
-        batch_size: structures per forward pass.
+        batch_size: number of structures per forward pass.
 
     Raises:
-        UserError: an empty split, nothing labelled, or elements that the model does not know.
+        UserError: if the split is empty, there are no labels, or the model does not know an
+            element.
     """
     indices = np.arange(len(store)) if split is None else store.require(split)
     unknown = set(store.elements) - set(model.elements)
@@ -159,19 +165,19 @@ def evaluate_files(
 ) -> LabelledEvaluation:
     """Compare a model with the labels of files.
 
-    All frames are read before the first is predicted, so that a mistake in the last one is
-    reported before time is spent.
+    All frames are read before the first prediction, so that errors in the files are reported before
+    time is spent.
 
     Args:
         model: the model.
-        reading: reading of the files; its notes are complete afterwards.
-        source: what messages call the files.
+        reading: the files to read; its notes are complete afterwards.
+        source: name of the files in messages.
         alignment: see `irrepress.evaluation.alignment.align`; fitted to the frames themselves.
-        batch_size: structures per forward pass.
+        batch_size: number of structures per forward pass.
 
     Raises:
-        UserError: a bad frame, nothing labelled, or elements that the model does not know; the
-            message names file and frame.
+        UserError: if a frame is invalid, there are no labels, or the model does not know an
+            element; the message names file and frame.
     """
     frames = list(reading.located())
     _check_elements(frames, model)
@@ -184,7 +190,7 @@ def evaluate_files(
 
 
 def _check_elements(located: Iterable[tuple[str, Structure]], model: Model) -> None:
-    """Refuse structures with an element that the model does not know; name the first."""
+    """Check that the model knows all elements; the error names the first structure that fails."""
     known = set(model.elements)
     first, elements, count = "", set(), 0
     for where, structure in located:
@@ -200,6 +206,6 @@ def _check_elements(located: Iterable[tuple[str, Structure]], model: Model) -> N
 def _check_labels(counts: LabelCounts, source: str) -> None:
     if not any(getattr(counts, name) for name in QUANTITIES):
         raise UserError(
-            f"{source}: there is nothing to compare with ({counts}); name the keys of the labels "
-            "(--energy-key, --forces-key, --stress-key), or label the structures"
+            f"{source}: there are no labels to compare with ({counts}); give the keys of the "
+            "labels (--energy-key, --forces-key, --stress-key), or label the structures"
         )

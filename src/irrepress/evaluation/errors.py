@@ -24,7 +24,7 @@ class ErrorAccumulator:
     """Mean absolute and root mean square errors, accumulated structure by structure.
 
     Attributes:
-        offsets: differences of the energies, reference minus prediction.
+        offsets: energy differences, reference minus prediction.
 
     Example:
         >>> from dataclasses import replace
@@ -46,9 +46,9 @@ class ErrorAccumulator:
     def add(self, predicted: Structure, reference: Structure) -> None:
         """Add one structure: energies per atom, force and stress components.
 
-        Labels that the reference lacks (NaN) are left out, and so is its stress if the cell is not
-        periodic along all three vectors: without a volume none is predicted. A prediction that is
-        not finite is a failure and never left out: its quantity then has no error at all.
+        Missing labels (NaN) are skipped, and so is the stress if the cell is not periodic along all
+        three vectors: without a volume it is not defined. A prediction that is not finite is never
+        skipped: the errors of its quantity are then None.
         """
         if np.isfinite(reference.energy) and np.isfinite(predicted.energy):
             self.offsets.add(reference.numbers, reference.energy - predicted.energy)
@@ -60,10 +60,10 @@ class ErrorAccumulator:
     def result(self, constants: Mapping[int, float] | None = None) -> Errors:
         """Return ``{energy,forces,stress}_{mae,rmse}`` in eV/atom, eV/Å and eV/Å^3.
 
-        Values are None where there was nothing to compare, and where a prediction is not finite.
+        Values are None if there is nothing to compare or a prediction is not finite.
 
         Args:
-            constants: atomic number -> eV, added to the predicted energies before the comparison.
+            constants: atomic number -> constant in eV, added to the predicted energies.
         """
         result: Errors = {}
         for name in QUANTITIES:
@@ -90,13 +90,18 @@ class ErrorAccumulator:
 
 @dataclass(frozen=True)
 class Comparisons:
-    """A model's predictions compared with labels and with further references.
+    """A model's predictions, compared with labels and with further references.
 
     Attributes:
         against: the comparison with the labels, then one for each further reference.
         failures: predictions that are not finite.
-        labels: number of structures that were compared, and of those with each label.
-        atoms: number of atoms in all.
+        labels: number of structures, and of structures with each label.
+        atoms: total number of atoms.
+
+    Example:
+        >>> found = compare_predictions(model, structures)
+        >>> found.atoms, found.labels.energy, bool(found.failures)
+        (8, 4, False)
     """
 
     against: list[ErrorAccumulator]
@@ -111,11 +116,11 @@ def compare_predictions(
     *references: Sequence[Structure] | Iterable[Structure],
     batch_size: int = 8,
 ) -> Comparisons:
-    """Run the model once and compare with labels and any further references; count failures.
+    """Run a model once and compare it with labels and further references.
 
     Args:
         model: the model.
-        structures: structures with labels; each may lack any of them.
+        structures: structures with labels, any of which may be missing.
         *references: the same structures in the same order with other labels, such as the
             parent's predictions.
         batch_size: structures per forward pass.
@@ -124,7 +129,7 @@ def compare_predictions(
     iterators = [iter(reference) for reference in references]
     failures = Failures()
     labels, atoms = LabelCounts(), 0
-    ahead: deque[Structure] = deque()  # structures of the batch that is being predicted
+    ahead: deque[Structure] = deque()  # structures of the current batch
 
     def kept() -> Iterator[Structure]:
         for structure in structures:
@@ -150,10 +155,10 @@ def compute_errors(
     """Return the errors against labels and further references; see `compare_predictions`.
 
     Returns:
-        One dictionary of `ErrorAccumulator.result` for the labels and one per reference.
+        A dictionary as from `ErrorAccumulator.result` for the labels and for each reference.
 
     Raises:
-        UserError: a prediction is not finite.
+        UserError: if a prediction is not finite.
     """
     found = compare_predictions(model, structures, *references, batch_size=batch_size)
     if found.failures:

@@ -1,4 +1,4 @@
-"""Measure one model: everything that goes into ``metrics.json``."""
+"""Measurements on one model: the content of ``metrics.json``."""
 
 import logging
 from collections.abc import Callable
@@ -55,9 +55,9 @@ UNITS: dict[str, Any] = {
     },
     "checks": {"deviations": "largest force", "largest_force": "eV/Å"},
 }
-# About the largest number of structures that constants per element are fitted to.
+# Approximate maximum number of structures that constants per element are fitted to.
 _ALIGNED = 4096
-# Structures per element from which the evaluated split alone separates constants from errors.
+# Structures per element from which the evaluated split is sufficient to fit constants.
 _ENOUGH = 10
 
 
@@ -73,28 +73,29 @@ def measure_errors(
     name: str = "the model",
     batch_size: int = 8,
 ) -> Metrics:
-    """Errors on one split of a store.
+    """Return the errors of a model on one split of a store.
 
     Args:
         model: the model.
         store: structures, each with the labels that it has.
         split: ``train``, ``valid`` or ``test``.
-        teacher: the same structures labelled by the parent, for the agreement with it.
-        parent: the parent itself, which is run on a part of the train split where ``teacher`` does
-            not label it and the evaluated split alone is too small to fit constants to.
-        alignment: whether constants per element are subtracted between the energies of labels
-            and parent (or model, without a teacher); see `irrepress.evaluation.alignment`.
-        knows_labels: the model was trained on these labels and has their reference energies.
-            Constants then stand between it and the parent, not between it and the labels.
-        name: what messages call the model.
-        batch_size: structures per forward pass.
+        teacher: the same structures labelled by the parent, for errors against the parent.
+        parent: the parent itself. It is run on part of the train split if ``teacher`` does not
+            label that split and the evaluated split is too small to fit constants.
+        alignment: whether to subtract constants per element between the energies of the labels and
+            of the parent (without a teacher, of the model); see `irrepress.evaluation.alignment`.
+        knows_labels: whether the model was trained on these labels and has their reference
+            energies. Constants are then applied between the model and the parent, not the labels.
+        name: name of the model in messages.
+        batch_size: number of structures per forward pass.
 
     Returns:
-        The metrics without cost and checks. Quantities with predictions that are not finite have
-        no errors.
+        The metrics without cost and checks. Errors of a quantity are None if any of its predictions
+        is not finite.
 
     Raises:
-        UserError: the split is empty, or constants are asked for and cannot be fitted.
+        UserError: if the split is empty, or ``alignment`` is ``always`` and constants cannot be
+            fitted.
     """
     indices = store.require(split)
     references = [teacher.iterate(indices)] if teacher is not None else []
@@ -144,14 +145,14 @@ def _align_parent(
     setting: Setting,
     run: Callable[[StructureStore, np.ndarray], EnergyOffsets] | None = None,
 ) -> Alignment | None:
-    """Fit constants between the parent and the labels: to the train part where it can be had.
+    """Fit constants between the parent and the labels, to the train split if possible.
 
     Args:
-        store: with the labels.
-        teacher: the same structures labelled by the parent, some parts at least.
-        split: the split that is evaluated.
+        store: structures with labels.
+        teacher: the same structures, at least some splits of which the parent has labelled.
+        split: the split to evaluate.
         setting: see `align`.
-        run: runs the parent on structures of the store; None: only the teacher is used.
+        run: function that runs the parent on structures of the store; None: only use the teacher.
     """
 
     def teacher_offsets(part: str) -> EnergyOffsets:
@@ -168,7 +169,7 @@ def _align_parent(
         sample = spread(store.splits["train"], _ENOUGH * len(store.elements))
         of_train = run(store, sample)
         if len(of_train) > len(offsets):
-            offsets, fitted_to = of_train, "the parent, a part of the train split"
+            offsets, fitted_to = of_train, "the parent, part of the train split"
     return align(offsets, setting, fitted_to)
 
 
@@ -181,16 +182,15 @@ def measure_cost(
     packed_path: Path | None = None,
     plan: Plan | None = None,
 ) -> MeasuredCost:
-    """Parameters, FLOPs, file sizes, kept blocks, and time side by side with the parent.
+    """Return parameters, FLOPs, file sizes, kept blocks, and time relative to the parent.
 
     Args:
         model: the model.
-        parent: the uncompressed model, on the same device; the same object if the model is the
-            parent.
-        settings: size of the timed crystal, and least number of rounds.
+        parent: the unpruned model, on the same device; the same object if the model is the parent.
+        settings: size of the timed crystal and minimum number of rounds.
         model_path: the native file, whose size is recorded.
         packed_path: the packed file of a quantized model.
-        plan: the plan the model was narrowed by; None for the parent.
+        plan: the plan that the model was narrowed by; None for the parent.
     """
     groups = model.groups()
     cost = model.cost_model()(widths_of(groups))
@@ -200,7 +200,7 @@ def measure_cost(
     times = time_side_by_side(timed, crystal, repeats=settings.timing_repeats)
     if times.busy:
         logger.warning(
-            "the machine is busy (%s): times are rough; ratios of times are better known",
+            "the machine is busy (%s): times are unreliable; ratios of times less so",
             times.busy,
         )
     return MeasuredCost(
@@ -228,16 +228,16 @@ def measure_cost(
 def measure_symmetry(
     family: Family, path: Path, store: StructureStore, *, modal: str | None, seed: int = 0
 ) -> Checks:
-    """Symmetry and finite-difference checks of a saved model in float64 on the CPU.
+    """Return symmetry and finite-difference checks of a saved model in float64 on the CPU.
 
-    They are made on the family's own code, as users of the file run it, and on ours, which scores
-    and trains.
+    They are run on the family's own code, which users of the file run, and on irrepress's, which is
+    used for scoring and training.
 
     Args:
         path: the saved model.
-        store: structures that its elements occur in; see `choose_subject`.
-        modal: the level of theory that the model is used for.
-        seed: seed for everything random.
+        store: structures to choose from; see `choose_subject`.
+        modal: the level of theory of a multi-modal model.
+        seed: seed for strain, displacements, rotation, shift and permutation.
     """
     model = family.load(path, modal=modal, dtype=torch.float64)
     structure, chosen = choose_subject(model, store, seed=seed)
@@ -249,5 +249,5 @@ def measure_symmetry(
     reflections = model.has_reflections()
     checks = Checks(structure=chosen, reflections=reflections, own=own, faster=faster)
     for failure in checks.failures():
-        logger.warning("%s has not passed: %s", path, failure)
+        logger.warning("%s failed a check: %s", path, failure)
     return checks

@@ -1,4 +1,4 @@
-"""Run a model over many structures, and label structures with its predictions."""
+"""Predictions for many structures, as labels."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -12,9 +12,9 @@ from irrepress.core.model import Model
 from irrepress.core.quantities import QUANTITIES
 from irrepress.core.structure import Structure
 
-# Large models need some 10 MB an atom, and on a CPU larger batches take no less time an atom.
+# Large models need about 10 MB per atom, and on CPUs larger batches are no faster per atom.
 ATOMS_PER_BATCH = 256
-# The largest number of failed structures that messages name.
+# Maximum number of failed structures named in messages.
 _MOST_NAMED = 5
 
 
@@ -24,8 +24,8 @@ class Failures:
 
     Attributes:
         structures: number of such structures.
-        quantities: quantity -> number of structures for which it is not finite, if there are any.
-        first: index, in the order of prediction, and formula of the first few.
+        quantities: quantity -> number of structures for which it is not finite, if any.
+        first: index in the order of prediction, and formula, of the first few.
 
     Example:
         >>> from ase.build import molecule
@@ -43,10 +43,10 @@ class Failures:
         return self.structures > 0
 
     def add(self, index: int, predicted: Structure) -> None:
-        """Check one structure that has predictions as its labels.
+        """Check one structure whose labels are predictions.
 
-        Energy and forces are defined for every structure, the stress where the cell is periodic
-        along all three vectors.
+        Energy and forces are defined for every structure, stress only if the cell is periodic along
+        all three vectors.
         """
         wrong = [name for name in QUANTITIES if _is_wrong(predicted, name)]
         if not wrong:
@@ -61,7 +61,7 @@ class Failures:
         """Return one sentence that names the model, the quantities and the first structures.
 
         Args:
-            model: what the model is called.
+            model: name of the model in the message.
         """
         named = ", ".join(f"structure {index} ({formula})" for index, formula in self.first)
         more = ", ..." if self.structures > len(self.first) else ""
@@ -73,7 +73,7 @@ class Failures:
         )
 
     def record(self) -> dict[str, Any]:
-        """Return it as plain data, as metrics.json keeps it."""
+        """Return plain data, as stored in metrics.json."""
         return {
             "structures": self.structures,
             "quantities": dict(self.quantities),
@@ -94,18 +94,19 @@ def label(
 
     Args:
         model: the model.
-        structures: any iterable; only one batch of it is held at a time.
-        batch_size: structures per forward pass, fewer if they are large.
-        name: what messages call the model.
-        failures: collects predictions that are not finite, which then raise no error.
-        native: run the code of the family's package, see `irrepress.core.model.Model.predict`.
+        structures: any iterable; only one batch is held in memory at a time.
+        batch_size: number of structures per forward pass; fewer if they are large.
+        name: name of the model in messages.
+        failures: collects predictions that are not finite instead of raising an error.
+        native: whether to run the code of the family's package; see
+            `irrepress.core.model.Model.predict`.
 
     Yields:
-        Structures in the same order. The stress is NaN where the cell is not periodic along
-        all three vectors, because a volume is needed to define it.
+        The structures in the same order. Stress is NaN if the cell is not periodic along all three
+        vectors, because its definition needs a volume.
 
     Raises:
-        UserError: a prediction is not finite, and ``failures`` is None.
+        UserError: if a prediction is not finite and ``failures`` is None.
     """
     found = failures if failures is not None else Failures()
     index = 0

@@ -1,4 +1,4 @@
-"""Measurements on one model: the records in ``metrics.json``.
+"""Records of measurements on one model, stored in ``metrics.json``.
 
 Nothing here needs PyTorch: the report reads these records in an environment without it.
 """
@@ -13,15 +13,20 @@ from irrepress.core.label_counts import LabelCounts
 from irrepress.core.records import Record, RecordFile, Upgrade
 from irrepress.evaluation.checks import Checks
 
-# Errors that ratios are formed of.
+# Values that ratios are computed from.
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _Count = Annotated[int, Field(gt=0)]
 
 
 class Errors(Record):
-    """Errors against one reference; None where there was nothing to compare.
+    """Errors against one reference; None if there was nothing to compare.
 
     Energies are in eV/atom, forces in eV/Å, stress in eV/Å^3.
+
+    Example:
+        >>> errors = Errors(energy_mae=0.01, energy_rmse=0.02, forces_mae=0.1, forces_rmse=0.2)
+        >>> errors.forces_mae, errors.stress_mae
+        (0.1, None)
     """
 
     energy_mae: float | None
@@ -33,17 +38,33 @@ class Errors(Record):
 
 
 class ErrorSets(Record):
-    """Errors against the labels of the dataset and against the uncompressed parent."""
+    """Errors against the labels of the dataset and against the unpruned parent.
+
+    Example:
+        >>> errors = Errors(energy_mae=0.01, energy_rmse=0.02, forces_mae=0.1, forces_rmse=0.2)
+        >>> ErrorSets(labels=errors).parent is None
+        True
+    """
 
     labels: Errors | None = None
     parent: Errors | None = None
 
 
 class MeasuredCost(Record):
-    """Size and time of a model; sizes in bytes, times in seconds per E+F+S call.
+    """Size and time of a model; sizes in bytes, times in seconds per call (energy, forces, stress).
 
-    Spreads are relative, the distance of the quartiles over the median of all rounds. ``code`` is
-    what was timed; ``busy`` says why times are rough, None if nothing speaks against them.
+    Spreads are relative: the interquartile range divided by the median over rounds. ``code`` is the
+    code that was timed; ``busy`` gives the reason if times are unreliable, otherwise None.
+
+    Example:
+        >>> cost = MeasuredCost(
+        ...     parameters=1000, flops_per_atom=1e6, file_bytes=4000, kept_blocks=10,
+        ...     total_blocks=20, timing_atoms=64, timing_rounds=5, code="sevenn 0.13.0",
+        ...     seconds=0.1, seconds_spread=0.01, parent_seconds=0.3, parent_seconds_spread=0.01,
+        ...     time_ratio=0.33, time_ratio_spread=0.01, busy=None, device="cpu", threads=1,
+        ... )
+        >>> f"{1 / cost.time_ratio:.1f} times faster"
+        '3.0 times faster'
     """
 
     parameters: _Count
@@ -69,12 +90,17 @@ class MeasuredCost(Record):
 class FailedPredictions(Record):
     """Structures for which a prediction is NaN or infinite.
 
-    Errors of a quantity with any are None.
+    If there are any for a quantity, its errors are None.
 
     Attributes:
-        structures: how many there are.
-        quantities: quantity -> structures of which it is NaN or infinite.
-        first: the first few of them, by their place in the split.
+        structures: number of such structures.
+        quantities: quantity -> number of structures for which it is NaN or infinite.
+        first: positions of the first few in the split.
+
+    Example:
+        >>> failures = FailedPredictions(structures=1, quantities={"forces": 1}, first=[3])
+        >>> "forces" in failures.quantities
+        True
     """
 
     structures: int = 0
@@ -86,15 +112,21 @@ class AlignedEnergies(Record):
     """Constants per element between labels and predicted energies.
 
     Attributes:
-        applied: whether errors of energies are those with the constants.
+        applied: whether energy errors are those with the constants.
         constants: symbol of the element -> constant in eV, labels minus predictions.
-        structures: number of structures that the constants were fitted to.
-        fitted_to: what was compared on which structures, in words.
-        before: mean absolute difference of the energies of these structures in eV/atom.
-        after: the mean absolute difference that remains with the constants.
-        told: what was done, and why, in a sentence.
-        knows_labels: the model was trained on the labels: the constants are its parent's.
-        unaligned: errors of energies as they are, in eV/atom.
+        structures: number of structures in the fit.
+        fitted_to: the model and the structures of the fit, in words.
+        before: mean absolute energy difference for these structures in eV/atom.
+        after: the same with the constants.
+        told: a sentence on what was done and why.
+        knows_labels: whether the model was trained on the labels, so that the constants apply to
+            its parent.
+        unaligned: energy errors without the constants, in eV/atom.
+
+    Example:
+        >>> aligned = AlignedEnergies(applied=True, constants={"Si": -5.0}, told="energies aligned")
+        >>> aligned.constants["Si"]
+        -5.0
     """
 
     applied: bool
@@ -109,7 +141,7 @@ class AlignedEnergies(Record):
 
 
 def _second(metrics: dict[str, Any]) -> dict[str, Any]:
-    """Upgrade from version 1, whose times had no spread and whose checks were of one code."""
+    """Upgrade from version 1, which lacks spreads of times and checks of the family's own code."""
     if "cost" in metrics or "checks" in metrics:
         raise UserError(
             "schema_version: is 1, which holds neither checks of the family's own code nor spreads "
@@ -119,26 +151,26 @@ def _second(metrics: dict[str, Any]) -> dict[str, Any]:
 
 
 class Metrics(RecordFile):
-    """What was measured on one split of one dataset: the file ``metrics.json``.
+    """Measurements of a model on one split of one dataset: the file ``metrics.json``.
 
-    Cost and checks of models that were only trained to compare with are None.
+    Cost and checks are None for models that were only trained as a baseline.
 
     Attributes:
         schema_version: version of the file.
         dataset: name of the dataset.
-        split: part of it: ``train``, ``valid`` or ``test``.
-        labels: whose labels they are, as stores and cards name them.
+        split: ``train``, ``valid`` or ``test``.
+        labels: origin of the labels, as in stores and cards.
         structures: number of structures.
         atoms: number of atoms.
         units: units of the values in the file, by their keys.
-        labelled: how many structures have which label.
-        errors: against labels and parent.
+        labelled: number of structures with each label.
+        errors: errors against labels and parent.
         failures: predictions that are not finite.
-        alignment: constants per element; None where there were no energies to compare.
+        alignment: constants per element; None if there were no energies to compare.
         cost: size and time.
         checks: deviations from symmetry and from finite differences.
-        energy_shifts: atomic number -> eV, what the model's energies were shifted by to the level
-            of the labels.
+        energy_shifts: atomic number -> shift in eV that was applied to align the model's energies
+            with the labels.
 
     Example:
         >>> import tempfile
@@ -172,12 +204,17 @@ class Metrics(RecordFile):
     energy_shifts: dict[str, float] | None = None
 
     def with_cost(self, cost: MeasuredCost, checks: Checks) -> "StageMetrics":
-        """Return the metrics of a stage: these, with cost and checks."""
+        """Return the metrics of a stage, which include cost and checks."""
         return StageMetrics(**self.content() | {"cost": cost, "checks": checks})
 
 
 class StageMetrics(Metrics):
-    """What was measured on one stage of a model, with cost and checks in any case."""
+    """Measurements on one stage of a model, always with cost and checks.
+
+    Example:
+        >>> StageMetrics.model_fields["cost"].is_required()
+        True
+    """
 
     atoms: int
     cost: MeasuredCost

@@ -1,4 +1,4 @@
-"""Many shapes of a model, timed beside the unpruned model."""
+"""Timing of many shapes of a model relative to the unpruned model."""
 
 import logging
 import statistics
@@ -14,7 +14,7 @@ from irrepress.core.structure import Structure
 from irrepress.evaluation.timing import time_call, time_turn
 from irrepress.pruning.latency import TimedShape
 
-# Number of shapes that are timed between two turns of the unpruned model.
+# Number of shapes timed between two turns of the unpruned model.
 PARTY = 3
 
 
@@ -27,18 +27,18 @@ def time_shapes(
 ) -> list[TimedShape]:
     """Time a model narrowed by each of several plans.
 
-    Machines drift and are shared. So all shapes are timed in each of several rounds, every time
-    relative to the turns of the unpruned model right before and after, and the median over
-    rounds is taken.
+    The speed of machines drifts, and they are shared. So all shapes are timed in each of several
+    rounds, relative to the turns of the unpruned model right before and after, and the median over
+    rounds is used.
 
     Args:
         model: the unpruned model.
-        plans: plans to narrow it by, which the family's constructor can build.
+        plans: plans to narrow it by, in shapes that the family's constructor can build.
         structure: the structure to predict.
         repeats: number of rounds.
 
     Returns:
-        The unpruned model and then a shape for every plan.
+        The timed unpruned model, followed by a timed shape for every plan.
     """
     groups = model.groups()
     cost_model = model.cost_model()

@@ -1,7 +1,7 @@
-"""The structure that a model's symmetries and forces are checked on.
+"""The choice of the structure that a model's symmetries and forces are checked on.
 
-A check compares forces with forces, and so shows nothing without forces: on an atom without
-neighbours, or on a crystal whose symmetry forbids them.
+The checks compare forces, so they are meaningless if all forces vanish, as for an atom without
+neighbours or a crystal whose symmetry forbids them.
 """
 
 from collections.abc import Sequence
@@ -18,10 +18,10 @@ from irrepress.evaluation.checks import CheckedStructure
 from irrepress.evaluation.predictions import Failures, label
 from irrepress.evaluation.timing import reference_crystal
 
-# eV/Å. Forces of crystals at rest are a small remainder of large ones that cancel, and so is
-# their round-off; a force of this size is no such remainder.
+# eV/Å. In crystals at rest, large contributions cancel and leave small forces dominated by
+# round-off; a force of this size is large enough not to be.
 ENOUGH = 0.1
-# Number of the smallest structures that are tried.
+# Number of small structures to try.
 _TRIED = 8
 _STRAIN = 0.02
 _DISPLACEMENT = 0.1  # Å
@@ -30,23 +30,23 @@ _DISPLACEMENT = 0.1  # Å
 def choose_subject(
     model: Model, store: StructureStore, *, split: str = "test", seed: int = 0
 ) -> tuple[Structure, CheckedStructure]:
-    """Choose a small structure with edges and forces, or make one.
+    """Choose a small structure with edges and forces, or construct one.
 
-    Round-off and time grow with size, the symmetries do not. So the smallest structures of the
-    split with two atoms or more are tried, and the first one whose largest force is `ENOUGH` is
-    taken. If there is none, the smallest one is repeated, strained and rattled.
+    Round-off and time grow with size, so the smallest structures of the split with at least two
+    atoms are tried, and the first one whose largest force reaches `ENOUGH` is used. If there is
+    none, the smallest one is repeated, strained and rattled.
 
     Args:
         model: a float64 model on the CPU.
         store: structures whose elements the model knows.
-        split: the part of the store to choose from.
+        split: the split to choose from.
         seed: seed for strain and displacements.
 
     Returns:
-        The structure, and what is recorded of it.
+        The structure and a record of it.
 
     Raises:
-        UserError: the split is empty.
+        UserError: if the split is empty.
     """
     indices = sorted(map(int, store.require(split)), key=lambda i: (int(store.num_atoms[i]), i))
     several = [i for i in indices if store.num_atoms[i] > 1]
@@ -91,7 +91,7 @@ def _force(found: tuple[Structure, CheckedStructure]) -> float:
 
 
 def _disturbed(structure: Structure, seed: int) -> tuple[Structure, str]:
-    """Return a structure of two atoms or more out of equilibrium, and how it was changed."""
+    """Return a structure of at least two atoms out of equilibrium, and how it was changed."""
     rng = np.random.default_rng(seed)
     atoms = structure.without_labels().to_atoms()
     changes = []
@@ -111,9 +111,9 @@ def _disturbed(structure: Structure, seed: int) -> tuple[Structure, str]:
 
 
 def _crystal(elements: Sequence[int], cutoff: float) -> tuple[Structure, str]:
-    """Return a rattled diamond crystal, for structures without neighbours such as lone atoms."""
+    """Return a rattled diamond crystal, for structures without neighbours such as single atoms."""
     crystal = reference_crystal(elements, 8)
-    # A quarter of the diagonal of the cubic cell is the distance of neighbours.
+    # Nearest neighbours are a quarter of the cubic cell's diagonal apart.
     nearest = np.sqrt(3) / 4 * np.linalg.norm(crystal.cell[0])
     scale = min(1.0, 0.7 * cutoff / nearest)
     crystal = replace(crystal, positions=scale * crystal.positions, cell=scale * crystal.cell)

@@ -12,7 +12,7 @@ from irrepress.core.structure import Structure
 from irrepress.evaluation.predictions import Failures, label
 
 STEP = 1e-4  # Å, of the central differences
-# eV/Å. Smaller forces are round-off, relative to which nothing can be measured.
+# eV/Å. Smaller forces are round-off, and deviations relative to them are meaningless.
 _LEAST_FORCE = 1e-6
 CHECKS = ("rotation", "inversion", "translation", "permutation", "finite_difference")
 
@@ -25,23 +25,23 @@ def check_symmetry(
     components: int = 6,
     native: bool = False,
 ) -> dict[str, float | None]:
-    """Measure how far a model is from its symmetries, relative to its largest force.
+    """Measure a model's deviations from its symmetries, relative to its largest force.
 
     Args:
         model: a float64 model; in float32, round-off hides deviations.
         structure: the structure to transform.
         seed: seed for the rotation, the shift, the permutation and the choice of components.
-        components: force components compared with central differences.
-        native: check the code of the family's package, which users of a saved model run.
+        components: number of force components to compare with central differences.
+        native: whether to check the code of the family's package, which users of a saved model run.
 
     Returns:
         ``rotation``, ``inversion`` (None if the family does not claim it), ``translation``,
-        ``permutation``: largest deviation of the forces over the largest force, or of the
-        energy per atom over 1 eV if that is larger. ``finite_difference``: largest deviation
-        of forces from central differences of the energy over the largest force. All are None
-        where the model predicts no forces to compare with, or predictions are not finite.
+        ``permutation``: largest deviation of the forces divided by the largest force, or of the
+        energy in eV/atom if that is larger. ``finite_difference``: largest deviation of forces from
+        central differences of the energy, divided by the largest force. All are None if the
+        predicted forces vanish; those with predictions that are not finite are None as well.
     """
-    # fairchem turns edges by random angles.
+    # fairchem rotates edge frames by random angles.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return _check(model, structure, seed, components, native)
@@ -53,7 +53,7 @@ def _check(
     rng = np.random.default_rng(seed)
 
     def predict(s: Structure) -> Structure:
-        # Without finite predictions a check has no value.
+        # Predictions that are not finite leave a check without a value.
         failures = Failures()
         return next(label(model, [s], batch_size=1, failures=failures, native=native))
 

@@ -1,4 +1,4 @@
-"""Time and size of models, measured side by side."""
+"""Timing of models side by side."""
 
 import os
 import statistics
@@ -15,24 +15,25 @@ from ase.data import atomic_numbers, chemical_symbols, covalent_radii
 from irrepress.core.model import Batch, Model
 from irrepress.core.structure import Structure
 
-# Least seconds of a turn: short calls are easily disturbed.
+# Minimum duration of a turn in seconds: short calls are easily disturbed.
 TURN_SECONDS = 0.1
-# The median of n rounds is known to about the spread over the root of n; this is enough.
+# The uncertainty of the median of n rounds is about the spread / sqrt(n); this is sufficient.
 _STEADY = 0.02
 _LEAST = 3
-# The largest number of rounds, as a multiple of those asked for.
+# Maximum number of rounds, as a multiple of those requested.
 _MOST = 4
-# A spread from which on other work must have taken the machine's time.
+# Spread above which other work must have disturbed the machine.
 _WIDE = 0.25
 
 
 def reference_crystal(elements: Sequence[int], atoms: int) -> Structure:
-    """A slightly rattled diamond crystal of about ``atoms`` atoms for timing.
+    """Return a slightly rattled diamond crystal of about ``atoms`` atoms for timing.
 
     Args:
-        elements: atomic numbers that the models know; silicon is taken if it is among them,
-            else the first, with a lattice constant from its covalent radius.
-        atoms: desired size; the cubic cell of 8 atoms is repeated to come closest.
+        elements: atomic numbers that the models know. Silicon is used if it is among them,
+            otherwise the first, with a lattice constant from its covalent radius.
+        atoms: desired number of atoms; repeats of the cubic cell of 8 atoms that come closest are
+            used.
     """
     silicon = atomic_numbers["Si"]
     number = silicon if silicon in elements else elements[0]
@@ -50,16 +51,21 @@ def reference_crystal(elements: Sequence[int], atoms: int) -> Structure:
 
 @dataclass(frozen=True)
 class Timings:
-    """Times of energy, forces and stress of several models, measured in turn.
+    """Times of several models for energy, forces and stress, measured in turn.
 
     Attributes:
-        seconds: median over rounds of the seconds of a call, one per model.
+        seconds: median over rounds of the time of a call in seconds, one per model.
         spreads: relative spreads of these seconds: interquartile range divided by the median.
-        ratios: median over rounds of the time relative to that of the last model in the same
-            round, one per model. Where a machine drifts, this is better known than seconds are.
+        ratios: median over rounds of the time relative to that of the last model in the same round,
+            one per model. If the machine's speed drifts, these are more accurate than ``seconds``.
         ratio_spreads: relative spreads of these ratios, as in `spreads`.
         rounds: number of rounds.
-        busy: why the times are unreliable; None if nothing was noticed.
+        busy: reason why the times are unreliable; None if there is none.
+
+    Example:
+        >>> timings = time_side_by_side([model], structures[0], repeats=1)
+        >>> len(timings.seconds), timings.ratios
+        (1, [1.0])
     """
 
     seconds: list[float]
@@ -79,18 +85,18 @@ def time_side_by_side(
 ) -> Timings:
     """Time energy, forces and stress of several models in turn, A B A B ...
 
-    Machines are shared and their speed drifts, so that only times from one interleaved run can
-    be compared. Rounds are repeated until the medians of ratios are known to `_STEADY`, or
-    `_MOST` times as many rounds as asked for have been run. Where the family's own code takes a
-    neighbour list, making it is no part of the time: it is the same for all.
+    Machines are shared and their speed drifts, so only times from an interleaved run can be
+    compared. Rounds are repeated until the medians of the ratios are known to 2 %, or four times
+    the requested number has been run. The time excludes building neighbour lists, which is the same
+    for all models.
 
     Args:
         models: the models to compare, on one device.
         structure: the structure to predict.
-        repeats: least number of rounds, after two untimed ones; at least three are run, because
-            fewer have no spread.
-        native: time the family's own code, as users of the models run it; else irrepress's faster
-            code, which trains.
+        repeats: minimum number of rounds, after two untimed ones; at least three are run, as fewer
+            have no meaningful spread.
+        native: whether to time the family's own code, which users of the models run, instead of
+            irrepress's faster code.
     """
     busy = busy_machine()
     batches: list[Batch] = []
@@ -124,8 +130,8 @@ def time_side_by_side(
 
 
 def busy_machine() -> str | None:
-    """Return a message if more processes run than the machine has cores; None if not."""
-    # Not every system reports the cores that a process may use, or its load.
+    """Return a message if the load exceeds the number of cores, otherwise None."""
+    # Not every system reports the cores available to a process, or its load.
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
@@ -134,10 +140,10 @@ def busy_machine() -> str | None:
 
 
 def time_turn(model: Model, batch: Batch, *, native: bool = True) -> float:
-    """Return the mean seconds of a call during a turn of at least `TURN_SECONDS`.
+    """Return the mean time of a call in seconds during a turn of at least `TURN_SECONDS`.
 
-    The mean and not the minimum: among many short calls there is an undisturbed one, among few
-    long ones there is none, so that on a shared machine small models would seem too fast.
+    The mean rather than the minimum: among many short calls one is undisturbed, among few long ones
+    none is, so on a shared machine the minimum would make small models seem too fast.
     """
     begin = time.perf_counter()
     calls = [time_call(model, batch, native=native)]
@@ -147,15 +153,15 @@ def time_turn(model: Model, batch: Batch, *, native: bool = True) -> float:
 
 
 def _spreads(rounds: np.ndarray) -> np.ndarray:
-    """Return the quartiles' distance over the median of each column."""
+    """Return the interquartile range divided by the median for each column."""
     first, median, third = np.quantile(rounds, [0.25, 0.5, 0.75], axis=0)
     return (third - first) / median
 
 
 def time_call(model: Model, batch: Batch, *, native: bool = True) -> float:
-    """Time energy, forces and stress once, in seconds; see `time_side_by_side`.
+    """Return the time of one call for energy, forces and stress, in seconds.
 
-    The batch is on the model's device.
+    The batch must be on the model's device; see `time_side_by_side` for ``native``.
     """
     on_gpu = model.device.type == "cuda"
     if on_gpu:

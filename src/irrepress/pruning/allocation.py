@@ -34,6 +34,12 @@ class Limits:
         floor: minimum number of scalar channels.
         axes: ``both`` allows orders to be removed; ``channels`` keeps at least ``multiple``
             channels of every order in every layer.
+
+    Example:
+        >>> limits = Limits(multiple=16, floor=8)
+        >>> group = Group("features.0.0e", 0, "0e", 64, "features.0.0e")
+        >>> limits.least(group), limits.next_below(64, least=8)
+        (8, 48)
     """
 
     multiple: int = 8
@@ -61,6 +67,13 @@ class Allocated:
         widths: width key -> number of channels kept, for all keys.
         measured: the measured quantity; above the target if the target cannot be met.
         highest: the highest order that was not removed entirely.
+
+    Example:
+        >>> groups = [Group("features.0.0e", 0, "0e", 4, "features.0.0e")]
+        >>> limits = Limits(multiple=1, floor=1)
+        >>> found = allocate_evenly(groups, lambda widths: sum(widths.values()), 2, limits)
+        >>> found.widths, found.measured
+        ({'features.0.0e': 2}, 2)
     """
 
     widths: dict[str, int]

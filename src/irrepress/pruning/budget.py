@@ -31,6 +31,11 @@ class Costs:
     Attributes:
         model: function from widths to parameters and FLOPs.
         time: function from widths to the time of a call in seconds; None if times are not known.
+
+    Example:
+        >>> costs = Costs.of(model)
+        >>> costs.model(widths_of(model.groups())).parameters
+        842623
     """
 
     model: CostModel
@@ -65,6 +70,12 @@ class Measure:
         costs: costs of models of given widths.
         unit: blocks, parameters, FLOPs or time; time needs costs with a time model.
         unpruned: costs with the unpruned model's cutoff, if that differs.
+
+    Example:
+        >>> groups = model.groups()
+        >>> measure = Measure(groups, Costs.of(model), "blocks")
+        >>> measure(widths_of(groups)), measure.target(0.5)
+        (2179, 1089.5)
     """
 
     def __init__(

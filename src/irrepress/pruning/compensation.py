@@ -59,6 +59,11 @@ class FittedMap:
         before: unexplained fraction of the target's mean square on held-out structures, with the
             old weights.
         after: the same with the new weights.
+
+    Example:
+        >>> fitted = FittedMap("1.linear", "0e", ridge=1e-3, before=0.4, after=0.1)
+        >>> f"{fitted.name} {fitted.irrep}: {fitted.before} -> {fitted.after}"
+        '1.linear 0e: 0.4 -> 0.1'
     """
 
     name: str

@@ -26,7 +26,12 @@ Allocation = Literal["greedy", "uniform", "iterated", "measured"]
 
 
 class Scoring(Section):
-    """Settings for importance scores, which are computed once for all criteria and budgets."""
+    """Settings for importance scores, which are computed once for all criteria and budgets.
+
+    Example:
+        >>> Scoring(dataset="silicon", structures=32).batch_size
+        8
+    """
 
     dataset: str
     structures: Count = Field(64, description="Calibration structures from the train split.")
@@ -41,7 +46,12 @@ class Scoring(Section):
 
 
 class Sweep(Section):
-    """The plans to make: all combinations of the lists' entries, and explicit ones."""
+    """The plans to make: all combinations of the lists' entries, and explicit ones.
+
+    Example:
+        >>> Sweep(criteria=["taylor"], budgets=[0.5]).scored()
+        ['taylor', 'magnitude', 'random']
+    """
 
     criteria: Annotated[list[Criterion], EACH_ONCE] = Field(["taylor", "magnitude"], min_length=1)
     normalization: Normalization = Field(
@@ -105,7 +115,12 @@ class Sweep(Section):
 
 
 class Compensation(Section):
-    """Settings for the closed-form fit of the kept weights to the parent's features."""
+    """Settings for the closed-form fit of the kept weights to the parent's features.
+
+    Example:
+        >>> Compensation(dataset="silicon").structures
+        512
+    """
 
     dataset: str
     structures: Integer = Field(

@@ -24,7 +24,21 @@ NO_BASIS_FOR_TAYLOR = (
 
 
 class DataCriterion(ABC):
-    """A criterion that is computed as a sum over structures."""
+    """A criterion that is computed as a sum over structures.
+
+    Example:
+        >>> class Gradient(DataCriterion):
+        ...     def __init__(self, groups):
+        ...         self._sums = _Sums(groups)
+        ...
+        ...     def add(self, forward):
+        ...         self._sums.add(forward.gradients(forward.prediction.energy.sum()))
+        ...
+        ...     def scores(self):
+        ...         return self._sums.mean()
+        >>> Gradient(model.groups()).scores()["features.1.1e"].shape
+        torch.Size([64])
+    """
 
     @abstractmethod
     def add(self, forward: GatedPass) -> None:
@@ -40,10 +54,17 @@ class DataCriterion(ABC):
 
 
 class Taylor(DataCriterion):
-    """Mean over structures of the absolute first-order change in the Huber loss."""
+    """Mean over structures of the absolute first-order change in the Huber loss.
+
+    Example:
+        >>> from irrepress.pruning.scoring import compute_scores
+        >>> scores = compute_scores(model, structures, criteria=["taylor"])
+        >>> scores.of("taylor")["features.1.1e"].shape
+        (64,)
+    """
 
     def __init__(self, groups: Sequence[Group]):
-        self._sums = Sums(groups)
+        self._sums = _Sums(groups)
         self._labelled = False
 
     def add(self, forward: GatedPass) -> None:
@@ -60,10 +81,17 @@ class Taylor(DataCriterion):
 
 
 class Fisher(DataCriterion):
-    """Mean over structures of an estimate of the diagonal of the Gauss-Newton matrix."""
+    """Mean over structures of an estimate of the diagonal of the Gauss-Newton matrix.
+
+    Example:
+        >>> from irrepress.pruning.scoring import compute_scores
+        >>> scores = compute_scores(model, structures, criteria=["fisher"])
+        >>> scores.of("fisher")["features.1.1e"].shape
+        (64,)
+    """
 
     def __init__(self, groups: Sequence[Group]):
-        self._sums = Sums(groups)
+        self._sums = _Sums(groups)
 
     def add(self, forward: GatedPass) -> None:
         """See the base class."""
@@ -75,7 +103,14 @@ class Fisher(DataCriterion):
 
 
 class Hessian(DataCriterion):
-    """Mean over structures of the absolute second-order change in the squared loss."""
+    """Mean over structures of the absolute second-order change in the squared loss.
+
+    Example:
+        >>> from irrepress.pruning.scoring import compute_scores
+        >>> scores = compute_scores(model, structures, criteria=["hessian"], probes=1)
+        >>> scores.of("hessian")["features.1.1e"].shape
+        (64,)
+    """
 
     def __init__(self, groups: Sequence[Group], probes: int, generator: torch.Generator):
         """Initialise all sums to zero.
@@ -85,7 +120,7 @@ class Hessian(DataCriterion):
             probes: random vectors per batch.
             generator: generator of the random vectors, on the CPU.
         """
-        self._sums, self._gauss_newton = Sums(groups), Sums(groups)
+        self._sums, self._gauss_newton = _Sums(groups), _Sums(groups)
         self._probes, self._generator = probes, generator
 
     def add(self, forward: GatedPass) -> None:
@@ -104,10 +139,17 @@ class Hessian(DataCriterion):
 
 
 class Activation(DataCriterion):
-    """Mean over atoms (or edges) of the squared norm of the block's features."""
+    """Mean over atoms (or edges) of the squared norm of the block's features.
+
+    Example:
+        >>> from irrepress.pruning.scoring import compute_scores
+        >>> scores = compute_scores(model, structures, criteria=["activation"])
+        >>> scores.of("activation")["features.1.1e"].shape
+        (64,)
+    """
 
     def __init__(self, groups: Sequence[Group]):
-        self._sums = Sums(groups)
+        self._sums = _Sums(groups)
         self._rows = dict.fromkeys((g.name for g in groups), 0)
 
     def add(self, forward: GatedPass) -> None:
@@ -121,7 +163,7 @@ class Activation(DataCriterion):
         return {name: total / max(self._rows[name], 1) for name, total in self._sums.total.items()}
 
 
-class Sums:
+class _Sums:
     """Sums over structures for every block, in float64.
 
     Attributes:

@@ -37,6 +37,14 @@ class Damage:
     Raises:
         ValueError: if there are no structures.
         UserError: if a prediction of the unpruned model is not finite.
+
+    Example:
+        >>> damage = Damage(model, structures, batch_size=4, weights=LossWeights())
+        >>> groups = model.groups()
+        >>> damage(Plan.identity(groups))
+        0.0
+        >>> damage(Plan.identity(groups).cut_order(groups, above=1)) > 0
+        True
     """
 
     def __init__(

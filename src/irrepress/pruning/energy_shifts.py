@@ -23,6 +23,12 @@ class AtomicDifferences:
     Attributes:
         sums: atomic number -> ``[2]``: the sum over its atoms in eV, and the number of atoms.
         offsets: the energy differences of the structures.
+
+    Example:
+        >>> differences = AtomicDifferences()
+        >>> differences.add(model, model, Pair.of(model, model, structures))
+        >>> differences.shifts([14], shrinkage=0.0)
+        {14: 0.0}
     """
 
     def __init__(self) -> None:

@@ -31,6 +31,13 @@ class GatedPass:
         loss_weights: the same, for losses against the labels.
         activations: group name -> squared norm of each block's features summed over atoms or edges,
             ``[channels]``, and the number of atoms or edges; empty unless ``observe`` is set.
+
+    Example:
+        >>> labels = Labels.of(structures, model.dtype)
+        >>> batch = model.batch(structures)
+        >>> forward = GatedPass(model, batch, labels, LossWeights(), torch.Generator())
+        >>> forward.gradients(forward.prediction.energy.sum())["features.1.1e"].shape
+        torch.Size([4, 64])
     """
 
     def __init__(

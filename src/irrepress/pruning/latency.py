@@ -37,6 +37,11 @@ class TimedShape:
         parameters: number of parameters.
         flops: floating-point operations per atom.
         seconds: time of one call for energy, forces and stress, in seconds.
+
+    Example:
+        >>> shape = TimedShape({"features": 64}, parameters=64, flops=128.0, seconds=0.074)
+        >>> shape.widths["features"], shape.seconds
+        (64, 0.074)
     """
 
     widths: Mapping[str, int]
@@ -123,6 +128,15 @@ class TimeTable:
     Attributes:
         shapes: the shapes, the unpruned model first.
         provenance: size of the crystal, device, threads, seed and versions.
+
+    Example:
+        >>> import tempfile
+        >>> widths = (64, 32, 16)
+        >>> shapes = [TimedShape({"features": w}, w, 2.0 * w, 0.01 + 0.001 * w) for w in widths]
+        >>> path = Path(tempfile.mkdtemp()) / "shapes.json"
+        >>> error = TimeTable(shapes).save(path, lambda widths: {"products": widths["features"]})
+        >>> len(TimeTable.load(path).shapes)
+        3
     """
 
     shapes: Sequence[TimedShape]

@@ -1,13 +1,13 @@
-"""The structures in the batch of a step: a function of the seed and the step alone.
+"""Composition of the batch of each step, as a function of only the seed and the step.
 
-Permutation after permutation of the train split follow each other in a stream without end or
-gap. Batches are consecutive pieces of it, so that no structure is lost or drawn twice within a
-permutation, and training that is resumed sees what an uninterrupted run would have seen.
+Permutations of the train split are concatenated into an endless stream. Batches are consecutive
+slices of it, so no structure is skipped or drawn twice within a permutation, and resumed training
+sees the same batches as an uninterrupted run.
 
-With limits on atoms or edges, a batch ends where the next structure would exceed one of them,
-and batches differ in their number of structures. The loss of a step stays the mean over its
-own batch, and every step counts the same. Forces, which are means over atoms, then weigh the
-same in all batches that are full of atoms; the energy of a structure weighs more the fewer
+With limits on atoms or edges, a batch ends where the next structure would exceed one of them, and
+the number of structures per batch varies. The loss of a step remains the mean over its batch, and
+all steps have equal weight. Force errors, which are means over atoms, then have equal weight in all
+batches that reach the limit on atoms; the energy of a structure has more weight the fewer
 structures share its batch, that is, the larger they are.
 """
 
@@ -24,9 +24,14 @@ class Limit:
 
     Attributes:
         key: name of the setting.
-        unit: what is counted, in the plural.
-        largest: largest number in a batch.
-        sizes: number in each structure of the store, ``[structures]`` integers.
+        unit: what is counted, in the plural, such as ``atoms``.
+        largest: maximum per batch.
+        sizes: size of each structure of the store, ``[structures]`` integers.
+
+    Example:
+        >>> atoms = Limit("max_atoms", "atoms", 100, sizes=np.array([60, 60, 30, 30]))
+        >>> cut(np.arange(4), batch_size=8, limits=[atoms])
+        [0, 1, 3, 4]
     """
 
     key: str
@@ -36,10 +41,10 @@ class Limit:
 
 
 class Permutations:
-    """The stream: permutation after permutation of the indices.
+    """An endless stream of permutations of the indices.
 
     Args:
-        indices: the indices to permute.
+        indices: the indices to permute, ``[structures]`` integers.
         seed: seed for the permutations.
 
     Example:
@@ -54,11 +59,11 @@ class Permutations:
         self._last: tuple[int, np.ndarray] | None = None
 
     def __len__(self) -> int:
-        """Length of one permutation."""
+        """Return the length of one permutation."""
         return len(self.indices)
 
     def between(self, start: int, stop: int) -> np.ndarray:
-        """Return the indices at the places from ``start`` to ``stop`` of the stream."""
+        """Return the indices at positions ``start`` to ``stop`` of the stream."""
         pieces = []
         while start < stop:
             number, offset = divmod(start, len(self))
@@ -75,12 +80,12 @@ class Permutations:
 
 
 class EqualBatches:
-    """Batches of equal numbers of structures.
+    """Batches with equal numbers of structures.
 
     Args:
-        stream: what batches are cut from.
-        batch_size: structures per batch and rank.
-        world_size: number of ranks, which take one batch each at every step.
+        stream: the stream to cut into batches.
+        batch_size: number of structures per batch and rank.
+        world_size: number of ranks; each takes one batch per step.
 
     Example:
         >>> batches = EqualBatches(Permutations(np.arange(10), seed=0), batch_size=4, world_size=2)
@@ -99,22 +104,22 @@ class EqualBatches:
         return self.stream.between(start, start + self.batch_size)
 
     def drawn(self, step: int) -> int:
-        """Return how many structures all ranks together draw before a step."""
+        """Return the number of structures that all ranks together draw before a step."""
         return step * self.world_size * self.batch_size
 
 
 class LimitedBatches:
-    """Batches as large as limits allow, of about the same size on all ranks.
+    """Batches as large as the limits allow, of similar size on all ranks.
 
-    A step takes as much of the stream as fits into one batch per rank. Where a step begins
-    depends on all steps before it, so they are found in turn, a permutation at a time; of
-    those found only two integers per permutation are kept.
+    A step takes as much of the stream as fits into one batch per rank. Where a step begins depends
+    on all steps before it, so steps are found one permutation after the other, and only two
+    integers per permutation are stored.
 
     Args:
-        stream: what batches are cut from.
+        stream: the stream to cut into batches.
         batch_size: largest number of structures per batch and rank.
         limits: other limits of a batch.
-        world_size: number of ranks, which take one batch each at every step.
+        world_size: number of ranks; each takes one batch per step.
 
     Example:
         >>> atoms = Limit("atoms_per_batch", "atoms", 100, sizes=np.array([60, 60, 30, 30]))
@@ -135,8 +140,8 @@ class LimitedBatches:
         self.batch_size = batch_size
         self.limits = limits
         self.world_size = world_size
-        # A block is what can be cut when one more permutation is known; the steps of block n
-        # end within permutation n. Of each: its first step, and where that begins.
+        # Block n holds the steps that end within permutation n. Stored are the first step of each
+        # block and the position where it begins.
         self._blocks = [(0, 0)]
         self._cuts: tuple[int, list[int]] | None = None
 
@@ -149,11 +154,11 @@ class LimitedBatches:
         return indices[self._share(indices, np.array(places) - places[0])[rank]]
 
     def drawn(self, step: int) -> int:
-        """Return how many structures all ranks together draw before a step."""
+        """Return the number of structures that all ranks together draw before a step."""
         return self._batches(step)[0]
 
     def _batches(self, step: int) -> list[int]:
-        """Return where a step's batches begin in the stream, and where the last one ends."""
+        """Return the positions where a step's batches begin, and where the last one ends."""
         while self._blocks[-1][0] <= step:
             first, place = self._blocks[-1]
             cuts = self._cut(len(self._blocks) - 1)
@@ -165,17 +170,17 @@ class LimitedBatches:
         return [place + cut for cut in self._cut(block)[start : start + self.world_size + 1]]
 
     def _cut(self, block: int) -> list[int]:
-        """Cut a block, without its last batch, which the next permutation goes on with."""
+        """Cut a block into batches, without the last one, which the next permutation continues."""
         if self._cuts is None or self._cuts[0] != block:
             indices = self.stream.between(self._blocks[block][1], (block + 1) * len(self.stream))
             self._cuts = (block, cut(indices, self.batch_size, self.limits)[:-1])
         return self._cuts[1]
 
     def _share(self, indices: np.ndarray, cuts: np.ndarray) -> list[np.ndarray]:
-        """Share a step's structures among the ranks, so that none waits for the others.
+        """Distribute a step's structures evenly among the ranks, so that none waits for the others.
 
-        The largest structure first, each goes to the rank that has least. In the rare case
-        that the last ones fit nowhere, batches stay as they were cut.
+        In descending order of size, each structure goes to the rank with the smallest load. In the
+        rare case that the last ones fit nowhere, batches stay as they were cut.
         """
         sizes = np.stack([np.ones_like(indices), *(e.sizes[indices] for e in self.limits)], axis=1)
         largest = np.array([self.batch_size, *(each.largest for each in self.limits)])
@@ -193,18 +198,18 @@ class LimitedBatches:
 
 
 def cut(indices: np.ndarray, batch_size: int, limits: Sequence[Limit]) -> list[int]:
-    """Cut indices into batches, each as large as it can be.
+    """Cut indices into consecutive batches, each as large as possible.
 
     Args:
-        indices: structures, in the order in which they are taken.
-        batch_size: largest number of structures in a batch.
-        limits: other limits of a batch. A structure beyond one is a batch of its own.
+        indices: indices of structures in order, ``[structures]`` integers.
+        batch_size: maximum number of structures per batch.
+        limits: further limits on a batch. A structure that exceeds one forms a batch on its own.
 
     Returns:
-        Where each batch begins and, in the end, the number of indices.
+        The position where each batch begins, followed by the number of indices.
     """
     count = len(indices)
-    # For every structure: where a batch that begins with it ends.
+    # For every structure, the end of a batch that begins with it.
     ends = np.minimum(np.arange(count) + batch_size, count)
     for limit in limits:
         sums = np.concatenate([[0], np.cumsum(limit.sizes[indices], dtype=np.int64)])

@@ -1,4 +1,4 @@
-"""Lightning checkpoints that are whole or absent, and the search for one to resume from."""
+"""Lightning checkpoints that are written atomically, and the search for one to resume from."""
 
 import logging
 from pathlib import Path
@@ -12,17 +12,24 @@ from irrepress.training.module import STATE_KEY, Row
 
 logger = logging.getLogger(__name__)
 
-# Checkpoints of the best validation, of the last validation, and between two validations.
+# Checkpoints at the best validation, at the last validation, and between two validations.
 BEST = "best"
 LAST = "last"
 RECENT = "recent"
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Write checkpoints to a temporary name beside the final one and rename them.
+    """Write checkpoints to a temporary file in the target directory and rename it.
 
-    Lightning's own way writes in the system's temporary directory first; moving from there to
-    another file system is a copy, which a killed process leaves unfinished.
+    Lightning writes to the system's temporary directory first; moving a file from there to another
+    file system copies it, and a killed process leaves the copy unfinished.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "last.ckpt"
+        >>> AtomicCheckpointIO().save_checkpoint({"global_step": 5}, path)
+        >>> load_checkpoint(path)["global_step"]
+        5
     """
 
     def save_checkpoint(
@@ -34,12 +41,17 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 class Found(NamedTuple):
-    """A checkpoint to go on from.
+    """A checkpoint to resume from.
 
     Attributes:
-        step: optimizer steps taken.
-        rows: the validations so far.
-        path: the file.
+        step: number of optimizer steps taken.
+        rows: one row per validation so far.
+        path: path of the file.
+
+    Example:
+        >>> found = Found(step=400, rows=[], path=Path("work/last.ckpt"))
+        >>> found.step, found.path.name
+        (400, 'last.ckpt')
     """
 
     step: int
@@ -48,17 +60,17 @@ class Found(NamedTuple):
 
 
 def find_checkpoint(directory: Path, fingerprint: str) -> Found | None:
-    """Find the newest checkpoint of a run that can be resumed from.
+    """Find the newest checkpoint that a run can be resumed from.
 
-    The best checkpoint must be there and whole, since the result is taken from it; if a newer
-    one is damaged, the run goes on from the next.
+    The best checkpoint must be readable, since the result is taken from it; if a newer one is
+    damaged, an older one is used.
 
     Args:
-        directory: where the checkpoints lie.
-        fingerprint: identifies the run; checkpoints of other runs are not used.
+        directory: directory of the checkpoints.
+        fingerprint: identifies the run; checkpoints of other runs are ignored.
 
     Returns:
-        None if the run must start from the beginning.
+        The checkpoint, or None if the run must start from the beginning.
     """
     found: dict[str, Found] = {}
     for name in (RECENT, BEST, LAST):
@@ -71,21 +83,23 @@ def find_checkpoint(directory: Path, fingerprint: str) -> Found | None:
             belongs, rows = state["fingerprint"] == fingerprint, state["rows"]
         # Damaged files raise exceptions of many types.
         except Exception as error:
-            logger.warning("%s: damaged checkpoint is not used (%s)", path, error)
+            logger.warning("%s: ignoring a damaged checkpoint (%s)", path, error)
             continue
         if belongs:
             found[name] = Found(step, rows, path)
         else:
-            logger.warning("%s: checkpoint of another data set or of other settings", path)
+            logger.warning(
+                "%s: ignoring a checkpoint of another dataset or of other settings", path
+            )
     if BEST not in found:
-        # Until the first validation of a trained model there is none to be the best.
+        # Before the first validation during training, there is no best checkpoint.
         usable = {n: f for n, f in found.items() if n == RECENT and len(f.rows) <= 1}
         if found and not usable:
             logger.warning("%s: no best checkpoint; training starts from the beginning", directory)
         found = usable
     if not found:
         return None
-    # Among checkpoints of the same step, the one after its validation.
+    # Of two checkpoints at the same step, take the one written after validation.
     return max(found.values(), key=lambda each: (each.step, len(each.rows)))
 
 

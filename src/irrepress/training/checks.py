@@ -21,17 +21,17 @@ def check_data(
     label_fraction: float,
     ranks: int,
 ) -> None:
-    """Check that a training can work.
+    """Check that a model can be trained on a store.
 
     Args:
         model: the model to train.
-        store: what it is trained on.
+        store: the structures to train on.
         teacher: the same structures labelled by the parent.
         label_fraction: weight of the store's own labels.
-        ranks: how many processes share the splits.
+        ranks: number of processes that share the splits.
 
     Raises:
-        UserError: see `irrepress.training.trainer.train`.
+        UserError: if it cannot; see `irrepress.training.trainer.train`.
     """
     for name in ("train", "valid"):
         if len(store.splits[name]) == 0:
@@ -48,7 +48,8 @@ def check_data(
     if teacher is None:
         if label_fraction != 1:
             raise UserError(
-                f"label_fraction is {label_fraction:g}, but there is no teacher to weigh the rest"
+                f"label_fraction is {label_fraction:g}, but there is no teacher for the rest; set "
+                "it to 1"
             )
         return
     same = len(teacher) == len(store) and np.array_equal(teacher.num_atoms, store.num_atoms)
@@ -57,7 +58,7 @@ def check_data(
     ):
         raise UserError(
             f"{teacher.path}: not the same structures and splits as {store.path}; label the "
-            "dataset by the parent again"
+            "dataset with the parent again"
         )
 
 
@@ -67,19 +68,19 @@ def check_labels(
     label_fraction: float,
     weights: LossWeights,
 ) -> None:
-    """Log which labels there are, and refuse splits without any that has a weight.
+    """Log the numbers of labels, and reject splits in which no label has a weight.
 
-    A quantity that a batch has no label of adds nothing to its loss; one that some structures
-    have adds its mean over these, whatever their number.
+    A quantity without labels in a batch contributes nothing to its loss; one that some structures
+    have contributes its mean over these, however few they are.
 
     Args:
-        store: what is trained on.
+        store: the structures to train on.
         teacher: the same structures labelled by the parent.
         label_fraction: weight of the store's own labels.
         weights: weights of the quantities.
 
     Raises:
-        UserError: nothing in a split has a label with a weight.
+        UserError: if no label in a split has a weight.
     """
     wanted = [name for name in QUANTITIES if getattr(weights, name) > 0]
     sources = [(store, label_fraction), (teacher, 1 - label_fraction)]
@@ -93,15 +94,15 @@ def check_labels(
                 found[name] += getattr(counts, name)
         if not any(found[name] for name in wanted):
             raise UserError(
-                f"training: no structure of the {part} split of {store.path} has a label of "
+                f"training: no structure in the {part} split of {store.path} has a label for "
                 f"{' or '.join(wanted) or 'anything with a weight'}; check the labels of the "
                 "dataset and the weights of the loss"
             )
         for name in wanted:
             if not found[name]:
                 logger.warning(
-                    "no structure of the %s split has a label of %s: its weight in the loss (%g) "
-                    "counts as 0 there",
+                    "no structure in the %s split has a label for %s: its weight in the loss (%g) "
+                    "has no effect there",
                     part,
                     name,
                     getattr(weights, name),

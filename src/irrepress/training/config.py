@@ -1,4 +1,4 @@
-"""Settings of trainings of any kind."""
+"""Settings for training."""
 
 from typing import Literal, get_args
 
@@ -8,7 +8,7 @@ from irrepress.core.loss_weights import LossWeights, UsedWeights
 from irrepress.core.parameter_roles import ParameterRole
 from irrepress.core.section import Count, Integer, Number, RelativeRate, Section, Weight
 
-# Settings of a training that change where and how fast it runs, not what comes out.
+# Settings that change where and how fast training runs, but not its result.
 OF_THE_MACHINE = frozenset({"workers", "devices", "nodes", "checkpoint_minutes"})
 
 
@@ -16,56 +16,67 @@ Precision = Literal["32", "64", "16-mixed", "bf16-mixed"]
 
 
 class Training(Section):
-    """One run of the trainer."""
+    """Settings for one training run.
 
-    dataset: str | None = Field(None, description="Dataset; null where the rule provides it.")
+    Example:
+        >>> Training(steps=100, batch_size=4, devices=2).ranks
+        2
+    """
+
+    dataset: str | None = Field(None, description="Dataset; null if the workflow provides it.")
     steps: Count = 2000
-    batch_size: Count = Field(8, description="Largest number of structures in a batch.")
+    batch_size: Count = Field(8, description="Maximum number of structures per batch.")
     max_atoms: Count | None = Field(
-        None, description="Largest number of atoms in a batch; null: no limit."
+        None, description="Maximum number of atoms per batch; null: no limit."
     )
     max_edges: Count | None = Field(
         None,
-        description="Largest number of edges in a batch, which its memory grows with; null: no "
-        "limit. Edges are counted before training.",
+        description="Maximum number of edges per batch, which memory use is proportional to; null: "
+        "no limit. Edges are counted before training.",
     )
     learning_rate: Number = Field(
-        1e-3, ge=1e-10, le=1, description="Of AdamW, at the peak after the warmup."
+        1e-3, ge=1e-10, le=1, description="Peak learning rate of AdamW, after the warmup."
     )
-    warmup: Number = Field(0.05, ge=0, lt=1, description="Share of the steps.")
+    warmup: Number = Field(0.05, ge=0, lt=1, description="Fraction of the steps.")
     relative_rates: dict[ParameterRole, RelativeRate] = Field(
         default={},
-        description="Learning rate of a part of the network relative to learning_rate, such as "
-        "{radial: 0.1}; 0 leaves it as it is, absent parts learn at learning_rate.",
+        description="Learning rates of parts of the network relative to learning_rate, such as "
+        "{radial: 0.1}; 0 freezes a part, and parts that are not listed use "
+        "learning_rate.",
     )
     final_learning_rate: Number = Field(
-        0.01, ge=0, le=1, description="At the end of the cosine decay, relative to the peak."
+        0.01,
+        ge=0,
+        le=1,
+        description="Learning rate at the end of the cosine decay, relative to the peak.",
     )
     weight_decay: Number = Field(0.0, ge=0, le=100)
-    clip: Number = Field(10.0, ge=1e-6, le=1e9, description="Largest norm of the gradient.")
-    ema: Number = Field(0.99, ge=0, lt=1, description="Decay of the averaged weights; 0: none.")
-    validate_every: Count = Field(200, description="Steps between validations.")
+    clip: Number = Field(10.0, ge=1e-6, le=1e9, description="Maximum norm of the gradient.")
+    ema: Number = Field(
+        0.99, ge=0, lt=1, description="Decay of the moving average of the weights; 0: no average."
+    )
+    validate_every: Count = Field(200, description="Number of steps between validations.")
     patience: Count | None = Field(
-        None, description="Stop after so many validations without improvement."
+        None, description="Stop after this many validations without improvement."
     )
     precision: Precision = "32"
-    workers: Integer = Field(0, ge=0, le=1024, description="Processes that build graphs.")
+    workers: Integer = Field(0, ge=0, le=1024, description="Number of processes that build graphs.")
     devices: Integer = Field(
         1,
         ge=1,
         le=1024,
-        description="GPUs of a node (or processes, on the CPU) that share each batch. The result "
-        "does not depend on their number, but for round-off, unless max_atoms or max_edges are "
-        "set, which are limits for each device.",
+        description="Number of GPUs per node (or of processes, on CPUs) that share each batch. "
+        "Except for round-off, the result does not depend on it, unless max_atoms or "
+        "max_edges are set, which are limits per device.",
     )
     nodes: Integer = Field(
-        1, ge=1, le=10_000, description="Nodes with so many devices each, under SLURM."
+        1, ge=1, le=10_000, description="Number of nodes with this many devices each, under SLURM."
     )
     checkpoint_minutes: Number = Field(
         10.0,
         gt=0,
         le=1e6,
-        description="Time between checkpoints; every validation writes one, too.",
+        description="Minutes between checkpoints; every validation writes one as well.",
     )
     weights: UsedWeights = LossWeights()
 
@@ -81,15 +92,15 @@ class Training(Section):
 
     @property
     def ranks(self) -> int:
-        """Processes that train together."""
+        """The number of processes that train together."""
         return self.devices * self.nodes
 
     @model_validator(mode="after")
     def _shared_evenly(self) -> "Training":
         if self.batch_size % self.ranks:
             raise ValueError(
-                f"batch_size {self.batch_size} cannot be shared evenly by {self.ranks} devices "
-                "(devices × nodes); take a multiple"
+                f"batch_size {self.batch_size} cannot be divided evenly among {self.ranks} devices "
+                "(devices × nodes); use a multiple"
             )
         return self
 
@@ -97,18 +108,28 @@ class Training(Section):
     @classmethod
     def _some_part_learns(cls, rates: dict[ParameterRole, float]) -> dict[ParameterRole, float]:
         if len(rates) == len(get_args(ParameterRole)) and not any(rates.values()):
-            raise ValueError("all parts have the rate 0, so that nothing would be trained")
+            raise ValueError(
+                "all parts have the rate 0, so nothing would be trained; leave one out or raise it"
+            )
         return rates
 
 
 class Distillation(Training):
-    """Training on the parent's energies, forces and stress."""
+    """Settings for training on the parent's energies, forces and stress.
+
+    Example:
+        >>> Distillation(steps=100, features=0.5).label_fraction
+        0.0
+    """
 
     label_fraction: Number = Field(
-        0.0, ge=0, le=1, description="Weight of the dataset's own labels beside the parent's."
+        0.0,
+        ge=0,
+        le=1,
+        description="Weight of the dataset's own labels; the rest is the weight of the parent's.",
     )
     features: Weight = Field(
         0.0,
-        description="Weight of how far the features of all layers are from the parent's, relative "
-        "to their size; the parent then runs beside the training.",
+        description="Weight of the squared difference between the features of all layers and the "
+        "parent's, relative to their size; if set, the parent runs during training.",
     )

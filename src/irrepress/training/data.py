@@ -1,4 +1,4 @@
-"""Batches for training, built by worker processes while the model computes."""
+"""Batches for training, built by worker processes in parallel with the model."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,14 @@ from irrepress.training.config import Training
 
 @dataclass(frozen=True)
 class LabelledBatch:
-    """A graph with its labels and those of the teacher, if there is one."""
+    """A graph with its labels.
+
+    Example:
+        >>> labels = Labels.of(structures, model.dtype)
+        >>> batch = LabelledBatch(model.batch(structures), labels, teacher=None)
+        >>> batch.to("cpu").labels.energy.shape
+        torch.Size([4])
+    """
 
     graph: Batch
     labels: Labels
@@ -46,21 +53,25 @@ class LabelledBatch:
 
 
 class BatchStream(Sampler[list[int]]):
-    """One rank's batches, an iteration being a window of ``length`` steps.
+    """The batches of one rank; each iteration is a window of ``length`` steps.
 
-    The window need not be a pass over the data. See `irrepress.training.batches` for what the
-    batches are.
+    The window need not be a pass over the data; `irrepress.training.batches` defines the batches.
 
     Args:
         indices: the indices to draw from, ``[structures]``.
-        batch_size: largest number of indices per batch and rank.
-        length: batches per iteration.
+        batch_size: maximum number of indices per batch and rank.
+        length: number of batches per iteration.
         seed: seed for the permutations.
-        first_step: returns the step that an iteration begins with. Lightning's own count of
-            epochs (``set_epoch``) is one behind after a resume, its count of steps is not.
-        rank: rank of this process, which decides on its part of each step's batch.
-        world_size: number of processes, which together see each index once a permutation.
-        limits: limits on the size of a batch; without them all batches are full.
+        first_step: function that returns the first step of an iteration. After a resume,
+            Lightning's count of epochs (``set_epoch``) is one behind, its count of steps is not.
+        rank: rank of this process, which determines its part of each step's batch.
+        world_size: number of ranks, which together see each index once per permutation.
+        limits: limits on the size of a batch; if empty, all batches are full.
+
+    Example:
+        >>> stream = BatchStream(np.arange(10), 4, length=2, seed=0, first_step=lambda: 0)
+        >>> [len(batch) for batch in stream]
+        [4, 4]
     """
 
     def __init__(
@@ -93,18 +104,22 @@ class BatchStream(Sampler[list[int]]):
             yield self.batch(step)
 
     def batch(self, step: int) -> list[int]:
-        """Return this rank's batch at a step, counted from 0 over all iterations."""
+        """Return the indices of this rank's batch at a step, counted from 0 over all iterations."""
         return self.batches.batch(step, self.rank).tolist()
 
 
 class GraphDataset(Dataset[LabelledBatch]):
-    """Lists of indices -> labelled batches; this is what the worker processes run.
+    """Maps lists of indices to labelled batches; runs in the worker processes.
 
     Args:
-        model: consulted for its cutoff, elements and dtype. Workers are forked, so that it is
-            shared and not copied.
+        model: provides cutoff, elements and dtype. Workers are forked and share it without a copy.
         store: the structures.
         teacher: the same structures with the teacher's labels.
+
+    Example:
+        >>> dataset = GraphDataset(model, store)
+        >>> dataset[[0, 1]].graph.num_atoms
+        tensor([2, 2])
     """
 
     def __init__(
@@ -129,15 +144,21 @@ class GraphDataset(Dataset[LabelledBatch]):
 
 
 class GraphLoader(DataLoader[LabelledBatch | UserError]):
-    """Loads batches by worker processes, whose `UserError` arrives as it was raised.
+    """Loads batches in worker processes and re-raises their `UserError` unchanged.
 
-    PyTorch would put the worker's traceback into the message.
+    PyTorch would include the worker's traceback in the message.
 
     Args:
         dataset: builds the batches.
         batches: the indices of each batch.
-        workers: number of processes; with 0 this one builds the batches.
-        pin_memory: put batches into pinned memory, which a GPU copies from asynchronously.
+        workers: number of worker processes; 0: build batches in this process.
+        pin_memory: whether to put batches into pinned memory, which a GPU copies from
+            asynchronously.
+
+    Example:
+        >>> loader = GraphLoader(GraphDataset(model, store), [[0, 1], [2]], workers=0)
+        >>> [len(batch.graph) for batch in loader]
+        [2, 1]
     """
 
     def __init__(
@@ -149,7 +170,7 @@ class GraphLoader(DataLoader[LabelledBatch | UserError]):
     ):
         super().__init__(
             _Caught(dataset),
-            sampler=batches,  # of lists: the dataset makes a batch at once
+            sampler=batches,  # yields lists: the dataset builds a batch at once
             batch_size=None,
             num_workers=workers,
             persistent_workers=workers > 0,
@@ -158,7 +179,7 @@ class GraphLoader(DataLoader[LabelledBatch | UserError]):
             pin_memory=pin_memory,
         )
 
-    # PyTorch names a private class of iterators.
+    # PyTorch annotates a private iterator class.
     def __iter__(self) -> Iterator[LabelledBatch]:  # type: ignore[override]
         for batch in super().__iter__():
             if isinstance(batch, UserError):
@@ -167,10 +188,10 @@ class GraphLoader(DataLoader[LabelledBatch | UserError]):
 
 
 class TrainingData(LightningDataModule):
-    """The train and valid splits of a store, as batches.
+    """The train and valid splits of a store, in batches.
 
-    Under data-parallel training every rank draws its own part of each step's batch, and every
-    so many-th batch of the valid split. Lightning must not wrap the samplers
+    In data-parallel training every rank draws its own part of each step's batch, and every n-th
+    batch of the valid split for n ranks. Lightning must not wrap the samplers
     (``Trainer(use_distributed_sampler=False)``).
 
     Args:
@@ -179,8 +200,13 @@ class TrainingData(LightningDataModule):
         settings: the training's settings.
         seed: seed for the order of the structures.
         teacher: see `GraphDataset`.
-        limits: limits on the size of a batch, see `irrepress.training.limits.make_limits`.
-        pin_memory: pin the memory of batches, for training on a GPU.
+        limits: limits on the size of a batch; see `irrepress.training.limits.make_limits`.
+        pin_memory: whether to pin the memory of batches, for training on a GPU.
+
+    Example:
+        >>> data = TrainingData(model, store, Training(batch_size=2), seed=0)
+        >>> len(data.val_dataloader())
+        1
     """
 
     def __init__(
@@ -203,14 +229,14 @@ class TrainingData(LightningDataModule):
         self._stream: BatchStream | None = None
 
     def train_dataloader(self) -> GraphLoader:
-        """Return the stream of train batches, from the trainer's step on."""
+        """Return the stream of train batches, starting at the trainer's step."""
         trainer = self.trainer
         if trainer is None:
-            raise RuntimeError("the stream of train batches goes with the steps of a trainer")
+            raise RuntimeError("the stream of train batches needs a trainer")
         train = self.splits["train"]
         self._stream = BatchStream(
             train,
-            # Ranks share a batch; a larger one would only hold structures twice.
+            # Ranks share a batch; one larger than the split would hold structures twice.
             max(1, min(self.settings.batch_size, len(train)) // trainer.world_size),
             self.settings.validate_every,
             self.seed,
@@ -224,19 +250,19 @@ class TrainingData(LightningDataModule):
     def val_dataloader(self) -> GraphLoader:
         """Return this rank's batches of the valid split, in the store's order.
 
-        Without a trainer, all batches.
+        Without a trainer, return all batches.
         """
         trainer = self.trainer
         ranks, rank = (trainer.world_size, trainer.global_rank) if trainer else (1, 0)
         valid = self.splits["valid"]
         cuts = cut(valid, max(1, self.settings.batch_size // ranks), self.limits)
         batches = [valid[start:stop].tolist() for start, stop in pairwise(cuts)]
-        if len(batches) < ranks:  # each must have one, or those that have none do not wait
+        if len(batches) < ranks:  # each rank needs a batch, or it would not wait for the others
             batches = [part.tolist() for part in np.array_split(valid, ranks)]
         return self._loader(batches[rank::ranks])
 
     def passes(self, step: int) -> float:
-        """Return how many passes over the train split all ranks together have made at a step."""
+        """Return the number of passes over the train split that all ranks have made by a step."""
         if self._stream is None or not step:
             return 0.0
         return self._stream.batches.drawn(step) / len(self.splits["train"])
@@ -244,7 +270,7 @@ class TrainingData(LightningDataModule):
     def transfer_batch_to_device(
         self, batch: LabelledBatch, device: torch.device, dataloader_idx: int
     ) -> LabelledBatch:
-        """Move a batch; from pinned memory a GPU copies it while the CPU goes on."""
+        """Move a batch to a device; from pinned memory, a GPU copies it asynchronously."""
         return batch.to(device, non_blocking=self.pin_memory)
 
     def _loader(self, batches: Sampler[list[int]] | list[list[int]]) -> GraphLoader:
@@ -252,7 +278,7 @@ class TrainingData(LightningDataModule):
 
 
 class _Caught(Dataset[LabelledBatch | UserError]):
-    """Returns errors that the user can fix to the process that can report them."""
+    """Returns user errors as values, so that the main process can report them."""
 
     def __init__(self, dataset: GraphDataset):
         self.dataset = dataset
@@ -265,5 +291,5 @@ class _Caught(Dataset[LabelledBatch | UserError]):
 
 
 def _unchanged(batch: Any) -> Any:
-    """Replace PyTorch's conversion of arrays to tensors, which has nothing to do here."""
+    """Return a batch unchanged, instead of PyTorch's conversion of arrays to tensors."""
     return batch

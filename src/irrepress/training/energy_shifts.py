@@ -1,4 +1,4 @@
-"""Constant shifts per element that bring a model's energies to the level of a data set."""
+"""Energy shifts per element that align a model's energies with a dataset."""
 
 import logging
 from collections.abc import Sequence
@@ -21,37 +21,37 @@ def fit_energy_shifts(
     *,
     batch_size: int = 8,
 ) -> dict[int, float]:
-    """Fit one constant per element to the difference between labels and predictions.
+    """Fit one constant per element to the differences between labels and predictions.
 
-    Least squares of the energies per atom. Where the compositions do not tell elements apart
-    (a single molecule, say), their elements share the difference evenly.
+    This is a least-squares fit to energies per atom. If the compositions do not distinguish
+    elements (a single molecule, for example), the elements share the difference evenly.
 
     Args:
         model: the model; it is not changed.
-        store: structures; those without an energy take no part.
+        store: structures; those without an energy are ignored.
         split: the split to fit on.
-        batch_size: structures per forward pass.
+        batch_size: number of structures per forward pass.
 
     Returns:
-        Atomic number -> eV, for every element of the split, as `Family.shift_energies` takes it;
-        empty, with a line in the log, if no structure of the split has an energy.
+        Atomic number -> shift in eV for every element of the split, as for `Model.shift_energies`;
+        empty, with a warning, if no structure in the split has an energy.
 
     Raises:
-        UserError: the split is empty, or a predicted energy is not finite.
+        UserError: if the split is empty or a predicted energy is not finite.
     """
     indices = store.require(split)
     offsets = energy_offsets(model, store, indices, batch_size=batch_size)
     if not len(offsets):
         logger.warning(
-            "%s: the %s split has no energies: the model's reference energies stay as they are",
+            "%s: the %s split has no energies: the model's reference energies are left unchanged",
             store.path,
             split,
         )
         return {}
     shifts = offsets.fit()
     logger.info(
-        "energies: one constant per element takes their mean absolute difference from the labels "
-        "of %d structures from %.4g to %.4g meV/atom",
+        "energies: one constant per element changes their mean absolute error on %d structures "
+        "from %.4g to %.4g meV/atom",
         len(offsets),
         1e3 * offsets.mean_absolute(),
         1e3 * offsets.mean_absolute(shifts),
@@ -66,16 +66,16 @@ def energy_offsets(
     *,
     batch_size: int = 8,
 ) -> EnergyOffsets:
-    """Return the differences of energies of structures, labels minus predictions.
+    """Return the energy differences, labels minus predictions.
 
     Args:
         model: the model; it is not changed.
-        store: structures; those without an energy take no part.
+        store: structures; those without an energy are ignored.
         indices: indices of the structures.
-        batch_size: structures per forward pass.
+        batch_size: number of structures per forward pass.
 
     Raises:
-        UserError: a predicted energy is not finite.
+        UserError: if a predicted energy is not finite.
     """
     offsets = EnergyOffsets()
     for members in in_batches(np.asarray(indices).tolist(), batch_size):

@@ -1,9 +1,9 @@
-"""A parent's features as targets of a narrowed model.
+"""A parent's features as training targets for a narrowed model.
 
-Energies and forces give a network one error signal per atom; the features of the parent give one
-at every layer (feature distillation; Romero et al., FitNets, arXiv 1412.6550). Blocks
-that pruning kept are compared with the parent's own blocks, component by component: both
-transform alike, so that the loss is invariant.
+Energies and forces give a network an error signal at its output; the parent's features give one at
+every layer (feature distillation; Romero et al., FitNets, arXiv 1412.6550). The blocks that pruning
+kept are compared with the same blocks of the parent, component by component; both transform in the
+same way, so the loss is invariant.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from irrepress.core.model import Batch, Model
 from irrepress.core.plan import Plan
 from irrepress.training.ranks import summed
 
-# Features by the name of their group, [atoms, channels, 2 l + 1].
+# Group name -> features, [atoms, channels, 2 l + 1].
 Features = dict[str, Tensor]
 
 
@@ -29,15 +29,23 @@ class FeatureGuide:
         plan: the plan that the narrowed model was narrowed by.
 
     Raises:
-        UserError: the narrowed model has a shorter cutoff, so that the parent misses edges in its
-            batches.
+        UserError: if the narrowed model has a shorter cutoff, so that its batches lack edges that
+            the parent needs.
+
+    Example:
+        >>> guide = FeatureGuide(model, Plan.identity(model.groups()))
+        >>> batch = model.batch(structures)
+        >>> with observed(model) as features:
+        ...     prediction = model.predict(batch)
+        >>> round(float(guide.loss(features, batch)), 6)
+        0.0
     """
 
     def __init__(self, parent: Model, plan: Plan):
         if plan.cutoff is not None:
             raise UserError(
-                f"distillation.features: the plan shortens the cutoff to {plan.cutoff:g} Å, which "
-                "the parent's features cannot be computed with; set features to 0"
+                f"distillation.features: the plan shortens the cutoff to {plan.cutoff:g} Å, and "
+                "the parent's features cannot be computed with fewer neighbours; set features to 0"
             )
         self.parent = parent.eval()
         self.kept = {
@@ -47,18 +55,18 @@ class FeatureGuide:
         }
 
     def loss(self, seen: Features, batch: Batch) -> Tensor:
-        """Return the mean over groups of the squared difference, relative to the parent's size.
+        """Return the mean over groups of the relative squared difference from the parent.
 
         Args:
-            seen: what `observed` recorded while the narrowed model predicted ``batch``.
-            batch: on the device of both models.
+            seen: features recorded by `observed` while the narrowed model predicted ``batch``.
+            batch: the batch, on the device of both models.
 
         Returns:
-            A scalar: 0 for the parent's features, 1 for none at all. With several ranks it is
-            this rank's part: those of all ranks add up.
+            A scalar: 0 for the parent's features, 1 for zero features. With several ranks, this
+            rank's contribution to the sum over ranks.
         """
         with observed(self.parent) as targets:
-            self.parent.atomic_energies(batch)  # energies alone: no derivatives
+            self.parent.atomic_energies(batch)  # no derivatives are needed
         shares = []
         for name, kept in self.kept.items():
             target = targets[name][:, kept.to(batch.num_atoms.device)].detach()
@@ -70,7 +78,7 @@ class FeatureGuide:
 
 @contextmanager
 def observed(model: Model) -> Iterator[Features]:
-    """Record the features of every group while the context lasts."""
+    """Record the features of every group inside the ``with`` block."""
     seen: Features = {}
     with model.gated({}, seen.__setitem__):
         yield seen

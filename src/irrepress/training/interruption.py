@@ -1,4 +1,4 @@
-"""Ending a training on a signal, in a state that it can be resumed from.
+"""Stopping training on a signal, with a checkpoint to resume from.
 
 SLURM sends SIGTERM to the processes of a job before its time limit, when it is preempted and
 when someone cancels it; other schedulers, and ``sbatch --signal``, send SIGUSR1. Ctrl-C is SIGINT.
@@ -18,13 +18,19 @@ SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
 class Interruption(Callback):
-    """Writes a checkpoint and ends training at the first step after a signal.
+    """Writes a checkpoint and stops training after the first step that follows a signal.
 
-    Lightning's own handler (``SLURMEnvironment(auto_requeue=True)``) saves at once, wherever the
-    signal finds the process: in the middle of an optimizer's step as well.
+    Lightning's own handler (``SLURMEnvironment(auto_requeue=True)``) saves immediately, even in the
+    middle of an optimizer step.
 
     Args:
         checkpoint: path of the checkpoint.
+
+    Example:
+        >>> callbacks = [Interruption(Path("recent.ckpt"))]
+        >>> trainer = Trainer(accelerator="cpu", logger=False, callbacks=callbacks)
+        >>> any(isinstance(callback, Interruption) for callback in trainer.callbacks)
+        True
     """
 
     def __init__(self, checkpoint: Path):
@@ -32,30 +38,30 @@ class Interruption(Callback):
         self._received: signal.Signals | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the place of Lightning's handlers; Lightning restores the process's own."""
+        """Replace Lightning's signal handlers; Lightning restores the original ones later."""
         if threading.current_thread() is threading.main_thread():
             for each in SIGNALS:
                 signal.signal(each, self._receive)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        """Save a checkpoint and end, if any rank received a signal.
+        """Save a checkpoint and stop if any rank has received a signal.
 
         Raises:
-            UserError: a rank received a signal.
+            UserError: if a rank has received a signal.
         """
         received = self._received is not None
         if not trainer.strategy.reduce_boolean_decision(received, all=False):
             return
-        if trainer.is_last_batch:  # validation comes next, and a checkpoint after it
+        if trainer.is_last_batch:  # validation follows and writes a checkpoint
             return
         trainer.save_checkpoint(self._checkpoint)
         name = self._received.name if self._received else "a signal to another rank"
         raise UserError(
-            f"training: told to stop ({name}) at step {trainer.global_step}, which was saved; the "
-            "rule goes on from there when it runs again"
+            f"training: stopped by {name} at step {trainer.global_step} and saved; run again to "
+            "resume from there"
         )
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT and self._received is not None:
-            raise KeyboardInterrupt  # a second signal asks to end at once
+            raise KeyboardInterrupt  # a second Ctrl-C stops immediately
         self._received = signal.Signals(number)

@@ -1,4 +1,4 @@
-"""The limits on batches in the settings, checked before training begins."""
+"""Limits on batches from the settings, checked before training begins."""
 
 import json
 import logging
@@ -19,16 +19,16 @@ logger = logging.getLogger(__name__)
 def make_limits(
     store: StructureStore, settings: Training, cutoff: float, work_dir: Path
 ) -> list[Limit]:
-    """Return the limits of the settings, with the size of every structure to be trained on.
+    """Return the limits set in the config, with the size of every structure.
 
     Args:
         store: the structures.
         settings: the training's settings.
         cutoff: the model's cutoff in Å.
-        work_dir: directory in which the numbers of edges are kept, so that they are counted once.
+        work_dir: directory that caches the numbers of edges, so that they are counted only once.
 
     Raises:
-        UserError: a structure is larger than a batch may be.
+        UserError: if a structure exceeds a limit.
     """
     limits = []
     if settings.max_atoms is not None:
@@ -62,7 +62,7 @@ def _used(store: StructureStore) -> np.ndarray:
 
 
 def _edges(store: StructureStore, cutoff: float, workers: int, cache: Path) -> np.ndarray:
-    """Return the edges of every structure, int32; 0 for those that are not trained on."""
+    """Return the number of edges per structure, ``[structures]`` int32; 0 for unused structures."""
     used = _used(store)
     status = store.path.stat()
     key = json.dumps(
@@ -74,17 +74,17 @@ def _edges(store: StructureStore, cutoff: float, workers: int, cache: Path) -> n
         with atomic_path(cache) as temporary:
             np.savez(temporary, key=key, counts=counts)
     else:
-        logger.info("%s: edges were counted before", store.path)
+        logger.info("%s: using the cached numbers of edges", store.path)
     edges = np.zeros(len(store), dtype=np.int32)
     edges[used] = counts
     return edges
 
 
 def _read(cache: Path, key: str) -> np.ndarray | None:
-    """Return the counts that a file keeps; None unless they are those of the key."""
+    """Return the cached counts; None if there are none or their key differs."""
     try:
         with np.load(cache) as content:
             return content["counts"] if content["key"] == key else None
-    # Damaged files raise exceptions of many types; counting again is always right.
+    # Damaged files raise exceptions of many types, and counting again is always safe.
     except Exception:
         return None

@@ -1,4 +1,4 @@
-"""One training at a time in a directory of checkpoints."""
+"""A lock that allows one training run at a time in a directory of checkpoints."""
 
 import errno
 import fcntl
@@ -20,17 +20,17 @@ NAME = "lock"
 
 @contextmanager
 def locked(directory: str | Path) -> Iterator[None]:
-    """Keep other processes from training in a directory while the block lasts.
+    """Keep other processes from training in a directory inside the ``with`` block.
 
-    The lock is one of the operating system (``fcntl``), which network file systems pass on to
-    their server. It is released when its process ends, in whatever way, and is not inherited by
-    workers; the locked file names the process that holds it, and stays.
+    The lock belongs to the operating system (``fcntl``); network file systems pass it on to their
+    server. It is released when its process ends for any reason and is not inherited by workers. The
+    locked file names the process that holds the lock, and is not deleted.
 
     Args:
-        directory: holds the checkpoints; made if it is not there.
+        directory: directory of the checkpoints; created if missing.
 
     Raises:
-        UserError: another process trains there; the message says which, and where.
+        UserError: if another process is training there; the message names it and its host.
     """
     directory = Path(directory)
     try:
@@ -45,7 +45,8 @@ def locked(directory: str | Path) -> Iterator[None]:
             if error.errno in (errno.EACCES, errno.EAGAIN):
                 raise UserError(_refusal(directory, file.name)) from error
             logger.warning(
-                "%s: the file system has no locks (%s); see that no other run trains here",
+                "%s: the file system does not support locks (%s); make sure that no other run "
+                "trains here",
                 directory,
                 error.strerror,
             )
@@ -67,13 +68,18 @@ def _owner() -> dict[str, object]:
 def _refusal(directory: Path, path: str) -> str:
     try:
         owner = json.loads(Path(path).read_text(encoding="utf-8"))
-        who = f"process {owner['process']} on {owner['host']} trains here since {owner['since']}"
+        who = (
+            f"process {owner['process']} on {owner['host']} has been training here since "
+            f"{owner['since']}"
+        )
         mend = f"kill {owner['process']} (on {owner['host']})"
         if owner["job"]:
             mend = f"scancel {owner['job']}"
     except (OSError, ValueError, KeyError, TypeError):  # it is being written
-        return f"{directory}: another process trains here; wait for it, or end it, then run again"
+        return (
+            f"{directory}: another process is training here; wait for it or stop it, then run again"
+        )
     return (
-        f"{directory}: {who}, from another run; wait for it, or end it ({mend}: it saves itself "
-        "first), then run again"
+        f"{directory}: {who} in another run; wait for it or stop it ({mend}; it writes a "
+        "checkpoint first), then run again"
     )

@@ -16,11 +16,11 @@ from irrepress.training.ranks import communication_device, summed, world_size
 
 @dataclass(frozen=True)
 class Comparison:
-    """Sums over the labelled components of a prediction; sums of batches can be added.
+    """Sums over the labelled components of a prediction, which can be added over batches.
 
     Attributes:
-        huber: quantity -> sum of the Huber losses, each divided by its delta; absent where
-            nothing is labelled.
+        huber: quantity -> sum of the Huber losses, each divided by its delta; absent if there are
+            no labels.
         absolute: quantity -> sum of the absolute errors, in eV/atom, eV/Å and eV/Å^3, detached.
         counts: quantity -> number of labelled components.
 
@@ -53,12 +53,12 @@ class Comparison:
         )
 
     def detach(self) -> "Comparison":
-        """Return the sums without their graph."""
+        """Return the sums without their autograd graph."""
         huber = {name: value.detach() for name, value in self.huber.items()}
         return Comparison(huber, self.absolute, self.counts)
 
     def over_ranks(self) -> "Comparison":
-        """Return the sums over all ranks, without their graph; all ranks must call this."""
+        """Return the sums over all ranks, without an autograd graph; all ranks must call this."""
         if world_size() == 1:
             return self
         sums = torch.zeros(3, len(QUANTITIES), dtype=torch.float64, device=self._device())
@@ -78,12 +78,12 @@ class Comparison:
         return next((value.device for value in self.huber.values()), communication_device())
 
     def loss(self, weights: LossWeights, counts: dict[str, int] | None = None) -> Tensor | None:
-        """Weighted sum of the mean Huber losses; None if nothing with a weight is labelled.
+        """Return the weighted sum of the mean Huber losses; None if no label has a weight.
 
         Args:
             weights: weights of the quantities.
-            counts: divisors of the sums; by default the components of this comparison. With the
-                counts of all ranks, the losses of the ranks add up to that of the batch.
+            counts: divisors of the sums; None: the counts of this comparison. With the counts of
+                all ranks, the losses of the ranks add up to the loss of the batch.
         """
         counts = counts or self.counts
         terms = [
@@ -94,7 +94,7 @@ class Comparison:
         return torch.stack(terms).sum() if terms else None
 
     def mean_absolute(self) -> dict[str, float]:
-        """Mean absolute errors by quantity; NaN where nothing is labelled."""
+        """Return the mean absolute errors by quantity; NaN if there are no labels."""
         return {
             name: float(self.absolute[name]) / self.counts[name]
             if self.counts[name]
@@ -106,18 +106,18 @@ class Comparison:
 def compare(
     prediction: Prediction, labels: Labels, num_atoms: Tensor, huber_delta: float
 ) -> Comparison:
-    """Compare a prediction with labels; components without a label take no part.
+    """Compare a prediction with labels, ignoring components without a label.
 
-    The Huber loss is divided by its delta, which turns it into the absolute error of large
-    differences: losses and gradients, and with them the clipping of gradients, then mean the
-    same whatever the delta.
+    The Huber loss is divided by its delta, so that it equals the absolute error for large
+    differences. Losses, gradients and gradient clipping then have the same meaning for any delta.
 
     Args:
-        prediction: with or without a graph.
-        labels: on the same device; their dtype is the one that losses are computed in, which
-            under mixed precision is wider than the prediction's.
-        num_atoms: atoms per structure, ``[structures]``.
-        huber_delta: where the loss turns from quadratic to linear, in eV/atom, eV/Å and GPa.
+        prediction: the prediction, with or without an autograd graph.
+        labels: the labels, on the same device. Losses are computed in their dtype, which in mixed
+            precision is wider than that of the prediction.
+        num_atoms: number of atoms per structure, ``[structures]``.
+        huber_delta: difference at which the loss turns from quadratic to linear, in eV/atom, eV/Å
+            and GPa.
     """
     huber, absolute = {}, {}
     for name in QUANTITIES:
@@ -132,7 +132,7 @@ def compare(
 
 
 def _added(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
-    """Add two dictionaries of sums; a quantity that one of them lacks counts as 0 there."""
+    """Add two dictionaries of sums; missing quantities count as 0."""
     return {
         name: left.get(name, 0) + right.get(name, 0)
         for name in QUANTITIES

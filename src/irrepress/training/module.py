@@ -1,4 +1,4 @@
-"""The Lightning module: one optimisation step and one validation of any family's model."""
+"""The Lightning module for training and validation of models of any family."""
 
 import logging
 import math
@@ -42,27 +42,33 @@ COLUMNS = (
 
 Row = dict[str, float]
 
-# Key of our own state in a Lightning checkpoint.
+# Key of irrepress's own state in a Lightning checkpoint.
 STATE_KEY = "irrepress"
 
 
 class TrainingModule(LightningModule):
     """Trains a model on labels, on a teacher's labels, or on a mixture of both.
 
-    Its data are a `irrepress.training.data.TrainingData`.
+    Its data module must be a `irrepress.training.data.TrainingData`.
 
     Args:
-        model: the model; it is changed in place.
+        model: the model, which is trained in place.
         settings: the training's settings.
-        label_fraction: weight of the dataset's labels; the rest is the teacher's.
-        guide: the parent's features, which those of the model are trained to match. Validation
-            considers only energies, forces and stress.
+        label_fraction: weight of the dataset's labels; the rest is the weight of the teacher's.
+        guide: the parent's features as additional targets. Validation only uses energies, forces
+            and stress.
 
     Attributes:
-        rows: one row per validation, `COLUMNS`, the first before the first step. ``epoch`` is
-            the number of passes over the train split; errors are against the teacher if it has
-            any weight, otherwise against the labels. The rows travel in the checkpoint.
+        rows: one row per validation with the keys `COLUMNS`; the first is from before the first
+            step. ``epoch`` is the number of passes over the train split; errors are relative to the
+            teacher if it has any weight, otherwise to the labels. Rows are stored in the
+            checkpoint.
         fingerprint: identifies the run that a checkpoint belongs to.
+
+    Example:
+        >>> module = TrainingModule(model, Training(steps=100), label_fraction=1.0)
+        >>> type(module.configure_optimizers()["optimizer"]).__name__
+        'AdamW'
     """
 
     def __init__(
@@ -77,7 +83,7 @@ class TrainingModule(LightningModule):
         self.model = model
         self.settings = settings
         self.label_fraction = label_fraction
-        self.guide = guide  # no module: the parent is neither trained nor saved
+        self.guide = guide  # not a submodule: the parent is neither trained nor saved
         self.rows: list[Row] = []
         self.fingerprint = ""
         self._seconds_before = 0.0
@@ -87,7 +93,7 @@ class TrainingModule(LightningModule):
         self._valid = Tally()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """AdamW with linear warm-up and cosine decay, one scheduler step per optimizer step.
+        """Return AdamW with linear warmup and cosine decay, scheduled per optimizer step.
 
         Parts of the network whose relative rate is 0 are left out of the optimizer.
         """
@@ -114,13 +120,13 @@ class TrainingModule(LightningModule):
         }
 
     def training_step(self, batch: LabelledBatch, batch_idx: int) -> Tensor:
-        """Return the loss of a batch, times the number of ranks, whose mean DDP then takes.
+        """Return the loss of a batch times the number of ranks, over which DDP averages.
 
-        Each rank's part is divided by what the whole batch holds, so that the gradient is that
-        of one rank with all of it.
+        Each rank's sums are divided by the counts of the entire batch, so that the gradient equals
+        that of a single rank with the entire batch.
 
         Raises:
-            UserError: the loss is not a number.
+            UserError: if the loss is not finite.
         """
         guided: AbstractContextManager[Features] = (
             observed(self.model) if self.guide else nullcontext({})
@@ -129,14 +135,14 @@ class TrainingModule(LightningModule):
             prediction = self.model.predict(batch.graph, create_graph=True)
         comparisons = self._compare(prediction, batch)
         loss = self._loss(comparisons, [part.over_ranks().counts for part in comparisons])
-        if loss is None:  # nothing in this batch is labelled: a step without a gradient
+        if loss is None:  # no labels in this batch: a step without a gradient
             loss = 0 * prediction.energy.sum()
         if self.guide and isinstance(self.settings, Distillation):
             loss = loss + self.settings.features * self.guide.loss(features, batch.graph)
         if not torch.isfinite(loss):
             raise UserError(
                 f"training: the loss is {loss.item()} at step {self.global_step + 1}; lower "
-                f"learning_rate (now {self.settings.learning_rate:g}) or look for wrong labels"
+                f"learning_rate (now {self.settings.learning_rate:g}) or check the labels"
             )
         self._train.add(comparisons, loss)
         (optimizer,) = self.trainer.optimizers
@@ -147,17 +153,17 @@ class TrainingModule(LightningModule):
         return scaled
 
     def on_train_start(self) -> None:
-        """Bring the guide's parent to where Lightning has brought the model."""
+        """Move the guide's parent to the device of the model."""
         if self.guide:
             self.guide.parent.to(self.device)
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """End the run at its last step; Lightning then validates, whatever the step."""
+        """Stop after the last step; Lightning then validates."""
         if self.global_step >= self.settings.steps:
             self.trainer.should_stop = True
 
     def on_validation_epoch_start(self) -> None:
-        """Begin with empty sums."""
+        """Reset the sums."""
         self._valid = Tally()
 
     def validation_step(self, batch: LabelledBatch, batch_idx: int) -> None:
@@ -166,19 +172,19 @@ class TrainingModule(LightningModule):
         self._valid.add(self._compare(prediction, batch))
 
     def on_validation_epoch_end(self) -> None:
-        """Write the row of this validation; stop if the patience is exhausted.
+        """Append the row of this validation; stop if patience has run out.
 
         Raises:
-            UserError: a split has no labels, or the loss is not a number.
+            UserError: if a split has no labels or the loss is not finite.
         """
-        begun = self.global_step > 0  # the first validation judges the initial weights
+        begun = self.global_step > 0  # the first validation is of the initial weights
         self._train, self._valid = self._train.over_ranks(), self._valid.over_ranks()
         for name, tally in (("train", self._train), ("valid", self._valid)):
             if self._loss(tally.comparisons) is None and (begun or name == "valid"):
                 weights = self.settings.weights
                 used = [quantity for quantity in QUANTITIES if getattr(weights, quantity) > 0]
                 raise UserError(
-                    f"training: no structure of the {name} split has a label of "
+                    f"training: no structure in the {name} split has a label for "
                     f"{' or '.join(used) or 'anything with a weight'}; check the labels of the "
                     "dataset and the weights of the loss"
                 )
@@ -187,7 +193,7 @@ class TrainingModule(LightningModule):
         if not math.isfinite(valid_loss):
             raise UserError(
                 f"training: the validation loss is {valid_loss} at step {self.global_step}; lower "
-                f"learning_rate (now {self.settings.learning_rate:g}) or look for wrong labels"
+                f"learning_rate (now {self.settings.learning_rate:g}) or check the labels"
             )
         row = self._row(valid_loss)
         self.rows.append(row)
@@ -198,7 +204,7 @@ class TrainingModule(LightningModule):
             self.trainer.should_stop = True
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the rows and the time that training took so far."""
+        """Store the rows and the training time so far."""
         checkpoint[STATE_KEY] = {
             "rows": self.rows,
             "seconds": self._seconds(),
@@ -208,7 +214,7 @@ class TrainingModule(LightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take up the rows and the time."""
+        """Restore the rows and the training time."""
         self.rows = list(checkpoint[STATE_KEY]["rows"])
         self._seconds_before = checkpoint[STATE_KEY]["seconds"]
         self._started = time.monotonic()
@@ -216,7 +222,7 @@ class TrainingModule(LightningModule):
             self._train = Tally.of(checkpoint[STATE_KEY]["train"])
 
     def _compare(self, prediction: Prediction, batch: LabelledBatch) -> list[Comparison]:
-        """Compare with the labels and, if there is one, with the teacher, in this order."""
+        """Return comparisons with the labels and, if there is one, with the teacher, in order."""
         targets = [batch.labels] + ([batch.teacher] if batch.teacher is not None else [])
         delta = self.settings.weights.huber_delta
         return [compare(prediction, target, batch.graph.num_atoms, delta) for target in targets]
@@ -224,7 +230,7 @@ class TrainingModule(LightningModule):
     def _loss(
         self, comparisons: list[Comparison], counts: list[dict[str, int]] | None = None
     ) -> Tensor | None:
-        """Mix the losses; None if nothing that has a weight is labelled."""
+        """Return the weighted mean of the losses; None if no label has a weight."""
         fractions = [self.label_fraction, 1 - self.label_fraction]
         terms = []
         for i, (fraction, comparison) in enumerate(zip(fractions, comparisons, strict=False)):
@@ -235,7 +241,7 @@ class TrainingModule(LightningModule):
         return torch.stack(terms).sum() if terms else None
 
     def _passes(self) -> float:
-        """Return how many passes over the train split were made."""
+        """Return the number of passes over the train split so far."""
         data: TrainingData = self.trainer.datamodule  # type: ignore[attr-defined]  # set by fit
         return data.passes(self.global_step)
 
@@ -260,7 +266,7 @@ class TrainingModule(LightningModule):
 
 
 def _told(row: Row, steps: int) -> str:
-    """Return a validation as a line of the log, without quantities that have no value."""
+    """Format a validation as a log line, without quantities that have no value."""
     losses = [("train loss", row["train_loss"]), ("valid loss", row["valid_loss"])]
     errors = [
         (row["valid_energy_mae"], "eV/atom"),
@@ -273,10 +279,10 @@ def _told(row: Row, steps: int) -> str:
 
 
 def is_finished(rows: list[Row], settings: Training) -> bool:
-    """Tell whether a run is over: all steps taken, or its patience exhausted.
+    """Return whether a run has finished: all steps are done, or patience has run out.
 
     Args:
-        rows: the validations so far.
+        rows: one row per validation so far.
         settings: the training's settings.
     """
     if not rows:

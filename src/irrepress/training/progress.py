@@ -1,4 +1,4 @@
-"""One progress bar over the whole run."""
+"""A single progress bar for the entire run."""
 
 from typing import Any
 
@@ -8,14 +8,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 class TrainingProgress(Callback):
-    """A bar over all steps, with the losses; it goes on from where a resumed run goes on.
+    """A progress bar over all steps, with the losses; it continues where a resumed run does.
 
-    Lightning's own bars count from 0 in every epoch, and an epoch here is only what lies
-    between two validations.
+    Lightning's own bars restart in every epoch, and an epoch is here just the interval between two
+    validations.
 
     Args:
-        steps: steps of the whole run.
+        steps: number of steps in the entire run.
         console: the console to draw the bar on.
+
+    Example:
+        >>> callbacks = [TrainingProgress(steps=2000, console=Console())]
+        >>> trainer = Trainer(accelerator="cpu", logger=False, callbacks=callbacks)
+        >>> any(isinstance(callback, TrainingProgress) for callback in trainer.callbacks)
+        True
     """
 
     def __init__(self, steps: int, console: Console):
@@ -43,7 +49,7 @@ class TrainingProgress(Callback):
         self._progress.update(self._task, completed=trainer.global_step, losses=", ".join(losses))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Leave the bar as it stands."""
+        """Leave the bar in its final state."""
         self._progress.stop()
 
     def on_exception(

@@ -1,7 +1,7 @@
-"""The processes of one training, called ranks: one per GPU (or CPU device).
+"""The processes of a training run, called ranks: one per GPU (or CPU device).
 
-On one machine Lightning starts the further ranks. In a SLURM job `start_by_srun` starts all of
-them, on every node that the job was given; Lightning then finds its place in SLURM's variables.
+On a single machine Lightning starts the other ranks. In a SLURM job `start_by_srun` starts all of
+them, on every node of the job; Lightning then reads the rank from SLURM's variables.
 """
 
 import os
@@ -21,15 +21,15 @@ from irrepress.training.config import Training
 
 
 def start_by_srun(settings: Training) -> None:
-    """Replace this process by srun with one rank per device, in a SLURM job with several.
+    """In a SLURM job with several devices, replace this process by srun with one rank per device.
 
-    Returns if there is nothing to do: one device, no SLURM job, or a rank already.
+    Returns if there is nothing to do: with one device, outside SLURM, or in a rank.
     """
     if settings.ranks == 1 or "SLURM_JOB_ID" not in os.environ or STARTED_BY_SRUN in os.environ:
         return
     environment = os.environ | {STARTED_BY_SRUN: "1"}
     if settings.nodes == 1:
-        # The name of a node need not be one that it can reach itself by.
+        # A node may not be able to reach itself by its own name.
         environment.setdefault("MASTER_ADDR", "127.0.0.1")
     sys.stdout.flush()
     sys.stderr.flush()
@@ -38,7 +38,7 @@ def start_by_srun(settings: Training) -> None:
         f"--nodes={settings.nodes}",
         f"--ntasks-per-node={settings.devices}",
         f"--ntasks={settings.ranks}",
-        "--kill-on-bad-exit=1",  # ranks wait for each other: without one, all must end
+        "--kill-on-bad-exit=1",  # ranks wait for each other: if one ends, all must
         "--export=ALL",
         *(sys.executable, *sys.argv),
     ]
@@ -46,40 +46,40 @@ def start_by_srun(settings: Training) -> None:
 
 
 def cluster_environment() -> ClusterEnvironment:
-    """Return the cluster environment from which Lightning learns the rank of this process."""
+    """Return the environment from which Lightning takes the rank of this process."""
     if STARTED_BY_SRUN in os.environ:
-        # Requeueing is the workflow's matter: it asks for more time with every attempt, and
-        # `irrepress.training.interruption` saves between two steps, not within one.
+        # The workflow requeues jobs: it requests more time with every attempt, and
+        # `irrepress.training.interruption` saves between steps, not within one.
         return SLURMEnvironment(auto_requeue=False)
-    # Lightning would take a SLURM job's own task count for its world size.
+    # Otherwise Lightning would use the task count of the SLURM job as its world size.
     return LightningEnvironment()
 
 
 def strategy(settings: Training, device: torch.device) -> Strategy | str:
-    """Return how ranks exchange gradients."""
+    """Return Lightning's strategy for exchanging gradients between ranks."""
     if settings.ranks == 1:
         return "auto"
     return DDPStrategy(
         process_group_backend="nccl" if device.type == "cuda" else "gloo",
         broadcast_buffers=False,  # they are constants of the network
-        find_unused_parameters=True,  # parts that learn nothing (`relative_rates`) have no gradient
+        find_unused_parameters=True,  # frozen parts (`relative_rates`) have no gradient
     )
 
 
 def world_size() -> int:
-    """Return the number of ranks that have found each other."""
+    """Return the number of connected ranks."""
     return torch.distributed.get_world_size() if _is_distributed() else 1
 
 
 def communication_device() -> torch.device:
-    """Return the device that tensors must be on to be exchanged by ranks."""
+    """Return the device on which ranks exchange tensors."""
     if _is_distributed() and torch.distributed.get_backend() == "nccl":
         return torch.device("cuda", torch.cuda.current_device())
     return torch.device("cpu")
 
 
 def summed(values: Tensor) -> Tensor:
-    """Return the sum over all ranks, which must all call this; without a graph."""
+    """Return the sum over all ranks, without an autograd graph; all ranks must call this."""
     if not _is_distributed():
         return values.detach()
     total = values.detach().clone()

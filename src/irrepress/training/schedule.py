@@ -1,4 +1,4 @@
-"""The learning rate: linear warm-up, then cosine decay."""
+"""Learning-rate schedule: linear warmup, then cosine decay."""
 
 import math
 from dataclasses import dataclass
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class WarmupCosine:
-    """Factor of the learning rate as a function of the step, counted from 0.
+    """Learning-rate factor as a function of the step, counted from 0.
 
     Attributes:
-        steps: steps of the whole run.
-        warmup: share of the steps over which the factor rises linearly to 1.
+        steps: number of steps in the entire run.
+        warmup: fraction of the steps over which the factor rises linearly to 1.
         final: factor at the last step.
 
     Example:

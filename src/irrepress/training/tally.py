@@ -1,4 +1,4 @@
-"""Sums over the batches between two validations, on one rank or on all of them."""
+"""Sums over the batches between two validations, on one rank or on all ranks."""
 
 from typing import Any
 
@@ -10,7 +10,15 @@ from irrepress.training.ranks import communication_device, summed
 
 
 class Tally:
-    """Sums over several batches: one comparison for the labels and one for the teacher."""
+    """Sums over batches: a comparison with the labels and, if there is one, with the teacher.
+
+    Example:
+        >>> tally = Tally()
+        >>> for loss in (0.5, 0.3):
+        ...     tally.add([Comparison.empty()], torch.tensor(loss))
+        >>> round(tally.mean_loss(), 3)
+        0.4
+    """
 
     def __init__(self) -> None:
         self.comparisons: list[Comparison] = []
@@ -19,14 +27,14 @@ class Tally:
 
     @classmethod
     def of(cls, state: dict[str, Any]) -> "Tally":
-        """Return the tally whose `state` this is."""
+        """Restore a tally from its `state`."""
         tally = cls()
         tally.comparisons = [Comparison(**content) for content in state["comparisons"]]
         tally._loss, tally._steps = state["loss"], state["steps"]
         return tally
 
     def state(self) -> dict[str, Any]:
-        """Return all that it holds, for a checkpoint."""
+        """Return the content, for a checkpoint."""
         return {
             "comparisons": [vars(comparison).copy() for comparison in self.comparisons],
             "loss": float(self._loss),
@@ -34,7 +42,7 @@ class Tally:
         }
 
     def add(self, comparisons: list[Comparison], loss: Tensor | None = None) -> None:
-        """Add a batch, and the loss of its step if it was one of training."""
+        """Add a batch and, in training, the loss of its step."""
         comparisons = [comparison.detach() for comparison in comparisons]
         if self.comparisons:
             pairs = zip(self.comparisons, comparisons, strict=True)
@@ -45,9 +53,9 @@ class Tally:
             self._steps += 1
 
     def over_ranks(self) -> "Tally":
-        """Return the sums over all ranks, which must all call this.
+        """Return the sums over all ranks; all ranks must call this.
 
-        Ranks take a step together: the first one counts the steps of all.
+        Ranks take steps together, so the number of steps is not summed.
         """
         tally = Tally()
         tally.comparisons = [comparison.over_ranks() for comparison in self.comparisons]
@@ -56,10 +64,10 @@ class Tally:
         return tally
 
     def mean_absolute(self) -> dict[str, float]:
-        """Mean absolute errors against the last target; NaN before the first step."""
+        """Return the mean absolute errors against the last target; NaN before the first step."""
         last = self.comparisons[-1] if self.comparisons else Comparison.empty()
         return last.mean_absolute()
 
     def mean_loss(self) -> float:
-        """Mean loss of the steps; NaN before the first one."""
+        """Return the mean loss over steps; NaN before the first step."""
         return float(self._loss) / self._steps if self._steps else float("nan")

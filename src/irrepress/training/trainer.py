@@ -1,4 +1,4 @@
-"""One training run: checked before it starts, resumed if it was killed, best weights kept."""
+"""A training run: inputs are checked first, killed runs resume, and the best weights are kept."""
 
 import csv
 import dataclasses
@@ -55,14 +55,24 @@ class TrainingResult:
     """The result of a training run.
 
     Attributes:
-        model: the weights of the best validation (averaged, if the settings say so), in eval
-            mode, on the CPU, in the dtype it came in.
-        steps: optimizer steps taken.
+        model: the model with the weights of the best validation (averaged if ``ema`` is set), in
+            eval mode, on the CPU, in the dtype of the input model.
+        steps: number of optimizer steps taken.
         best_valid_loss: the lowest validation loss.
-        kept_start: whether training did not improve on the initial weights, so that ``model`` has
-            those.
-        seconds: time of training, including the time before it was resumed.
-        resumed_from: step that this call went on from; 0 if it started from the beginning.
+        kept_start: True if training did not improve on the initial weights, which ``model`` then
+            has.
+        seconds: training time in seconds, including the time before a resume.
+        resumed_from: step from which this call resumed; 0 if it started from the beginning.
+
+    Example:
+        >>> import tempfile
+        >>> work_dir = Path(tempfile.mkdtemp())
+        >>> result = train(
+        ...     model, store, Training(steps=1, batch_size=2), seed=0, device="cpu",
+        ...     work_dir=work_dir, metrics_csv=work_dir / "training.csv",
+        ... )
+        >>> result.steps
+        1
     """
 
     model: Model
@@ -86,44 +96,43 @@ def train(
     label_fraction: float = 1.0,
     guide: FeatureGuide | None = None,
 ) -> TrainingResult:
-    """Train a model on the train split; keep the weights that are best on the valid split.
+    """Train a model on the train split and return the weights that are best on the valid split.
 
-    The weights that training begins with take part in the comparison: the result is never
-    worse than the start.
+    The initial weights are candidates as well, so the result is never worse than the start.
 
-    A call that was killed goes on from its last checkpoint when it is made again with the same
-    arguments; the batches, the averaged weights and the learning rate are then those of an
-    uninterrupted run. When a signal stops it, it writes a checkpoint first.
+    A killed run resumes from its last checkpoint if this function is called again with the same
+    arguments; batches, averaged weights and learning rate are then the same as in an uninterrupted
+    run. If a signal stops it, it writes a checkpoint first.
 
-    With several ranks, all of them make this call and get the same result; the first one
+    With several ranks, all of them must call this function and get the same result; the first one
     writes the files.
 
     Args:
-        model: the model to begin with; it is not changed.
+        model: the initial model; it is not changed.
         store: structures with labels.
         settings: the training's settings.
         seed: seed for the order of the structures.
         device: name of the device, as in the config.
-        work_dir: holds the checkpoints; the caller removes it after success.
-        metrics_csv: written when training is over: one row per validation, with the columns
-            of `irrepress.training.module.COLUMNS`.
+        work_dir: directory for checkpoints; the caller removes it after success.
+        metrics_csv: file to write at the end, with one row per validation and the columns of
+            `irrepress.training.module.COLUMNS`.
         teacher: the same structures, in the same order and with the same splits, labelled by
             the parent.
-        label_fraction: weight of the store's own labels in the loss; the rest is the teacher's.
-        guide: the parent's features as further targets, with the weight ``settings.features``.
+        label_fraction: weight of the store's own labels in the loss; the rest is the weight of the
+            teacher's.
+        guide: the parent's features as additional targets, with the weight ``settings.features``.
 
     Raises:
-        UserError: an empty split, elements that the model does not know, a teacher of other
-            structures, a precision that the device lacks, a structure larger than a batch may
-            be, missing labels, a loss that is not a number, a worker that was killed, or the
-            training was stopped by a signal.
+        UserError: if a split is empty, the model does not know an element, the teacher has other
+            structures, the device lacks the precision, a structure exceeds a limit, labels are
+            missing, the loss is not finite, a worker was killed, or a signal stopped training.
     """
     work_dir = Path(work_dir)
     target = resolve_device(device)
     precision = _precision(settings.precision, target)
     check_data(model, store, teacher, label_fraction, settings.ranks)
     if label_fraction == 1:
-        teacher = None  # its labels have no weight and need not be read
+        teacher = None  # its labels have no weight
     check_labels(store, teacher, label_fraction, settings.weights)
 
     seed_everything(seed, workers=True, verbose=False)
@@ -148,9 +157,9 @@ def train(
     checkpoint, rows = (found.path, found.rows) if found else (None, [])
     resumed_from = found.step if found else 0
     if resumed_from:
-        logger.info("%s: training goes on from step %d", work_dir, resumed_from)
+        logger.info("%s: resuming training from step %d", work_dir, resumed_from)
     if settings.ranks > 1:
-        logger.info("training is shared by %d ranks", settings.ranks)
+        logger.info("training with %d ranks", settings.ranks)
     if not is_finished(rows, settings):
         with _quiet(), _workers_watched(), claimed() as console:
             trainer = Trainer(
@@ -160,12 +169,12 @@ def train(
                 strategy=strategy(settings, target),
                 precision=precision,
                 max_steps=settings.steps,
-                max_epochs=-1,  # an epoch is what lies between two validations
+                max_epochs=-1,  # an epoch is the interval between two validations
                 gradient_clip_val=settings.clip,
                 callbacks=_callbacks(settings, work_dir, console),
                 plugins=[AtomicCheckpointIO(), cluster_environment()],
                 use_distributed_sampler=False,
-                inference_mode=False,  # forces are gradients, in validation too
+                inference_mode=False,  # forces are gradients, even in validation
                 num_sanity_val_steps=0,
                 logger=False,
                 enable_model_summary=False,
@@ -182,8 +191,8 @@ def train(
     kept_start = rows[0]["valid_loss"] <= best_valid_loss
     if kept_start:
         logger.warning(
-            "training did not improve on the weights it began with, which are kept; lower "
-            "learning_rate or take more structures"
+            "training did not improve on the initial weights, which are kept; lower learning_rate "
+            "or use more structures"
         )
         best_valid_loss = rows[0]["valid_loss"]
         model = deepcopy(initial)
@@ -202,16 +211,17 @@ def train(
 
 
 def _devices(settings: Training, device: torch.device) -> int | list[int]:
-    """Return Lightning's devices: their number, or the one that the config names.
+    """Return Lightning's devices: their number, or the one named in the config.
 
     Raises:
-        UserError: fewer GPUs than the settings ask for.
+        UserError: if there are fewer GPUs than the settings require.
     """
     if device.type == "cuda" and settings.ranks == 1:
         return [device.index or 0]
     if device.type == "cuda" and torch.cuda.device_count() < settings.devices:
         raise UserError(
-            f"devices: {settings.devices} GPUs are asked for, {torch.cuda.device_count()} are here"
+            f"devices: {settings.devices} GPUs are required, but {torch.cuda.device_count()} are "
+            "available; lower devices"
         )
     return settings.devices
 
@@ -219,10 +229,10 @@ def _devices(settings: Training, device: torch.device) -> int | list[int]:
 def _precision(
     name: Precision, device: torch.device
 ) -> Literal["32-true", "16-mixed", "bf16-mixed"]:
-    """Return Lightning's name of a precision.
+    """Return Lightning's name for a precision.
 
     Raises:
-        UserError: the device lacks it.
+        UserError: if the device lacks it.
     """
     if name == "32" or name == "64":
         return "32-true"  # float64 is the model's own dtype; Lightning need not convert
@@ -241,7 +251,7 @@ def _precision(
 def _try_precision(
     model: Model, store: StructureStore, precision: str, device: torch.device
 ) -> None:
-    """Run one structure in mixed precision, which not every family's operations allow."""
+    """Run one structure in mixed precision, which some families' operations do not support."""
     if not precision.endswith("-mixed"):
         return
     dtype = torch.bfloat16 if precision == "bf16-mixed" else torch.float16
@@ -257,8 +267,9 @@ def _try_precision(
 
 
 def _callbacks(settings: Training, work_dir: Path, console: Console | None) -> list[Callback]:
-    """Checkpoints (`BEST` is written before the others, which rely on it), EMA, progress bar."""
-    # One callback with save_last=True would write last.ckpt only when there is a new best.
+    """Return callbacks for checkpoints, EMA, signals and progress."""
+    # `BEST` must be written first, as the others rely on it. A single callback with save_last=True
+    # would only write last.ckpt when there is a new best.
     common: dict[str, Any] = {
         "dirpath": work_dir,
         "save_top_k": 1,
@@ -276,14 +287,14 @@ def _callbacks(settings: Training, work_dir: Path, console: Console | None) -> l
     ]
     if settings.ema > 0:
         callbacks.append(WarmedUpEMA(settings.ema))
-    callbacks.append(Interruption(checkpoint_path(work_dir, RECENT)))  # after the average
+    callbacks.append(Interruption(checkpoint_path(work_dir, RECENT)))  # after the EMA
     if console is not None:
         callbacks.append(TrainingProgress(settings.steps, console))
     return callbacks
 
 
 class _Timed(ModelCheckpoint):
-    """Writes checkpoints by time, but not just before those that validation writes."""
+    """Writes checkpoints at time intervals, except right before a validation writes one."""
 
     def on_train_batch_end(self, trainer: Trainer, *arguments: Any) -> None:
         if not trainer.is_last_batch:
@@ -310,7 +321,7 @@ def _fingerprint(
     teacher: StructureStore | None,
     label_fraction: float,
 ) -> str:
-    """Identify a run, so that checkpoints of another one are not taken for its own."""
+    """Return a hash that identifies a run, so that checkpoints of other runs are not used."""
     description = {
         "settings": settings.model_dump(mode="json", exclude=set(OF_THE_MACHINE)),
         "seed": seed,
@@ -329,7 +340,7 @@ def _fingerprint(
 
 
 def _of_labels(store: StructureStore) -> dict[str, Any]:
-    """Return what identifies the labels of a store, without its licence and citation."""
+    """Return the metadata that identifies the labels of a store, without licence and citation."""
     info = dataclasses.asdict(store.info)
     return {key: value for key, value in info.items() if key not in ("licence", "citation")}
 
@@ -343,22 +354,22 @@ def _write_csv(path: Path, rows: list[Row]) -> None:
 
 @contextmanager
 def _workers_watched() -> Iterator[None]:
-    """Raise one message if a worker was killed, which PyTorch may report at any moment."""
+    """Raise a `UserError` if a worker was killed, which PyTorch may report at any time."""
     try:
         yield
     except RuntimeError as error:
         if not str(error).startswith("DataLoader worker"):
             raise
         raise UserError(
-            f"training: a process that builds graphs was killed ({str(error).rstrip('. ')}), most "
-            "often because the memory is full; lower workers, batch_size or max_edges, or ask for "
+            f"training: a process that builds graphs was killed ({str(error).rstrip('. ')}), "
+            "usually because memory ran out; lower workers, batch_size or max_edges, or request "
             "more memory"
         ) from error
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep Lightning's banners, tips and advice out of the log."""
+    """Keep Lightning's banners and tips out of the log."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [each.level for each in loggers]
     try:
