@@ -1,6 +1,6 @@
 """How fast and how small the store is, against MACE's HDF5, and at 100,000 frames.
 
-    python benchmarks/store.py --frames data/mptrj.extxyz.xz --json
+    python benchmarks/store.py --frames data/mptrj.extxyz.xz --out benchmarks/results/store.csv
 
 Both formats hold the same frames, and are written and read in turn, so that the ratios hold on
 a noisy machine. Without ``--frames`` the frames are made up, like MPtrj's. Then a large extxyz
@@ -22,6 +22,7 @@ from typing import Any
 import ase.io
 import mace_hdf5
 import numpy as np
+import pandas as pd
 import psutil
 from mptrj_like import mptrj_like
 
@@ -178,6 +179,33 @@ def waiting(
     return {"checkpoint": checkpoint, "batch size": batch_size, "share of step": shares}
 
 
+def table(result: dict[str, Any]) -> pd.DataFrame:
+    """Return what the documentation shows of a result."""
+    compared = result["against MACE's HDF5"]
+    rates, sizes, ratios = (compared[k] for k in ("frames per second", "bytes per frame", "ratio"))
+    rows = [
+        ("written [frames/s]", rates["mace written"], rates["ours written"], ratios["write"]),
+        (
+            "read at random [frames/s]",
+            rates["mace read"],
+            rates["ours read"],
+            ratios["random read"],
+        ),
+        ("size [bytes/frame]", sizes["mace"], sizes["ours"], ratios["size"]),
+    ]
+    if conversion := result.get("conversion"):
+        gib = conversion["most memory in all, MiB"] / 2**10
+        converted = f"{conversion['frames']:,} frames of extxyz"
+        rows += [
+            (f"{converted}, converted [frames/s]", None, conversion["frames per second"], None),
+            (f"{converted}, memory of all processes [GiB]", None, gib, None),
+        ]
+    if waits := result.get("training waits"):
+        share = 100 * waits["share of step"]["0 workers"]
+        rows.append(("share of a training step that waits for data [%]", None, share, None))
+    return pd.DataFrame(rows, columns=["", "MACE's HDF5", "store", "ratio"])
+
+
 def main() -> None:
     """Measure everything and print it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -190,6 +218,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--steps", type=int, default=10, help="of training; 0: none")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--out", type=Path, help="the table as CSV")
     parser.add_argument("--convert", nargs=2, metavar=("FROM", "TO"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.convert:
@@ -215,6 +244,8 @@ def main() -> None:
             )
         if arguments.large:
             result["conversion"] = convert(arguments.large, arguments.workers, directory)
+    if arguments.out:
+        table(result).to_csv(arguments.out, index=False)
     if arguments.json:
         print(json.dumps(result, indent=2))
     else:

@@ -19,11 +19,12 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
 @pytest.mark.slow
-def test_the_benchmark_of_the_store():
+def test_the_benchmark_of_the_store(tmp_path):
     pytest.importorskip("sevenn", reason="SevenNet is not installed in this environment")
     arguments = ["--count", "40", "--repeats", "1", "--large", "600", "--steps", "1", "--json"]
+    arguments += ["--batch-size", "2", "--out", tmp_path / "store.csv"]
     done = subprocess.run(
-        [sys.executable, BENCHMARKS / "store.py", *arguments, "--batch-size", "2"],
+        [sys.executable, BENCHMARKS / "store.py", *arguments],
         capture_output=True,
         text=True,
     )
@@ -32,6 +33,10 @@ def test_the_benchmark_of_the_store():
     assert set(result["against MACE's HDF5"]["ratio"]) == {"write", "random read", "size"}
     assert result["conversion"]["frames"] == 600
     assert all(0 < share < 1 for share in result["training waits"]["share of step"].values())
+    table = pd.read_csv(tmp_path / "store.csv", index_col=0)
+    ratio = table.loc["size [bytes/frame]", "ratio"]
+    assert ratio == pytest.approx(result["against MACE's HDF5"]["ratio"]["size"])
+    assert table.loc["600 frames of extxyz, converted [frames/s]", "store"] > 0
 
 
 @pytest.mark.slow
