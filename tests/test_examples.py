@@ -31,7 +31,7 @@ EXAMPLES = [
     path.with_suffix("").as_posix() for path in MODULES if ">>> " in (ROOT / path).read_text()
 ]
 # Every public class of these packages has an example.
-COMPLETE = ("pruning", "training", "evaluation")
+COMPLETE = ("pruning", "training", "evaluation", "core")
 
 
 @pytest.fixture(scope="module")

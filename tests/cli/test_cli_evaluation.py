@@ -50,7 +50,7 @@ def test_evaluate_names_units_and_counts_labels(run, saved, structures, tmp_path
     output = run("evaluate", saved, path, "--device", "cpu").output
     assert "GPa" in output
     assert "labels of 3 structures: energies of 3, forces of 2, stress of 1" in output
-    assert "a stress that is not used on 1" in output
+    assert "the stress of 1 is not used" in output
 
 
 def test_evaluate_aligns_all_electron_energies_and_says_so(run, sevennet, tmp_path):

@@ -30,7 +30,7 @@ def test_devices_by_name():
 
 
 def test_a_gpu_that_is_not_there():
-    with pytest.raises(UserError, match=r"'cuda:99' is not there .* set cpu or auto"):
+    with pytest.raises(UserError, match=r"'cuda:99' does not exist .* set cpu or auto"):
         resolve_device("cuda:99")
 
 

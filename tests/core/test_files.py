@@ -72,7 +72,7 @@ def test_a_directory_that_cannot_be_written_to_is_refused(tmp_path):
 
 def test_json_that_names_a_key_twice_is_refused(tmp_path):
     (tmp_path / "a.json").write_text('{"x": {"y": 1, "z": 2, "y": 3}}')
-    with pytest.raises(UserError, match=r"a\.json: .*the key 'y' stands twice; leave one out"):
+    with pytest.raises(UserError, match=r"a\.json: .*the key 'y' occurs twice; remove one"):
         read_json(tmp_path / "a.json")
     (tmp_path / "a.json").write_text('{"x": {"y": 1}, "y": 2}')
     assert read_json(tmp_path / "a.json") == {"x": {"y": 1}, "y": 2}

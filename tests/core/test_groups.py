@@ -71,7 +71,7 @@ def test_followers_keep_as_many_or_none():
 def test_blocks_in_a_row_go_from_the_last():
     keep = {**Plan.identity(GROUPS).keep, "correlation.0": (0, 2)}
     plan = Plan(keep, Plan.identity(GROUPS).channels)
-    with pytest.raises(UserError, match=r"removed from the last only; keep 0-1"):
+    with pytest.raises(UserError, match=r"only be removed from the last; keep 0-1"):
         plan.check(GROUPS)
 
 

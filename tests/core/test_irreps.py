@@ -12,7 +12,7 @@ def test_irreps_are_read_with_their_channels():
     ("text", "message"),
     [
         ("16*0e", "is not like 64x0e"),
-        ("16x0e+4x0e", "0e stands twice"),
+        ("16x0e+4x0e", "0e occurs twice"),
         ("", "is not like"),
         ("0e", "is not like"),
         ("64x0", "is not like"),

@@ -195,8 +195,8 @@ def test_a_wrong_edit_is_one_clear_message(tmp_path, group, keep, message):
         ({"keep": "-1"}, "'-1' is not a channel"),
         ({"keep": "1.5"}, "is not a channel"),
         ({"keep": "²"}, "is not a channel"),
-        ({"keep": "0-3, 2-5"}, "'2-5' are named twice"),
-        ({"keep": "4, 4"}, "named twice"),
+        ({"keep": "0-3, 2-5"}, "'2-5' are listed twice"),
+        ({"keep": "4, 4"}, "listed twice"),
         ({"keep": [0, 1]}, r"'keep' must be text such as .* it is \[0, 1\]"),
         ({"keep": None}, "'keep' must be text"),
         ({"keep": 3}, "'keep' must be text"),
@@ -259,7 +259,7 @@ def test_a_group_that_stands_twice_is_refused(tmp_path):
     Plan.identity(make_groups()).save(path)
     text = path.read_text().replace("features.1.1e", "features.1.0e")
     path.write_text(text)
-    with pytest.raises(UserError, match=r"key 'features\.1\.0e' stands twice"):
+    with pytest.raises(UserError, match=r"key 'features\.1\.0e' occurs twice"):
         Plan.load(path)
 
 

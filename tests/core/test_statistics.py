@@ -41,10 +41,10 @@ def test_energies_or_forces_alone_are_enough_and_it_is_told(structures, caplog):
     energies = [replace(s, forces=np.full_like(s.forces, np.nan)) for s in structures]
     found = measure_statistics(REFERENCES, energies)
     assert (found.shift, found.scale) == (whole.shift, 1)
-    assert "no forces to take the model's scale from" in caplog.text
+    assert "no forces to determine the model's scale" in caplog.text
     found = measure_statistics(REFERENCES, [replace(s, energy=np.nan) for s in structures])
     assert (found.shift, found.scale) == (0, whole.scale)
-    assert "no energies to take the model's zero from" in caplog.text
+    assert "no energies to determine the model's shift" in caplog.text
 
 
 def test_data_without_labels_are_refused(structures):
@@ -64,5 +64,7 @@ def test_a_family_without_settings_says_so(structures):
 
     Other.__abstractmethods__ = frozenset()
     data = measure_statistics(REFERENCES, structures)
-    with pytest.raises(UserError, match="'other' makes no models from settings; name a checkpoint"):
+    with pytest.raises(
+        UserError, match="'other' cannot build models from settings; give a checkpoint"
+    ):
         make_untrained(Other(), {}, data, seed=0)

@@ -90,7 +90,7 @@ def test_explicit_plans_name_only_what_changes(named):
 
 
 def test_an_explicit_plan_that_names_nothing_is_refused():
-    with pytest.raises(UserError, match=r"other: .*name irreps, filter_lmax, widths or cutoff"):
+    with pytest.raises(UserError, match=r"other: .*give irreps, filter_lmax, widths or cutoff"):
         parse_config(changed("sweep", {"explicit": {"other": {"filter_lmax": None}}}))
 
 
@@ -136,10 +136,10 @@ def test_allocations_have_plans_of_their_own():
         ("sweep.budgets", [-0.5], ["sweep.budgets.0", "greater than 0", "-0.5"]),
         ("sweep.budgets", [1.5], ["sweep.budgets.0", "less than 1", "1.5"]),
         ("sweep.budgets", [0.5, 0.501], ["same to two decimals"]),
-        ("sweep.criteria", ["taylor", "taylor"], ["sweep.criteria: 'taylor' stands twice"]),
-        ("train_plans", ["taylor-0.50"] * 2, ["train_plans: 'taylor-0.50' stands twice"]),
-        ("datasets.own.paths", ["a.xyz", "a.xyz"], ["datasets.own.paths: 'a.xyz' stands twice"]),
-        ("downstream", {"datasets": ["own", "own"]}, ["downstream.datasets: 'own' stands twice"]),
+        ("sweep.criteria", ["taylor", "taylor"], ["sweep.criteria: 'taylor' occurs twice"]),
+        ("train_plans", ["taylor-0.50"] * 2, ["train_plans: 'taylor-0.50' occurs twice"]),
+        ("datasets.own.paths", ["a.xyz", "a.xyz"], ["datasets.own.paths: 'a.xyz' occurs twice"]),
+        ("downstream", {"datasets": ["own", "own"]}, ["downstream.datasets: 'own' occurs twice"]),
         (
             "sweep",
             {"criteria": ["random"], "allocations": ["iterated"]},

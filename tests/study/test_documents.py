@@ -18,12 +18,12 @@ def document(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: 1\nb: 2\na: 3\n", r"the key 'a' stands twice \(lines 1, 3\)"),
-        ("b: {c: 1, c: 1}", r"the key 'c' stands twice \(in line 1\)"),
-        ("- x: {y: 1}\n- x: 1\n  y: 2\n  x: 3\n", r"the key 'x' stands twice \(lines 2, 4\)"),
-        ("no: 1\nno: 2\n", "the key 'no' stands twice"),
-        ('{"a": 1,\n\t"b": {"c": 1, "c": 2}}', "the key 'c' stands twice in one object"),
-        ("a: &x {b: 1}\nd: {<<: *x, b: 2, b: 3}", "the key 'b' stands twice"),
+        ("a: 1\nb: 2\na: 3\n", r"the key 'a' occurs twice \(lines 1, 3\)"),
+        ("b: {c: 1, c: 1}", r"the key 'c' occurs twice \(in line 1\)"),
+        ("- x: {y: 1}\n- x: 1\n  y: 2\n  x: 3\n", r"the key 'x' occurs twice \(lines 2, 4\)"),
+        ("no: 1\nno: 2\n", "the key 'no' occurs twice"),
+        ('{"a": 1,\n\t"b": {"c": 1, "c": 2}}', "the key 'c' occurs twice in one object"),
+        ("a: &x {b: 1}\nd: {<<: *x, b: 2, b: 3}", "the key 'b' occurs twice"),
     ],
 )
 def test_a_key_that_stands_twice_is_refused(document, text, message):
@@ -92,7 +92,7 @@ def test_what_yaml_reads_otherwise_is_named_as_it_was_written(tmp_path):
         "datasets.NO.citation: it is empty (YAML reads null, ~ and no value so); write a value",
         "models.off.checkpoint: YAML reads on as true; write it in quotes: 'on'",
         "scoring.dataset: YAML reads NO as false; write it in quotes: 'NO'",
-        "scoring.structures: true is a truth value, no number",
+        "scoring.structures: true is a boolean, not a number",
         "recovery.dataset: YAML reads NO as false; write it in quotes: 'NO'",
         "recovery.precision: YAML reads 32 as a number; write it in quotes: '32'",
         "recovery.steps: YAML reads 1e3 as a text; write 1000",

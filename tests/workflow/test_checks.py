@@ -71,7 +71,7 @@ def test_every_mistake_ends_the_run_with_one_line_before_anything_is_written(
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("seed: 1\nseed: 2\n", "config.yaml: the key 'seed' stands twice (lines "),
+        ("seed: 1\nseed: 2\n", "config.yaml: the key 'seed' occurs twice (lines "),
         ("train_plans: [off]\n", "config.yaml: train_plans.0: YAML reads off as false; write it"),
     ],
 )

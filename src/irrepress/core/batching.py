@@ -1,4 +1,4 @@
-"""Cut a stream into batches."""
+"""Batching of streams."""
 
 from collections.abc import Iterable, Iterator, Sized
 from itertools import islice
@@ -9,7 +9,7 @@ Weighted = TypeVar("Weighted", bound=Sized)
 
 
 def in_batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Yield lists of at most ``size`` items; reads no further than the next list."""
+    """Yield lists of at most ``size`` items, without reading ahead."""
     iterator = iter(items)
     while chunk := list(islice(iterator, size)):
         yield chunk
@@ -18,7 +18,7 @@ def in_batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
 def in_limited_batches(items: Iterable[Weighted], size: int, most: int) -> Iterator[list[Weighted]]:
     """Yield lists of at most ``size`` items whose lengths add up to at most ``most``.
 
-    An item that is longer stands alone. Reads one item beyond the list that it yields.
+    A longer item forms a list on its own. Reads one item ahead.
     """
     chunk: list[Weighted] = []
     total = 0

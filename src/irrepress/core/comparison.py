@@ -1,4 +1,4 @@
-"""Differences of predictions and labels, as all losses use them."""
+"""Differences between predictions and labels, shared by all losses."""
 
 import torch
 from torch import Tensor
@@ -9,14 +9,14 @@ from irrepress.core.quantities import GPA_PER_EV_A3
 
 
 def difference(quantity: str, prediction: Prediction, labels: Labels, num_atoms: Tensor) -> Tensor:
-    """Return predictions minus labels, zero and without a gradient where there is no label.
+    """Return predictions minus labels; components without a label are zero, without a gradient.
 
     Args:
         quantity: one of `irrepress.core.quantities.QUANTITIES`.
-        prediction: with or without a graph.
-        labels: on the same device; their dtype is that of the difference, which under mixed
-            precision is wider than the prediction's.
-        num_atoms: atoms per structure, ``[structures]``.
+        prediction: the prediction, with or without an autograd graph.
+        labels: the labels, on the same device. The difference has their dtype, which in mixed
+            precision is wider than that of the prediction.
+        num_atoms: number of atoms per structure, ``[structures]``.
 
     Returns:
         Energies per atom in eV, ``[structures]``; forces in eV/Å, ``[atoms, 3]``; or stress in
@@ -24,8 +24,8 @@ def difference(quantity: str, prediction: Prediction, labels: Labels, num_atoms:
     """
     label = getattr(labels, quantity)
     found = getattr(prediction, quantity).to(label.dtype) - torch.nan_to_num(label)
-    # Missing labels are replaced before a loss, because NaN times a weight of 0 is NaN. They become
-    # zeros and are not selected away, so that shapes do not depend on the data.
+    # Missing labels are replaced before computing a loss, because NaN times a weight of 0 is NaN.
+    # They become zeros instead of being dropped, so that shapes do not depend on the data.
     found = torch.where(torch.isfinite(label), found, torch.zeros_like(found))
     if quantity == "energy":
         return found / num_atoms.to(found)

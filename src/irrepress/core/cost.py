@@ -1,4 +1,4 @@
-"""What models of given widths cost."""
+"""Costs of models as functions of their widths."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -6,12 +6,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Cost:
-    """What a model of given widths costs.
+    """The cost of a model.
 
     Attributes:
         parameters: number of parameters.
-        flops: floating-point operations of one energy evaluation per atom, counted
-            analytically; forces and stress add the same factor to every model of a family.
+        flops: floating-point operations per atom of one energy evaluation, counted analytically;
+            forces and stress add the same factor for every model of a family.
+
+    Example:
+        >>> half, full = Cost(parameters=300_000, flops=2e7), Cost(parameters=800_000, flops=8e7)
+        >>> half.flops / full.flops
+        0.25
     """
 
     parameters: int
@@ -24,5 +29,5 @@ CostModel = Callable[[Mapping[str, int]], Cost]
 # widths, as for a cost model -> named terms whose weighted sum is the time of a call
 CostTerms = Callable[[Mapping[str, int]], dict[str, float]]
 
-# Edges per atom that costs are given for, if a model has its own cutoff.
+# Number of edges per atom assumed for costs at a model's own cutoff.
 NEIGHBOURS = 40.0

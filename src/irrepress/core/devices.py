@@ -1,4 +1,4 @@
-"""The device that a computation runs on."""
+"""Choice of the device for computations."""
 
 import ctypes
 import sys
@@ -9,13 +9,13 @@ from irrepress.core.errors import UserError
 
 
 def resolve_device(name: str) -> torch.device:
-    """Return the device that a config value names.
+    """Return the device for a config value.
 
     Args:
         name: ``auto`` (a CUDA GPU if there is one), ``cpu``, ``cuda`` or ``cuda:1``.
 
     Raises:
-        UserError: a CUDA device that is not there.
+        UserError: if the CUDA device does not exist.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -26,7 +26,7 @@ def resolve_device(name: str) -> torch.device:
         found = torch.cuda.device_count()
         if (device.index or 0) >= found:
             raise UserError(
-                f"device: {name!r} is not there ({found} CUDA devices found); set cpu or auto"
+                f"device: {name!r} does not exist ({found} CUDA devices found); set cpu or auto"
             )
     return device
 
@@ -36,11 +36,11 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8
 
 
 def keep_freed_memory() -> None:
-    """Let the process keep the memory that tensors on the CPU release.
+    """Let the process keep memory that CPU tensors release.
 
-    glibc returns large blocks to the kernel, which fills them with zeros, page by page, as soon as
-    the next tensor needs them: in training on the CPU this takes more time than the arithmetic.
-    Nothing is changed under other C libraries.
+    glibc returns large blocks to the kernel, which zeroes them page by page when the next tensor
+    needs them: in training on CPUs this takes more time than the arithmetic. This function has no
+    effect with other C libraries.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is None:

@@ -1,4 +1,4 @@
-"""Errors that users can cause, and suggestions for misspelt names."""
+"""Errors caused by users, and suggestions for misspelt names."""
 
 import difflib
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ class UserError(Exception):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return a hint that names the closest known name, and all known names.
+    """Return a hint with the closest known name and all known names.
 
     Args:
         name: what the user wrote.
@@ -33,7 +33,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
         "did you mean 'taylor'? Known: fisher, taylor"
     """
     known = sorted(known)
-    # Names that differ only in case are the closest.
+    # Names that differ only in case are closest.
     lower = {each.lower(): each for each in reversed(known)}
     close = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.6)
     hint = f"did you mean '{lower[close[0]]}'? " if close else ""

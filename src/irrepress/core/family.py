@@ -1,7 +1,6 @@
-"""The protocol that every family of models implements, and what only some families can do.
+"""The interface that every family of models implements, and optional ones for some families.
 
-Callers ask a `irrepress.core.model.Model`, which carries its family; what its methods promise is
-told there.
+Callers use a `irrepress.core.model.Model`, which holds its family and documents the methods.
 """
 
 from __future__ import annotations
@@ -29,8 +28,8 @@ if TYPE_CHECKING:  # a model carries its family
     from irrepress.core.fits import LinearFit
     from irrepress.core.model import Batch, Model, Prediction
 
-# called with a group's name and its features [atoms or edges, channels, dim] after the gate; where
-# a group stands for a whole order or component, the norms of its features over the channels
+# Called with a group's name and its features after the gate, [atoms or edges, channels, dim]. For a
+# group that represents an entire order or component, the norms of its features over the channels.
 Observer = Callable[[str, Tensor], None]
 
 
@@ -40,9 +39,14 @@ class WeightBlock:
 
     Attributes:
         parameter: name of the parameter in ``model.network.named_parameters()``.
-        start: where the matrix begins in the flattened parameter.
+        start: index in the flattened parameter where the matrix begins.
         shape: ``(rows, columns)``; columns are output channels.
-        transposed: the parameter holds the matrix column after column.
+        transposed: whether the parameter stores the matrix column by column.
+
+    Example:
+        >>> block = WeightBlock("embedding.weight", start=0, shape=(16, 32))
+        >>> torch.arange(1024)[block.start :][: 16 * 32].reshape(block.shape).shape
+        torch.Size([16, 32])
     """
 
     parameter: str
@@ -52,10 +56,10 @@ class WeightBlock:
 
 
 class Family(ABC):
-    """What irrepress needs to know of a family of models.
+    """The interface between irrepress and a family of models.
 
-    Adapters hold no state. A narrowed model is rebuilt by the family's own constructor, so
-    that saved files load where irrepress is not installed.
+    Subclasses hold no state. Narrowed models are rebuilt by the family's own constructor, so that
+    saved files can be loaded without irrepress.
 
     Example:
         >>> from irrepress.families import get_family
@@ -66,9 +70,9 @@ class Family(ABC):
     """
 
     name: ClassVar[str]
-    # The family's own package, as its installer calls it.
+    # Name of the family's own package on PyPI.
     package: ClassVar[str]
-    # Cost terms (`cost_terms`) that do not grow with the number of neighbours.
+    # Cost terms (`cost_terms`) that do not depend on the number of neighbours.
     terms_without_neighbours: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
@@ -77,23 +81,23 @@ class Family(ABC):
 
         Args:
             source: keyword or path.
-            licence: name of the licence that the user accepts; needed for keywords of checkpoints
-                whose licence restricts their use.
+            licence: name of the licence that the user accepts; required for keywords of checkpoints
+                with a restrictive licence.
 
         Raises:
-            UserError: no such keyword or file, a licence that has to be accepted and was not, or
-                the download failed.
+            UserError: if there is no such keyword or file, the licence must be accepted and was
+                not, or the download failed.
         """
 
     @abstractmethod
     def load(
         self, source: str | Path, *, modal: str | None = None, dtype: torch.dtype = torch.float32
     ) -> Model:
-        """Load a model by the family's keyword or from a path, onto the CPU.
+        """Load a model onto the CPU, from the family's keyword or from a path.
 
         Raises:
-            UserError: no such keyword or file, a truncated file, a checkpoint of another
-                family, a modal that is missing or unknown, parameters that are not finite.
+            UserError: if there is no such keyword or file, the file is truncated or from another
+                family, the modal is missing or unknown, or parameters are not finite.
         """
 
     @abstractmethod
@@ -107,8 +111,8 @@ class Family(ABC):
         """Build a model with new weights from the family's own configuration.
 
         Args:
-            native: a `Model.native`, also after a round trip through plain Python types.
-            modal: the level of theory that the model is to use.
+            native: the configuration, as in `Model.native`; a round trip through JSON is allowed.
+            modal: the level of theory to use in a multi-modal model.
             dtype: floating-point type of the parameters.
         """
 
@@ -116,7 +120,7 @@ class Family(ABC):
     def calculator(
         self, path: str | Path, *, device: str = "cpu", modal: str | None = None
     ) -> Calculator:
-        """The family's own ASE calculator on a saved model."""
+        """Return the family's own ASE calculator for a saved model."""
 
     def own_code(self) -> str:
         """Name the code that ``predict(native=True)`` runs: package, version, settings."""
@@ -156,11 +160,11 @@ class Family(ABC):
 
     @abstractmethod
     def narrow_blocks(self, model: Model, plan: Plan) -> Model:
-        """Remove the blocks that a plan does not keep, whatever its cutoff; see `Model.narrow`."""
+        """Remove the blocks that a plan does not keep, ignoring its cutoff; see `Model.narrow`."""
 
     @abstractmethod
     def linear_fits(self, parent: Model, narrowed: Model, plan: Plan) -> Sequence[LinearFit]:
-        """Implement `Model.linear_fits` of ``parent``."""
+        """Implement `Model.linear_fits` for ``parent``."""
 
     @abstractmethod
     def fresh(self, model: Model, seed: int) -> Model:
@@ -200,7 +204,13 @@ class Family(ABC):
 
 
 class MakesUntrained(ABC):
-    """A family that makes models with random weights from settings."""
+    """A family that can build models with random weights from settings.
+
+    Example:
+        >>> from irrepress.families import get_family
+        >>> isinstance(get_family("sevennet"), MakesUntrained)
+        True
+    """
 
     @abstractmethod
     def untrained(
@@ -215,7 +225,14 @@ class MakesUntrained(ABC):
 
 
 class RestrictsElements(ABC):
-    """A family whose models can leave out elements."""
+    """A family whose models can be restricted to some elements.
+
+    Example:
+        >>> if isinstance(model.family, RestrictsElements):
+        ...     model = model.restrict_elements([14])
+        >>> len(model.elements) in (1, 89)
+        True
+    """
 
     @abstractmethod
     def restrict_elements(self, model: Model, elements: Iterable[int]) -> Model:
@@ -223,11 +240,16 @@ class RestrictsElements(ABC):
 
 
 class ShortensCutoff(ABC):
-    """A family that can shorten the cutoff of its models."""
+    """A family that can shorten the cutoff of its models.
+
+    Example:
+        >>> isinstance(model.family, ShortensCutoff)
+        True
+    """
 
     @abstractmethod
     def shorten_cutoff(self, model: Model, cutoff: float) -> Model:
-        """Return the model that comes nearest with a shorter cutoff in Å, which was checked."""
+        """Return the closest model with a shorter cutoff in Å, which has been checked."""
 
 
 def make_untrained(
@@ -238,23 +260,23 @@ def make_untrained(
     seed: int,
     modal: str | None = None,
 ) -> Model:
-    """A model with random float32 weights, to be trained from scratch.
+    """Return a model with random float32 weights, for training from scratch.
 
     Args:
         family: the family.
-        settings: settings of the architecture, by the names that they have in the family's own
-            configuration; those that are absent are those of a small model of the family.
-        data: what it will be trained on. The model knows its elements; reference energies,
-            scale and the mean number of neighbours are set where the family has them.
+        settings: settings of the architecture, by their names in the family's own configuration;
+            the defaults give a small model.
+        data: statistics of the training data. The model knows its elements; reference energies,
+            scale and mean number of neighbours are set if the family has them.
         seed: seed for the weights.
-        modal: name of the level of theory, where the family's files name even a single one.
+        modal: name of the level of theory, for families whose files name even a single one.
 
     Raises:
-        UserError: an unknown or impossible setting, or the family makes no such models.
+        UserError: if a setting is unknown or invalid, or the family does not support this.
     """
     if not isinstance(family, MakesUntrained):
         raise UserError(
-            f"untrained: the family {family.name!r} makes no models from settings; name a "
+            f"untrained: the family {family.name!r} cannot build models from settings; give a "
             "checkpoint instead"
         )
     return family.untrained(settings, data, seed=seed, modal=modal)

@@ -1,4 +1,4 @@
-"""Files that are either whole or absent, and their checksums."""
+"""Atomic writing of files, and their checksums."""
 
 import errno
 import hashlib
@@ -17,28 +17,28 @@ from typing import Any
 
 from irrepress.core.errors import UserError
 
-# A run that finds less space than this would end within its first job.
+# With less space than this, a run would fail within its first job.
 _LEAST_SPACE = 1_000_000
-# No file takes longer than this to be written.
+# Writing a file never takes longer than this.
 _OLD = 2 * 86400.0  # seconds
 
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Provide a temporary name beside ``path``; rename it to ``path`` if the block succeeds.
+    """Yield a temporary path; rename it to ``path`` if the ``with`` block succeeds.
 
-    A process that is killed leaves either the old file or the whole new one. The temporary file
-    lies in the same directory, so that the rename stays within one file system; a temporary file
-    that a killed process left is removed when the same file is written next.
+    A process that is killed leaves either the old file or the complete new one. The temporary file
+    is in the same directory, so that the rename stays within one file system; one left by a killed
+    process is removed when the same file is written again.
 
     Args:
-        path: the final name; missing parent directories are made.
+        path: the final path; missing parent directories are created.
 
     Yields:
-        The temporary path to write to; it keeps the final name's suffix.
+        The temporary path to write to, with the suffix of ``path``.
 
     Raises:
-        UserError: the directory cannot be written to, or the disk is full.
+        UserError: if the directory is not writable or the disk is full.
     """
     path = Path(path)
     try:
@@ -49,11 +49,14 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         )
         os.close(handle)
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); free the place") from error
+        raise UserError(
+            f"{path}: cannot be written ({error.strerror}); check the permissions and the free "
+            "space"
+        ) from error
     temporary = Path(name)
     try:
         yield temporary
-        # mkstemp makes files private; give the result the mode a plain open() would give.
+        # mkstemp creates private files; give the result the mode of a plain open().
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
@@ -71,29 +74,29 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 def _why_not_written(error: RuntimeError, directory: Path) -> str | None:
-    """Return the reason why a library could not write, if it gives none; None for other errors.
+    """Return why a library could not write, if its error does not say so; None for other errors.
 
-    PyTorch's writer and HDF5 report a full disk by the line of code that noticed it.
+    PyTorch's writer and HDF5 only report the line of code that noticed a full disk.
     """
     if shutil.disk_usage(directory).free < _LEAST_SPACE:
         return os.strerror(errno.ENOSPC)
     if any(name in str(error) for name in ("PytorchStreamWriter", "inline_container.cc")):
-        return "the disk is full, or a quota is used up"
+        return "the disk is full, or a quota is exceeded"
     return None
 
 
 def owner_mark() -> str:
-    """Return a mark of this machine and process, for the names of temporary files."""
+    """Return a prefix that identifies this machine and process, for temporary files."""
     return f"{_machine()}-{os.getpid()}-"
 
 
 def remove_leftovers(directory: Path, prefix: str) -> None:
-    """Remove temporary files and directories of processes that are gone.
+    """Remove temporary files and directories of processes that have ended.
 
     Args:
-        directory: the directory that they lie in.
-        prefix: the beginning of their names; the mark of their owner follows. Files of running
-            processes are left alone, and those of other machines until they are two days old.
+        directory: the directory to clean up.
+        prefix: the beginning of their names, before the `owner_mark`. Files of running processes
+            are kept, and those of other machines until they are two days old.
     """
     pattern = re.compile(re.escape(prefix) + r"(?P<machine>[0-9a-f]{8})-(?P<process>\d{1,10})-")
     with os.scandir(directory) as entries:
@@ -108,13 +111,13 @@ def remove_leftovers(directory: Path, prefix: str) -> None:
                 shutil.rmtree(entry.path)
             elif stale:
                 os.unlink(entry.path)
-        except OSError:  # it belongs to someone else, or is gone by now
+        except OSError:  # another user's file, or removed in the meantime
             continue
 
 
 @cache
 def _machine() -> str:
-    """Return a mark of the machine, or container, that process numbers are unique in."""
+    """Return an identifier of the machine or container within which process ids are unique."""
     try:
         numbers = os.readlink("/proc/self/ns/pid")
     except OSError:
@@ -133,10 +136,10 @@ def _runs(process: int) -> bool:
 
 
 def expanded(path: str) -> str:
-    """Replace ``~`` and environment variables in a path, unless the path exists as it is.
+    """Expand ``~`` and environment variables in a path, unless the path itself exists.
 
     Raises:
-        UserError: a variable is not set.
+        UserError: if a variable is not set.
     """
     if os.path.exists(path):
         return path
@@ -145,7 +148,7 @@ def expanded(path: str) -> str:
     if unset is not None and not os.path.exists(result):
         raise UserError(
             f"the environment variable {unset[1].strip('{}')} in {path!r} is not set; set it, or "
-            "write the path itself"
+            "write out the path"
         )
     return result
 
@@ -154,7 +157,7 @@ def check_directory(directory: str | Path) -> None:
     """Check that files can be written to a directory.
 
     Raises:
-        UserError: it is read-only or belongs to someone else, or its disk is full.
+        UserError: if it is not writable or the disk is full.
     """
     directory = Path(directory)
     try:
@@ -184,7 +187,7 @@ def read_json(path: str | Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        UserError: the file is missing, is not JSON, or names a key twice.
+        UserError: if the file is missing, is not JSON, or repeats a key.
     """
     path = Path(path)
     try:
@@ -196,7 +199,7 @@ def read_json(path: str | Path) -> Any:
 
 
 def sha256(path: str | Path) -> str:
-    """Return the SHA-256 of a file's content as hexadecimal text."""
+    """Return the SHA-256 of a file's content as a hexadecimal string."""
     path = Path(path)
     try:
         with path.open("rb") as stream:
@@ -206,12 +209,12 @@ def sha256(path: str | Path) -> str:
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a JSON object; Python would silently take the last value of a repeated key."""
+    """Return a JSON object; reject repeated keys, of which Python silently uses the last."""
     content = dict(pairs)
     if len(content) < len(pairs):
         names = [name for name, _ in pairs]
         repeated = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {repeated!r} stands twice; leave one out")
+        raise ValueError(f"the key {repeated!r} occurs twice; remove one")
     return content
 
 

@@ -1,4 +1,4 @@
-"""Checks that the parameters of a model, and its predictions, are finite."""
+"""Checks that a model's parameters and predictions are finite."""
 
 from pathlib import Path
 
@@ -10,17 +10,17 @@ from irrepress.core.model import Batch, Model, Prediction
 
 
 def require_finite(model: Model, source: str | Path) -> Model:
-    """Return the model, all of whose parameters and constants are finite.
+    """Return the model after checking that all parameters and constants are finite.
 
-    A flipped bit or a training that diverged leaves NaN or infinity, which spread over all
-    predictions; the error is raised when the model is loaded, not when they first show.
+    A flipped bit or diverged training can leave NaN or infinity, which spreads to all predictions.
+    This check finds it when a model is loaded, before any prediction.
 
     Args:
         model: the model.
-        source: what it was loaded from, for the message.
+        source: where it was loaded from, for the message.
 
     Raises:
-        UserError: a parameter or constant holds NaN or infinity; the message names it.
+        UserError: if a parameter or constant is NaN or infinite; the message names it.
     """
     for name, tensor in model.network.state_dict().items():
         if not torch.is_tensor(tensor) or not tensor.is_floating_point():
@@ -28,8 +28,8 @@ def require_finite(model: Model, source: str | Path) -> Model:
         wrong = int((~torch.isfinite(tensor)).sum())
         if wrong:
             raise UserError(
-                f"{source}: {wrong} of {tensor.numel()} numbers of the parameter {name} are NaN "
-                "or infinite; the file is damaged, or its training diverged: make or get it again"
+                f"{source}: {wrong} of {tensor.numel()} values of the parameter {name} are NaN or "
+                "infinite; the file is damaged, or training diverged: create or download it again"
             )
     return model
 
@@ -37,16 +37,16 @@ def require_finite(model: Model, source: str | Path) -> Model:
 def check_prediction(prediction: Prediction, batch: Batch, stage: str) -> None:
     """Check that the energies and forces of a batch are finite.
 
-    Weights may be finite and yet so large that predictions are not. The stress is not checked,
-    because only callers know which structures have a volume.
+    Predictions may be infinite even for finite weights. The stress is not checked, because only
+    callers know which structures have a volume.
 
     Args:
-        prediction: what the model predicted.
-        batch: the batch that it was predicted for.
-        stage: what the model is run for, to begin the message with.
+        prediction: the prediction.
+        batch: the batch that it belongs to.
+        stage: purpose of the prediction, with which the message begins.
 
     Raises:
-        UserError: an energy or a force is NaN or infinite; the message names the structure.
+        UserError: if an energy or a force is NaN or infinite; the message names a structure.
     """
     wrong = {
         "energy": ~torch.isfinite(prediction.energy),

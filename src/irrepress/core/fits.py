@@ -1,4 +1,4 @@
-"""Linear maps of a narrowed model that are fitted to what its parent computes."""
+"""Fits of a narrowed model's linear maps to its parent's features."""
 
 from __future__ import annotations
 
@@ -16,11 +16,16 @@ from irrepress.core.structure import Structure
 
 @dataclass(frozen=True)
 class Pair:
-    """The same structures as a parent and a narrowed model see them, whose cutoffs may differ.
+    """The same structures as batches of a parent and of a narrowed model, whose cutoffs may differ.
 
     Attributes:
         parent: the parent's batch.
-        narrowed: the narrowed model's.
+        narrowed: the narrowed model's batch.
+
+    Example:
+        >>> pair = Pair.of(model, model, structures)
+        >>> pair.parent is pair.narrowed, len(pair.parent)
+        (True, 4)
     """
 
     parent: Batch
@@ -28,69 +33,89 @@ class Pair:
 
     @classmethod
     def of(cls, parent: Model, narrowed: Model, structures: Sequence[Structure]) -> Pair:
-        """Build both batches, on the models' devices: one, where it serves both models."""
+        """Build both batches on the models' devices; with equal cutoffs, they are the same."""
         batch = parent.batch(structures)
         same = parent.cutoff == narrowed.cutoff
         return cls(batch, batch if same else narrowed.batch(structures))
 
 
 class LinearFit(ABC):
-    """Equivariant linear maps of a narrowed model that are fitted together, and to what.
+    """Equivariant linear maps of a narrowed model that are fitted together, with their targets.
 
     Attributes:
-        name: of the maps, within the family's network.
+        name: name of the maps within the family's network.
+
+    Example:
+        >>> from irrepress.core.plan import Plan
+        >>> fit = model.linear_fits(model, Plan.identity(model.groups()))[0]
+        >>> fit.weights()["0e"].shape
+        torch.Size([128, 128])
     """
 
     name: str
 
     @abstractmethod
     def weights(self) -> dict[str, Tensor]:
-        """Return the weights as the network applies them: irrep -> ``[inputs, outputs]`` float64.
+        """Return the effective weights: irrep -> ``[inputs, outputs]`` float64.
 
-        The family's normalisation is part of them: outputs are inputs times weights.
+        They include the family's normalisation: outputs are inputs times weights.
         """
 
     @abstractmethod
     def set_weights(self, weights: Mapping[str, Tensor]) -> None:
-        """Replace weights, in the form of `weights`; irreps that are absent stay."""
+        """Set weights, in the format of `weights`; missing irreps are not changed."""
 
     @abstractmethod
     def rows(self, source: Pair | Progress) -> Rows:
-        """Run both models as far as needed, without gradients.
+        """Run both models up to these maps, without gradients.
 
         Args:
-            source: a batch of each model, or where an earlier fit of the same models left them
+            source: a batch for each model, or the state after an earlier fit of the same models
                 (`Rows.progress`), on the models' device.
         """
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far two networks have come with their batches; can be pickled.
+    """Intermediate states of two networks; can be pickled.
 
     Attributes:
-        parent: the parent's features, in the family's own form.
-        narrowed: the narrowed model's, before all maps that are not fitted yet.
+        parent: the parent's features, in the family's own format.
+        narrowed: the narrowed model's features, before any map that has not been fitted yet.
+
+    Example:
+        >>> from irrepress.core.plan import Plan
+        >>> fit = model.linear_fits(model, Plan.identity(model.groups()))[0]
+        >>> progress = fit.rows(Pair.of(model, model, structures)).progress
+        >>> isinstance(progress.to("cpu"), Progress)
+        True
     """
 
     parent: Any
     narrowed: Any
 
     def to(self, device: torch.device | str) -> Progress:
-        """Return the same on another device."""
+        """Return the states on another device."""
         return Progress(self.parent.to(device), self.narrowed.to(device))
 
 
 @dataclass(frozen=True)
 class Rows:
-    """What a fit is made from.
+    """The data of a linear fit.
 
     Attributes:
-        inputs: what enters the maps in the narrowed model: irrep -> ``[atoms, channels,
-            2 l + 1]``, channels as in `LinearFit.weights`.
-        outputs: what should leave them, from the parent, in the same form.
-        progress: what the next fit begins with, so that the networks need not run from their
-            start again. The maps of this fit have not run in it: new weights count.
+        inputs: inputs of the maps in the narrowed model: irrep -> ``[atoms, channels, 2 l + 1]``,
+            with channels as in `LinearFit.weights`.
+        outputs: target outputs from the parent, in the same format.
+        progress: state from which the next fit can continue, before the maps of this fit are
+            applied, so that their new weights are used.
+
+    Example:
+        >>> from irrepress.core.plan import Plan
+        >>> fit = model.linear_fits(model, Plan.identity(model.groups()))[0]
+        >>> rows = fit.rows(Pair.of(model, model, structures))
+        >>> rows.inputs["0e"].shape, rows.outputs["0e"].shape
+        (torch.Size([8, 128, 1]), torch.Size([8, 128, 1]))
     """
 
     inputs: dict[str, Tensor]

@@ -1,6 +1,6 @@
-"""Irreps as texts: ``1e`` is one irrep, ``64x0e+32x1e`` the channels of several.
+"""Irreps as strings: ``1e`` is one irrep, ``64x0e+32x1e`` the channels of several.
 
-An irrep of O(3) has an order l, written l, and a parity, even (e) or odd (o), as in e3nn.
+As in e3nn, an irrep of O(3) has an order l and a parity, even (e) or odd (o).
 """
 
 import re
@@ -32,14 +32,14 @@ def dimension(irrep: str) -> int:
 
 
 def parse_irreps(text: str) -> dict[str, int]:
-    """Read a text as irrep -> channels.
+    """Parse a string as irrep -> channels.
 
     Example:
         >>> parse_irreps("64x0e + 32x1e")
         {'0e': 64, '1e': 32}
 
     Raises:
-        UserError: a part is not like ``64x0e``, or an irrep stands twice.
+        UserError: if a term is not like ``64x0e`` or an irrep occurs twice.
     """
     result: dict[str, int] = {}
     for part in text.replace(" ", "").split("+"):
@@ -47,13 +47,13 @@ def parse_irreps(text: str) -> dict[str, int]:
         if match is None:
             raise UserError(f"{part!r} in {text!r} is not like 64x0e")
         if match[2] in result:
-            raise UserError(f"{match[2]} stands twice in {text!r}")
+            raise UserError(f"{match[2]} occurs twice in {text!r}")
         result[match[2]] = int(match[1])
     return result
 
 
 def write_irreps(channels: Mapping[str, int]) -> str:
-    """Write irrep -> channels as a text, without the irreps that have no channels.
+    """Format irrep -> channels as a string, omitting irreps without channels.
 
     Example:
         >>> write_irreps({"0e": 64, "1e": 32, "2e": 0})

@@ -1,4 +1,4 @@
-"""How many structures have which label."""
+"""Numbers of structures with each label."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ _NAMES = {"energy": "energies", "forces": "forces", "stress": "stress"}
 
 @dataclass
 class LabelCounts:
-    """Numbers of structures that have each label; any structure may lack any label.
+    """Numbers of structures with each label; any structure may lack any label.
 
     Attributes:
-        structures: how many structures there are.
-        energy: how many have an energy.
-        forces: how many have forces.
-        stress: how many have a stress, and a cell that is periodic along all three vectors.
-        stress_without_volume: how many have a stress without such a cell, which defines no volume
-            and so no stress to compare with.
+        structures: total number of structures.
+        energy: number with an energy.
+        forces: number with forces.
+        stress: number with a stress and a cell that is periodic along all three vectors.
+        stress_without_volume: number with a stress but without such a cell, and thus without a
+            volume that would define it.
 
     Example:
         >>> print(LabelCounts(structures=300, energy=300, forces=120))
@@ -35,7 +35,7 @@ class LabelCounts:
 
     @classmethod
     def of(cls, structures: Iterable[Structure]) -> "LabelCounts":
-        """Return the counts of some structures."""
+        """Return the counts for some structures."""
         counts = cls()
         for structure in structures:
             counts.add(structure)
@@ -57,7 +57,7 @@ class LabelCounts:
         text = f"labels of {self.structures:,} structures: {counts}"
         if self.stress_without_volume:
             text += (
-                f" (a stress that is not used on {self.stress_without_volume:,} whose cell is not "
-                "periodic along all three vectors: there is no volume, and no stress to compare)"
+                f" (the stress of {self.stress_without_volume:,} is not used: their cell is not "
+                "periodic along all three vectors, so they have no volume)"
             )
         return text

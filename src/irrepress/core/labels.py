@@ -1,4 +1,4 @@
-"""The labels of a batch of structures, as tensors."""
+"""Labels of a batch of structures, as tensors."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -12,14 +12,14 @@ from irrepress.core.structure import Structure
 
 @dataclass(frozen=True)
 class Labels:
-    """The labels of a batch, which its predictions are compared with.
+    """The labels of a batch.
 
     Attributes:
         energy: total energy in eV, ``[structures]``; NaN where there is no label.
         forces: eV/Å, ``[atoms, 3]``; NaN where there is no label.
         stress: eV/Å^3, ``[structures, 6]``, Voigt; NaN where there is no label.
-        counts: quantity -> number of components that are labelled. Counted on the CPU where
-            the batch is built, so that nothing has to wait for a GPU.
+        counts: quantity -> number of labelled components, counted on the CPU when the batch is
+            built, so that no GPU has to synchronise.
 
     Example:
         >>> from ase.build import molecule
@@ -36,10 +36,10 @@ class Labels:
 
     @classmethod
     def of(cls, structures: Sequence[Structure], dtype: torch.dtype) -> "Labels":
-        """Collect the labels of structures, in their order.
+        """Collect the labels of structures, in order.
 
-        Stress counts only where the cell is periodic along all three vectors: without a
-        volume it is not defined.
+        Stress is only used if the cell is periodic along all three vectors; without a volume it is
+        not defined.
         """
         energy = np.array([structure.energy for structure in structures])
         forces = np.concatenate([structure.forces for structure in structures])

@@ -1,4 +1,4 @@
-"""A loaded model, the batches that it takes and what it predicts."""
+"""Loaded models, their batches and predictions."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ from irrepress.core.structure import Structure
 if TYPE_CHECKING:  # a fit holds batches
     from irrepress.core.fits import LinearFit
 
-# Fraction of a model's cutoff that it can be shortened to. Less leaves few neighbours in most
-# materials.
+# Minimum fraction of a model's cutoff that it can be shortened to. Less leaves few neighbours in
+# most materials.
 SHORTEST_CUTOFF = 0.6
 
-# A module of a family's own package: which attributes it has is known to the family alone.
+# A module of a family's own package, whose attributes only the family knows.
 NativeModule: TypeAlias = Any
 
 
 class Model(torch.nn.Module):
-    """A network with its family and what is needed to save it in the family's own format.
+    """A network with its family and everything needed to save it in the family's own format.
 
-    All that is computed with a model runs where its parameters lie (`device`).
+    All computations run on the device of its parameters.
 
     Attributes:
         network: the family's own module.
-        family: the adapter of its family, which holds no state.
+        family: the interface to its family, which holds no state.
         native: the family's own configuration, from which its constructor builds the network.
         cutoff: radius of the neighbour list in Å.
         elements: atomic numbers that the model knows.
-        modal: which level of theory of a multi-modal model is used; None if it has only one.
+        modal: the level of theory used in a multi-modal model; None if there is only one.
 
     Example:
         >>> from ase.build import bulk
@@ -85,100 +85,98 @@ class Model(torch.nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the parameters lie."""
+        """Device of the parameters."""
         return next(self.parameters()).device
 
     def parameter_count(self) -> int:
-        """Number of parameters, trainable or not, as the families count them."""
+        """Return the number of parameters, trainable or not, as the families count them."""
         return sum(p.numel() for p in self.parameters())
 
     def save(self, path: str | Path, *, dtype: torch.dtype | None = None) -> None:
-        """Write the model in the family's own format, atomically, without optimizer state.
+        """Write the model atomically in the family's own format, without optimizer state.
 
         Args:
-            path: where to.
-            dtype: type of the saved numbers, where the family's files can hold more than one;
-                None: the usual one of the family's files.
+            path: path of the file.
+            dtype: dtype of the saved parameters, if the family's files support several; None: the
+                family's default.
         """
         self.family.save(self, path, dtype=dtype)
 
     def batch(
         self, structures: Sequence[Structure], *, device: torch.device | str | None = None
     ) -> Batch:
-        """Build one graph of several structures in the model's dtype.
+        """Build a graph of several structures in the model's dtype.
 
         Args:
             structures: the structures.
-            device: where the graph is to lie; None: on the model's device.
+            device: device of the graph; None: the model's device.
 
         Raises:
-            UserError: an element that the model does not know.
+            UserError: if the model does not know an element.
         """
         return self.family.batch(self, structures).to(self.device if device is None else device)
 
     def predict(
         self, batch: Batch, *, create_graph: bool = False, native: bool = False
     ) -> Prediction:
-        """Energies, forces and stress; the train or eval mode does not matter.
+        """Return energies, forces and stress, independently of train or eval mode.
 
         Args:
             batch: from `batch`, on the model's device; it is not changed.
-            create_graph: keep the graph, so that losses on forces can be differentiated.
-                Without it all results are detached. Works under ``torch.no_grad()``.
-            native: run the code of the family's package and nothing else, as users of the
-                model will: for timing. Without it, faster code may compute the same.
+            create_graph: whether to keep the autograd graph, so that losses of forces can be
+                differentiated; otherwise all results are detached. Works under ``torch.no_grad()``.
+            native: whether to run only the code of the family's package, as users of the model
+                will, for timing and checks; otherwise, faster equivalent code may be used.
         """
         return self.family.predict(self, batch, create_graph=create_graph, native=native)
 
     def atomic_energies(self, batch: Batch) -> Tensor:
-        """What each atom adds to the energies of `predict`, in eV, ``[atoms]``, detached."""
+        """Return the contribution of each atom to the energy in eV, ``[atoms]``, detached."""
         return self.family.atomic_energies(self, batch)
 
     def groups(self) -> list[Group]:
-        """The groups of irreps blocks, in the order of the network.
+        """Return the groups of irreps blocks, in the order of the network.
 
-        Groups of a narrowed model have the names and width keys of the unpruned model's; those
-        of which nothing was kept are absent.
+        Groups of a narrowed model have the same names and width keys as in the unpruned model;
+        those without any channels left are absent.
         """
         return self.family.groups(self)
 
     def gated(
         self, gates: Mapping[str, Tensor], observer: Observer | None = None
     ) -> AbstractContextManager[None]:
-        """Multiply irreps blocks by gates while the context lasts.
+        """Multiply irreps blocks by gates inside the ``with`` block.
 
         Args:
-            gates: group name -> gates, ``[channels]`` for all structures alike or
-                ``[structures, channels]`` with one row per structure of the batch. Groups
-                that are absent are not gated.
+            gates: group name -> gates, ``[channels]`` for all structures or ``[structures,
+                channels]`` with one row per structure of the batch. Missing groups are not gated.
             observer: called once per group and forward pass with the gated features.
         """
         return self.family.gated(self, gates, observer)
 
     def native_plan(self, plan: Plan) -> tuple[Plan, list[str]]:
-        """Change a plan to the nearest one that the family's own constructor can hold.
+        """Return the closest plan that the family's own constructor can build.
 
         Returns:
-            The plan and one message per change (none if the plan is native as it is).
+            The plan and a message for each change.
         """
         return self.family.native_plan(self, plan)
 
     def narrow(self, plan: Plan) -> Model:
-        """Build the physically smaller model that a plan describes.
+        """Build the smaller model that a plan describes.
 
-        It equals the model with the plan's cutoff, gated, up to round-off.
+        Up to round-off, it equals the model with the plan's cutoff and with gates of 0 and 1.
 
         Raises:
-            UserError: the plan does not fit the model.
+            UserError: if the plan does not fit the model.
         """
         return self.family.narrow_blocks(self.with_cutoff(plan.cutoff), plan)
 
     def with_cutoff(self, cutoff: float | None) -> Model:
-        """Return a model that sees neighbours up to a shorter cutoff in Å; None: this model.
+        """Return a model with a shorter cutoff in Å; None: this model.
 
         Raises:
-            UserError: the cutoff is none that the model can be shortened to, or its family cannot
-                shorten it.
+            UserError: if the cutoff is out of range or the family does not support this.
         """
         if cutoff is None:
             return self
@@ -188,16 +186,16 @@ class Model(torch.nn.Module):
         """Check that the model can be shortened to a cutoff.
 
         Args:
-            cutoff: what is asked for, in Å.
-            source: what messages call whatever asks, such as a plan's path.
+            cutoff: the shorter cutoff in Å.
+            source: where it was requested, such as a plan's path, for messages.
 
         Raises:
-            UserError: it cannot.
+            UserError: if it cannot.
         """
         self._shortening(cutoff, source)
 
     def _shortening(self, cutoff: float, source: str) -> ShortensCutoff:
-        """Return the family as one that can shorten the model to a cutoff; see `check_cutoff`."""
+        """Check a cutoff as in `check_cutoff` and return the family."""
         if not isinstance(self.family, ShortensCutoff):
             raise UserError(
                 f"{source}: the cutoff of models of the family {self.family.name} cannot be "
@@ -206,38 +204,37 @@ class Model(torch.nn.Module):
         least = SHORTEST_CUTOFF * self.cutoff
         if not least <= cutoff < self.cutoff:
             raise UserError(
-                f"{source}: a cutoff of {cutoff:g} Å is asked for; it must be less than the "
-                f"model's {self.cutoff:g} Å and no less than {least:g} Å"
+                f"{source}: the cutoff is {cutoff:g} Å; it must be less than the model's "
+                f"{self.cutoff:g} Å and at least {least:g} Å"
             )
         return self.family
 
     def linear_fits(self, narrowed: Model, plan: Plan) -> Sequence[LinearFit]:
-        """The linear maps of a narrowed model that compensation fits, in the network's order.
+        """Return the fits of a narrowed model's linear maps for compensation, in network order.
 
         Args:
-            narrowed: what `narrow` made of this model with ``plan``; weights may have changed
-                since.
-            plan: which blocks were kept.
+            narrowed: result of `narrow` for ``plan``; its weights may have changed since.
+            plan: the plan that it was narrowed by.
         """
         return self.family.linear_fits(self, narrowed, plan)
 
     def fresh(self, seed: int) -> Model:
-        """A model of the same shape with new random weights, for training from scratch.
+        """Return a model of the same shape with new random weights, for training from scratch.
 
-        Constants of the data (energy shift and scale, the mean number of neighbours) stay.
+        Constants of the data (energy shift and scale, mean number of neighbours) are kept.
         """
         return self.family.fresh(self, seed)
 
     def shift_energies(self, shifts: Mapping[int, float]) -> None:
-        """Add a constant per element (atomic number -> eV) to the atomic energies, in place."""
+        """Add constants per element (atomic number -> eV) to the atomic energies, in place."""
         self.family.shift_energies(self, shifts)
 
     def restrict_elements(self, elements: Iterable[int]) -> Model:
         """Return a model that knows only ``elements`` (atomic numbers), otherwise unchanged.
 
         Raises:
-            UserError: no elements, one that the model does not know, or its family is not one that
-                `RestrictsElements`.
+            UserError: if there are no elements, the model does not know one of them, or its family
+                does not support this (`RestrictsElements`).
         """
         if not isinstance(self.family, RestrictsElements):
             raise UserError(
@@ -246,40 +243,39 @@ class Model(torch.nn.Module):
         return self.family.restrict_elements(self, elements)
 
     def cost_model(self, neighbours: float = NEIGHBOURS) -> CostModel:
-        """Return the function from widths to cost, for ``neighbours`` edges per atom."""
+        """Return a function from widths to cost, for ``neighbours`` edges per atom."""
         return self.family.cost_model(self, neighbours)
 
     def cost_terms(self) -> CostTerms:
-        """Return the function from widths to what the time of one call is made of.
+        """Return a function from widths to the terms that determine the time of one call.
 
-        The time is taken to be a sum of the terms, each times a constant of the machine that is
-        fitted to timed shapes, and a constant for the call itself. So terms should be few, tell
-        apart what machines are differently good at (calls of kernels, memory, operations, by
-        the orders that meet), and be sums over layers where layers run the same code. Their
-        units do not matter.
+        The time is modelled as a weighted sum of the terms plus a constant; the weights are fitted
+        to timed shapes on a machine. So terms should be few, separate costs whose relative size
+        depends on the machine (kernel launches, memory traffic, operations, by the orders
+        involved), and be summed over layers that run the same code. Their units are arbitrary.
 
         Returns:
-            A function that gives the same names for all widths, no negative values, and values
-            that never grow when a width shrinks. What it gives for a narrowed model is what it
-            gives for the unpruned model at the same widths; terms that a narrowed model lacks
-            are zero there.
+            A function that returns the same names for all widths, and values that are not negative
+            and never increase when a width decreases. Its values for a narrowed model equal those
+            of the unpruned model at the same widths; terms missing in a narrowed model are zero
+            there.
         """
         return self.family.cost_terms(self)
 
     def block_norms(self) -> dict[str, Tensor]:
-        """Size of the weights that read each irreps block: group name -> ``[channels]``.
+        """Return norms of the weights that read each irreps block: group name -> ``[channels]``.
 
-        The Euclidean norm over all weights that multiply the block, with the normalisation
-        that the family's own code applies to them. It serves the criterion ``magnitude``.
+        This is the Euclidean norm over all weights that multiply the block, including the
+        normalisation in the family's own code. The criterion ``magnitude`` uses it.
         """
         return self.family.block_norms(self)
 
     def weight_blocks(self) -> list[WeightBlock]:
-        """The matrices of path and radial weights: scalars of the equivariant maps."""
+        """Return the matrices of path and radial weights, which are scalars."""
         return self.family.weight_blocks(self)
 
     def parameter_roles(self) -> dict[str, str]:
-        """What each parameter that can be trained does in the network.
+        """Return the role of each trainable parameter in the network.
 
         Returns:
             Name in ``named_parameters()`` -> ``embedding`` (of elements), ``linear``
@@ -289,11 +285,11 @@ class Model(torch.nn.Module):
         return self.family.parameter_roles(self)
 
     def has_reflections(self) -> bool:
-        """Whether the architecture is equivariant under inversion as well as rotation."""
+        """Return whether the architecture is equivariant under inversion as well as rotation."""
         return self.family.has_reflections(self)
 
     def shape(self) -> dict[str, Any]:
-        """The architecture for readers: irreps per layer, filter order, layers, cutoff."""
+        """Return the architecture for readers: irreps per layer, filter order, layers, cutoff."""
         return self.family.shape(self)
 
 
@@ -302,11 +298,15 @@ class Batch:
     """Several structures as one graph.
 
     Attributes:
-        inputs: the family's own graph; only the family looks inside. Like a tensor, it has
-            the methods ``to`` and ``pin_memory``.
-        num_atoms: atoms per structure, ``[structures]`` int64.
+        inputs: the family's own graph, with the methods ``to`` and ``pin_memory`` of a tensor.
+        num_atoms: number of atoms per structure, ``[structures]`` int64.
         structure: index of the structure of each atom, ``[atoms]`` int64.
         numbers: atomic numbers, ``[atoms]`` int64.
+
+    Example:
+        >>> batch = model.batch(structures)
+        >>> batch.num_atoms, len(batch.to("cpu"))
+        (tensor([2, 2, 2, 2]), 4)
     """
 
     inputs: Any
@@ -319,7 +319,7 @@ class Batch:
         return self._each(lambda part: part.to(device, **kwargs))
 
     def pin_memory(self) -> Batch:
-        """Return the batch in memory that a GPU copies from by itself."""
+        """Return the batch in pinned memory, which a GPU copies from asynchronously."""
         return self._each(lambda part: part.pin_memory())
 
     def _each(self, function: Callable[[Any], Any]) -> Batch:
@@ -331,13 +331,18 @@ class Batch:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says about a batch.
+    """A model's predictions for a batch.
 
     Attributes:
         energy: total energy in eV, ``[structures]``.
-        forces: eV/Å, ``[atoms, 3]``.
-        stress: eV/Å^3, ``[structures, 6]``, Voigt order xx, yy, zz, yz, xz, xy, ASE's sign.
-            Meaningless for structures without a periodic cell.
+        forces: forces in eV/Å, ``[atoms, 3]``.
+        stress: stress in eV/Å^3, ``[structures, 6]``, in Voigt order xx, yy, zz, yz, xz, xy with
+            ASE's sign. Meaningless for structures without a periodic cell.
+
+    Example:
+        >>> prediction = model.predict(model.batch(structures))
+        >>> prediction.energy.shape, prediction.forces.shape, prediction.stress.shape
+        (torch.Size([4]), torch.Size([8, 3]), torch.Size([4, 6]))
     """
 
     energy: Tensor

@@ -1,9 +1,9 @@
 """Neighbour lists: the edges of a structure's graph.
 
-vesin makes the lists. Of the libraries at hand it is the fastest (twice as fast as matscipy and
-fifty times as fast as ASE on published frames) and the most reliable: it handles cells smaller
-than the cutoff, skewed and left-handed cells, any mixture of periodic and open directions, zero
-vectors along open directions, and atoms outside the cell.
+They are built by vesin, the fastest of the available libraries (twice as fast as matscipy and fifty
+times as fast as ASE on published frames) and the most reliable: it handles cells smaller than the
+cutoff, skewed and left-handed cells, any mixture of periodic and open directions, zero vectors
+along open directions, and atoms outside the cell.
 """
 
 from dataclasses import dataclass
@@ -18,8 +18,7 @@ from irrepress.core.vesin import NeighborList
 class Neighbours:
     """Pairs of atoms that are closer than a cutoff, each in both directions.
 
-    Periodic images of atoms are included, also those of the atom itself; an atom is not its own
-    neighbour.
+    Periodic images are included, also those of the atom itself; an atom is not its own neighbour.
 
     Attributes:
         index: first and second atom of every edge, ``[2, edges]`` int64; the first ascends.
@@ -47,17 +46,17 @@ def neighbour_list(structure: Structure, cutoff: float) -> Neighbours:
     """Find the neighbours of every atom.
 
     Args:
-        structure: any structure; vectors of its cell along open directions do not matter.
+        structure: any structure; cell vectors along open directions are ignored.
         cutoff: radius in Å.
     """
-    # One thread: the processes that build graphs share the cores already.
+    # One thread, because the processes that build graphs already share the cores.
     search = NeighborList(cutoff=cutoff, full_list=True, sorted=True, n_threads=1)
     pairs, vectors, shifts = search.compute(*geometry_for_vesin(structure), quantities="PDS")
     return Neighbours(np.ascontiguousarray(pairs.T.astype(np.int64)), vectors, shifts)
 
 
 def geometry_for_vesin(structure: Structure) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return positions, cell and periodicity as vesin takes them."""
-    # vesin wants positions and cell in one type.
+    """Return positions, cell and periodicity in the form that vesin accepts."""
+    # vesin requires positions and cell of the same dtype.
     positions, cell = (np.asarray(a, np.float64) for a in (structure.positions, structure.cell))
     return positions, cell, structure.pbc

@@ -1,6 +1,4 @@
-"""A plan: which irreps blocks stay at every group, and which neighbours. Pure data, readable and
-editable.
-"""
+"""Plans: the irreps blocks to keep in each group, and the cutoff, as data that users can edit."""
 
 import math
 import os
@@ -20,20 +18,20 @@ from irrepress.core.groups import Group, followers, widths_of
 SCHEMA_VERSION = 1
 _KEYS = ("schema_version", "provenance", "summary", "cutoff", "groups", "made")
 _RANGE = re.compile(r"0*([0-9]+)(?: *- *0*([0-9]+))?", re.ASCII)
-# Far more than any group has, so that a damaged file cannot exhaust the memory.
+# Far more than any group has; the limit keeps damaged files from exhausting the memory.
 _MOST_CHANNELS, _MOST_DIGITS = 1_000_000, 8
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The channels that stay at every group, and how far the network sees.
+    """The channels to keep in every group, and the cutoff.
 
     Attributes:
-        keep: group name -> sorted indices of the channels that stay.
-        channels: group name -> number of channels of the unpruned model.
-        provenance: how the plan came about (criterion, budget, parent's sha256, ...).
-        cutoff: radius in Å up to which neighbours stay; None: all of the unpruned model's.
-        edits: changes made to the file by hand since the plan was made, a phrase each.
+        keep: group name -> sorted indices of the channels to keep.
+        channels: group name -> number of channels in the unpruned model.
+        provenance: origin of the plan (criterion, budget, parent's sha256, ...).
+        cutoff: cutoff radius in Å; None: that of the unpruned model.
+        edits: a phrase for each change made to the file by hand since the plan was made.
 
     Example:
         >>> from irrepress.core.groups import Group
@@ -52,7 +50,7 @@ class Plan:
 
     @classmethod
     def identity(cls, groups: Sequence[Group]) -> "Plan":
-        """The plan that keeps everything."""
+        """Return the plan that keeps everything."""
         return cls(
             keep={g.name: tuple(range(g.channels)) for g in groups},
             channels={g.name: g.channels for g in groups},
@@ -60,10 +58,10 @@ class Plan:
 
     @classmethod
     def random(cls, groups: Sequence[Group], rng: np.random.Generator) -> "Plan":
-        """A plan with random widths between floor and full, and random channels.
+        """Return a plan with random widths between floor and full width, and random channels.
 
-        Orders of the filter and components (axes ``order`` and ``component``) are kept: they are
-        cut with everything of their order, which `cut_order` does.
+        Orders of the filter and components (axes ``order`` and ``component``) are kept; `cut_order`
+        removes them with everything of their order.
         """
         width = {
             key: int(rng.integers(max(g.floor for g in groups if g.width == key), full + 1))
@@ -84,28 +82,28 @@ class Plan:
     def cut_order(self, groups: Sequence[Group], above: int) -> "Plan":
         """Return the plan with every block of order l > ``above`` removed, filter included.
 
-        Of blocks that hold several irreps, the orders above go with those of the axis ``order``.
-        Blocks that the architecture cannot do without stay.
+        In blocks that hold several irreps, higher orders are removed through groups with the axis
+        ``order``. Blocks that the architecture requires are kept.
         """
         keep = {g.name: () if g.l > above and g.floor == 0 else self.keep[g.name] for g in groups}
         return replace(self, keep=keep)
 
     def then(self, following: "Plan") -> "Plan":
-        """Return the plan that has the effect of this plan followed by ``following``.
+        """Return the plan equivalent to this plan followed by ``following``.
 
         Args:
-            following: a plan for the model that this plan makes. It lacks the groups of which
-                this plan keeps nothing. Its cutoff, if it has one, is the shorter.
+            following: a plan for the model narrowed by this plan, without the groups of which this
+                plan keeps nothing. If it has a cutoff, that is the shorter one.
 
         Raises:
-            UserError: ``following`` belongs to another model.
+            UserError: if ``following`` belongs to another model.
         """
         for name, channels in following.channels.items():
             kept = len(self.keep.get(name, ()))
             if channels != kept:
                 raise UserError(
-                    f"plan: the following plan takes group {name!r} to have {channels} channels, "
-                    f"but {kept} are kept; it belongs to another model"
+                    f"plan: the following plan assumes {channels} channels in group {name!r}, but "
+                    f"{kept} are kept; it belongs to another model"
                 )
         keep = {
             name: tuple(kept[i] for i in following.keep.get(name, ()))
@@ -114,10 +112,10 @@ class Plan:
         return replace(self, keep=keep, cutoff=following.cutoff or self.cutoff)
 
     def widths(self, groups: Sequence[Group]) -> dict[str, int]:
-        """Return the number of channels kept per width key.
+        """Return the number of channels to keep for each width key.
 
         Raises:
-            UserError: tied groups keep different numbers of channels.
+            UserError: if tied groups keep different numbers of channels.
         """
         widths: dict[str, int] = {}
         for g in groups:
@@ -134,13 +132,13 @@ class Plan:
         """Check the plan against a model's groups.
 
         Args:
-            groups: the groups of the model that the plan is to be applied to.
-            source: what messages call the plan, such as its path.
+            groups: the groups of the model to apply the plan to.
+            source: name of the plan in messages, such as its path.
 
         Raises:
-            UserError: unknown or missing groups, other channel counts, numbers of channels that
-                cannot be built, tied groups that differ, or orders of features, of the filter or
-                of a product of features cut from the middle.
+            UserError: if groups are unknown or missing, numbers of channels differ or cannot be
+                built, tied groups differ, or orders of features, filter or products are not cut
+                from the highest.
         """
         known = {g.name: g for g in groups}
         for name in self.keep:
@@ -174,8 +172,8 @@ class Plan:
                 )
             if g.in_order and kept != tuple(range(len(kept))):
                 raise UserError(
-                    f"{source}: group {name!r} keeps {_format_ranges(kept)}, but its blocks can be "
-                    f"removed from the last only; keep 0-{len(kept) - 1}"
+                    f"{source}: group {name!r} keeps {_format_ranges(kept)}, but its blocks can "
+                    f"only be removed from the last; keep 0-{len(kept) - 1}"
                 )
         for axis in ("order", "component"):
             orders = sorted((g.l, bool(self.keep[g.name])) for g in groups if g.axis == axis)
@@ -194,22 +192,22 @@ class Plan:
                 )
 
     def kept_blocks(self) -> int:
-        """Number of blocks that stay."""
+        """Return the number of blocks to keep."""
         return sum(len(kept) for kept in self.keep.values())
 
     def total_blocks(self) -> int:
-        """Number of blocks of the unpruned model."""
+        """Return the number of blocks in the unpruned model."""
         return sum(self.channels.values())
 
     def save(self, path: str | Path, summary: Mapping[str, Any] | None = None) -> None:
-        """Write the plan as JSON, for readers to look at and to edit.
+        """Write the plan as JSON that users can read and edit.
 
-        What stays is written twice: ``groups`` and ``cutoff`` are applied, ``made`` shows later
+        The plan is written twice: ``groups`` and ``cutoff`` are applied, while ``made`` later shows
         what was changed by hand.
 
         Args:
-            path: where the plan goes.
-            summary: extra text for readers, which is not read back.
+            path: path of the file.
+            summary: additional data for readers, which is not read back.
         """
         ranges = {name: _format_ranges(kept) for name, kept in self.keep.items()}
         content = {
@@ -229,8 +227,8 @@ class Plan:
         """Read a plan from JSON.
 
         Raises:
-            UserError: not a plan, another schema version, or a key that is missing, unknown or of
-                the wrong type, or channels that the group does not have or that are named twice.
+            UserError: if the file is not a plan or has another schema version, a key is missing,
+                unknown or of the wrong type, or channels do not exist or are listed twice.
         """
         content = read_json(path)
         version = content.get("schema_version") if isinstance(content, dict) else None
@@ -267,21 +265,21 @@ class Plan:
 
 
 def write_summary(path: str | Path, summary: Mapping[str, Any]) -> bool:
-    """Replace a summary that describes another plan, such as the one before an edit by hand.
+    """Update the summary in a plan's file if it is out of date, such as after an edit by hand.
 
-    The file keeps its modification time, so that results of the plan stay up to date.
+    The modification time of the file is kept, so that results of the plan stay up to date.
 
     Args:
         path: path of the plan.
         summary: the result of `irrepress.pruning.budget.summarize` for the plan.
 
     Returns:
-        Whether the summary was replaced.
+        Whether the summary was updated.
     """
     path = Path(path)
     content = read_json(path)
     found = content.get("summary")
-    # Only the process that made the plan knows fractions of time.
+    # Fractions of time are only known when the plan is made.
     keys = [key for key in summary if key != "fraction"]
     if isinstance(found, dict) and all(found.get(key) == summary[key] for key in keys):
         return False
@@ -298,13 +296,13 @@ def _edits(
     cutoff: float | None,
     source: str,
 ) -> tuple[str, ...]:
-    """Return how a plan differs from the one that was made, a phrase for each change."""
+    """Return a phrase for each difference between a plan and the original one."""
     if made is None:
         return ("what stays was written by hand",)
     if not isinstance(made, dict) or not isinstance(made.get("keep"), dict):
         raise UserError(
-            f"{source}: 'made' tells which channels the plan kept when it was made; edit 'groups' "
-            "and leave it as it was, or leave it out"
+            f"{source}: 'made' records which channels the plan kept when it was made; edit "
+            "'groups' and restore 'made', or remove it"
         )
     edits = []
     if cutoff != made.get("cutoff"):
@@ -338,7 +336,7 @@ def _check_keys(content: Mapping[str, Any], known: Sequence[str], where: str) ->
 
 
 def _parse_group(entry: Any, where: str) -> tuple[int, tuple[int, ...]]:
-    """Return a group's number of channels and the indices of those that stay."""
+    """Return a group's number of channels and the indices of those to keep."""
     if not isinstance(entry, dict) or not {"channels", "keep"} <= entry.keys():
         raise UserError(
             f"{where}: needs the keys 'channels' and 'keep', such as "
@@ -359,13 +357,13 @@ def _parse_group(entry: Any, where: str) -> tuple[int, tuple[int, ...]]:
 
 
 def _short(value: Any) -> str:
-    """Return a value as text that is short enough for a message."""
+    """Format a value for a message, shortened if necessary."""
     text = repr(value)
     return text if len(text) <= 40 else f"{text[:40]}..."
 
 
 def _format_ranges(indices: Iterable[int]) -> str:
-    """Write sorted indices as text: ``0-15, 20, 24-31``."""
+    """Format sorted indices as ``0-15, 20, 24-31``."""
     runs: list[list[int]] = []
     for i in indices:
         if runs and i == runs[-1][1] + 1:
@@ -376,13 +374,13 @@ def _format_ranges(indices: Iterable[int]) -> str:
 
 
 def _parse_ranges(text: str, channels: int, where: str) -> tuple[int, ...]:
-    """Read `_format_ranges`'s text back; ``channels`` is the group's number of channels."""
+    """Parse the format of `_format_ranges`; ``channels`` is the group's number of channels."""
     kept = np.zeros(channels, dtype=bool)
     for part in filter(None, (p.strip() for p in text.split(","))):
         match = _RANGE.fullmatch(part)
         if not match:
             raise UserError(f"{where}: {_short(part)} is not a channel or a range such as 8-15")
-        # Numbers with more digits are beyond any group; Python refuses to read the longest.
+        # Longer numbers exceed any group, and Python refuses to parse the longest.
         first, last = (int(digits[:_MOST_DIGITS]) for digits in (match[1], match[2] or match[1]))
         if last >= channels or first >= channels:
             raise UserError(
@@ -390,8 +388,8 @@ def _parse_ranges(text: str, channels: int, where: str) -> tuple[int, ...]:
                 "has; correct 'keep'"
             )
         if last < first:
-            raise UserError(f"{where}: the range {_short(part)} runs backwards; turn it round")
+            raise UserError(f"{where}: the range {_short(part)} runs backwards; swap its ends")
         if kept[first : last + 1].any():
-            raise UserError(f"{where}: channels of {_short(part)} are named twice; name each once")
+            raise UserError(f"{where}: channels of {_short(part)} are listed twice; list each once")
         kept[first : last + 1] = True
     return tuple(np.flatnonzero(kept).tolist())

@@ -1,4 +1,4 @@
-"""The processes of a job: which one is first, and ending together; standard library only."""
+"""Processes of a job: the first rank, and termination together. Uses only the standard library."""
 
 import os
 import select
@@ -6,27 +6,27 @@ import signal
 import threading
 from pathlib import Path
 
-# Set for the processes that srun starts for a job; SLURM's own variables are set in any job.
+# Set for processes started by srun; SLURM's own variables are set in any job.
 STARTED_BY_SRUN = "IRREPRESS_STARTED_BY_SRUN"
 
 
 def is_first() -> bool:
-    """Tell whether this process is the one that writes files: the first rank, or the only one."""
+    """Return whether this process writes files: it is the first rank, or the only process."""
     rank = os.environ.get("SLURM_PROCID") if STARTED_BY_SRUN in os.environ else None
     return int(rank or os.environ.get("LOCAL_RANK", "0")) == 0
 
 
 def end_with(process: int) -> bool:
-    """Send SIGTERM to this process as soon as another one has ended.
+    """Send SIGTERM to this process as soon as another one ends.
 
-    A job then does not outlive the run that started it and collide with the next attempt.
+    A job then does not outlive the run that started it, and cannot collide with the next attempt.
 
     Args:
-        process: number of the other process, an ancestor of this one: numbers are reused, and mean
-            other processes on other machines.
+        process: id of the other process, which must be an ancestor of this one, because ids are
+            reused and differ between machines.
 
     Returns:
-        Whether the process is watched: not if it is no ancestor, or if the system lacks pidfd
+        Whether the process is watched; False if it is not an ancestor or the system lacks pidfd
         (Linux 5.3).
     """
     if process not in _ancestors(os.getpid()):
@@ -47,13 +47,13 @@ def end_with(process: int) -> bool:
 
 
 def _ancestors(process: int) -> list[int]:
-    """Return the numbers of the processes that one descends from, the nearest first."""
+    """Return the ids of a process's ancestors, closest first."""
     found = []
     while process > 1:
         try:
             status = Path(f"/proc/{process}/stat").read_text()
         except OSError:
             break
-        process = int(status.rpartition(")")[2].split()[1])  # names may hold spaces
+        process = int(status.rpartition(")")[2].split()[1])  # names may contain spaces
         found.append(process)
     return found

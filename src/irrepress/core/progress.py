@@ -1,4 +1,4 @@
-"""Progress of long work: bars on a terminal, lines in the log elsewhere."""
+"""Progress of long tasks: bars on a terminal, otherwise lines in the log."""
 
 import logging
 import time
@@ -23,22 +23,22 @@ logger = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 
-# Seconds between two lines in the log.
+# Seconds between lines in the log.
 SECONDS = 60.0
 
 
 def tracked(
     items: Iterable[Item], description: str, unit: str, total: int | None = None
 ) -> Iterator[Item]:
-    """Yield the items, with a progress bar, and a line in the log every minute.
+    """Yield items with a progress bar and a line in the log every minute.
 
-    If the bar is drawn on standard error, no lines are logged, because they would break it.
+    If the bar is drawn on standard error, no lines are logged, as they would disrupt it.
 
     Args:
-        items: the items to work on.
+        items: the items to process.
         description: text before the bar.
         unit: what is counted, in the plural.
-        total: number of items, if it is known.
+        total: number of items, if known.
     """
     with claimed() as console:
         if console is None:
@@ -59,13 +59,13 @@ def tracked(
 
 @contextmanager
 def transferring(description: str) -> Iterator[Callable[[int, int | None], None]]:
-    """Show the bytes of a transfer, in a bar or every minute in the log.
+    """Show the progress of a transfer in a bar, or every minute in the log.
 
     Args:
         description: text before the bar.
 
     Yields:
-        A function to call with the bytes that are there and with how many there will be.
+        A function to call with the number of bytes so far and in total, if known.
     """
     with claimed() as console:
         if console is None:
@@ -102,7 +102,7 @@ def _logged(
 
 
 class _Due:
-    """Tells whether it is time for another line in the log."""
+    """Returns whether another line in the log is due."""
 
     def __init__(self) -> None:
         self._last = time.monotonic()

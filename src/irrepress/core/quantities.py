@@ -1,9 +1,9 @@
-"""The quantities that models predict and labels give."""
+"""The quantities that models predict."""
 
 from ase import units
 
 # Names of the attributes of `Structure`, `Labels` and `Prediction`, and of the keys of records.
 QUANTITIES = ("energy", "forces", "stress")
 
-# Losses take stress in GPa, which brings it to the order of magnitude of the others.
+# Losses use stress in GPa, which gives it the same order of magnitude as the others.
 GPA_PER_EV_A3 = 1 / units.GPa

@@ -1,4 +1,4 @@
-"""Records: JSON files that one class writes and reads, of every version so far."""
+"""Records: JSON files, written and read by the same class, which also reads older versions."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,24 +11,31 @@ from irrepress.core.files import read_json, write_json
 
 
 class Record(BaseModel):
-    """A part of a record; unknown keys are ignored, since later versions may record more."""
+    """Part of a record; unknown keys are ignored, because later versions may add some.
+
+    Example:
+        >>> class Size(Record):
+        ...     atoms: int
+        >>> Size.model_validate({"atoms": 3, "colour": "red"})
+        Size(atoms=3)
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-# Turns the content of a file of one version into that of the next one.
+# Converts the content of a file from one version to the next.
 Upgrade = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 class RecordFile(Record):
-    """A record that is a file of its own.
+    """A record that is stored in a file.
 
     A subclass declares ``schema_version`` as a `typing.Literal` of the version that it writes, and
-    in `upgrades` how files of every earlier version become files of the next.
+    in `upgrades` how to convert files of every earlier version to the next.
 
     Attributes:
-        upgrades: version -> what makes a file of the next version of it. It raises a
-            `UserError`, without the file's name, where a file lacks what the next version holds.
+        upgrades: version -> function that converts the content of a file to the next version, or
+            raises a `UserError`, without the file's name, if data are missing.
 
     Example:
         >>> import tempfile
@@ -52,11 +59,11 @@ class RecordFile(Record):
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read a file of the present version or of an earlier one.
+        """Read a file of the current version or of an earlier one.
 
         Raises:
-            UserError: the file is missing, is not JSON, lacks a key, or has a value or a schema
-                version that it cannot have; the message names the file and the key.
+            UserError: if the file is missing, is not JSON, lacks a key, or has an invalid value or
+                schema version; the message names the file and the key.
         """
         content = read_json(path)
         try:
@@ -68,20 +75,20 @@ class RecordFile(Record):
         raise UserError(f"{path}: {message}; delete the file and run the workflow again")
 
     def save(self, path: str | Path) -> None:
-        """Write the file atomically, as JSON: its version and all that was set.
+        """Write the version and all values that were set, as JSON, atomically.
 
         Raises:
-            UserError: it cannot be written.
+            UserError: if the file cannot be written.
         """
         write_json(path, self.content())
 
     def content(self) -> dict[str, Any]:
-        """Return what the file holds, as plain data."""
+        """Return the content of the file as plain data."""
         return {"schema_version": self.schema_version, **self.model_dump(exclude_unset=True)}
 
     @classmethod
     def _upgraded(cls, content: Any) -> Any:
-        """Return the content of a file in the present version, if it is of an earlier one."""
+        """Convert the content of an earlier version to the current one."""
         if isinstance(content, dict) and "schema_version" not in content:
             raise UserError("schema_version: field required")
         while isinstance(content, dict):
@@ -93,7 +100,7 @@ class RecordFile(Record):
 
 
 def _first_mistake(error: ValidationError) -> str:
-    """Return which key is wrong, and how."""
+    """Return a message on the first invalid key."""
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"]) or "the file"
     if first["loc"] == ("schema_version",) and first["type"] == "literal_error":

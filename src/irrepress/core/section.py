@@ -1,4 +1,4 @@
-"""The base class of sections of the config, and the types of their values."""
+"""Base class for sections of the config, and types of their values."""
 
 from typing import Annotated, Any, Literal
 
@@ -17,11 +17,12 @@ def _expanded(path: str) -> str:
 
 def _no_truth_value(value: Any) -> Any:
     if isinstance(value, bool):
-        raise ValueError(f"{str(value).lower()} is a truth value, no number")
+        raise ValueError(f"{str(value).lower()} is a boolean, not a number")
     return value
 
 
-# Python would read true and false as 1 and 0. (It stands last, or bounds miss in the schema.)
+# Rejects true and false, which Python would read as 1 and 0. (It must come last, or the schema
+# would lack bounds.)
 _IS_NUMBER = BeforeValidator(_no_truth_value)
 Integer = Annotated[int, _IS_NUMBER]
 Number = Annotated[float, _IS_NUMBER]
@@ -36,13 +37,13 @@ Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$")]
 
 # A seed that NumPy, PyTorch and Lightning all accept.
 Seed = Annotated[int, Field(ge=0, lt=2**32), _IS_NUMBER]
-# A count: at most more than any study needs, and less than would overflow somewhere.
+# A count; the limit is more than any study needs and prevents overflows.
 Count = Annotated[int, Field(gt=0, le=10**9), _IS_NUMBER]
 # A number of channels to keep.
 Channels = Annotated[int, Field(ge=0, le=10**6), _IS_NUMBER]
-# Weight of one quantity relative to others; beyond this, float32 loses the others.
+# Weight of one quantity relative to others; with larger ones, float32 would lose the others.
 Weight = Annotated[float, Field(ge=0, le=1e6), _IS_NUMBER]
-# Radius in Å within which atoms are neighbours.
+# Cutoff radius in Å.
 Radius = Annotated[float, Field(gt=0, le=100), _IS_NUMBER]
 # Highest order of irreps.
 Order = Annotated[int, Field(ge=0, le=100), _IS_NUMBER]
@@ -53,18 +54,24 @@ RelativeRate = Annotated[float, Field(ge=0, le=1000), _IS_NUMBER]
 def _each_once(items: list[Any]) -> list[Any]:
     for place, item in enumerate(items):
         if item in items[:place]:
-            raise ValueError(f"{item!r} stands twice; remove one")
+            raise ValueError(f"{item!r} occurs twice; remove one")
     return items
 
 
-# For lists in which no item makes sense twice.
+# For lists that must not contain duplicates.
 EACH_ONCE = AfterValidator(_each_once)
 
 
 class Section(BaseModel):
-    """Keys that belong together; unknown ones are refused, and nothing changes after reading.
+    """Base class for sections of the config: unknown keys are rejected, and instances are frozen.
 
-    Numbers are finite.
+    Numbers must be finite.
+
+    Example:
+        >>> class Batches(Section):
+        ...     batch_size: Count = 8
+        >>> Batches(batch_size=4).batch_size
+        4
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

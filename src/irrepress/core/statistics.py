@@ -1,4 +1,4 @@
-"""Statistics of the data that an untrained model starts from."""
+"""Statistics of the training data, for initialising untrained models."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -15,13 +15,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class DataStatistics:
-    """Constants of a dataset, from a sample of its training structures.
+    """Statistics of a dataset, from a sample of its training structures.
 
     Attributes:
-        references: atomic number -> reference energy in eV, for every element of the data.
-        shift: mean over the atoms of the energies relative to the references, in eV.
-        scale: root mean square of the components of forces, eV/Å; 1 if all are zero.
-        sample: the structures that were measured.
+        references: atomic number -> reference energy in eV, for every element in the data.
+        shift: mean energy per atom relative to the references, in eV.
+        scale: root mean square of force components in eV/Å; 1 if all are zero.
+        sample: the structures in the sample.
 
     Example:
         >>> from dataclasses import replace
@@ -40,15 +40,15 @@ class DataStatistics:
 
     @property
     def elements(self) -> list[int]:
-        """Atomic numbers, ascending."""
+        """Sorted atomic numbers."""
         return sorted(self.references)
 
     def shifted(self) -> dict[int, float]:
-        """Return references that include the shift, for families without a shift of their own."""
+        """Return references that include the shift, for families without a separate shift."""
         return {number: energy + self.shift for number, energy in self.references.items()}
 
     def neighbours(self, cutoff: float) -> float:
-        """Return the mean number of neighbours of an atom; at least 1, as it divides.
+        """Return the mean number of neighbours per atom, at least 1, so that it can be a divisor.
 
         Args:
             cutoff: radius in Å.
@@ -60,15 +60,15 @@ class DataStatistics:
 def measure_statistics(
     references: Mapping[int, float], sample: Sequence[Structure]
 ) -> DataStatistics:
-    """Measure a sample of labelled structures.
+    """Return the statistics of a sample of labelled structures.
 
     Args:
         references: atomic number -> reference energy in eV.
-        sample: at least one structure, each with the labels that it has. The shift is 0 if none
-            has an energy, the scale is 1 if none has forces; both are logged.
+        sample: at least one structure; any label may be missing. The shift is 0 if none has an
+            energy, and the scale is 1 if none has forces; both are logged.
 
     Raises:
-        UserError: no structure of the sample has an energy or forces.
+        UserError: if no structure in the sample has an energy or forces.
     """
     energies = [
         (s.energy - sum(references[int(z)] for z in s.numbers), len(s))
@@ -79,16 +79,22 @@ def measure_statistics(
     if not energies and not forces:
         raise UserError(
             "training from scratch: the structures have neither energies nor forces to train on; "
-            "name their keys in the dataset, or label them with a model"
+            "set the label keys of the dataset, or label it with a model"
         )
     shift, scale = 0.0, 1.0
     if energies:
         above, atoms = np.sum(energies, axis=0)
         shift = float(above / atoms)
     else:
-        logger.warning("training from scratch: no energies to take the model's zero from; it is 0")
+        logger.warning(
+            "training from scratch: there are no energies to determine the model's shift; it is "
+            "set to 0"
+        )
     if forces:
         scale = float(np.sqrt(np.mean(np.concatenate(forces) ** 2))) or 1.0
     else:
-        logger.warning("training from scratch: no forces to take the model's scale from; it is 1")
+        logger.warning(
+            "training from scratch: there are no forces to determine the model's scale; it is set "
+            "to 1"
+        )
     return DataStatistics(references, shift, scale, sample)

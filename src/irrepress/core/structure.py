@@ -1,4 +1,4 @@
-"""One labelled atomic structure, as the library passes it around."""
+"""Atomic structures with labels, as used throughout the library."""
 
 from dataclasses import dataclass, replace
 
@@ -9,18 +9,19 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 @dataclass(frozen=True)
 class Structure:
-    """Atoms with labels in eV, Å, eV/Å and eV/Å^3.
+    """An atomic structure with labels.
 
     Attributes:
         numbers: atomic numbers, ``[atoms]`` integers.
         positions: Cartesian positions in Å, ``[atoms, 3]``.
         cell: lattice vectors as rows in Å, ``[3, 3]``; zero rows where not periodic.
         pbc: periodicity along each lattice vector, ``[3]`` booleans.
-        energy: total energy in eV; NaN if there is no label.
-        forces: forces in eV/Å, ``[atoms, 3]``; NaN if there is no label.
-        stress: stress in eV/Å^3, ``[6]`` in Voigt order xx, yy, zz, yz, xz, xy with ASE's
-            sign (positive under tension); NaN if there is no label.
-        group: what siblings share (a parent crystal, a trajectory): splits keep it together.
+        energy: total energy in eV; NaN if unlabelled.
+        forces: forces in eV/Å, ``[atoms, 3]``; NaN if unlabelled.
+        stress: stress in eV/Å^3, ``[6]`` in Voigt order xx, yy, zz, yz, xz, xy with ASE's sign
+            (positive under tension); NaN if unlabelled.
+        group: name shared by related structures (of one parent crystal or trajectory), which splits
+            keep together.
 
     Example:
         >>> from ase.build import bulk
@@ -45,7 +46,7 @@ class Structure:
 
     @classmethod
     def unlabelled(cls, atoms: Atoms, group: str = "") -> "Structure":
-        """Take geometry from ASE atoms; all labels are NaN."""
+        """Return a structure with the geometry of ASE atoms; all labels are NaN."""
         return cls(
             numbers=atoms.get_atomic_numbers(),
             positions=atoms.get_positions(),
@@ -58,7 +59,7 @@ class Structure:
         )
 
     def without_labels(self) -> "Structure":
-        """Return the same atoms; all labels are NaN."""
+        """Return the structure with all labels set to NaN."""
         return replace(
             self,
             energy=float("nan"),
@@ -67,7 +68,7 @@ class Structure:
         )
 
     def to_atoms(self) -> Atoms:
-        """Return ASE atoms; labels that are present go into a SinglePointCalculator."""
+        """Return ASE atoms, with labels in a SinglePointCalculator."""
         atoms = Atoms(self.numbers, positions=self.positions, cell=self.cell, pbc=self.pbc)
         labels: dict[str, float | np.ndarray] = {
             "energy": self.energy,

@@ -1,4 +1,4 @@
-"""A target shape of a model, in place of a budget."""
+"""Target shapes, as an alternative to budgets."""
 
 from pydantic import Field, field_validator, model_validator
 
@@ -8,13 +8,19 @@ from irrepress.core.section import Channels, Order, Radius, Section
 
 
 class Explicit(Section):
-    """A target shape in place of a fraction; what it does not name stays as in the parent."""
+    """A target shape; anything not given stays as in the parent.
+
+    Example:
+        >>> Explicit(irreps="64x0e+32x1e", filter_lmax=1).names_shape
+        False
+    """
 
     irreps: list[str] | str | None = Field(
         None,
-        description="Irreps of the node features, all of them: orders that are left out are "
-        "removed. One text for every layer, or one a layer. Or the name of an official shape that "
-        "the family knows, such as mace-mp-0-small. null: the parent's.",
+        description="All irreps of the node features; orders that are not listed are removed. "
+        "Either one string for all layers, or a list with one per layer, or the name "
+        "of an official shape of the family, such as mace-mp-0-small. null: the "
+        "parent's.",
     )
     filter_lmax: Order | None = Field(
         None,
@@ -22,13 +28,11 @@ class Explicit(Section):
     )
     widths: dict[str, Channels] = Field(
         {},
-        description="Channels of anything else that can be narrowed, by its width as irrepress "
-        "inspect lists it, such as readout: 8 or hidden_channels: 64. What is absent stays as in "
-        "the parent.",
+        description="Channels of anything else that can be narrowed, by width as listed by "
+        "irrepress inspect, such as readout: 8 or hidden_channels: 64. Missing widths "
+        "stay as in the parent.",
     )
-    cutoff: Radius | None = Field(
-        None, description="Radius in Å up to which neighbours stay; null: the parent's."
-    )
+    cutoff: Radius | None = Field(None, description="Cutoff radius in Å; null: the parent's.")
 
     @property
     def names_shape(self) -> bool:
@@ -41,7 +45,7 @@ class Explicit(Section):
         if irreps is None:
             return None
         if isinstance(irreps, list) and not irreps:
-            raise ValueError("the list is empty; give one text a layer, such as 64x0e+32x1e")
+            raise ValueError("the list is empty; give one string per layer, such as 64x0e+32x1e")
         try:
             for text in [irreps] if isinstance(irreps, str) else irreps:
                 if isinstance(irreps, list) or not text[:1].isalpha():
@@ -53,5 +57,5 @@ class Explicit(Section):
     @model_validator(mode="after")
     def _names_something(self) -> "Explicit":
         if not self.model_dump(exclude_defaults=True):
-            raise ValueError("names nothing to change; name irreps, filter_lmax, widths or cutoff")
+            raise ValueError("nothing to change; give irreps, filter_lmax, widths or cutoff")
         return self

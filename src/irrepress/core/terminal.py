@@ -1,6 +1,6 @@
-"""Output that is readable in any encoding of a terminal, and a terminal for progress bars.
+"""Output that is readable in any terminal encoding, and a terminal for progress bars.
 
-One process at a time draws bars.
+Only one process at a time draws bars.
 """
 
 import codecs
@@ -24,7 +24,7 @@ _STAND_INS = {"×": "x", "·": "*", "→": "->", "−": "-", "–": "-", "—": 
 
 
 def readable(error: UnicodeError) -> tuple[str, int]:
-    """Replace characters that an encoding lacks by readable ones: ``A`` for ``Å``.
+    """Replace characters that an encoding lacks by readable ones, such as ``A`` for ``Å``.
 
     This is an error handler of `codecs`, registered under the name `READABLE`.
     """
@@ -45,12 +45,12 @@ codecs.register_error(READABLE, readable)
 def print_readably() -> None:
     """Make standard output and error replace characters that their encodings lack."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # None if it was closed, another type in tests
+        if isinstance(stream, io.TextIOWrapper):  # None if closed, another type in tests
             stream.reconfigure(errors=READABLE)
 
 
 def encodes(text: str) -> bool:
-    """Tell whether standard output can print a text as it is."""
+    """Return whether standard output can print a string without replacements."""
     try:
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except UnicodeEncodeError:
@@ -59,9 +59,9 @@ def encodes(text: str) -> bool:
 
 
 def draw_on(descriptor: int) -> None:
-    """Draw on the terminal of a file descriptor from now on, instead of standard error.
+    """Draw on the terminal of a file descriptor instead of standard error from now on.
 
-    This serves processes whose standard error goes to a log. Nothing changes if the descriptor is
+    This is for processes whose standard error is a log file. It has no effect if the descriptor is
     not a terminal. The encoding is that of standard error.
     """
     global _device, _encoding
@@ -71,16 +71,16 @@ def draw_on(descriptor: int) -> None:
 
 
 def draws_elsewhere() -> bool:
-    """Tell whether bars are drawn elsewhere than on standard error, which may be a log."""
+    """Return whether bars are drawn on a terminal other than standard error."""
     return _device is not None
 
 
 @contextmanager
 def claimed() -> Iterator[Console | None]:
-    """Provide the console to draw on while the block lasts.
+    """Yield the console to draw on.
 
-    It is None without a terminal, or if another process draws on the same one: bars of several
-    jobs would overwrite each other.
+    It is None without a terminal, or if another process is drawing on the same one, because bars of
+    several jobs would overwrite each other.
     """
     if _device is None:
         console = Console(stderr=True)

@@ -1,7 +1,7 @@
-"""vesin without torch, and without what it leaves in memory.
+"""vesin without its import of torch and without its memory leak.
 
-vesin imports torch wherever it finds it, so as to take tensors. irrepress gives it arrays only,
-and processes that read files would each spend seconds and 150 MB on it.
+vesin imports torch if it is installed, to support tensors. irrepress only passes arrays, and the
+import would cost every process that reads files seconds and 150 MB.
 """
 
 import ctypes
@@ -17,7 +17,7 @@ else:
     try:
         from vesin import NeighborList, _neighbors
     finally:
-        # Whoever else imports vesin in this process gets it whole.
+        # Other imports of vesin in this process get the complete module.
         for _name in [n for n in sys.modules if n == "torch" or n.split(".")[0] == "vesin"]:
             del sys.modules[_name]
 
@@ -25,7 +25,7 @@ __all__ = ["NeighborList"]
 
 
 class _Memory:
-    """Memory that numpy can look at."""
+    """Memory exposed to numpy."""
 
     def __init__(self, address: int, shape: tuple[int, ...], dtype: np.dtype):
         self.__array_interface__ = {
@@ -39,10 +39,10 @@ class _Memory:
 def _as_array(
     pointer: Any, shape: tuple[int, ...], dtype: Any, owner: object, device: object
 ) -> np.ndarray:
-    """Look at the memory that a pointer of ctypes points to.
+    """Return an array that views the memory of a ctypes pointer.
 
-    vesin asks ``numpy.ctypeslib`` for this. That makes two types for every number of pairs it
-    meets, and ctypes keeps them for ever: 60 MB after 100,000 different structures.
+    vesin uses ``numpy.ctypeslib`` for this, which creates two types for every number of pairs;
+    ctypes keeps these for ever: 60 MB after 100,000 different structures.
     """
     address = ctypes.cast(pointer, ctypes.c_void_p).value
     assert address is not None, "vesin gives no empty lists"

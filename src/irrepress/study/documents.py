@@ -1,7 +1,7 @@
 """YAML as a config is written in: what each key says, and where it stands.
 
 YAML 1.1 reads more into plain words than most people know: ``off`` and ``NO`` are false, ``1e-3``
-is a text, ``2024-01-01`` a date; and of a key that stands twice the last one counts, silently. A
+is a text, ``2024-01-01`` a date; and of a key that occurs twice the last one counts, silently. A
 `Document` refuses the latter and remembers the words as they were written, for messages.
 """
 
@@ -34,7 +34,7 @@ class Document:
         """Read a file.
 
         Raises:
-            UserError: not readable, not YAML, a key stands twice in one place, or a number is to
+            UserError: not readable, not YAML, a key occurs twice in one place, or a number is to
                 another base than it seems.
         """
         self.path = Path(path)
@@ -141,7 +141,7 @@ _OTHER_BASE = re.compile(r"[-+]?(0[0-7_]+|[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)
 class _Loader(yaml.SafeLoader):
     """YAML's safe loader, which refuses what misleads its reader.
 
-    That is a key that stands twice in one mapping, and numbers to another base than they seem.
+    That is a key that occurs twice in one mapping, and numbers to another base than they seem.
     """
 
     def compose_scalar_node(self, anchor: str | None) -> yaml.ScalarNode:
@@ -166,7 +166,7 @@ class _Loader(yaml.SafeLoader):
             if name in lines:
                 where = f"in line {line}" if lines[name] == line else f"lines {lines[name]}, {line}"
                 raise _Misleading(
-                    f"the key {key.value!r} stands twice ({where}), and only the last would count; "
+                    f"the key {key.value!r} occurs twice ({where}), and only the last would count; "
                     "remove one"
                 )
             lines[name] = line
@@ -182,7 +182,7 @@ def _read_json(text: str) -> Any:
             keys = [key for key, _ in pairs]
             twice = next(key for key in keys if keys.count(key) > 1)
             raise _Misleading(
-                f"the key {twice!r} stands twice in one object, and only the last would count; "
+                f"the key {twice!r} occurs twice in one object, and only the last would count; "
                 "remove one"
             )
         return content

@@ -17,7 +17,7 @@ def load_config(path: str | Path) -> Config:
     """Read and check a configuration file.
 
     Raises:
-        UserError: not readable, not YAML, a key that stands twice, or wrong; the message lists
+        UserError: not readable, not YAML, a key that occurs twice, or wrong; the message lists
             every mistake with its key, its value and the nearest right key.
     """
     document = Document(path)

@@ -106,7 +106,7 @@ def test_what_contradicts_itself_is_refused():
         "energy=1 energy=2",
         f"{CELL} {CELL.replace('Lattice', 'lattice').replace('7', '8')}",
     ):
-        with pytest.raises(ValueError, match="stands twice"):
+        with pytest.raises(ValueError, match="occurs twice"):
             parse_comment(line, [])
 
 

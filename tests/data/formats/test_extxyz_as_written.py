@@ -73,7 +73,7 @@ def test_what_is_meant_is_read_and_noted(read, change, note):
     [
         (('pbc="T T T"', 'pbc="p p p"'), "pbc is 'p p p', not three booleans"),
         (("Lattice", "cell"), "there is no Lattice, but 'cell' looks like the cell; rename it"),
-        (("energy=-1", "energy=-1 energy=-2"), "the key 'energy' stands twice"),
+        (("energy=-1", "energy=-1 energy=-2"), "the key 'energy' occurs twice"),
         (("Na 0.5", "11 0.5"), "the atoms are named by numbers"),
         (("Na 0.5", "Qq 0.5"), "'Qq' is no element"),
         ((":pos:R:3", ":xyz:R:3"), "names no pos"),

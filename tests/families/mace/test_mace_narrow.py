@@ -221,7 +221,7 @@ def test_messages_without_features_are_dropped(gst):
 def test_products_lose_their_highest_order_first(gst):
     whole = Plan.identity(gst.groups())
     asked = replace(whole, keep={**whole.keep, "correlation.0": (1,)})
-    with pytest.raises(UserError, match="removed from the last only"):
+    with pytest.raises(UserError, match="only be removed from the last"):
         gst.narrow(asked)
     plan, messages = gst.native_plan(asked)
     assert plan.keep["correlation.0"] == (0, 1) and "correlation.0" in messages[0]

@@ -59,14 +59,14 @@ def parse_comment(line: str, notes: list[str]) -> dict[str, Any]:
         notes: list that notes on it are appended to.
 
     Raises:
-        ValueError: a key stands twice with different values, or ``pbc`` or ``Lattice`` cannot be
+        ValueError: a key occurs twice with different values, or ``pbc`` or ``Lattice`` cannot be
             understood.
     """
     texts: dict[str, str] = {}
     for key, text in _pairs(line):
         name = _CANONICAL.get(key.lower(), key)
         if name in texts and texts[name] != text:
-            raise ValueError(f"the key {name!r} stands twice, with different values")
+            raise ValueError(f"the key {name!r} occurs twice, with different values")
         texts[name] = text
     info: dict[str, Any] = {}
     for key, text in texts.items():
