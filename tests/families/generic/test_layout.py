@@ -10,12 +10,10 @@ from irrepress.families.generic.layout import (
     Part,
     Weights,
     block_norms,
-    channel_counts,
     copy_kept,
     copy_rest,
     free,
     kept_indices,
-    parameter_counter,
     parameter_roles,
     weight_blocks,
 )
@@ -96,25 +94,6 @@ def test_copying_the_rest_refuses_what_was_forgotten():
     copy_rest(wide, small, make_layout())
     assert torch.equal(small["scale"].weight, wide["scale"].weight)
     assert torch.equal(small["first"].weight, before)
-
-
-def test_orders_below_one_that_is_kept_are_kept():
-    counts = channel_counts(GROUPS, {"width": 2, "order.1e": 0})
-    assert counts == {"order.0e": 1, "order.1e": 1, "order.2e": 1, "features": 2, "hidden": 2}
-    assert channel_counts(GROUPS, {"order.2e": 0})["order.2e"] == 0
-
-
-@pytest.mark.parametrize(
-    ("counts", "expected"),
-    [
-        ({}, 2 * 6 + 2 + 4),
-        ({"features": 2, "hidden": 1}, 4 + 1 + 4),
-        ({"features": 2, "order.2e": 0}, 2 * 2 + 2 + 4),
-        ({"hidden": 0}, 4),
-    ],
-)
-def test_parameters_are_counted_for_any_widths(counts, expected):
-    assert parameter_counter(make_network(), make_layout())(counts) == expected
 
 
 def model_of(network: torch.nn.Module) -> Model:

@@ -11,10 +11,12 @@ from torch.fx.passes.shape_prop import ShapeProp
 pytest.importorskip("mace.modules", reason="MACE is not installed in this environment")
 
 from irrepress.core.plan import Plan
-from irrepress.families.mace.architecture import dim
+from irrepress.families.e3nn.cost import convolution_operations
+from irrepress.families.generic.cost import channel_counts
+from irrepress.families.mace.architecture import read_architecture
 from irrepress.families.mace.contraction import contractions, weights_of
-from irrepress.families.mace.cost import convolution, coupled_products
-from irrepress.families.mace.sizes import SizeModel
+from irrepress.families.mace.cost import product_operations
+from irrepress.families.mace.layout import messages, products
 
 ROWS = 16
 
@@ -49,16 +51,18 @@ def test_products_cost_what_generated_code_costs(gst, order):
         groups = gst.groups()
         model = gst.narrow(gst.native_plan(Plan.identity(groups).cut_order(groups, 1))[0])
     # What is done once, whatever the number of atoms, does not count.
-    counted = (product_operations(model, 2 * ROWS) - product_operations(model, ROWS)) / ROWS
+    counted = (count_products(model, 2 * ROWS) - count_products(model, ROWS)) / ROWS
+    architecture, whole = read_architecture(model.network), channel_counts(model.groups(), {})
     expected = sum(
-        coupled_products(layer, layer.entering["0e"], len(model.elements))
-        for layer in SizeModel(model.network)({}).layers
+        product_operations(architecture, layout)(whole)["per atom"]
+        for t in range(len(architecture.layers))
+        for layout in products(model.network, t)
     )
     assert expected == pytest.approx(counted, rel=1e-6)
     assert model.cost_model(neighbours=0)({}).flops > expected
 
 
-def product_operations(model, rows: int) -> int:
+def count_products(model, rows: int) -> int:
     """Count the operations of all products of the atomic basis of so many atoms."""
     counted = 0
     for t, interaction in enumerate(model.network.interactions):
@@ -86,9 +90,7 @@ def product_operations(model, rows: int) -> int:
 
 
 def test_convolutions_cost_what_generated_code_costs(gst):
-    for interaction, layer in zip(
-        gst.network.interactions, SizeModel(gst.network)({}).layers, strict=True
-    ):
+    for interaction, expected in zip(gst.network.interactions, convolutions(gst), strict=True):
         product = interaction.conv_tp
         sizes = (product.irreps_in1.dim, product.irreps_in2.dim, product.weight_numel)
         from e3nn import get_optimization_defaults, o3, set_optimization_defaults
@@ -109,17 +111,22 @@ def test_convolutions_cost_what_generated_code_costs(gst):
         inputs = [torch.zeros(ROWS, size) for size in sizes]
         counted = operations(open_product._compiled_main_left_right, *inputs) / ROWS
         counted += product.irreps_out.dim  # the sum over neighbours
-        assert convolution(layer) == pytest.approx(counted, rel=1e-3)
+        assert expected == pytest.approx(counted, rel=1e-3)
+
+
+def convolutions(model) -> list[float]:
+    """Return the operations of every layer's convolution, per edge."""
+    whole = channel_counts(model.groups(), {})
+    layers = range(len(model.network.interactions))
+    return [convolution_operations(messages(model.network, t))(whole)["per edge"] for t in layers]
 
 
 def test_edges_cost_convolutions_and_radial_networks(gst):
     costs = [gst.cost_model(neighbours=n)({}).flops for n in (0, 1)]
-    expected = 0.0
-    for interaction, layer in zip(
-        gst.network.interactions, SizeModel(gst.network)({}).layers, strict=True
-    ):
+    expected = sum(convolutions(gst))
+    for interaction in gst.network.interactions:
         hs = interaction.conv_tp_weights.hs
-        expected += convolution(layer) + sum(2 * a * b for a, b in pairwise(hs)) + 4 * sum(hs[1:-1])
+        expected += sum(2 * a * b for a, b in pairwise(hs)) + 4 * sum(hs[1:-1])
     assert costs[1] - costs[0] == pytest.approx(expected, rel=1e-9)
 
 
@@ -134,7 +141,3 @@ def test_cost_falls_with_every_width(gst):
             fewer = cost({group.width: group.channels - 1})
             assert fewer.flops < whole.flops
             assert fewer.parameters < whole.parameters
-
-
-def test_dimensions():
-    assert [dim(irrep) for irrep in ("0e", "1o", "3o")] == [1, 3, 7]

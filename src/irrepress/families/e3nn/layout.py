@@ -1,20 +1,67 @@
-"""Layouts of e3nn's modules: maps from irrep to irrep, and networks of scalars.
+"""Layouts of e3nn's modules: maps from irrep to irrep, networks of scalars, convolutions.
 
 e3nn divides by the square root of the fan-in when it runs: ``path_weight`` of a map's path, and
 the number of inputs in a network of scalars. Works with e3nn 0.4 and newer, which is not imported
 here, since with some versions other packages must be imported before it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from math import prod
 from typing import Any
 
 from irrepress.core.model import NativeModule
+from irrepress.families.e3nn.groups import feature_group, filter_group, message_group
+from irrepress.families.e3nn.paths import Path
 from irrepress.families.generic.layout import Axis, Layout, Part, Weights, free
 
 # irrep -> the channels of all its terms, one after another
 Axes = Mapping[str, Axis]
+# The paths of a convolution, in the order of its radial weights, and the messages that they give.
+Messages = dict[Path, Part]
+
+
+def feature_axes(
+    channels: Mapping[str, int], layer: int, group: Callable[[int, str], str] = feature_group
+) -> dict[str, Axis]:
+    """Return irrep -> the channels of features.
+
+    Args:
+        channels: irrep -> their number.
+        layer: of the features.
+        group: name of the group of features of a layer and irrep.
+    """
+    return {irrep: (Part(count, group(layer, irrep)),) for irrep, count in channels.items()}
+
+
+def message_parts(
+    layer: int, paths: Iterable[Path], needs: Callable[[Path], tuple[str, ...]]
+) -> Messages:
+    """Return the messages of a layer's convolution, one for each path and channel that is sent.
+
+    Args:
+        layer: the layer.
+        paths: of its convolution.
+        needs: groups one of which must keep something, or the path is not built.
+    """
+    return {
+        path: Part(
+            path.channels,
+            message_group(layer, path.source),
+            label=f"{path.source} x {path.filter} -> {path.target}",
+            inside=((filter_group(path.filter), 0),),
+            needs=needs(path),
+        )
+        for path in paths
+    }
+
+
+def received(messages: Messages) -> dict[str, Axis]:
+    """Return irrep -> the messages that atoms receive, those of all paths one after another."""
+    axes: dict[str, Axis] = {}
+    for path, part in messages.items():
+        axes[path.target] = (*axes.get(path.target, ()), part)
+    return axes
 
 
 def linear(
@@ -35,18 +82,14 @@ def linear(
     outputs = _terms(module.irreps_out, columns)
     start = bias = 0
     for path in module.instructions:
-        size, scale = prod(path.path_shape), path.path_weight
-        axes: tuple[Axis, ...]
-        if product:
-            axes = (inputs[path.i_in1], operand, outputs[path.i_out])
-            yield Weights(f"{name}.weight", axes, start, scale, reads=0)
-        elif path.i_in >= 0:
-            axes = (inputs[path.i_in], outputs[path.i_out])
-            yield Weights(f"{name}.weight", axes, start, scale, reads=0)
-        else:
-            yield Weights(f"{name}.bias", (outputs[path.i_out],), bias, scale)
+        size, scale, column = prod(path.path_shape), path.path_weight, outputs[path.i_out]
+        if not product and path.i_in < 0:
+            yield Weights(f"{name}.bias", (column,), bias, scale)
             bias += size
             continue
+        axes = [inputs[path.i_in1], operand] if product else [inputs[path.i_in]]
+        dim = module.irreps_out[path.i_out].ir.dim
+        yield Weights(f"{name}.weight", (*axes, column), start, scale, dim, reads=0)
         start += size
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from irrepress.core.irreps import order
+from irrepress.core.model import NativeModule
 
 
 @dataclass(frozen=True)
@@ -15,14 +16,23 @@ class Path:
         filter: irrep of the spherical harmonics.
         target: irrep of the messages.
         channels: number of channels, which is its number of radial weights per edge.
-        offset: its first column among the radial weights.
     """
 
     source: str
     filter: str
     target: str
     channels: int
-    offset: int
+
+
+def read_paths(convolution: NativeModule) -> Iterator[Path]:
+    """Yield the paths of a ``TensorProduct``, in the order of its radial weights.
+
+    Messages of one irrep lie in the same order, since all families sort paths by it.
+    """
+    for path in convolution.instructions:
+        source = convolution.irreps_in1[path.i_in1]
+        filter_, target = convolution.irreps_in2[path.i_in2], convolution.irreps_out[path.i_out]
+        yield Path(str(source.ir), str(filter_.ir), str(target.ir), source.mul)
 
 
 def products(first: str, second: str) -> Iterator[str]:

@@ -1,80 +1,49 @@
-"""What an eSCN-MD network of any widths costs.
+"""What an eSCN-MD network of any widths costs, and what its time is made of.
 
 Parameters are exact. Operations are those of matrix products, counted as two for each pair of
 numbers; norms and activations, below a few per cent, are left out.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
-from irrepress.core.cost import Cost, CostModel, CostTerms
+from irrepress.core.cost import CostModel, CostTerms
 from irrepress.core.model import Model
 from irrepress.families.escn.architecture import Architecture, read_architecture
-from irrepress.families.escn.gates import CHANNELS, EDGES, HIDDEN, make_groups
+from irrepress.families.escn.gates import make_groups
 from irrepress.families.escn.layout import (
+    FEATURES,
     FREQUENCIES,
     SYSTEM,
     component,
     make_layout,
+    messages,
     order,
     system_layout,
 )
-from irrepress.families.generic.layout import channel_counts, parameter_counter
-
-
-@dataclass(frozen=True)
-class _Sizes:
-    """The sizes of a network of some widths."""
-
-    channels: int
-    hidden: int
-    edge_channels: int
-    lmax: int
-    mmax: int
-
-    @classmethod
-    def of(cls, a: Architecture, widths: Mapping[str, int]) -> "_Sizes":
-        lmax = max(degree for degree in range(a.lmax + 1) if widths.get(order(degree), 1))
-        found = (m for m in range(1, a.mmax + 1) if widths.get(component(m), 1))
-        return cls(
-            widths.get(CHANNELS, a.channels),
-            widths.get(HIDDEN, a.hidden),
-            widths.get(EDGES, a.edge_channels),
-            lmax,
-            min(lmax, max(found, default=0)),
-        )
-
-    @property
-    def orders(self) -> int:
-        """Components of features of atoms, of all orders."""
-        return (self.lmax + 1) ** 2
-
-    @property
-    def along(self) -> int:
-        """Components of features along edges, of all orders."""
-        return sum(2 * min(degree, self.mmax) + 1 for degree in range(self.lmax + 1))
-
-    @property
-    def pairs(self) -> list[int]:
-        """Numbers of orders that have the component m, for each m."""
-        return [self.lmax - m + 1 for m in range(self.mmax + 1)]
+from irrepress.families.generic.cost import (
+    Channels,
+    Totals,
+    cost_model,
+    counter,
+    multiplications,
+    parameters,
+)
 
 
 def make_cost_model(model: Model, neighbours: float) -> CostModel:
     """Return widths -> cost; see `irrepress.core.family.Family.cost_model`."""
     a = read_architecture(model.native)
-    groups = make_groups(a)
-    count = parameter_counter(model.network, make_layout(a) + system_layout(a))
+    layout = make_layout(a)
+    amounts = [
+        *parameters(model.network, layout + system_layout(a)),
+        *multiplications(layout, _per, 2),
+    ]
 
-    def cost(widths: Mapping[str, int]) -> Cost:
-        s = _Sizes.of(a, widths)
-        system = {SYSTEM: s.channels, FREQUENCIES: s.channels // 2}
-        parameters = count({**channel_counts(groups, widths), **system})
-        terms = _operations(a, s)
-        per_edge = terms["radial"] + terms["rotations"] + terms["convolutions"]
-        return Cost(parameters=parameters, flops=2.0 * (terms["atoms"] + neighbours * per_edge))
+    def rotations(channels: Channels) -> Totals:
+        return {"per edge": 2.0 * _along_edges(a, channels)["rotations"]}
 
-    return cost
+    def tied(channels: Channels) -> Channels:
+        return {SYSTEM: channels[FEATURES], FREQUENCIES: channels[FEATURES] // 2}
+
+    return cost_model(counter(make_groups(a), amounts, [rotations], tied), neighbours)
 
 
 def make_cost_terms(model: Model) -> CostTerms:
@@ -91,40 +60,31 @@ def make_cost_terms(model: Model) -> CostTerms:
     - ``atoms``: operations of linear maps, per atom.
     """
     a = read_architecture(model.native)
-
-    def terms(widths: Mapping[str, int]) -> dict[str, float]:
-        s = _Sizes.of(a, widths)
-        sizes = s.along * (3 * s.channels + s.hidden) + s.orders * s.channels
-        return {
-            "components": float(a.layers * (s.mmax + 1)),
-            "wigner": float(s.orders**2),
-            "messages": float(a.layers * sizes),
-            **_operations(a, s),
-        }
-
-    return terms
+    amounts = multiplications(make_layout(a), _kind)
+    return counter(make_groups(a), amounts, [lambda channels: _along_edges(a, channels)])
 
 
-def _operations(a: Architecture, s: _Sizes) -> dict[str, float]:
-    """Return multiplications per edge, and of linear maps per atom."""
-    entering = a.basis + 2 * s.edge_channels
-    hidden = s.edge_channels * (entering + s.edge_channels)
-    # Weights of features of both ends, of each order and component.
-    weights = 2 * s.channels * sum(s.pairs)
-    first, second = 0, 0
-    for m, count in enumerate(s.pairs):
-        copies = 4 if m else 1  # a complex weight times a complex feature
-        gates = s.lmax if m == 0 else 0
-        first += copies * (count * 2 * s.channels) * (count + gates) * s.hidden
-        second += copies * (count * s.hidden) * (count * s.channels)
-    rotated = s.orders * s.along * 3 * s.channels
-    atomwise = 2 * s.orders * s.channels * s.hidden + s.lmax * s.channels * s.hidden
-    readout = (s.channels + s.hidden + 1) * s.hidden
-    degree = (s.lmax + 1) * s.channels
-    radial = a.layers * (hidden + s.edge_channels * weights) + hidden + s.edge_channels * degree
+def _per(parameter: str) -> str:
+    return "per atom" if _kind(parameter) == "atoms" else "per edge"
+
+
+def _kind(parameter: str) -> str:
+    if ".rad_func." in parameter:
+        return "radial"
+    return "convolutions" if ".so2_conv_" in parameter else "atoms"
+
+
+def _along_edges(a: Architecture, channels: Channels) -> Totals:
+    """Return the terms that follow from the sizes of features along edges."""
+    lmax = sum(channels[order(degree)] for degree in range(a.lmax + 1)) - 1
+    mmax = min(lmax, sum(channels[component(m)] for m in range(1, a.mmax + 1)))
+    at_atoms = (lmax + 1) ** 2
+    along = sum(2 * min(degree, mmax) + 1 for degree in range(lmax + 1))
+    features, hidden = channels[FEATURES], channels[messages(0)]
+    rotated = a.layers * along * 3 + lmax + 1  # the latter by the first embedding of edges
     return {
-        "radial": float(radial),
-        "rotations": float(a.layers * rotated + s.orders * degree),
-        "convolutions": float(a.layers * (first + second)),
-        "atoms": float(a.layers * atomwise + readout),
+        "components": float(a.layers * (mmax + 1)),
+        "wigner": float(at_atoms**2),
+        "messages": float(a.layers * (along * (3 * features + hidden) + at_atoms * features)),
+        "rotations": float(at_atoms * rotated * features),
     }

@@ -112,10 +112,10 @@ def _layer(a: Architecture, t: int) -> Layout:
             layout += _linear(f"{second}.fc_m0", leaving, hidden)
         else:
             # The real part of a complex weight, then the imaginary one.
-            layout += [
-                Weights(f"{convolution}.so2_m_conv.{m - 1}.fc.weight", (rows * 2, columns), reads=1)
-                for convolution, rows, columns in ((first, hidden, both), (second, leaving, hidden))
-            ]
+            # Both multiply the components +m and -m.
+            for name, rows, columns in ((first, hidden, both), (second, leaving, hidden)):
+                name, axes = f"{name}.so2_m_conv.{m - 1}.fc.weight", (rows * 2, columns)
+                layout.append(Weights(name, axes, components=2, reads=1))
     layout += _radial(a, f"{first}.rad_func.net", t, weights)
 
     atoms = f"{block}.atom_wise"
@@ -129,6 +129,7 @@ def _layer(a: Architecture, t: int) -> Layout:
                 f"{atoms}.{name}.weight",
                 (_channels(*outputs, degree), _channels(*inputs, degree)),
                 start=degree * a.hidden * a.channels,
+                components=2 * degree + 1,
                 reads=1,
             )
             for degree in range(a.lmax + 1)

@@ -2,11 +2,11 @@
 
 A family lists the weights of its network, each an array whose axes are rows of parts: consecutive
 channels of one group. A plan keeps of a part the channels that it keeps of the group. From this
-one description follow narrowing, leaving out elements, counting parameters, the norms of what
-reads a block, and the matrices that can be quantized; a family writes none of them.
+one description follow narrowing, leaving out elements, the sizes that costs are counted by, the
+norms of what reads a block, and the matrices that can be quantized; a family writes none of them.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import NamedTuple
@@ -53,6 +53,8 @@ class Weights:
         axes: what lies along each axis.
         start: where the array begins in the flattened parameter.
         scale: what the network multiplies the weights by when it runs; it depends on the widths.
+        components: how many components of features each weight multiplies: 2 l + 1 in maps of
+            order l.
         reads: the axis along which the features lie that the weights multiply and sum.
         multiplies: the axis of features that the weights multiply one by one, before others read
             them, as radial weights do with messages.
@@ -70,6 +72,7 @@ class Weights:
     axes: tuple[Axis, ...]
     start: int = 0
     scale: float = 1.0
+    components: int = 1
     reads: int | None = None
     multiplies: int | None = None
     averaged: tuple[int, ...] = ()
@@ -172,47 +175,19 @@ def copy_rest(wide: torch.nn.Module, narrow: torch.nn.Module, layout: Layout) ->
             target.copy_(source)
 
 
-# --- counting --------------------------------------------------------------------------------
-
-
-def channel_counts(groups: Sequence[Group], widths: Mapping[str, int]) -> dict[str, int]:
-    """Return group -> channels kept, for widths by width key.
-
-    Orders and components are cut from the top: those below one that is kept are kept.
-    """
-    counts = {group.name: widths.get(group.width, group.channels) for group in groups}
-    for axis in ("order", "component"):
-        kept = False
-        for group in sorted((g for g in groups if g.axis == axis), key=lambda g: -g.l):
-            kept = kept or counts[group.name] > 0
-            counts[group.name] = int(kept)
-    return counts
-
-
-def parameter_counter(
-    network: torch.nn.Module, layout: Layout
-) -> Callable[[Mapping[str, int]], int]:
-    """Return the function from channels by group to the number of parameters."""
-    described = {weights.parameter for weights in layout}
-    constant = sum(p.numel() for name, p in network.named_parameters() if name not in described)
-    # Many weights share an axis: its size is counted once.
-    axes = {id(axis): axis for weights in layout for axis in weights.axes}
-    arrays = [tuple(map(id, weights.axes)) for weights in layout]
-
-    def count(counts: Mapping[str, int]) -> int:
-        sizes = {key: axis_size(axis, counts) for key, axis in axes.items()}
-        return constant + sum(prod(sizes[key] for key in array) for array in arrays)
-
-    return count
+# --- sizes -----------------------------------------------------------------------------------
 
 
 def axis_size(axis: Axis, counts: Mapping[str, int]) -> int:
     """Return the size of an axis for numbers of channels by group; absent groups stay whole."""
-    return sum(
-        part.size if part.group is None else counts.get(part.group, part.size)
-        for part in axis
-        if _stays(part, counts)
-    )
+    return sum(part_size(part, counts) for part in axis)
+
+
+def part_size(part: Part, counts: Mapping[str, int]) -> int:
+    """Return the size of a part, as in `axis_size`."""
+    if not _stays(part, counts):
+        return 0
+    return part.size if part.group is None else counts.get(part.group, part.size)
 
 
 def _stays(part: Part, counts: Mapping[str, int]) -> bool:

@@ -2,22 +2,10 @@
 
 from dataclasses import dataclass
 
-from irrepress.core.irreps import order
+from irrepress.core.irreps import dimension
 from irrepress.core.model import NativeModule
-from irrepress.families.e3nn import paths
 from irrepress.families.mace.config import radial_widths
 from irrepress.families.mace.package import FullyConnectedTensorProduct, Irreps
-
-
-@dataclass(frozen=True)
-class Path(paths.Path):
-    """One path of a convolution.
-
-    Attributes:
-        row: its first row among the inputs of the linear map that mixes messages of its target.
-    """
-
-    row: int
 
 
 @dataclass(frozen=True)
@@ -30,14 +18,12 @@ class Layer:
             a gate and features reach the next layer by a linear map.
         edges: irrep -> channels that the convolution sends along edges.
         correlation: highest order of the product.
-        paths: of the convolution, in the order of the radial weights.
         density: whether messages are divided by a learnt density.
     """
 
     kind: str
     edges: dict[str, int]
     correlation: int
-    paths: tuple[Path, ...]
     density: bool
 
 
@@ -74,17 +60,12 @@ class Architecture:
     @property
     def components(self) -> int:
         """Number of components of one channel of the atomic basis."""
-        return sum(2 * order(irrep) + 1 for irrep in self.basis)
+        return sum(map(dimension, self.basis))
 
     @property
     def channels(self) -> int:
         """The number of channels that embedding, features and atomic basis share."""
         return self.features[0]["0e"]
-
-
-def dim(irrep: str) -> int:
-    """Return the number of components of an irrep."""
-    return 2 * order(irrep) + 1
 
 
 def as_dict(irreps: Irreps) -> dict[str, int]:
@@ -133,7 +114,6 @@ def _read_layer(interaction: NativeModule, product: NativeModule) -> Layer:
         kind=kind,
         edges=as_dict(interaction.linear_up.irreps_out),
         correlation=len(product.symmetric_contractions.contractions[0].weights) + 1,
-        paths=tuple(read_paths(interaction.conv_tp)),
         density=hasattr(interaction, "density_fn"),
     )
 
@@ -142,30 +122,3 @@ def _keeps_features(interaction: NativeModule) -> bool:
     return isinstance(interaction.skip_tp, FullyConnectedTensorProduct) and (
         "Residual" in type(interaction).__name__
     )
-
-
-def read_paths(convolution: NativeModule) -> list[Path]:
-    """Return the paths of a convolution in the order of its radial weights.
-
-    mace sorts them by the irrep of the messages, so that columns move when an order is dropped.
-    """
-    found, offset = [], 0
-    rows: dict[str, int] = {}
-    starts = {}
-    for index, (channels, irrep) in enumerate(convolution.irreps_out):
-        starts[index] = rows.get(str(irrep), 0)
-        rows[str(irrep)] = starts[index] + channels
-    for path in convolution.instructions:
-        source = convolution.irreps_in1[path.i_in1]
-        found.append(
-            Path(
-                source=str(source.ir),
-                filter=str(convolution.irreps_in2[path.i_in2].ir),
-                target=str(convolution.irreps_out[path.i_out].ir),
-                channels=source.mul,
-                offset=offset,
-                row=starts[path.i_out],
-            )
-        )
-        offset += source.mul
-    return found

@@ -1,4 +1,4 @@
-"""Analytic cost of MACE networks of any widths.
+"""What MACE networks of any widths cost, and what their time is made of.
 
 Counted are floating-point operations of one energy evaluation per atom, a multiplication and an
 addition as one each, in the order in which the code that e3nn and mace generate contracts.
@@ -6,20 +6,39 @@ Spherical harmonics, radial bases and pair repulsion, once per edge and below 1 
 are left out.
 """
 
-from collections.abc import Iterator, Mapping
-from itertools import pairwise
+from collections.abc import Callable, Iterator
 
-from irrepress.core.cost import Cost, CostModel
-from irrepress.core.model import Model
-from irrepress.families.e3nn.tensor_products import pair_operations
-from irrepress.families.generic.layout import channel_counts, parameter_counter
-from irrepress.families.mace.architecture import Architecture, dim, order
+from irrepress.core.cost import CostModel, CostTerms
+from irrepress.core.irreps import dimension
+from irrepress.core.model import Model, NativeModule
+from irrepress.families.e3nn.cost import convolution_operations, convolution_terms
+from irrepress.families.e3nn.groups import filter_group
+from irrepress.families.e3nn.layout import feature_axes
+from irrepress.families.generic.cost import (
+    Amount,
+    Channels,
+    Totals,
+    cost_model,
+    counter,
+    multiplications,
+    parameters,
+)
+from irrepress.families.generic.layout import Layout, Part, axis_size
+from irrepress.families.mace.architecture import Architecture, read_architecture
 from irrepress.families.mace.groups import make_groups
-from irrepress.families.mace.layout import make_layout
-from irrepress.families.mace.sizes import LayerSizes, SizeModel, Sizes
+from irrepress.families.mace.layout import (
+    all_orders,
+    make_layout,
+    map_layout,
+    messages,
+    products,
+    readout_axis,
+)
 
 # Exponential, addition, division and multiplication of x * sigmoid(x).
 _ACTIVATION = 4
+# Of a normalised hidden channel of a scalar network: its bias, seven for the normalisation.
+_NORMALIZED = 8 + _ACTIVATION
 # For so many atoms mace chooses the cheapest order of contractions.
 _ATOMS = 10
 # Of the density network of non-linear layers, which mace fixes.
@@ -28,123 +47,118 @@ _DENSITY_WIDTH = 64
 
 def make_cost_model(model: Model, neighbours: float) -> CostModel:
     """Return widths -> cost; see `irrepress.core.family.Family.cost_model`."""
-    network = model.network
-    sizes_of = SizeModel(network)
-    elements = len(model.native["atomic_numbers"])
-    shared = model.native["use_agnostic_product"]
-    groups = make_groups(sizes_of.architecture)
-    count = parameter_counter(network, make_layout(network))
-    counter = _Counter(
-        architecture=sizes_of.architecture,
-        elements=elements,
-        product_elements=1 if shared else elements,
-        basis=network.radial_embedding.out_dim,
-        linear_readouts=len(network.readouts) - (sizes_of.architecture.readout > 0),
-    )
-
-    def cost(widths: Mapping[str, int]) -> Cost:
-        parts = counter.parts(sizes_of(widths))
-        per_atom, per_edge = map(sum, zip(*parts, strict=True))
-        parameters = count(channel_counts(groups, widths))
-        return Cost(parameters=parameters, flops=per_atom + neighbours * per_edge)
-
-    return cost
+    network, a = model.network, read_architecture(model.network)
+    amounts = [
+        *parameters(network, make_layout(network)),
+        *multiplications(map_layout(network), _per, 2),
+        *_others(network, a),
+    ]
+    layers = range(len(a.layers))
+    further = [
+        *(convolution_operations(messages(network, t)) for t in layers),
+        *(product_operations(a, weights) for t in layers for weights in products(network, t)),
+    ]
+    return cost_model(counter(make_groups(a), amounts, further), neighbours)
 
 
-# operations per atom, operations per edge
-_Part = tuple[float, float]
+def make_cost_terms(model: Model) -> CostTerms:
+    """Return widths -> terms; see `irrepress.core.family.Family.cost_terms`.
+
+    The terms are, summed over layers and without constant factors, those of
+    `irrepress.families.e3nn.cost.convolution_terms`, and
+
+    - ``radial``: operations of the radial networks' last layers, per edge;
+    - ``linear``: operations of linear maps, per atom;
+    - ``couplings``: operations of products of the atomic basis with itself, per atom.
+    """
+    network, a = model.network, read_architecture(model.network)
+    layout = map_layout(network)
+    amounts = [
+        *multiplications((w for w in layout if w.multiplies is not None), lambda _: "radial"),
+        *multiplications(layout, _linear),
+    ]
+    further: list[Callable[[Channels], Totals]] = []
+    for t in range(len(a.layers)):
+        entering, leaving = (feature_axes(a.features[i], i) for i in (t, t + 1))
+        for irrep in entering.keys() & leaving.keys():
+            # Features that pass the layer, in some layers by a map for each element.
+            axes = entering[irrep], leaving[irrep]
+            amounts.append(Amount("linear", axes, dimension(irrep)))
+        further.append(convolution_terms(messages(network, t), by_orders=False))
+        further += [_couplings(a, weights) for weights in products(network, t)]
+    return counter(make_groups(a), amounts, further)
 
 
-class _Counter:
-    def __init__(
-        self,
-        architecture: Architecture,
-        elements: int,
-        product_elements: int,
-        basis: int,
-        linear_readouts: int,
-    ):
-        self._architecture = architecture
-        self._elements, self._product_elements = elements, product_elements
-        self._basis, self._linear_readouts = basis, linear_readouts
-
-    def parts(self, sizes: Sizes) -> Iterator[_Part]:
-        """Yield the cost of every module."""
-        yield self._by_element({"0e": 1}, {"0e": sizes.hidden})
-        for layer in sizes.layers:
-            yield from self._layer(layer, sizes)
-        yield from self._readouts(sizes)
-
-    def _layer(self, layer: LayerSizes, sizes: Sizes) -> Iterator[_Part]:
-        yield _linear(layer.entering, layer.edges)
-        yield 0, convolution(layer)
-        channels = dict.fromkeys(layer.basis, sizes.hidden)
-        inputs = self._basis
-        if layer.kind == "nonlinear":
-            inputs += 2 * sizes.hidden
-            for _ in range(2):
-                yield self._by_element({"0e": 1}, {"0e": sizes.hidden})
-            gates = {**channels, "0e": sizes.hidden * len(layer.basis)}
-            yield _linear(layer.entering, layer.leaving)
-            yield _linear(layer.edges, gates)
-            yield _linear(layer.rows, gates)
-            yield _linear(channels, channels)
-            yield (_ACTIVATION + sum(map(dim, layer.basis))) * sizes.hidden, 0
-            yield _normalized_network((inputs, *sizes.radial, layer.weights))
-            yield _normalized_network((inputs, _DENSITY_WIDTH, 1))
-        else:
-            yield _linear(layer.rows, channels)
-            if layer.kind == "selecting":
-                yield self._by_element(channels, channels)
-            else:
-                yield self._by_element(layer.entering, layer.leaving)
-            yield _network((inputs, *sizes.radial, layer.weights))
-            if layer.density:
-                yield _network((inputs, 1))
-        yield coupled_products(layer, sizes.hidden, self._product_elements), 0
-        yield _linear(dict.fromkeys(layer.leaving, sizes.hidden), layer.leaving)
-
-    def _by_element(self, inputs: Mapping[str, int], outputs: Mapping[str, int]) -> _Part:
-        """Cost of a map for each element, which multiplies with all elements."""
-        per_atom, _ = _linear(inputs, outputs)
-        return self._elements * per_atom, 0
-
-    def _readouts(self, sizes: Sizes) -> Iterator[_Part]:
-        heads = self._architecture.heads
-        leaving = [layer.leaving["0e"] for layer in sizes.layers]
-        offset = len(leaving) - self._linear_readouts - (self._architecture.readout > 0)
-        for scalars in leaving[offset : offset + self._linear_readouts]:
-            yield _linear({"0e": scalars}, {"0e": heads})
-        if self._architecture.readout:
-            width = {"0e": sizes.readout * heads}
-            yield _linear({"0e": leaving[-1]}, width)
-            yield _ACTIVATION * width["0e"], 0
-            if self._architecture.readout_layers == 2:
-                yield _linear(width, width)
-                yield (_ACTIVATION + 1) * width["0e"] + heads, 0
-            yield _linear(width, {"0e": heads})
+def _per(parameter: str) -> str:
+    radial = ".conv_tp_weights." in parameter or ".density_fn." in parameter
+    return "per edge" if radial else "per atom"
 
 
-def coupled_products(layer: LayerSizes, channels: int, elements: int) -> float:
-    """Operations per atom of the products of a layer's atomic basis with itself.
+def _linear(parameter: str) -> str | None:
+    inner = parameter.startswith(("interactions.", "products."))
+    return "linear" if inner and ".linear" in parameter else None
+
+
+def _others(network: NativeModule, a: Architecture) -> Iterator[Amount]:
+    """Yield the operations that are no multiplications of weights."""
+    for t, layer in enumerate(a.layers):
+        normalized = layer.kind == "nonlinear"
+        for i, width in enumerate(a.radial):
+            hidden = (Part(width, f"radial.{t}.{i}"),)
+            yield Amount("per edge", (hidden,), _NORMALIZED if normalized else _ACTIVATION)
+        if not normalized:
+            continue
+        yield Amount("per edge", (tuple(messages(network, t).values()),))  # biases
+        yield Amount("per edge", factor=_NORMALIZED * _DENSITY_WIDTH + 1)
+        yield Amount("per atom", ((Part(a.channels, f"gated.{t}"),),), _ACTIVATION)
+        for irrep, axis in all_orders(a, f"gated.{t}").items():
+            yield Amount("per atom", (axis,), dimension(irrep))
+    for k in range(a.readout_layers):
+        # mace adds biases to all but the first layer.
+        yield Amount("per atom", (readout_axis(a, k),), _ACTIVATION + (k > 0))
+        yield Amount("per atom", factor=a.heads if k > 0 else 0)
+
+
+def product_operations(a: Architecture, layout: Layout) -> Callable[[Channels], Totals]:
+    """Return the function from channels by group to operations per atom of a product.
 
     Args:
-        layer: the layer.
-        channels: of the basis.
-        elements: that weights are indexed by.
+        a: the architecture.
+        layout: weights of the products of the atomic basis that have one irrep, by order.
     """
-    operations = 0.0
-    size = sum(map(dim, layer.basis))
-    for irrep, paths in layer.orders.items():
-        for index, count in enumerate(paths):
-            outputs = dim(irrep) * size**index
-            if index == len(paths) - 1:
-                operations += _highest(elements, count, channels, size, outputs)
+
+    def operations(channels: Channels) -> Totals:
+        total = 0.0
+        size = _components(a, channels)
+        sizes = [[axis_size(axis, channels) for axis in weights.axes] for weights in layout]
+        kept = [each for each in sizes if all(each)]
+        for index, (elements, paths, count) in enumerate(kept):
+            outputs = layout[0].components * size**index
+            if index == len(kept) - 1:
+                total += _highest(elements, paths, count, size, outputs)
             else:
                 outputs *= size
-                operations += _lower(elements, count, channels, outputs)
-                operations += 3 * channels * outputs  # the sum of orders, times the basis
+                total += _lower(elements, paths, count, outputs)
+                total += 3 * count * outputs  # the sum of orders, times the basis
+        return {"per atom": total}
+
     return operations
+
+
+def _couplings(a: Architecture, layout: Layout) -> Callable[[Channels], Totals]:
+    def terms(channels: Channels) -> Totals:
+        size, total = _components(a, channels), 0
+        for index, weights in enumerate(layout):
+            _, paths, count = (axis_size(axis, channels) for axis in weights.axes)
+            total += paths * count * weights.components * size ** (index + 1)
+        return {"couplings": total}
+
+    return terms
+
+
+def _components(a: Architecture, channels: Channels) -> int:
+    """Return the number of components of one channel of the atomic basis."""
+    return sum(dimension(irrep) for irrep in a.basis if channels[filter_group(irrep)])
 
 
 def _highest(elements: int, paths: int, channels: int, size: int, outputs: int) -> float:
@@ -176,31 +190,3 @@ def _cheaper(by_atom: float, by_element: float, once: float) -> float:
         once: what that costs whatever the number of atoms.
     """
     return by_atom if _ATOMS * by_atom <= _ATOMS * by_element + once else by_element
-
-
-def convolution(layer: LayerSizes) -> float:
-    """Operations per edge of a layer's tensor product and of the sum over neighbours."""
-    targets: dict[tuple[str, str], list[int]] = {}
-    for source, f, target in layer.paths:
-        targets.setdefault((source, f), []).append(order(target))
-    operations = 0.0
-    for (source, f), orders in targets.items():
-        per_channel, fixed = pair_operations(order(source), order(f), orders)
-        operations += layer.edges[source] * per_channel + fixed
-    return operations
-
-
-def _linear(inputs: Mapping[str, int], outputs: Mapping[str, int]) -> _Part:
-    weights = (inputs.get(irrep, 0) * columns * dim(irrep) for irrep, columns in outputs.items())
-    return 2 * sum(weights), 0
-
-
-def _network(sizes: tuple[int, ...]) -> _Part:
-    weights = sum(a * b for a, b in pairwise(sizes))
-    return 0, 2 * weights + _ACTIVATION * sum(sizes[1:-1])
-
-
-def _normalized_network(sizes: tuple[int, ...]) -> _Part:
-    """Cost of a network with biases and normalised hidden layers."""
-    _, operations = _network(sizes)
-    return 0, operations + sum(sizes[1:]) + 7 * sum(sizes[1:-1])

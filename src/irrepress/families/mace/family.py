@@ -33,12 +33,11 @@ from irrepress.families.mace import gates as gating
 from irrepress.families.mace import native as rounding
 from irrepress.families.mace.architecture import read_architecture
 from irrepress.families.mace.config import build_network, read_config
-from irrepress.families.mace.cost import make_cost_model
+from irrepress.families.mace.cost import make_cost_model, make_cost_terms
 from irrepress.families.mace.cutoff import shorten
 from irrepress.families.mace.groups import make_groups
 from irrepress.families.mace.layout import ROLES, make_layout
 from irrepress.families.mace.package import MACECalculator
-from irrepress.families.mace.terms import make_cost_terms
 
 
 class MACEFamily(DescribedFamily, MakesUntrained, RestrictsElements, ShortensCutoff):

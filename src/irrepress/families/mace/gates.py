@@ -9,10 +9,11 @@ from torch import Tensor
 
 from irrepress.core.family import Observer
 from irrepress.core.groups import Group
+from irrepress.core.irreps import dimension
 from irrepress.core.model import Model, NativeModule
 from irrepress.families.generic import gates as generic
 from irrepress.families.generic.gates import Axis, Observed, Point, Site, layer_norm, side_by_side
-from irrepress.families.mace.architecture import Architecture, dim, read_architecture
+from irrepress.families.mace.architecture import Architecture, read_architecture
 from irrepress.families.mace.contraction import contractions
 from irrepress.families.mace.groups import (
     feature_group,
@@ -68,7 +69,7 @@ def _points(
 
 def _mixed(module: NativeModule, architecture: Architecture, group: Group) -> Site:
     """Return the site of one group whose orders lie one after another."""
-    dims = [dim(irrep) for irrep in architecture.basis]
+    dims = [dimension(irrep) for irrep in architecture.basis]
     each = torch.arange(group.channels)
 
     def views(features: Tensor) -> Iterator[tuple[str, Tensor]]:
@@ -81,7 +82,7 @@ def _mixed(module: NativeModule, architecture: Architecture, group: Group) -> Si
 
 def _basis(module: NativeModule, architecture: Architecture, group: Group) -> Site:
     """Return the site of the atomic basis, whose orders are gated with those of the filter."""
-    dims = torch.tensor([dim(irrep) for irrep in architecture.basis])
+    dims = torch.tensor([dimension(irrep) for irrep in architecture.basis])
     filters = tuple(filter_group(irrep) for irrep in architecture.basis)
     orders = torch.arange(len(dims)).repeat_interleave(dims)
     axes = Axis((group.name,), torch.arange(group.channels)), Axis(filters, orders, 2)

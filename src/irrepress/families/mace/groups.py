@@ -15,8 +15,9 @@ layers know of the elements at an edge.
 """
 
 from irrepress.core.groups import Group
+from irrepress.core.irreps import dimension, order
 from irrepress.families.e3nn.groups import feature_group, filter_group, message_group
-from irrepress.families.mace.architecture import Architecture, dim, order
+from irrepress.families.mace.architecture import Architecture
 
 HIDDEN = "hidden"
 
@@ -109,7 +110,7 @@ def _layer(architecture: Architecture, t: int) -> list[Group]:
     if mixed is not None:
         groups.append(hidden(mixed, architecture.components))
     groups.append(hidden(f"basis.{t}", architecture.components))
-    size = channels * sum(map(dim, architecture.features[t + 1]))
+    size = channels * sum(map(dimension, architecture.features[t + 1]))
     name = f"correlation.{t}"
     groups.append(
         Group(name, t, "0e", layer.correlation, name, "correlation", floor=1, components=size)

@@ -1,25 +1,32 @@
 """Where the channels of every group lie in the parameters of a MACE network."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 
 import torch
 
+from irrepress.core.irreps import dimension
 from irrepress.core.model import NativeModule
-from irrepress.families.e3nn.layout import Axes, fully_connected, linear
+from irrepress.families.e3nn.groups import feature_group, filter_group, message_group
+from irrepress.families.e3nn.layout import (
+    Axes,
+    Messages,
+    feature_axes,
+    fully_connected,
+    linear,
+    message_parts,
+    received,
+)
+from irrepress.families.e3nn.paths import read_paths
 from irrepress.families.generic.layout import ELEMENTS, Axis, Layout, Part, Weights, free
 from irrepress.families.mace.architecture import (
     Architecture,
     Layer,
-    dim,
     read_architecture,
 )
 from irrepress.families.mace.contraction import contractions, couplings, live_paths, weights_of
-from irrepress.families.mace.groups import (
-    feature_group,
-    filter_group,
-    message_group,
-    mixed_group,
-)
+from irrepress.families.mace.groups import mixed_group
 from irrepress.families.mace.package import FullyConnectedNet
 
 # What parameters do, by texts in their names.
@@ -44,15 +51,16 @@ def map_layout(network: NativeModule) -> Layout:
     """Return the weights of all but the products of the atomic basis with itself."""
     a = read_architecture(network)
     elements = _elements(network)
-    layout = _map(network, "node_embedding.linear", {"0e": elements}, _features(a, 0))
+    features = [feature_axes(channels, t) for t, channels in enumerate(a.features)]
+    layout = _map(network, "node_embedding.linear", {"0e": elements}, features[0])
     for t, layer in enumerate(a.layers):
         layout += _maps(network, a, t, layer, elements)
         layout += _radial_networks(network, a, t, layer)
         rows: Axes = {irrep: (_channel(a, t, irrep),) for irrep in a.features[t + 1]}
-        layout += _map(network, f"products.{t}.linear", rows, _features(a, t + 1))
+        layout += _map(network, f"products.{t}.linear", rows, features[t + 1])
     offset = len(a.layers) - len(network.readouts)
     for i, readout in enumerate(network.readouts):
-        entering, name = _features(a, i + offset + 1), f"readouts.{i}"
+        entering, name = features[i + offset + 1], f"readouts.{i}"
         if not hasattr(readout, "linear_1"):
             layout += _map(network, f"{name}.linear", entering, {})
             continue
@@ -64,30 +72,52 @@ def map_layout(network: NativeModule) -> Layout:
 
 
 def product_layout(network: NativeModule) -> Layout:
-    """Return the weights of the products of the atomic basis, by irrep and order.
+    """Return the weights of the products of the atomic basis.
 
-    They are one for each element, path and channel. Which paths stay follows from the basis, but
-    mace may write them in another one: `contraction.narrow_contractions` copies them.
+    Which paths stay follows from the basis, but mace may write them in another one:
+    `contraction.narrow_contractions` copies them.
+    """
+    layers = range(len(network.products))
+    return [*chain.from_iterable(chain.from_iterable(products(network, t) for t in layers))]
+
+
+def products(network: NativeModule, t: int) -> Iterator[Layout]:
+    """Yield the weights of a layer's products by irrep, those of order 1 first.
+
+    They are one for each element, path and channel.
     """
     a, elements = read_architecture(network), _elements(network)
-    layout: Layout = []
-    for t in range(len(a.layers)):
-        for k, (irrep, module) in enumerate(contractions(network, t).items()):
-            name = f"products.{t}.symmetric_contractions.contractions.{k}"
-            weights = weights_of(module)
-            for index, weight in enumerate(weights):
-                highest = index == len(weights) - 1
-                last = "weights_max" if highest else f"weights.{len(weights) - 2 - index}"
-                channels = _channel(a, t, irrep)._replace(
-                    inside=((f"correlation.{t}", index),), needs=(feature_group(t + 1, irrep),)
+    for k, (irrep, module) in enumerate(contractions(network, t).items()):
+        name = f"products.{t}.symmetric_contractions.contractions.{k}"
+        weights = weights_of(module)
+        layout: Layout = []
+        for index, weight in enumerate(weights):
+            highest = index == len(weights) - 1
+            last = "weights_max" if highest else f"weights.{len(weights) - 2 - index}"
+            channels = _channel(a, t, irrep)._replace(
+                inside=((f"correlation.{t}", index),), needs=(feature_group(t + 1, irrep),)
+            )
+            axes = (
+                elements if len(weight) == elements[0].size else free(len(weight)),
+                _paths(a, couplings(module, index + 1)),
+                (channels,),
+            )
+            layout.append(
+                Weights(
+                    f"{name}.{last}",
+                    axes,
+                    components=dimension(irrep),
+                    multiplies=2,
+                    averaged=(0,),
                 )
-                axes = (
-                    elements if len(weight) == elements[0].size else free(len(weight)),
-                    _paths(a, couplings(module, index + 1)),
-                    (channels,),
-                )
-                layout.append(Weights(f"{name}.{last}", axes, multiplies=2, averaged=(0,)))
-    return layout
+            )
+        yield layout
+
+
+def messages(network: NativeModule, t: int) -> Messages:
+    """Return the messages of a layer."""
+    paths = read_paths(network.interactions[t].conv_tp)
+    return message_parts(t, paths, lambda path: (filter_group(path.target),))
 
 
 def gate_inputs(a: Architecture, t: int) -> dict[str, Axis]:
@@ -100,7 +130,7 @@ def gate_inputs(a: Architecture, t: int) -> dict[str, Axis]:
         Part(a.channels, name, f"gate of {irrep}", needs=(filter_group(irrep),))
         for irrep in a.basis
     )
-    return {**_all_orders(a, name), "0e": tuple(gates)}
+    return {**all_orders(a, name), "0e": tuple(gates)}
 
 
 def readout_axis(a: Architecture, layer: int) -> Axis:
@@ -111,25 +141,26 @@ def readout_axis(a: Architecture, layer: int) -> Axis:
 def _maps(network: NativeModule, a: Architecture, t: int, layer: Layer, elements: Axis) -> Layout:
     """Return the maps of a layer up to its atomic basis."""
     name = f"interactions.{t}"
-    entering, leaving, basis = _features(a, t), _features(a, t + 1), _all_orders(a, f"basis.{t}")
-    sent = {ir: (Part(count, message_group(t, ir)),) for ir, count in layer.edges.items()}
-    received: dict[str, Axis] = {}
-    messages = zip(layer.paths, _messages(t, layer), strict=True)
-    for path, part in sorted(messages, key=lambda pair: pair[0].row):
-        received[path.target] = (*received.get(path.target, ()), part)
+    entering, leaving, basis = (
+        feature_axes(a.features[t], t),
+        feature_axes(a.features[t + 1], t + 1),
+        all_orders(a, f"basis.{t}"),
+    )
+    sent = feature_axes(layer.edges, t, message_group)
+    incoming = received(messages(network, t))
     mixed = mixed_group(layer.kind, t)
-    between = basis if mixed is None else _all_orders(a, mixed)
+    between = basis if mixed is None else all_orders(a, mixed)
 
     layout = _map(network, f"{name}.linear_up", entering, sent)
     ends = (between, basis) if layer.kind == "selecting" else (entering, leaving)
     layout += _map(network, f"{name}.skip_tp", *ends, elements)
     if layer.kind != "nonlinear":
-        return layout + _map(network, f"{name}.linear", received, between)
+        return layout + _map(network, f"{name}.linear", incoming, between)
     for end in ("source", "target"):
         columns = {"0e": (Part(a.channels, f"{end}.{t}"),)}
         layout += _map(network, f"{name}.{end}_embedding", {"0e": elements}, columns)
     gates = gate_inputs(a, t)
-    layout += _map(network, f"{name}.linear_1", received, gates)
+    layout += _map(network, f"{name}.linear_1", incoming, gates)
     layout += _map(network, f"{name}.linear_res", sent, gates)
     return layout + _map(network, f"{name}.linear_2", between, basis)
 
@@ -141,7 +172,9 @@ def _radial_networks(network: NativeModule, a: Architecture, t: int, layer: Laye
         inputs += tuple(Part(a.channels, f"{end}.{t}") for end in ("source", "target"))
     hidden = [(Part(width, f"radial.{t}.{i}"),) for i, width in enumerate(a.radial)]
     *others, last = _scalar_network(
-        network, f"interactions.{t}.conv_tp_weights", [inputs, *hidden, _messages(t, layer)]
+        network,
+        f"interactions.{t}.conv_tp_weights",
+        [inputs, *hidden, tuple(messages(network, t).values())],
     )
     if len(last.axes) == 1:  # biases, which follow their matrix
         matrix = replace(others[-1], multiplies=0, averaged=(1,))
@@ -188,11 +221,7 @@ def _elements(network: NativeModule) -> Axis:
     return (Part(len(network.atomic_numbers), ELEMENTS),)
 
 
-def _features(a: Architecture, t: int) -> dict[str, Axis]:
-    return {ir: (Part(count, feature_group(t, ir)),) for ir, count in a.features[t].items()}
-
-
-def _all_orders(a: Architecture, name: str) -> dict[str, Axis]:
+def all_orders(a: Architecture, name: str) -> dict[str, Axis]:
     """Return the channels of a group that has all orders of the filter."""
     return {ir: (Part(a.channels, name, ir, needs=(filter_group(ir),)),) for ir in a.basis}
 
@@ -200,20 +229,6 @@ def _all_orders(a: Architecture, name: str) -> dict[str, Axis]:
 def _channel(a: Architecture, t: int, irrep: str) -> Part:
     """Return the products of a layer's atomic basis that have an irrep."""
     return Part(a.channels, f"basis.{t}", f"product {irrep}")
-
-
-def _messages(t: int, layer: Layer) -> Axis:
-    """Return the messages of all paths, one for each channel that is sent."""
-    return tuple(
-        Part(
-            path.channels,
-            message_group(t, path.source),
-            label=f"{path.source} x {path.filter} -> {path.target}",
-            inside=((filter_group(path.filter), 0),),
-            needs=(filter_group(path.target),),
-        )
-        for path in layer.paths
-    )
 
 
 def _paths(a: Architecture, coupling: torch.Tensor) -> Axis:
@@ -224,7 +239,7 @@ def _paths(a: Architecture, coupling: torch.Tensor) -> Axis:
     parts: list[Part] = []
     components = 0
     for irrep in a.basis:
-        components += dim(irrep)
+        components += dimension(irrep)
         new = live_paths(coupling, components) - len(parts)
         parts += [Part(1, needs=(filter_group(irrep),) if parts else ())] * new
     return tuple(parts)

@@ -4,10 +4,11 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from irrepress.core.irreps import order
 from irrepress.core.model import Model
 from irrepress.core.plan import Plan
 from irrepress.families.generic.layout import copy_kept
-from irrepress.families.mace.architecture import Architecture, order, read_architecture
+from irrepress.families.mace.architecture import Architecture, read_architecture
 from irrepress.families.mace.checkpoint import adopt, make_model
 from irrepress.families.mace.config import build_network
 from irrepress.families.mace.groups import feature_group, filter_group, make_groups, message_group

@@ -4,12 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from e3nn.o3 import Irreps
-from sevenn.nn.convolution import IrrepsConvolution
 
 from irrepress.core.errors import UserError
 from irrepress.core.irreps import order
 from irrepress.core.model import NativeModule
-from irrepress.families.e3nn.paths import Path
 
 EMBEDDING = "onehot_to_feature_x"
 EDGES = "edge_embedding"
@@ -86,25 +84,6 @@ def read_architecture(network: NativeModule) -> Architecture:
         filter=tuple(str(irrep) for _, irrep in modules[EDGES].spherical.irreps_out),
         mlp_readout=MLP_READOUT in modules,
     )
-
-
-def read_paths(convolution: IrrepsConvolution) -> list[Path]:
-    """Return the paths of a convolution in the order of its radial weights."""
-    given = convolution.convolution_kwargs
-    paths, offset = [], 0
-    for i_source, i_filter, i_target, *_ in given["instructions"]:
-        source, target = given["irreps_in1"][i_source], given["irreps_out"][i_target]
-        paths.append(
-            Path(
-                source=str(source.ir),
-                filter=str(given["irreps_in2"][i_filter].ir),
-                target=str(target.ir),
-                channels=source.mul,
-                offset=offset,
-            )
-        )
-        offset += source.mul
-    return paths
 
 
 def _as_dict(irreps: Irreps) -> dict[str, int]:

@@ -38,10 +38,9 @@ from irrepress.families.sevennet.architecture import (
     RESCALE,
     read_architecture,
 )
-from irrepress.families.sevennet.cost import make_cost_model
+from irrepress.families.sevennet.cost import make_cost_model, make_cost_terms
 from irrepress.families.sevennet.cutoff import shorten
 from irrepress.families.sevennet.layout import ROLES, make_layout
-from irrepress.families.sevennet.terms import make_cost_terms
 
 
 class SevenNetFamily(DescribedFamily, MakesUntrained, RestrictsElements, ShortensCutoff):

@@ -6,7 +6,16 @@ from itertools import chain
 from sevenn.nn.scale import Rescale
 
 from irrepress.core.model import NativeModule
-from irrepress.families.e3nn.layout import fully_connected, linear
+from irrepress.families.e3nn.groups import feature_group, message_group
+from irrepress.families.e3nn.layout import (
+    Messages,
+    feature_axes,
+    fully_connected,
+    linear,
+    message_parts,
+    received,
+)
+from irrepress.families.e3nn.paths import Path, read_paths
 from irrepress.families.generic.layout import ELEMENTS, Axis, Layout, Part, Weights, free
 from irrepress.families.sevennet.architecture import (
     EDGES,
@@ -17,13 +26,10 @@ from irrepress.families.sevennet.architecture import (
     ONE_HOT,
     RESCALE,
     Architecture,
-    Path,
     gate_irrep,
     order,
     read_architecture,
-    read_paths,
 )
-from irrepress.families.sevennet.gates import feature_group, filter_group, message_group
 
 # Stands for a group in the hidden layer of a linear readout: sevenn ties its size to the features'.
 READOUT = "readout"
@@ -43,8 +49,8 @@ def make_layout(network: NativeModule) -> Layout:
     """Return the weights of a network in the order of its modules."""
     a, modules = read_architecture(network), network._modules
     elements = (Part(modules[ONE_HOT].num_classes, ELEMENTS),)
-    embedding, last = modules[EMBEDDING].linear, _features(a, a.layers)
-    layout = [*linear(f"{EMBEDDING}.linear", embedding, {"0e": elements}, _features(a, 0))]
+    first, last = (feature_axes(a.features[t], t) for t in (0, a.layers))
+    layout = [*linear(f"{EMBEDDING}.linear", modules[EMBEDDING].linear, {"0e": elements}, first)]
     for t in range(a.layers):
         layout += _layer(network, a, t, elements)
     if a.mlp_readout:
@@ -68,7 +74,7 @@ def gate_inputs(a: Architecture, t: int) -> dict[str, Axis]:
 
     Each channel of l > 0 has a scalar of its own that gates it; these come after the scalars.
     """
-    axes = _features(a, t)
+    axes = feature_axes(a.features[t], t)
     gating = gate_irrep(a.features[t])
     scalars = [
         Part(channels, feature_group(t, irrep), "gate")
@@ -78,18 +84,26 @@ def gate_inputs(a: Architecture, t: int) -> dict[str, Axis]:
     return {**axes, gating: (*axes.get(gating, ()), *scalars)}
 
 
+def messages(network: NativeModule, a: Architecture, t: int) -> Messages:
+    """Return the messages of a layer.
+
+    sevenn computes those of all orders up to the highest that leaves the layer.
+    """
+
+    def needs(path: Path) -> tuple[str, ...]:
+        degree, leaving = order(path.target), a.features[t + 1]
+        above = (feature_group(t + 1, irrep) for irrep in leaving if order(irrep) >= degree)
+        return tuple(above) if degree else ()
+
+    paths = read_paths(network._modules[f"{t}_convolution"].convolution)
+    return message_parts(t, paths, needs)
+
+
 def _layer(network: NativeModule, a: Architecture, t: int, elements: Axis) -> Layout:
     modules = network._modules
-    entering, leaving = _features(a, t), gate_inputs(a, t + 1)
-    sent = {
-        irrep: (Part(channels, message_group(t, irrep)),)
-        for irrep, channels in a.features[t].items()
-    }
-    convolution = modules[f"{t}_convolution"]
-    messages = {path: _message(a, t, path) for path in read_paths(convolution)}
-    received: dict[str, Axis] = {}
-    for path, part in messages.items():
-        received[path.target] = (*received.get(path.target, ()), part)
+    entering, leaving = feature_axes(a.features[t], t), gate_inputs(a, t + 1)
+    sent = feature_axes(a.features[t], t, message_group)
+    sending = messages(network, a, t)
 
     name = f"{t}_self_connection_intro"
     if hasattr(modules[name], "linear"):
@@ -99,32 +113,9 @@ def _layer(network: NativeModule, a: Architecture, t: int, elements: Axis) -> La
         layout = [*linear(name, product, entering, leaving, elements)]
     name = f"{t}_self_interaction_1"
     layout += linear(f"{name}.linear", modules[name].linear, entering, sent)
-    network_, name = convolution.weight_nn, f"{t}_convolution.weight_nn"
-    radial = fully_connected(name, network_, free(network_.hs[0]), tuple(messages.values()))
+    network_, name = modules[f"{t}_convolution"].weight_nn, f"{t}_convolution.weight_nn"
+    radial = fully_connected(name, network_, free(network_.hs[0]), tuple(sending.values()))
     layout += [*radial[:-1], replace(radial[-1], multiplies=1)]
     name = f"{t}_self_interaction_2"
-    layout += linear(f"{name}.linear", modules[name].linear, received, leaving)
+    layout += linear(f"{name}.linear", modules[name].linear, received(sending), leaving)
     return layout
-
-
-def _features(a: Architecture, t: int) -> dict[str, Axis]:
-    return {
-        irrep: (Part(channels, feature_group(t, irrep)),)
-        for irrep, channels in a.features[t].items()
-    }
-
-
-def _message(a: Architecture, t: int, path: Path) -> Part:
-    """Return the messages of a path, one for each channel that is sent.
-
-    sevenn computes messages of all orders up to the highest that leaves the layer.
-    """
-    degree = order(path.target)
-    above = [feature_group(t + 1, irrep) for irrep in a.features[t + 1] if order(irrep) >= degree]
-    return Part(
-        path.channels,
-        message_group(t, path.source),
-        label=f"{path.source} x {path.filter} -> {path.target}",
-        inside=((filter_group(path.filter), 0),),
-        needs=tuple(above) if degree else (),
-    )
