@@ -59,6 +59,13 @@ if CONFIG.downstream is not None:
 
 
 include: "rules/evaluate.smk"
+
+
+if CONFIG.evaluation.dynamics is not None:
+
+    include: "rules/dynamics.smk"
+
+
 include: "rules/archive.smk"
 include: "rules/report.smk"
 
@@ -82,6 +89,7 @@ localrules:
     distilled,
     quantized,
     downstream,
+    dynamics,
     archives,
 
 
@@ -154,6 +162,11 @@ rule quantized:
 rule downstream:
     input:
         TARGETS.downstream(),
+
+
+rule dynamics:
+    input:
+        TARGETS.dynamics(),
 
 
 rule archives:

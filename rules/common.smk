@@ -15,7 +15,7 @@ try:
     from irrepress.study.inputs import Inputs, downloads
     from irrepress.study.licences import model_licence, outdated, update
     from irrepress.study.parameters import apart, parameters, plan_parameters, untracked
-    from irrepress.study.paths import PARENT_PLAN, PARENT_STAGE, TABLES, DownloadPaths, StudyPaths
+    from irrepress.study.paths import PARENT_PLAN, PARENT_STAGE, DownloadPaths, StudyPaths
     from irrepress.study.targets import Targets
     from irrepress.study.uses import labelled_parts
     from irrepress.study.workflow import Run, one_of, tell_what_failed

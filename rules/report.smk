@@ -10,12 +10,11 @@ rule report:
         pruned=TARGETS.sweep(),
         trained=TARGETS.trained(),
         downstream=TARGETS.downstream(),
+        dynamics=TARGETS.dynamics(),
     output:
         **{
-            name: report(
-                str(PATHS.table(name)), caption=f"../report/{name}.rst", category="Tables"
-            )
-            for name in TABLES
+            name: report(str(path), caption=f"../report/{name}.rst", category="Tables")
+            for name, path in TARGETS.tables().items()
         },
         page=report(str(PATHS.page), caption="../report/index.rst", category="Report"),
     log:

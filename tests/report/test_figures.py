@@ -254,12 +254,29 @@ def test_every_choice_has_a_figure(study):
                 assert option in options
 
 
+def test_dynamics_are_drawn_beside_the_parent(tmp_path):
+    dynamics = {"datasets": ["silicon", "foundation"]}
+    evaluation = {"dataset": "foundation", "dynamics": dynamics}
+    config = make_config(train_plans=["taylor-0.50"], evaluation=evaluation)
+    panel = figures.dynamics_panel(read_study(write_study(tmp_path, config), config))
+    assert panel.choices["Dataset"] == ["silicon", "foundation"]
+    energy = panel.figures["sevennet-0", "silicon", "total energy"]
+    assert [line.name for line in energy.data] == ["parent", "taylor-0.50, recovered, fine-tuned"]
+    assert list(energy.data[1].y) == pytest.approx([0, 1e-3, 2e-3])
+    # Beside how much the kinetic energy varies, 4 meV/atom, that is nothing.
+    assert energy.layout.yaxis.range == pytest.approx((-4.4, 4.4))
+    temperature = panel.figures["sevennet-0", "foundation", "temperature"]
+    assert list(temperature.data[0].y) == [300.0, 350.0, 280.0]
+    assert temperature.layout.yaxis.range is None
+
+
 def test_parts_that_are_absent_have_no_figures(tmp_path):
     config = make_config(downstream=None, distillation=None, quantization=None, recovery=None)
     study = read_study(write_study(tmp_path, config), config)
     assert figures.training_panel(study) is None
     assert figures.downstream_panel(study) is None
     assert figures.downstream_training_panel(study) is None
+    assert figures.dynamics_panel(study) is None
 
 
 def _luminance(colour):

@@ -60,6 +60,18 @@ def test_a_downstream_model_that_was_not_timed_has_the_speed_of_what_it_was_made
     assert made.speed.startswith("2.5× the parent's") and "left out" in made.speed
 
 
+def test_dynamics_are_told(tmp_path):
+    evaluation = {"dataset": "foundation", "dynamics": {"datasets": ["silicon"]}}
+    study = write_study(tmp_path, make_config(evaluation=evaluation))
+    made = described(study / "sevennet-0/taylor-0.50/recovered/downstream/silicon/finetuned")
+    (line,) = (line for line in made.lines() if line.startswith("  MD "))
+    assert line == (
+        "  MD      0.50 ps of Si16 (silicon) at constant energy: stable, drift 0.0020 meV/atom/ps, "
+        "305 K, 20.0 steps per second"
+    )
+    assert described(study / "sevennet-0/taylor-0.50/recovered").dynamics == []
+
+
 def test_predictions_that_are_not_finite_are_told(study_dir, tmp_path):
     folder = shutil.copytree(
         study_dir / "sevennet-0/parent/original", tmp_path / "m/parent/original"

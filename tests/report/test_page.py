@@ -5,7 +5,7 @@ import re
 
 import pandas as pd
 import pytest
-from study_samples import ONE_SYSTEM, make_config, write_study
+from study_samples import ONE_SYSTEM, dynamics, make_config, write_study
 
 from irrepress.core.errors import UserError
 from irrepress.report.page import write_report
@@ -357,3 +357,36 @@ def test_a_report_of_one_family_has_no_column_for_it(page):
 def test_data_that_trained_a_parent_are_told():
     config = make_config(**SMALL | {"models": FAMILIES})
     assert "training of own" in used_datasets(config)["foundation"]
+
+
+def with_dynamics(tmp_path):
+    """A small study with dynamics of silicon, and its config."""
+    evaluation = {"dataset": "foundation", "dynamics": {"datasets": ["silicon"]}}
+    config = make_config(**SMALL, evaluation=evaluation)
+    return write_study(tmp_path, config), config
+
+
+def test_dynamics_have_a_section_and_a_table(tmp_path, markup):
+    study_dir, config = with_dynamics(tmp_path)
+    write_report(study_dir, config, tmp_path / "report")
+    page = (tmp_path / "report/index.html").read_text(encoding="utf-8")
+    assert 'id="dynamics"' in page and "All runs are stable:" in page
+    assert "run by velocity Verlet" in page
+    table = pd.read_csv(tmp_path / "report/dynamics.csv").set_index("plan")
+    assert table["energy drift [meV/atom/ps]"].tolist() == pytest.approx([-1e-3, 2e-3])
+    assert table.loc["taylor-0.50", "steps per second"] == 20
+    assert table["length [ps]"].tolist() == [0.5, 0.5] and table["not passed"].isna().all()
+    assert 'id="dynamics"' not in markup and "velocity Verlet" not in markup
+
+
+def test_dynamics_that_break_are_told(tmp_path):
+    study_dir, config = with_dynamics(tmp_path)
+    folder = study_dir / "sevennet-0/taylor-0.50/recovered/downstream/silicon/finetuned"
+    absent = dict.fromkeys(("drift", "fluctuation", "temperature", "steps_per_second"))
+    broke = "atom 3 has lost all its neighbours at step 40 at constant energy"
+    dynamics("silicon", parent=False, broke=broke, **absent).save(folder / "dynamics/silicon.json")
+    write_report(study_dir, config, tmp_path / "report")
+    page = (tmp_path / "report/index.html").read_text(encoding="utf-8")
+    assert "Not all runs are stable:" in page
+    assert f"taylor-0.50, recovered, fine-tuned on Si16 of silicon: {broke}" in page
+    assert f"the run with the compressed model broke: {broke}." in page.replace("\u00a0", " ")

@@ -149,6 +149,20 @@ def test_training_is_compared_with_what_it_began_with(tmp_path):
     assert re.search(r"300 meV/Å in forces to .* 200 meV/Å", sentences(told, "Recovered"))
 
 
+def test_dynamics_are_told_beside_the_parents(tmp_path):
+    evaluation = {"dataset": "foundation", "dynamics": {"datasets": ["silicon"]}}
+    config = make_config(evaluation=evaluation)
+    step = story.tell(read_study(write_study(tmp_path, config), config), "sevennet-0").steps[-1]
+    assert step.title == "Molecular dynamics"
+    (sentence,) = step.sentences
+    assert sentence.startswith("In 0.50 ps of Si16 at constant energy, begun at 300 K, the comp")
+    assert "keeps the energy to 0.0020 meV/atom/ps and a mean temperature of 305 K" in sentence
+    assert sentence.endswith(
+        "20.0 steps per second. The parent: 0.0010 meV/atom/ps, a mean "
+        "temperature of 310 K, 4.00 steps per second."
+    )
+
+
 def test_the_papers_figures_are_called_the_papers(study):
     downstream = sentences(story.tell(study, "sevennet-0"), "Downstream")
     own, paper = downstream.split("The paper")

@@ -20,6 +20,8 @@ JOBS = {
     "m/taylor-0.50/recovered/metrics.benchmark.tsv": (36, 100),
     "m/taylor-0.50/recovered-int8/model.benchmark.tsv": (36, 100),
     "m/taylor-0.50/recovered/downstream/silicon/finetuned/model.benchmark.tsv": (72, 100),
+    "m/taylor-0.50/recovered/dynamics/foundation.benchmark.tsv": (36, 100),
+    "m/taylor-0.50/recovered/downstream/silicon/finetuned/dynamics/silicon.benchmark.tsv": (72, 9),
 }
 
 
@@ -37,9 +39,9 @@ def test_jobs_are_summed_by_stage(logs):
     table = usage_table(logs, config).set_index("stage")
     assert set(table.index) == {
         *("data", "parent", "scores", "plans", "evaluation", "recovered", "recovered-int8"),
-        *("downstream", "all"),
+        *("downstream", "dynamics", "all"),
     }
-    assert table.loc["evaluation", "jobs"] == 2
+    assert table.loc["evaluation", "jobs"] == table.loc["dynamics", "jobs"] == 2
     assert table.loc["evaluation", "wall time [h]"] == pytest.approx(0.02)
     assert table.loc["recovered", "GPU time [GPU h]"] == pytest.approx(4)
     assert table.loc["plans", "GPU time [GPU h]"] == 0

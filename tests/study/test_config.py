@@ -224,6 +224,16 @@ def test_perturbed_structures_test_nothing(sections, message):
     assert parse_config(content | used).datasets["p"].keep_unperturbed
 
 
+def test_dynamics_need_a_dataset_with_a_test_part():
+    content = copy.deepcopy(MINIMAL)
+    content["evaluation"]["dynamics"] = {"datasets": ["owm"]}
+    with pytest.raises(UserError, match=r"evaluation\.dynamics\.datasets: no dataset 'owm'; .*own"):
+        parse_config(content)
+    content["datasets"]["owm"] = PERTURBED
+    with pytest.raises(UserError, match=r"evaluation\.dynamics\.datasets: 'owm' has no test part"):
+        parse_config(content)
+
+
 def test_all_mistakes_are_told_at_once():
     content = changed("scoring.structures", 0)
     content["nmae"] = content.pop("name")

@@ -28,6 +28,13 @@ def test_the_whole_config_is_a_parameter_as_it_is():
     assert parameters(config) == config.model_dump(mode="json")
 
 
+def test_errors_and_times_do_not_depend_on_dynamics():
+    settings = {"dataset": "foundation", "timing_atoms": 32}
+    dynamics = {"datasets": ["silicon"]}
+    with_them = make_config(evaluation=settings | {"dynamics": dynamics}).evaluation
+    assert parameters(with_them) == parameters(make_config(evaluation=settings).evaluation)
+
+
 def test_a_plan_depends_on_its_recipe_and_on_what_all_plans_share():
     config = make_config()
     assert plan_parameters(config, "taylor-0.50-channels") == {

@@ -15,6 +15,7 @@ from irrepress.core.records import RecordFile
 from irrepress.data.layout import SCHEMA_VERSION as STORE_VERSION
 from irrepress.data.store import StructureStore
 from irrepress.data.summary.records import DatasetSummary
+from irrepress.evaluation.physics.records import MeasuredDynamics
 from irrepress.evaluation.records import Metrics, StageMetrics
 from irrepress.pruning.latency import SCHEMA_VERSION as TIMES_VERSION
 from irrepress.pruning.latency import TimeTable
@@ -31,6 +32,7 @@ def present(kind: type[RecordFile]) -> int:
 
 VERSIONS = {
     "card": present(Card),
+    "dynamics": present(MeasuredDynamics),
     "metrics": present(Metrics),
     "plan": PLAN_VERSION,
     "scores": SCORES_VERSION,
@@ -78,6 +80,12 @@ def test_metrics_that_lack_checks_of_the_familys_own_code_are_to_be_measured_ane
     message = rf"{name}\.json: .*is 1, .* of the family's own code .*; delete .* run the workflow"
     with pytest.raises(UserError, match=message):
         kind.load(FILES / f"{name}.json")
+
+
+def test_dynamics():
+    run = MeasuredDynamics.load(FILES / "dynamics-1.json")
+    assert (run.formula, run.picoseconds, run.failures()) == ("Cu4", 0.1, [])
+    assert len(run.trace.energy) == len(run.trace.temperature) == 101
 
 
 @pytest.mark.parametrize(
@@ -128,6 +136,7 @@ def test_stores():
     ("name", "kind"),
     [
         ("card-1", Card),
+        ("dynamics-1", MeasuredDynamics),
         ("metrics-2", StageMetrics),
         ("metrics-2-task", Metrics),
         ("summary-1", DatasetSummary),

@@ -103,3 +103,24 @@ def test_every_download_is_recorded():
     assert len(found) == len(set(found)) > 0
     assert all(path.parts[:2] == ("down", "rmd17") for path in found)
     assert targets().downloads() == []
+
+
+def test_dynamics_are_run_with_what_a_study_ends_at():
+    dynamics = {"datasets": ["silicon", "foundation"]}
+    asked = targets(
+        train_plans=["taylor-0.50"],
+        downstream={"datasets": ["silicon"], "stage": "recovered"},
+        evaluation={"dataset": "foundation", "dynamics": dynamics},
+    )
+    assert names(asked.dynamics()) == [
+        "sevennet-0/parent/original/dynamics/silicon.json",
+        "sevennet-0/taylor-0.50/recovered/downstream/silicon/finetuned/dynamics/silicon.json",
+        "sevennet-0/parent/original/dynamics/foundation.json",
+        "sevennet-0/taylor-0.50/distilled/dynamics/foundation.json",  # not the quantized one
+    ]
+    assert "dynamics" in asked.tables()
+
+
+def test_without_dynamics_there_is_nothing_of_them():
+    assert targets().dynamics() == []
+    assert "dynamics" not in targets().tables()

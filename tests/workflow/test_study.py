@@ -20,6 +20,7 @@ from samples import copper_frames
 from irrepress.core.files import sha256
 from irrepress.data.store import StructureStore
 from irrepress.evaluation.checks import Checks
+from irrepress.evaluation.physics.records import MeasuredDynamics
 from irrepress.study.cards import Card
 from irrepress.study.reading import load_config
 from irrepress.training.lock import locked
@@ -32,7 +33,8 @@ pytestmark = [pytest.mark.workflow, pytest.mark.slow, pytest.mark.timeout(2400)]
 RESULTS = Path("results/tiny")
 TRAINED = RESULTS / "sevennet-0" / "taylor-0.50"
 TABLES = {
-    f"{name}.csv" for name in ("sweep", "downstream", "cost", "errors", "data", "suspects", "usage")
+    f"{name}.csv"
+    for name in ("sweep", "downstream", "cost", "errors", "data", "suspects", "usage", "dynamics")
 }
 
 
@@ -65,6 +67,13 @@ def test_every_output_is_there(study):
         summary = read(results / "data" / f"{dataset}.summary.json")
         assert summary["structures"] == summary["labelled"]["forces"] > 0
     assert not list(study.rglob(".checkpoints"))
+
+
+def test_dynamics_are_run_with_the_parent_and_the_fine_tuned_model(study):
+    tuned = study / TRAINED / "recovered/downstream/silicon/finetuned"
+    for folder in (study / RESULTS / "sevennet-0/parent/original", tuned):
+        run = MeasuredDynamics.load(folder / "dynamics/silicon.json")
+        assert run.failures() == [] and run.steps == 100 and run.code.startswith("sevenn ")
 
 
 def test_every_job_leaves_a_log_and_a_benchmark(study):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from irrepress.catalogue.families import loading_line
 from irrepress.core.errors import UserError
+from irrepress.evaluation.physics.records import MeasuredDynamics
 from irrepress.evaluation.records import Errors, Metrics, StageMetrics
 from irrepress.report.tables import UNITS, convert
 from irrepress.report.text import factor, number, plural
@@ -27,6 +28,7 @@ class Made:
             not evaluated.
         parent_errors: the same of the uncompressed parent, if it was evaluated on the same data.
         speed: how fast it is beside its parent, and how large; None if it was not timed.
+        dynamics: how runs of molecular dynamics went, a text for each dataset.
         load: Python that makes it the calculator of ``atoms`` (ASE).
     """
 
@@ -34,6 +36,7 @@ class Made:
     errors: str | None
     parent_errors: str | None
     speed: str | None
+    dynamics: list[str]
     load: str
 
     def lines(self) -> list[str]:
@@ -42,6 +45,7 @@ class Made:
             ("errors", self.errors or "not evaluated"),
             ("parent", self.parent_errors),
             ("speed", self.speed),
+            *(("MD", text) for text in self.dynamics),
             ("load", self.load),
         ]
         return [str(self.path), *(f"  {key:<7} {text}" for key, text in optional if text)]
@@ -65,6 +69,7 @@ def describe(folder: ModelFolder) -> Made:
         errors=_errors(metrics) if metrics else None,
         parent_errors=_parent_errors(metrics, of_parent) if metrics and not is_parent else None,
         speed=None if is_parent else _speed(folder),
+        dynamics=[_dynamics(path) for path in sorted(folder.dynamics().parent.glob("*.json"))],
         load=loading_line(card.family, folder.model_file, card.modal),
     )
 
@@ -185,4 +190,16 @@ def _speed(folder: ModelFolder) -> str | None:
         f"{before:,}"
         + (", before elements were left out for the dataset" if of_start else "")
         + (f"; rough, the machine was busy ({cost.busy})" if cost.busy else "")
+    )
+
+
+def _dynamics(path: Path) -> str:
+    """Return how a run of molecular dynamics went."""
+    run = MeasuredDynamics.load(path)
+    what = f"{number(run.picoseconds, 2)} ps of {run.formula} ({run.dataset}) at constant energy"
+    if failures := run.failures():
+        return f"{what}: {'; '.join(failures)}"
+    return (
+        f"{what}: stable, drift {number(1e3 * abs(run.drift or 0), 2)} meV/atom/ps, "
+        f"{number(run.temperature)} K, {number(run.steps_per_second)} steps per second"
     )

@@ -16,6 +16,16 @@ def not_passed(study: Study) -> list[str]:
     ]
 
 
+def unstable(study: Study) -> list[str]:
+    """Return what speaks against dynamics with models, a text for every such run."""
+    return [
+        f"{run.plan}, {run.name} on {run.measured.formula} of {run.measured.dataset}: "
+        f"{'; '.join(failures)}"
+        for run in study.dynamics
+        if (failures := run.measured.failures())
+    ]
+
+
 def failed_predictions(study: Study) -> list[str]:
     """Return the models whose predictions are not finite, a text for each."""
     found = []

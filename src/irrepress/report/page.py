@@ -19,6 +19,7 @@ from irrepress import __version__
 from irrepress.core.files import atomic_path, write_text
 from irrepress.data.summary.records import SYSTEMS
 from irrepress.evaluation.checks import FINITE_DIFFERENCE_TOLERANCE, SYMMETRY_TOLERANCE
+from irrepress.evaluation.physics.records import DRIFT_TOLERANCE, FLUCTUATION_TOLERANCE
 from irrepress.report import data_tables, figures, notes, story, tables, text, theme, usage
 from irrepress.report.figures import Panel
 from irrepress.report.markup import Table
@@ -75,6 +76,8 @@ def write_report(
         "suspects": data_tables.suspects_table(study),
         "usage": used,
     }
+    if config.evaluation.dynamics is not None:
+        frames["dynamics"] = tables.dynamics_table(study)
     page = render(study, usage.shown_usage(used))
     out = Path(out_dir)
     for name, frame in frames.items():
@@ -99,6 +102,7 @@ def render(study: Study, used: Table | None = None) -> str:
             figures.training_panel(study),
             figures.downstream_panel(study),
             figures.downstream_training_panel(study),
+            figures.dynamics_panel(study),
             figures.cost_panel(study),
             figures.data_panel(study),
         )
@@ -143,6 +147,9 @@ def render(study: Study, used: Table | None = None) -> str:
         failed=notes.failed_predictions(study),
         alignments=notes.alignments(study),
         busy=notes.busy(study),
+        unstable=notes.unstable(study),
+        drift_tolerance=DRIFT_TOLERANCE,
+        fluctuation_tolerance=FLUCTUATION_TOLERANCE,
         symmetry_tolerance=SYMMETRY_TOLERANCE,
         finite_difference_tolerance=FINITE_DIFFERENCE_TOLERANCE,
         versions=_versions(study),

@@ -87,6 +87,8 @@ def page_tables(study: Study) -> dict[str, Table]:
             marked=checks["plan"] == "parent",
         ),
     ]
+    if study.dynamics:
+        shown.append(_dynamics_table(tables.dynamics_table(study)))
     downstream = tables.downstream_table(study)
     if not downstream.empty:
         shown += _downstream_tables(downstream, tables.trainings_of(study.config))
@@ -95,6 +97,28 @@ def page_tables(study: Study) -> dict[str, Table]:
     if not suspects.empty:
         shown.append(_suspects_table(suspects))
     return {table.name: table for table in shown}
+
+
+def _dynamics_table(frame: pd.DataFrame) -> Table:
+    return make_table(
+        "dynamics",
+        "Molecular dynamics at constant energy: its drift, its fluctuation about it, and that "
+        "of the kinetic energy alone. Speeds are of runs one after another, with all that a step "
+        "takes.",
+        frame,
+        [
+            *("model", "dataset", "plan", "stage", "formula", "length [ps]", "temperature [K]"),
+            *("energy drift [meV/atom/ps]", "energy fluctuation [meV/atom]"),
+            *("kinetic fluctuation [meV/atom]", "steps per second", "not passed"),
+        ],
+        csv="dynamics.csv",
+        titles={
+            "energy drift [meV/atom/ps]": "drift [meV/atom/ps]",
+            "energy fluctuation [meV/atom]": "fluctuation [meV/atom]",
+            "kinetic fluctuation [meV/atom]": "kinetic [meV/atom]",
+        },
+        marked=frame["plan"] == "parent",
+    )
 
 
 def _data_table(frame: pd.DataFrame) -> Table:

@@ -9,6 +9,7 @@ from irrepress.report.story_steps import (
     Step,
     comparable,
     downstream_steps,
+    dynamics_steps,
     error_of,
     parent_step,
     reference_of,
@@ -65,6 +66,7 @@ def tell(study: Study, model: str) -> Story:
         sweep_step(study, model),
         *stage_steps(study, smallest),
         *downstream_steps(study, smallest),
+        *dynamics_steps(study, smallest),
     ]
     tiles = _tiles(study, smallest, final)
     return Story(model, smallest, final, _chosen(study, smallest, final), tiles, steps)

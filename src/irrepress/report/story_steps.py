@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from irrepress.evaluation.physics.records import MeasuredDynamics
 from irrepress.report import tables
 from irrepress.report.study import Run, Study, TaskRun
 from irrepress.report.text import comparison, listing, number, plural, seconds
@@ -272,6 +273,45 @@ def downstream_steps(study: Study, smallest: Run) -> list[Step]:
             ],
         )
     ]
+
+
+def dynamics_steps(study: Study, smallest: Run) -> list[Step]:
+    """Return how the models behave in molecular dynamics beside their parent; none if not run."""
+    of_model = [run for run in study.dynamics if run.model == smallest.model]
+    parents = {run.measured.dataset: run.measured for run in of_model if run.is_parent}
+    own = [run.measured for run in of_model if run.plan == smallest.plan]
+    if not own:
+        return []
+    return [Step("Molecular dynamics", [_run_sentence(run, parents[run.dataset]) for run in own])]
+
+
+def _run_sentence(run: MeasuredDynamics, parent: MeasuredDynamics) -> str:
+    """What happened in a run, beside the same one with the parent."""
+    where = (
+        f"In {number(run.picoseconds, 2)} ps of {run.formula} at constant energy, begun at "
+        f"{number(run.wanted_temperature)} K,"
+    )
+    if run.broke is not None:
+        return f"{where} the run with the compressed model broke: {run.broke}."
+    sentence = (
+        f"{where} the compressed model keeps the energy to {_drift(run)} and {_temperature(run)}; "
+        f"it does {number(run.steps_per_second)} steps per second"
+    )
+    if parent.broke is not None:
+        return f"{sentence}. The run with the parent broke: {parent.broke}."
+    return (
+        f"{sentence}. The parent: {_drift(parent)}, {_temperature(parent)}, "
+        f"{number(parent.steps_per_second)} steps per second."
+    )
+
+
+def _drift(run: MeasuredDynamics) -> str:
+    drift = None if run.drift is None else 1e3 * abs(run.drift)
+    return f"{number(drift, 2)} meV/atom/ps"
+
+
+def _temperature(run: MeasuredDynamics) -> str:
+    return f"a mean temperature of {number(run.temperature)} K"
 
 
 def _is_own(task: TaskRun, run: Run) -> bool:

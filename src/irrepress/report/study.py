@@ -11,11 +11,13 @@ import pandas as pd
 
 from irrepress.core.errors import UserError
 from irrepress.core.plan import Plan
+from irrepress.evaluation.physics.records import MeasuredDynamics
 from irrepress.evaluation.records import Metrics, StageMetrics
 from irrepress.pruning.scores import Scores
 from irrepress.report.datasets import DataCard, read_data_cards
 from irrepress.study.cards import Card
 from irrepress.study.config import Config
+from irrepress.study.dynamics import dynamics_runs
 from irrepress.study.paths import PARENT_PLAN, StudyPaths
 from irrepress.study.stages import ORIGINAL, Stage
 
@@ -79,6 +81,26 @@ class TaskRun:
 
 
 @dataclass(frozen=True)
+class DynamicsOf:
+    """Molecular dynamics with one model; the attributes are as those of `Run`.
+
+    Attributes:
+        name: name of its stage in tables.
+        measured: the run.
+    """
+
+    model: str
+    plan: str
+    name: str
+    measured: MeasuredDynamics
+
+    @property
+    def is_parent(self) -> bool:
+        """Whether it was run with the uncompressed model."""
+        return self.plan == PARENT_PLAN
+
+
+@dataclass(frozen=True)
 class GroupScores:
     """Importance scores of the channels of one group under one criterion.
 
@@ -127,6 +149,7 @@ class Study:
         scores: scores by (model, criterion).
         tasks: trainings on downstream datasets; empty where none are configured.
         data: data cards by name of the dataset.
+        dynamics: molecular dynamics, of each dataset the parent's first.
     """
 
     paths: StudyPaths
@@ -136,6 +159,7 @@ class Study:
     scores: dict[tuple[str, str], list[GroupScores]]
     tasks: tuple[TaskRun, ...]
     data: dict[str, DataCard]
+    dynamics: tuple[DynamicsOf, ...] = ()
 
     @property
     def all_runs(self) -> list[Run | TaskRun]:
@@ -199,6 +223,7 @@ def read_study(study_dir: str | Path, config: Config) -> Study:
         scores=_read_scores(paths, config),
         tasks=tuple(_read_tasks(paths, config)),
         data=read_data_cards(paths, config),
+        dynamics=tuple(_read_dynamics(paths, config)),
     )
 
 
@@ -250,6 +275,15 @@ def _read_tasks(paths: StudyPaths, config: Config) -> Iterator[TaskRun]:
                     card=Card.load(folder.card),
                     training=None if start == "restricted" else _read_training(folder.training),
                 )
+
+
+def _read_dynamics(paths: StudyPaths, config: Config) -> Iterator[DynamicsOf]:
+    for run in dynamics_runs(config):
+        folder, name = paths.stage(run.model, run.plan, run.stage.name), run.stage.name
+        if run.fine_tuned:
+            folder, name = folder.of_task(run.dataset, "finetuned"), f"{name}, fine-tuned"
+        measured = MeasuredDynamics.load(folder.dynamics(run.dataset))
+        yield DynamicsOf(run.model, run.plan, name, measured)
 
 
 def _read_training(path: Path) -> pd.DataFrame:

@@ -205,6 +205,41 @@ def cost_table(study: Study) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def dynamics_table(study: Study) -> pd.DataFrame:
+    """One row per run of molecular dynamics, of each dataset the parent's first.
+
+    Speeds are those of runs one after another: on a busy machine, time ratios are better known.
+    """
+    rows = []
+    for run in study.dynamics:
+        measured = run.measured
+        rows.append(
+            {
+                "model": run.model,
+                "plan": run.plan,
+                "stage": run.name,
+                "dataset": measured.dataset,
+                "formula": measured.formula,
+                "atoms": measured.atoms,
+                "length [ps]": measured.picoseconds,
+                "time step [fs]": measured.timestep,
+                "thermostat before [K]": measured.wanted_temperature,
+                "temperature [K]": measured.temperature,
+                "its fluctuation [K]": measured.temperature_fluctuation,
+                "energy drift [meV/atom/ps]": _scaled(measured.drift, 1e3),
+                "energy fluctuation [meV/atom]": _scaled(measured.fluctuation, 1e3),
+                "kinetic fluctuation [meV/atom]": _scaled(measured.kinetic_fluctuation, 1e3),
+                "steps per second": measured.steps_per_second,
+                "not passed": "; ".join(measured.failures()) or None,
+                "started from": measured.source,
+                "code": measured.code,
+                "device": measured.device,
+                "threads": measured.threads,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
 def checks_table(study: Study) -> pd.DataFrame:
     """Two rows per model, plan and stage: relative deviations, computed in float64.
 

@@ -135,6 +135,8 @@ def _kinds(paths: StudyPaths, config: Config) -> list[_Kind]:
             gpus=config.downstream.training.ranks if config.downstream else 1,
         ),
         kind("evaluation", stage.metrics, gpus=1),
+        kind("dynamics", stage.dynamics(), gpus=1),
+        kind("dynamics", paths.task(dataset="{task}").dynamics(), gpus=1),
         kind("parent", paths.parent().model_file),
         kind(UNTRAINED_STAGE, paths.untrained().model_file),
         *(

@@ -139,6 +139,7 @@ class Config(Section):
                 )
         tested = [("evaluation.dataset", self.evaluation.dataset)]
         tested += [("downstream.datasets", n) for n in getattr(self.downstream, "datasets", [])]
+        tested += self._dynamics_references()
         for where, name in tested:
             if name in perturbed:
                 raise ValueError(
@@ -172,4 +173,8 @@ class Config(Section):
                 references.append((f"{section}.dataset", training.dataset))
         if self.downstream:
             references += [("downstream.datasets", name) for name in self.downstream.datasets]
-        return references
+        return [*references, *self._dynamics_references()]
+
+    def _dynamics_references(self) -> list[tuple[str, str]]:
+        dynamics = self.evaluation.dynamics
+        return [("evaluation.dynamics.datasets", n) for n in dynamics.datasets] if dynamics else []

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from irrepress.core.section import Section
+from irrepress.evaluation.config import Evaluation
 from irrepress.study.config import Config
 from irrepress.training.config import OF_THE_MACHINE, Training
 
@@ -20,7 +21,11 @@ def parameters(section: Section) -> dict[str, Any]:
     """Return a section of the config, or the whole, as a parameter."""
     if isinstance(section, Config):
         return section.model_dump(mode="json")
-    names = _TEXTS | OF_THE_MACHINE if isinstance(section, Training) else _TEXTS
+    names = _TEXTS
+    if isinstance(section, Training):
+        names = names | OF_THE_MACHINE
+    if isinstance(section, Evaluation):
+        names = names | {"dynamics"}  # which has a rule of its own
     exclude: dict[str, Any] = {**dict.fromkeys(names, True), "labels": _TEXTS}
     return section.model_dump(mode="json", exclude=exclude)
 

@@ -15,6 +15,7 @@ PARENT_PLAN, PARENT_STAGE = "parent", ORIGINAL.name
 # The stage of a parent that is to be trained from scratch.
 UNTRAINED_STAGE = "untrained"
 TABLES = ("sweep", "downstream", "cost", "errors", "data", "suspects", "usage")
+DYNAMICS_TABLE = "dynamics"
 
 # Names that are the same in every study.
 MODEL, REPORT = "model.pt", "report/index.html"
@@ -98,6 +99,10 @@ class ModelFolder:
     def fits(self) -> Path:
         """The fits of its compensation."""
         return self.path / "fits.csv"
+
+    def dynamics(self, dataset: str = "{dataset}") -> Path:
+        """Molecular dynamics of a structure of a dataset with it."""
+        return self.path / "dynamics" / f"{dataset}.json"
 
     @property
     def is_of_the_parent(self) -> bool:
@@ -213,7 +218,7 @@ class StudyPaths:
         return self.results / REPORT
 
     def table(self, name: str) -> Path:
-        """A table of the report, one of `TABLES`."""
+        """A table of the report, one of `TABLES` or `DYNAMICS_TABLE`."""
         return self.page.with_name(f"{name}.csv")
 
     def log(self, output: Path) -> Path:

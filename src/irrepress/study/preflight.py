@@ -69,6 +69,7 @@ def remarks(config: Config) -> Iterator[str]:
     """Yield what may not be meant, though it can run, one line each."""
     after = ("recovery", "distillation", "quantization", "export", "downstream")
     idle = [section for section in after if getattr(config, section) is not None]
+    idle += ["evaluation.dynamics"] * (config.evaluation.dynamics is not None)
     if idle and not config.train_plans:
         yield (
             f"train_plans is empty, so that nothing is made of {', '.join(idle)}; name plans such "
@@ -102,6 +103,8 @@ def _parts_used(config: Config) -> Iterator[tuple[str, str, str]]:
     for name in config.downstream.datasets if config.downstream else []:
         yield from (("downstream.datasets", name, part) for part in ("train", "valid", "test"))
     yield "evaluation.dataset", config.evaluation.dataset, "test"
+    for name in config.evaluation.dynamics.datasets if config.evaluation.dynamics else []:
+        yield "evaluation.dynamics.datasets", name, "test"
 
 
 def _about_parts(config: Config) -> Iterator[str]:

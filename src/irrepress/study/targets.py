@@ -5,8 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from irrepress.study.config import Config
+from irrepress.study.dynamics import dynamics_runs
 from irrepress.study.inputs import downloads
-from irrepress.study.paths import PARENT_PLAN, PARENT_STAGE, DownloadPaths, StudyPaths
+from irrepress.study.paths import (
+    DYNAMICS_TABLE,
+    PARENT_PLAN,
+    PARENT_STAGE,
+    TABLES,
+    DownloadPaths,
+    StudyPaths,
+)
 from irrepress.study.stages import COMPENSATED, PRUNED, Stage
 from irrepress.study.uses import used_datasets
 
@@ -88,6 +96,21 @@ class Targets:
             for model in self.config.compressed_models()
             for dataset in downstream.datasets
         ]
+
+    def dynamics(self) -> list[Path]:
+        """Molecular dynamics with the parents and with what their plans end at, if asked for."""
+        found = []
+        for run in dynamics_runs(self.config):
+            folder = self.paths.stage(run.model, run.plan, run.stage.name)
+            if run.fine_tuned:
+                folder = folder.of_task(run.dataset, "finetuned")
+            found.append(folder.dynamics(run.dataset))
+        return found
+
+    def tables(self) -> dict[str, Path]:
+        """The tables of the report, by name."""
+        asked = [] if self.config.evaluation.dynamics is None else [DYNAMICS_TABLE]
+        return {name: self.paths.table(name) for name in (*TABLES, *asked)}
 
     def archives(self) -> list[Path]:
         """The archives of the trained plans at their last stages, or of all plans if none is.

@@ -26,6 +26,9 @@ def used_datasets(config: Config) -> dict[str, list[str]]:
     if config.downstream:
         for name in config.downstream.datasets:
             uses[name].append("downstream")
+    if config.evaluation.dynamics:
+        for name in config.evaluation.dynamics.datasets:
+            uses[name].append("dynamics")
     for name, dataset in config.datasets.items():
         if isinstance(dataset, Perturbed) and uses[name]:
             uses[dataset.of].append(f"source of {name}")

@@ -1,0 +1,1 @@
+"""What users do with a model, done with it: measurements on physics, beside the parent."""
