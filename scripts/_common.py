@@ -280,9 +280,11 @@ def labelling_model(reference: ModelRef, downloads: Downloads) -> Any:
 
 
 def labels_of(reference: ModelRef) -> str:
-    """What stores, metrics and the report call the labels of a model."""
-    modal = f" ({reference.modal})" if reference.modal else ""
-    return f"{reference.family} {reference.checkpoint or FROM_SCRATCH}{modal}"
+    """What stores, metrics and the report call the labels of a model of the config."""
+    from irrepress.study.steps import labels_by  # some jobs have no torch
+
+    checkpoint = reference.checkpoint or FROM_SCRATCH
+    return labels_by(reference.family, checkpoint, reference.modal)
 
 
 def run(main: Callable[[Job], None], snakemake: Any) -> None:

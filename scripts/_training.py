@@ -9,7 +9,8 @@ from typing import Any
 from _common import Job
 from irrepress.core.processes import is_first
 from irrepress.data.store import StructureStore
-from irrepress.training.config import OF_THE_MACHINE, Training
+from irrepress.study.steps import trained_stage
+from irrepress.training.config import Training
 from irrepress.training.lock import locked
 from irrepress.training.trainer import train
 
@@ -65,16 +66,5 @@ def _train(
     )
     if not is_first():
         sys.exit()
-    record = {
-        "dataset": Path(store.path).stem,
-        "labels": store.info.labels,
-        "settings": settings.model_dump(mode="json", exclude={"dataset", *OF_THE_MACHINE}),
-        "steps": result.steps,
-        "best_valid_loss": result.best_valid_loss,
-        # Which weights the model has: those that training began with, if none were better.
-        "kept": "start" if result.kept_start else "best",
-        "seconds": result.seconds,
-        "seed": job.params.seed,
-    }
-    job.save(result.model, stage | record)
+    job.save(result.model, stage | trained_stage(result, store, settings, job.params.seed))
     return result.model

@@ -4,7 +4,7 @@ from _common import Job, run
 from _training import train_and_save
 from irrepress.core.plan import Plan
 from irrepress.data.store import StructureStore
-from irrepress.evaluation.alignment import require_one_level
+from irrepress.study.steps import distillation_options
 from irrepress.training.config import Distillation
 from irrepress.training.features import FeatureGuide
 from irrepress.training.ranks import start_by_srun
@@ -17,17 +17,13 @@ def main(job: Job) -> None:
     if settings.features > 0:
         parent, plan = job.load(job.inputs.parent), Plan.load(job.inputs.plan)
         guide = FeatureGuide(parent, plan)
-    teacher = StructureStore(job.inputs.teacher)
-    if 0 < settings.label_fraction < 1:
-        require_one_level(StructureStore(job.inputs.store), teacher)
+    store, teacher = StructureStore(job.inputs.store), StructureStore(job.inputs.teacher)
     train_and_save(
         job,
         job.load(job.inputs.model),
         settings,
         {"stage": "distilled", "label_fraction": settings.label_fraction},
-        teacher=teacher,
-        label_fraction=settings.label_fraction,
-        guide=guide,
+        **distillation_options(settings, store, teacher, guide),
     )
 
 

@@ -7,33 +7,24 @@ from _training import train_and_save
 from irrepress.core.plan import Plan
 from irrepress.evaluation.config import Evaluation
 from irrepress.evaluation.metrics import measure_cost, measure_errors, measure_symmetry
-from irrepress.pruning.elements import keep_elements
+from irrepress.study.steps import begin_fine_tuning
 from irrepress.training.config import Training
-from irrepress.training.energy_shifts import fit_energy_shifts
 from irrepress.training.ranks import start_by_srun
 
 
 def main(job: Job) -> None:
     settings = job.section(Training)
     start_by_srun(settings)
-    model = job.load(job.inputs.model)
+    model = job.load(job.inputs.model).to(job.device)
     store = job.open_store(job.inputs.store, model)
-    record = None
-    if job.params.restrict_elements:
-        name = f"dataset {job.wildcards.dataset}"
-        model, record = keep_elements(model, store.elements, name)
-    if job.wildcards.start == "scratch":
-        model = model.fresh(job.params.seed)
-    # The dataset may be of another level of theory, whose energies differ by a constant for
-    # every element: both starts get it for nothing, so that they are compared fairly.
-    shifts = fit_energy_shifts(model.to(job.device), store)
-    model.shift_energies(shifts)
-    stage = {
-        "stage": job.wildcards.start,
-        "restricted": record,
-        "energy_shifts": {str(z): e for z, e in shifts.items()},
-    }
-    trained = train_and_save(job, model, settings, stage)
+    model, begun = begin_fine_tuning(
+        model,
+        store,
+        f"dataset {job.wildcards.dataset}",
+        restrict_elements=job.params.restrict_elements,
+        fresh_seed=job.params.seed if job.wildcards.start == "scratch" else None,
+    )
+    trained = train_and_save(job, model, settings, {"stage": job.wildcards.start, **begun})
     metrics = measure_errors(
         trained.to(job.device),
         store,

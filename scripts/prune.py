@@ -6,6 +6,7 @@ from _common import Job, run
 from irrepress.core.files import sha256
 from irrepress.core.plan import Plan, write_summary
 from irrepress.pruning.budget import Costs, summarize
+from irrepress.study.steps import pruned_stage
 
 _logger = logging.getLogger("prune")
 
@@ -24,14 +25,7 @@ def main(job: Job) -> None:
     if write_summary(job.inputs.plan, summarize(plan, groups, costs, unpruned)):
         _logger.warning("%s: its summary told of another plan and is new", job.inputs.plan)
     narrow = model.narrow(plan)
-    stage = {
-        "stage": "pruned",
-        "plan": job.wildcards.plan,
-        "plan_sha256": sha256(job.inputs.plan),
-        "provenance": dict(plan.provenance),
-        **({"edited": list(plan.edits)} if plan.edits else {}),
-    }
-    job.save(narrow, stage)
+    job.save(narrow, pruned_stage(plan, job.wildcards.plan, sha256(job.inputs.plan)))
 
 
 run(main, snakemake)

@@ -1,7 +1,14 @@
 """irrepress: smaller and faster SO(3)-equivariant atomistic foundation models.
 
-The library behind the Snakemake workflow. Importing it is cheap: the packages of the
-families (SevenNet, ...) are imported only when a model of that family is loaded.
+    import irrepress
+
+    model = irrepress.load("7net-l3i5")
+    plan = model.plan("frames.extxyz", speedup=5)
+    small = plan.apply().compensate("frames.extxyz").finetune("frames.extxyz")
+    small.save("small.pt")
+
+Importing it is cheap: torch is imported when the first name of `irrepress.api` is used, and the
+packages of the families (SevenNet, ...) when a model of that family is loaded.
 
 Some examples in docstrings use ``model``, a loaded SevenNet-0
 (``irrepress.families.get_family("sevennet").load("7net-0")``), ``structures``, a list of four
@@ -9,6 +16,31 @@ labelled crystals of two silicon atoms, and ``store``, a `irrepress.data.store.S
 these (two to train on, one for validation and one for tests).
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from irrepress.api import Comparison, Frames, Potential, Pruning, UserError, load, read
+
 __version__ = "0.1.0"
 
-__all__ = ["__version__"]
+__all__ = [
+    "Comparison",
+    "Frames",
+    "Potential",
+    "Pruning",
+    "UserError",
+    "__version__",
+    "load",
+    "read",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module("irrepress.api"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -6,7 +6,7 @@ A new family is a line in the tables here and in `irrepress.catalogue.families`,
 import importlib
 import importlib.util
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,10 +18,10 @@ from irrepress.core.target import Explicit
 # family name -> packages that it needs beside those that irrepress needs
 _PACKAGES = {"escn": ("fairchem.core",), "mace": ("mace",), "sevennet": ("sevenn",)}
 # family name -> module that imports neither torch nor the family's packages, with
-# `check_checkpoint` and, where checkpoints are downloaded, `CHECKPOINTS` (keyword -> what has a
-# `file` and a `licence`), `SPELLINGS` (other spelling -> keyword), `MODALS` (keyword -> levels of
-# theory), `shapes()`, where there are any, `SETTINGS` of untrained models, `NUMBER_TYPES` and
-# `SHORTENS_CUTOFF`
+# `check_checkpoint`, `CHECKPOINTS` (keyword -> what has a `file` and a `licence`), where they are
+# downloaded, or else `KEYWORDS`; and `SPELLINGS` (other spelling -> keyword), `MODALS` (keyword ->
+# levels of theory) and `shapes()`, where there are any, `SETTINGS` of untrained models,
+# `NUMBER_TYPES` and `SHORTENS_CUTOFF`
 _CATALOGUES = {name: f"irrepress.catalogue.checkpoints.{name}" for name in _PACKAGES}
 # family name -> module and call of the calculator of the family's own package, and what it calls
 # the modal
@@ -93,6 +93,22 @@ def canonical_keyword(name: str, keyword: str) -> str:
     """
     spellings = getattr(_catalogue(name), "SPELLINGS", {}) if name in _CATALOGUES else {}
     return str(spellings.get(keyword.lower(), keyword.lower()))
+
+
+def family_of_keyword(keyword: str) -> str:
+    """Return the family that has a checkpoint of a keyword, installed or not.
+
+    Raises:
+        UserError: none has.
+    """
+    known = {name: _keywords(name) for name in family_names()}
+    for name, keywords in known.items():
+        if canonical_keyword(name, keyword) in keywords:
+            return name
+    everything = [each for keywords in known.values() for each in keywords]
+    raise UserError(
+        f"{keyword}: neither a file nor a keyword of a checkpoint; {nearest(keyword, everything)}"
+    )
 
 
 def published_checkpoint(name: str, keyword: str) -> tuple[RemoteFile, Licence] | None:
@@ -197,6 +213,10 @@ def loading_line(name: str, path: str | Path, modal: str | None = None) -> str:
 
 def _catalogue(name: str) -> ModuleType:
     return importlib.import_module(_CATALOGUES[name])
+
+
+def _keywords(name: str) -> Collection[str]:
+    return getattr(_catalogue(name), "KEYWORDS", _published(name))
 
 
 def _published(name: str) -> Mapping[str, Any]:

@@ -77,7 +77,7 @@ def evaluate(
     from irrepress.evaluation.direct import evaluate_files, evaluate_store
     from irrepress.study.loading import load_model
 
-    loaded = load_model(model, family, modal=modal, licence=licence, warn=warn)
+    loaded = load_model(model, family, modal=modal, licence=licence, warn=warn).model
     loaded.to(resolve_device(device))
     options: dict[str, Any] = {"alignment": align, "batch_size": batch_size}
     name = " ".join(data)

@@ -30,7 +30,7 @@ def inspect(
     from irrepress.evaluation.description import describe
     from irrepress.study.loading import load_model
 
-    loaded = load_model(model, family, modal=modal, licence=licence, warn=warn)
+    loaded = load_model(model, family, modal=modal, licence=licence, warn=warn).model
     description = describe(loaded)
     if as_json:
         print_json({"model": model, **asdict(description)})
@@ -45,9 +45,11 @@ def card(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Path of a model or its card.")],
 ) -> None:
     """Print the card of a model: parent, stages, data, seeds, versions, licence."""
-    from irrepress.study.cards import CARD, Card
+    from irrepress.study.cards import CARD, Card, card_path
 
-    path = model if model.suffix == ".json" else model.parent / CARD
+    path = model if model.suffix == ".json" else card_path(model)
+    if not path.is_file():
+        path = path.with_name(CARD)
     print_json(Card.load(path).content())
 
 
@@ -78,7 +80,8 @@ def export(
     from irrepress.catalogue.families import check_number_type
     from irrepress.study.loading import load_model
 
-    loaded = load_model(model, family, modal=modal, licence=licence, dtype="float64", warn=warn)
+    found = load_model(model, family, modal=modal, licence=licence, dtype="float64", warn=warn)
+    loaded = found.model
     check_number_type(loaded.family.name, dtype, "--dtype")
     loaded.save(output, dtype=getattr(torch, dtype))
     typer.echo(f"{output}: {dtype}, a native {loaded.family.name} model")

@@ -2,25 +2,36 @@
 
 import hashlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
+
+from ase import Atoms
 
 from irrepress.catalogue.datasets.registry import get_published
 from irrepress.catalogue.entry import PublishedDataset
 from irrepress.core.files import sha256
 from irrepress.data.config import Counts, Files, Published, Split
+from irrepress.data.formats.atoms import AtomsReader
 from irrepress.data.layout import StoreInfo
 from irrepress.data.notes import log_notes
 from irrepress.data.paths import DATA_KEYS, contents, locate
-from irrepress.data.reading import Reading, read_files, read_published
+from irrepress.data.reading import Reading, Source, read_files, read_published
 from irrepress.data.writing import write_store
 
 logger = logging.getLogger(__name__)
 
 
-def store_files(path: str | Path, config: Files, workers: int = 1) -> None:
+def store_files(
+    path: str | Path, config: Files, workers: int = 1, *, unlabelled: bool = False
+) -> None:
     """Read files of the user into a store.
+
+    Args:
+        path: the store.
+        config: the dataset.
+        workers: number of processes that parse.
+        unlabelled: whether frames without any label are taken as well.
 
     Raises:
         UserError: see `reading.read_files`, `reading.Reading` and `writing.write_store`.
@@ -28,7 +39,7 @@ def store_files(path: str | Path, config: Files, workers: int = 1) -> None:
     located = locate(config)
     paths = [path for key in DATA_KEYS for path in located.paths[key]]
     names = list(map(str, paths))
-    reading = read_files(config, workers, located)
+    reading = read_files(config, workers, located, unlabelled=unlabelled)
     info = StoreInfo(
         source=", ".join(names) if len(names) <= 20 else f"{names[0]} and {len(names) - 1} more",
         licence=config.licence,
@@ -82,6 +93,42 @@ def _default_split(entry: PublishedDataset) -> Split:
     if entry.labels:
         return Split(by=entry.split_by)
     return Split(train=0, valid=0, test=1, by=entry.split_by)  # there are no labels to learn from
+
+
+def store_atoms(
+    path: str | Path,
+    frames: Sequence[Atoms],
+    config: Files,
+    *,
+    checksum: str,
+    unlabelled: bool = False,
+) -> None:
+    """Write ASE's atoms into a store, as if they had been read from a file.
+
+    Args:
+        path: the store.
+        frames: the structures, with labels where ASE or files of the user keep them.
+        config: keys, units and split, as for files; its paths are not read.
+        checksum: what identifies the frames.
+        unlabelled: whether frames without any label are taken as well.
+
+    Raises:
+        UserError: see `reading.Reading` and `writing.write_store`.
+    """
+    options = {"select": config.select, "unlabelled": unlabelled}
+    reader = AtomsReader(frames, config.keys, config.units, options)
+    reading = Reading([Source(reader)], bad_frames=config.bad_frames, limit=config.limit)
+    info = StoreInfo(
+        source="ASE atoms",
+        licence=config.licence,
+        citation=config.citation,
+        level_of_theory=config.level_of_theory,
+        labels=config.level_of_theory,
+        checksum=checksum,
+        reference_energies=reading.reference_energies,
+        notes=reading.notes,
+    )
+    _write(path, reading, info, config.split, config.seed, config.counts)
 
 
 def joint_checksum(digests: list[str]) -> str:

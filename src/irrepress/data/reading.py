@@ -249,20 +249,27 @@ def is_store(path: str | Path) -> bool:
     return path.suffix in HDF5_SUFFIXES and not is_of_mace(path)
 
 
-def read_files(config: Files, workers: int = 1, located: Located | None = None) -> Reading:
+def read_files(
+    config: Files,
+    workers: int = 1,
+    located: Located | None = None,
+    *,
+    unlabelled: bool = False,
+) -> Reading:
     """Prepare to read files of the user.
 
     Args:
         config: the dataset.
         workers: number of processes that parse.
         located: what its paths stand for; None: look now.
+        unlabelled: whether frames without any label are taken as well.
 
     Raises:
         UserError: a file is missing, empty or of another format; while it is read, see
             `Reading`.
     """
     located = located or locate(config)
-    options = {"select": config.select}
+    options = {"select": config.select, "unlabelled": unlabelled}
     sources = [
         Source(make_reader(config.format, [path], config.keys, config.units, options), part)
         for key, part in (("paths", None), ("valid_paths", "valid"), ("test_paths", "test"))

@@ -24,6 +24,10 @@ logger = logging.getLogger(__name__)
 PARTS = ("train", "valid", "test")
 
 
+class TooFewToSplit(UserError):
+    """Fewer sets of siblings than parts."""
+
+
 @dataclass
 class OfficialParts:
     """Official parts of a dataset, filled while its structures are read.
@@ -108,8 +112,8 @@ def split_indices(
         Sorted int64 indices of ``train``, ``valid`` and ``test``.
 
     Raises:
-        UserError: there are fewer sets of siblings than parts, or the official parts leave
-            nothing to train on.
+        TooFewToSplit: there are fewer sets of siblings than parts.
+        UserError: the official parts leave nothing to train on.
     """
     counts = counts or Counts()
     given = _official_indices(official)
@@ -221,7 +225,7 @@ def _deal(
             if split.by == "structure"
             else "set split.by: structure, add structures, or set the fraction of a part to 0"
         )
-        raise UserError(
+        raise TooFewToSplit(
             f"split: {len(keys)} structures form {len(unique)} set(s) of siblings (split.by: "
             f"{split.by}), too few for the parts {', '.join(wanted)}; {mend}"
         )

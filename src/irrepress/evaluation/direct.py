@@ -13,6 +13,7 @@ from irrepress.core.model import Model
 from irrepress.core.quantities import QUANTITIES
 from irrepress.core.structure import Structure
 from irrepress.data.checks import check_elements
+from irrepress.data.energy_fit import EnergyOffsets
 from irrepress.data.reading import Reading
 from irrepress.data.store import StructureStore
 from irrepress.evaluation.alignment import BEYOND_DOUBT, Alignment, Setting, align, spread
@@ -143,16 +144,46 @@ def evaluate_store(
         _check_elements(zip(places, store.iterate(indices), strict=True), model)
     _check_labels(store.count_labels(indices), str(store.path))
     found = compare_predictions(model, store.iterate(indices), batch_size=batch_size)
-    offsets, fitted_to = found.against[0].offsets, "this model, the same structures"
+    offsets = found.against[0].offsets
+    if found.failures:
+        split = None  # what is not finite on some structures is not to be run on others
+    return LabelledEvaluation(
+        found, align_with_store(model, store, split, offsets, alignment, batch_size=batch_size)
+    )
+
+
+def align_with_store(
+    model: Model,
+    store: StructureStore,
+    split: str | None,
+    offsets: EnergyOffsets,
+    setting: Setting,
+    *,
+    batch_size: int = 8,
+) -> Alignment | None:
+    """Fit constants between labels and a model: to the train part if another one is evaluated.
+
+    Args:
+        model: the model.
+        store: structures with labels.
+        split: the part that is evaluated; None: all.
+        offsets: differences of the energies of that part, labels minus predictions.
+        setting: see `irrepress.evaluation.alignment.align`.
+        batch_size: structures per forward pass.
+
+    Returns:
+        None if there are no energies to compare.
+    """
+    fitted_to = "this model, the same structures"
     train = store.splits["train"]
-    apart = split in ("valid", "test") and len(train) and not found.failures
+    apart = split in ("valid", "test") and len(train)
     far = len(offsets) and offsets.mean_absolute() >= BEYOND_DOUBT
-    if apart and alignment != "never" and (far or alignment == "always"):
+    if apart and setting != "never" and (far or setting == "always"):
         sample = spread(train, _ALIGNED)
         of_train = energy_offsets(model, store, sample, batch_size=batch_size)
         if len(of_train):
             offsets, fitted_to = of_train, "this model, train split"
-    return LabelledEvaluation(found, align(offsets, alignment, fitted_to))
+    return align(offsets, setting, fitted_to)
 
 
 def evaluate_files(

@@ -2,20 +2,59 @@
 
 import logging
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import torch
 
 from irrepress.core.groups import widths_of
 from irrepress.core.model import Model
 from irrepress.core.plan import Plan
 from irrepress.core.progress import tracked
 from irrepress.core.structure import Structure
-from irrepress.evaluation.timing import time_call, time_turn
-from irrepress.pruning.latency import TimedShape
+from irrepress.evaluation.timing import reference_crystal, time_call, time_turn
+from irrepress.pruning.latency import TimedShape, TimeTable
+from irrepress.pruning.shapes import design_shapes
+
+logger = logging.getLogger(__name__)
 
 # Number of shapes timed between two turns of the unpruned model.
 PARTY = 3
+
+
+def make_time_table(
+    model: Model,
+    *,
+    shapes: int,
+    atoms: int,
+    repeats: int,
+    seed: int,
+    versions: Mapping[str, Any],
+) -> TimeTable:
+    """Time shapes of a model on this machine, so that its time at any widths can be predicted.
+
+    Args:
+        model: the unpruned model.
+        shapes: how many shapes, the unpruned one included.
+        atoms: size of the crystal that is timed.
+        repeats: number of rounds.
+        seed: seed for the choice of shapes.
+        versions: versions of packages, for the table's provenance.
+    """
+    designed = design_shapes(model.groups(), shapes, seed)
+    crystal = reference_crystal(model.elements, atoms)
+    plans = [model.native_plan(plan)[0] for plan in designed[1:]]
+    return TimeTable(
+        shapes=time_shapes(model, plans, crystal, repeats=repeats),
+        provenance={
+            "atoms": len(crystal),
+            "device": str(model.device),
+            "threads": torch.get_num_threads(),
+            "seed": seed,
+            "versions": versions,
+        },
+    )
 
 
 def time_shapes(
@@ -64,7 +103,7 @@ def time_shapes(
             unpruned.append(after)
             before = after
     typical = statistics.median(unpruned)
-    logging.getLogger("time_shapes").info(
+    logger.info(
         "the unpruned model took %.4g s, between %.4g and %.4g",
         typical,
         min(unpruned),

@@ -24,6 +24,20 @@ from irrepress.pruning.latency import TimeModel
 TimeOf = Callable[[Mapping[str, int]], float]
 
 
+class OutOfReach(UserError):
+    """A budget that cannot be met.
+
+    Attributes:
+        unit: what it is counted in.
+        least: the least fraction that can be reached.
+    """
+
+    def __init__(self, message: str, unit: Unit, least: float):
+        super().__init__(message)
+        self.unit = unit
+        self.least = least
+
+
 @dataclass(frozen=True)
 class Costs:
     """Costs of models as functions of their widths, at a fixed cutoff.
@@ -159,17 +173,19 @@ def check_met(
     """Check that an allocation meets its budget.
 
     Raises:
-        UserError: if it does not; the message gives the smallest budget that can be met.
+        OutOfReach: if it does not; the message gives the smallest budget that can be met.
     """
     if found.measured > measure.target(budget):
         orders = "every order kept" if keeps_orders else f"axes {limits.axes!r}"
         # Every call has a fixed overhead, which matters most for few atoms.
         larger = ", or set evaluation.timing_atoms higher" if measure.unit == "time" else ""
-        raise UserError(
+        least = found.measured / measure.whole
+        raise OutOfReach(
             f"budget: {budget:g} of the {measure.unit} cannot be met with multiple "
             f"{limits.multiple}, floor {limits.floor} and {orders}; the smallest possible is "
-            f"{found.measured / measure.whole:.3f}. Raise the budget, lower sweep.multiple or "
-            f"sweep.floor{larger}"
+            f"{least:.3f}. Raise the budget, lower sweep.multiple or sweep.floor{larger}",
+            measure.unit,
+            least,
         )
 
 

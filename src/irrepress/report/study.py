@@ -315,7 +315,11 @@ def _read_scores(paths: StudyPaths, config: Config) -> dict[tuple[str, str], lis
                         f"{path}: scores of criterion {criterion!r} are incomplete ({group.name} "
                         "has none); delete the file and score again"
                     )
-            found[model, criterion] = [
-                GroupScores(g.name, g.layer, g.irrep, g.axis, values[g.name]) for g in scores.groups
-            ]
+            found[model, criterion] = group_scores(scores, criterion)
     return found
+
+
+def group_scores(scores: Scores, criterion: str) -> list[GroupScores]:
+    """Return the scores of a criterion, in the order of the model's groups."""
+    values = scores.of(criterion)
+    return [GroupScores(g.name, g.layer, g.irrep, g.axis, values[g.name]) for g in scores.groups]

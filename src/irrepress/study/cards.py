@@ -211,6 +211,18 @@ class Card(RecordFile):
         )
 
 
+def card_path(model: str | Path) -> Path:
+    """Return where the card of a model is written: beside it, under a name of its own.
+
+    Models of a study are alone in their folders, and so are their cards.
+
+    >>> card_path("results/a/b/pruned/model.pt").name, card_path("small.pt").name
+    ('card.json', 'small.card.json')
+    """
+    model = Path(model)
+    return model.with_name(CARD) if model.name == "model.pt" else model.with_suffix(f".{CARD}")
+
+
 def is_card(content: Any) -> bool:
     """Whether the content of a JSON file is a card; other programs have files of this name."""
     return isinstance(content, dict) and {"schema_version", "parent_sha256"} <= content.keys()

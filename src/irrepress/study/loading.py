@@ -1,18 +1,34 @@
 """Models by path or keyword, of whichever family reads them."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from irrepress.catalogue.families import is_path, missing_packages
+from irrepress.catalogue.families import family_of_keyword, is_path, missing_packages
 from irrepress.core.errors import UserError
 from irrepress.core.files import read_json
 from irrepress.core.model import Model
 from irrepress.core.section import NumberType
 from irrepress.families import family_names, get_family
 from irrepress.families.generic.file_kinds import check_kind
-from irrepress.study.cards import CARD, Card, is_card, mismatch
+from irrepress.study.cards import CARD, Card, card_path, is_card, mismatch
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model that was loaded.
+
+    Attributes:
+        model: the model, on the CPU.
+        path: its file.
+        card: the card beside it; None if it has none.
+    """
+
+    model: Model
+    path: Path
+    card: Card | None
 
 
 def load_model(
@@ -23,7 +39,7 @@ def load_model(
     licence: str | None = None,
     dtype: NumberType = "float32",
     warn: Callable[[str], None],
-) -> Model:
+) -> Loaded:
     """Load a model, whose family is given, named by the card beside it, or found by trying.
 
     Args:
@@ -39,21 +55,26 @@ def load_model(
     Raises:
         UserError: the file is no checkpoint, or no installed family reads it.
     """
-    if is_path(model) and Path(model).exists():
+    is_file = is_path(model) and Path(model).exists()
+    if is_file:
         check_kind(Path(model))
     card = _card_beside(Path(model), warn)
     if card is not None:
         family, modal = family or card.family, modal or card.modal
+    if family is None and not is_path(model):
+        family = family_of_keyword(model)
+    if family is None and not is_file:
+        raise UserError(f"{model}: there is no such file; write the path of a model's file")
 
-    def load(name: str) -> Model:
+    def load(name: str) -> Loaded:
         adapter = get_family(name)
-        source = adapter.resolve(model, licence=licence)
-        return adapter.load(source, modal=modal, dtype=getattr(torch, dtype))
+        path = adapter.resolve(model, licence=licence)
+        return Loaded(adapter.load(path, modal=modal, dtype=getattr(torch, dtype)), path, card)
 
     return load(family) if family is not None else _first_that_loads(model, load)
 
 
-def _first_that_loads(model: str, load: Callable[[str], Model]) -> Model:
+def _first_that_loads(model: str, load: Callable[[str], Loaded]) -> Loaded:
     """Try the installed families in turn."""
     # From the last to the first: fairchem alone takes seconds to import.
     installed = [name for name in reversed(family_names()) if not missing_packages(name)]
@@ -68,15 +89,21 @@ def _first_that_loads(model: str, load: Callable[[str], Model]) -> Model:
             return load(name)
         except UserError as error:
             refusals.append((name, error))
-    if len(refusals) == 1:
+    absent = [name for name in family_names() if name not in installed]
+    if len(refusals) == 1 and not absent:
         raise refusals[0][1]
     reasons = "; ".join(f"{name}: {error}" for name, error in refusals)
-    raise UserError(f"{model}: no installed family reads it, name it by --family ({reasons})")
+    mend = "name its family"
+    if absent:
+        commands = " or ".join(f"pip install 'irrepress[{name}]'" for name in absent)
+        mend += f", or install the one that it belongs to ({commands})"
+    raise UserError(f"{model}: no installed family reads it; {mend}. {reasons}")
 
 
 def _card_beside(model: Path, warn: Callable[[str], None]) -> Card | None:
     """Return the card beside a model, None if there is none; warn if it is not the model's."""
-    beside = model.parent / CARD
+    own = card_path(model)
+    beside = own if own.is_file() else model.with_name(CARD)
     if not (model.is_file() and beside.is_file()):
         return None
     try:
@@ -88,7 +115,7 @@ def _card_beside(model: Path, warn: Callable[[str], None]) -> Card | None:
         return None
     card = Card.load(beside)
     # Other files beside a study's model, such as an exported copy, have no card of their own.
-    belongs = model.name == "model.pt" or not (model.parent / "model.pt").exists()
+    belongs = beside == own or not (model.parent / "model.pt").exists()
     if belongs and (mistake := mismatch(model, card, beside)) is not None:
         warn(mistake)
     return card

@@ -15,6 +15,8 @@ from irrepress.training.config import OF_THE_MACHINE, Training
 
 # Records are given new ones without a run (`irrepress.study.licences`).
 _TEXTS = {"licence", "citation", "accept_licence"}
+# What all plans of a sweep share.
+SHARED = ("unit", "multiple", "floor", "normalization")
 
 
 def parameters(section: Section) -> dict[str, Any]:
@@ -57,5 +59,4 @@ def untracked(value: Any) -> Callable[..., Any]:
 def plan_parameters(config: Config, plan: str) -> dict[str, Any]:
     """Return how a plan is made, with what all plans of the sweep share."""
     shared = config.sweep.model_dump(mode="json")
-    names = ("unit", "multiple", "floor", "normalization")
-    return {**config.plans()[plan].record(), **{name: shared[name] for name in names}}
+    return {**config.plans()[plan].record(), **{name: shared[name] for name in SHARED}}

@@ -69,14 +69,14 @@ def recipes(sweep: Sweep) -> dict[str, Recipe]:
                     cutoff=cutoff,
                     budget=budget,
                 )
-                made[_name(recipe, f"{budget:.2f}")] = recipe
+                made[plan_name(recipe, f"{budget:.2f}")] = recipe
         for name, explicit in sweep.explicit.items():
             recipe = Recipe(criterion=criterion, cutoff=explicit.cutoff, explicit=explicit)
-            made[_name(recipe, name)] = recipe
+            made[plan_name(recipe, name)] = recipe
     return made
 
 
-def _name(recipe: Recipe, target: str) -> str:
+def plan_name(recipe: Recipe, target: str) -> str:
     """Return the name of a plan: ``taylor-0.50-channels-4.6A``, ``taylor-half-l1``.
 
     Args:

@@ -17,6 +17,18 @@ from irrepress.core.errors import UserError
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
+class Stopped(UserError):
+    """A training that a signal ended, after it was saved.
+
+    Attributes:
+        received: the signal; None if another rank received it.
+    """
+
+    def __init__(self, message: str, received: signal.Signals | None):
+        super().__init__(message)
+        self.received = received
+
+
 class Interruption(Callback):
     """Writes a checkpoint and stops training after the first step that follows a signal.
 
@@ -47,7 +59,7 @@ class Interruption(Callback):
         """Save a checkpoint and stop if any rank has received a signal.
 
         Raises:
-            UserError: if a rank has received a signal.
+            Stopped: if a rank has received a signal.
         """
         received = self._received is not None
         if not trainer.strategy.reduce_boolean_decision(received, all=False):
@@ -56,9 +68,10 @@ class Interruption(Callback):
             return
         trainer.save_checkpoint(self._checkpoint)
         name = self._received.name if self._received else "a signal to another rank"
-        raise UserError(
+        raise Stopped(
             f"training: stopped by {name} at step {trainer.global_step} and saved; run again to "
-            "resume from there"
+            "resume from there",
+            self._received,
         )
 
     def _receive(self, number: int, frame: FrameType | None) -> None:

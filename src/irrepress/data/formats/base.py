@@ -19,6 +19,8 @@ from irrepress.data.formats.selection import Selection
 # A chunk is what one process parses at a time: enough to be worth sending, little to hold.
 CHUNK_FRAMES = 256
 CHUNK_BYTES = 4 << 20
+# Options that every reader takes.
+_COMMON_OPTIONS = frozenset({"parts", "labels", "group_pattern", "select", "unlabelled"})
 
 Item = TypeVar("Item")
 
@@ -67,7 +69,7 @@ class Reader(ABC):
     - ``labels``: labels that every frame must have, for sources that are known; if it is not
       given, any label will do; see `labels.LabelReader`.
     - ``select``: see `selection.Selection`.
-    - ``group_pattern``: see `labels.LabelReader`.
+    - ``group_pattern`` and ``unlabelled``: see `labels.LabelReader`.
 
     Attributes:
         remarks: what `chunks` noticed of whole files; it is filled as they are read. (`parse`,
@@ -99,7 +101,7 @@ class Reader(ABC):
         """
         self.paths = [Path(path) for path in paths]
         self.options = dict(options or {})
-        unknown = set(self.options) - {"parts", "labels", "group_pattern", "select"} - self.OPTIONS
+        unknown = set(self.options) - self.OPTIONS - _COMMON_OPTIONS
         if unknown:
             raise ValueError(f"{type(self).__name__} has no option {', '.join(sorted(unknown))}")
         self.remarks: list[Remark] = []
@@ -111,6 +113,7 @@ class Reader(ABC):
             self.units,
             self.options.get("labels"),
             self.options.get("group_pattern"),
+            self.options.get("unlabelled", False),
         )
         self._selection = Selection(self.options.get("select", {}))
         for path in self.paths:

@@ -22,9 +22,16 @@ class LabelFinder:
     is there, is noted in the frame.
     """
 
-    def __init__(self, keys: LabelKeys, units: Units, required: Collection[str] | None = None):
+    def __init__(
+        self,
+        keys: LabelKeys,
+        units: Units,
+        required: Collection[str] | None = None,
+        unlabelled: bool = False,
+    ):
         """Describe the source; see `LabelReader`."""
         self._keys = keys
+        self._unlabelled = unlabelled
         self._units = units
         self._factors = Factors(units)
         self._required = None if required is None else frozenset(required)
@@ -96,9 +103,11 @@ class LabelFinder:
             )
             return
         size = 1 if name == "energy" else 3 * len(frame.numbers)
-        if any(np.size(frame.fields[key]) == size for key in roles.possible[name]) or not any(
-            self._may_hold(frame, other) for other in QUANTITIES if other != name
-        ):
+        if any(np.size(frame.fields[key]) == size for key in roles.possible[name]):
+            raise self._no_label(frame, name, name)
+        if not any(self._may_hold(frame, other) for other in QUANTITIES if other != name):
+            if self._unlabelled:
+                return
             raise self._no_label(frame, name, name)
         free = free_energy(frame, roles) if name == "energy" else None
         frame.notes.append(

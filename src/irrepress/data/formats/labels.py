@@ -40,6 +40,7 @@ class LabelReader:
         units: Units,
         required: Collection[str] | None = None,
         group_pattern: str | None = None,
+        unlabelled: bool = False,
     ):
         """Describe the source.
 
@@ -51,11 +52,13 @@ class LabelReader:
                 nobody knows what else is in the source.
             group_pattern: regular expression whose match at the beginning of a group's text is
                 the group, for sources that name each frame but not what siblings share.
+            unlabelled: whether frames without any label, and without keys that may be labels, are
+                taken as well.
         """
         self._keys = keys
         self._units = units
         self._factors = Factors(units)
-        self._finder = LabelFinder(keys, units, required)
+        self._finder = LabelFinder(keys, units, required, unlabelled)
         self._group_pattern = re.compile(group_pattern) if group_pattern else None
 
     def structure(self, frame: Frame) -> Structure:

@@ -34,7 +34,7 @@ def training_panel(study: Study) -> Panel | None:
             curves = list(_training_curves(runs))
             for label, (column, factor, title) in TRAINING_QUANTITIES.items():
                 against = title.format(_against(study, stage, label))
-                figures[model, f"{stage.name}, vs {target}", label] = _curves(
+                figures[model, f"{stage.name}, vs {target}", label] = curves_figure(
                     curves, column, factor, against
                 )
     return Panel(
@@ -79,7 +79,7 @@ def downstream_training_panel(study: Study) -> Panel | None:
             curves = _task_curves(study, name, dataset)
             for label in shown:
                 column, factor, title = TRAINING_QUANTITIES[label]
-                figures[name, dataset, label] = _curves(
+                figures[name, dataset, label] = curves_figure(
                     curves, column, factor, title.format(" vs labels")
                 )
     return Panel(
@@ -95,7 +95,7 @@ def downstream_training_panel(study: Study) -> Panel | None:
 
 
 @dataclass(frozen=True)
-class _Curve:
+class Curve:
     """A training curve and how it is drawn."""
 
     name: str
@@ -104,7 +104,15 @@ class _Curve:
     dash: str = "solid"
 
 
-def _curves(curves: Iterable[_Curve], column: str, factor: float, title: str) -> go.Figure:
+def curves_figure(curves: Iterable[Curve], column: str, factor: float, title: str) -> go.Figure:
+    """Line chart of a column of training curves against the step.
+
+    Args:
+        curves: the curves; those without a positive value are left out.
+        column: one of `irrepress.training.module.COLUMNS`.
+        factor: what values are multiplied by.
+        title: title of the vertical axis.
+    """
     figure = go.Figure()
     drawn: list[float] = []
     for curve in curves:
@@ -129,16 +137,16 @@ def _curves(curves: Iterable[_Curve], column: str, factor: float, title: str) ->
     return figure
 
 
-def _training_curves(runs: Iterable[Run]) -> Iterator[_Curve]:
+def _training_curves(runs: Iterable[Run]) -> Iterator[Curve]:
     """One curve per plan and stage: plans differ by colour, stages by dash."""
     plans: dict[str, str] = {}
     for run in runs:
         colour = plans.setdefault(run.plan, theme.CYCLE[len(plans) % len(theme.CYCLE)])
         dash = theme.STAGE_DASHES[run.name]
-        yield _Curve(f"{run.plan}, {run.name}", run.training, colour, dash)
+        yield Curve(f"{run.plan}, {run.name}", run.training, colour, dash)
 
 
-def _task_curves(study: Study, name: str, dataset: str) -> list[_Curve]:
+def _task_curves(study: Study, name: str, dataset: str) -> list[Curve]:
     labels = {"scratch": tables.SCRATCH, "finetuned": tables.FINETUNED}
 
     def belongs(task: TaskRun) -> bool:
@@ -152,7 +160,7 @@ def _task_curves(study: Study, name: str, dataset: str) -> list[_Curve]:
     if parent and parent.training is not None:
         own[tables.FINETUNED_PARENT] = parent.training
     return [
-        _Curve(label, own[label], colour)
+        Curve(label, own[label], colour)
         for label, colour in DOWNSTREAM_COLOURS.items()
         if label in own
     ]

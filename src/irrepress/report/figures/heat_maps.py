@@ -23,7 +23,7 @@ def importance_panel(study: Study) -> Panel:
             "Model": study.config.compressed_models(),
             "Criterion": list(study.config.sweep.criteria),
         },
-        figures={key: _importance(scores) for key, scores in study.scores.items()},
+        figures={key: importance_figure(scores) for key, scores in study.scores.items()},
     )
 
 
@@ -38,7 +38,7 @@ def kept_panel(study: Study) -> Panel | None:
         "and layer (columns).",
         choices={"Model": study.config.compressed_models(), "Plan": list(study.config.plans())},
         figures={
-            (model, plan): _kept(study.scores[model, criterion], study.plans[model, plan])
+            (model, plan): kept_figure(study.scores[model, criterion], study.plans[model, plan])
             for model, plan in study.plans
         },
     )
@@ -110,7 +110,8 @@ def _heat_map(
     return figure
 
 
-def _importance(scores: list[GroupScores]) -> go.Figure:
+def importance_figure(scores: list[GroupScores]) -> go.Figure:
+    """Heat map of the mean score at every site, order and layer."""
     grid = _Grid.of(scores)
     values, text = grid.empty()
     for group in scores:
@@ -137,7 +138,8 @@ def _importance(scores: list[GroupScores]) -> go.Figure:
     )
 
 
-def _kept(scores: list[GroupScores], plan: Plan) -> go.Figure:
+def kept_figure(scores: list[GroupScores], plan: Plan) -> go.Figure:
+    """Heat map of the share of channels that a plan keeps at every site, order and layer."""
     grid = _Grid.of(scores)
     values, text = grid.empty()
     for group in scores:

@@ -1,0 +1,64 @@
+"""ASE's atoms in memory, read as if they stood in a file."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ase import Atoms
+
+from irrepress.core.errors import UserError
+from irrepress.data.config import LabelKeys, Units
+from irrepress.data.formats.ase_files import FrameAtoms
+from irrepress.data.formats.base import CHUNK_FRAMES, Reader, Record, Remark
+from irrepress.data.formats.frame import Frame
+
+# What messages and notes call them.
+_NAME = "atoms"
+
+
+class AtomsReader(Reader):
+    """Reads a list of atoms; a chunk is a list of `FrameAtoms`."""
+
+    def __init__(
+        self,
+        frames: Sequence[Atoms],
+        keys: LabelKeys | None = None,
+        units: Units | None = None,
+        options: Mapping[str, Any] | None = None,
+    ):
+        """Take the frames; see `Reader` for the other arguments.
+
+        Args:
+            frames: labels in their calculators count while these are up to date.
+            keys: where the labels are.
+            units: units of the labels and positions.
+            options: options of all readers.
+
+        Raises:
+            UserError: there are no frames, or something else than atoms.
+        """
+        super().__init__((), keys, units, options)
+        if not frames:
+            raise UserError(f"{_NAME}: the list is empty; give at least one structure")
+        for place, atoms in enumerate(frames):
+            if not isinstance(atoms, Atoms):
+                raise UserError(
+                    f"{_NAME}: frame {place} is of the type {type(atoms).__name__}; give atoms of "
+                    "ASE, structures, or paths of files"
+                )
+        self._frames = frames
+
+    def chunks(self) -> Iterator[list[FrameAtoms]]:
+        """See `Reader.chunks`."""
+        for begin in range(0, len(self._frames), CHUNK_FRAMES):
+            members = self._frames[begin : begin + CHUNK_FRAMES]
+            yield [FrameAtoms(_NAME, begin + i, atoms) for i, atoms in enumerate(members)]
+
+    def parse(self, chunk: list[FrameAtoms]) -> Iterator[Record | Remark | UserError]:
+        """See `Reader.parse`."""
+        for name, index, atoms in chunk:
+            notes = []
+            calculator = atoms.calc
+            if calculator is not None and calculator.results and calculator.check_state(atoms):
+                notes.append("results of a calculator not read, for the atoms have changed since")
+                atoms = atoms.copy()  # without its calculator
+            yield self._record(Frame.from_atoms(atoms, f"{name}: frame {index}", notes=notes), name)

@@ -1,0 +1,174 @@
+"""From scores and a recipe to a plan that the model's family can build."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from irrepress.catalogue.families import named_shapes
+from irrepress.core.groups import Group
+from irrepress.core.model import Model
+from irrepress.core.plan import Plan
+from irrepress.pruning.allocation import Limits
+from irrepress.pruning.budget import (
+    Costs,
+    Measure,
+    named_target,
+    plan_for_fraction,
+    plan_for_irreps,
+    summarize,
+)
+from irrepress.pruning.calibration import Calibration
+from irrepress.pruning.config import Sweep
+from irrepress.pruning.iterated import plan_iterated
+from irrepress.pruning.latency import TimeModel, TimeTable
+from irrepress.pruning.measured import plan_measured
+from irrepress.pruning.normalization import normalize
+from irrepress.pruning.scores import Scores
+from irrepress.study.recipes import Recipe
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Planning:
+    """A plan in the making.
+
+    Attributes:
+        model: the unpruned model; it is not changed.
+        recipe: how the plan is made.
+        sweep: what all plans of a sweep share: unit, multiple, floor, normalization, step.
+        stored: scores of the unpruned model.
+        times: timed shapes of the unpruned model, where budgets are counted in time.
+
+    Example:
+        >>> from irrepress.core.target import Explicit
+        >>> from irrepress.families import get_family
+        >>> from irrepress.pruning.scoring import compute_scores
+        >>> model = get_family("sevennet").load("7net-0")
+        >>> scores = compute_scores(model, [], criteria=["magnitude"])
+        >>> target = Explicit(irreps="64x0e+32x1e", filter_lmax=1)
+        >>> recipe = Recipe(criterion="magnitude", explicit=target)
+        >>> planning = Planning(model, recipe, Sweep(), scores)
+        >>> plan = planning.plan()
+        >>> planning.summary(plan)["irreps"][1:3]
+        ['64x0e+32x1e', '64x0e+32x1e']
+    """
+
+    model: Model
+    recipe: Recipe
+    sweep: Sweep
+    stored: Scores
+    times: TimeTable | None = None
+
+    def plan(self, calibration: Calibration | None = None) -> Plan:
+        """Return the plan, rounded to what the family holds, with how it came about.
+
+        Args:
+            calibration: structures to score or to try removals on again and again; needed if the
+                recipe is one in rounds.
+
+        Raises:
+            UserError: the target cannot be reached; the message says what can.
+            ValueError: a recipe in rounds without calibration, or the unit time without times.
+        """
+        recipe = self.recipe
+        if recipe.cutoff is not None:
+            self.model.check_cutoff(recipe.cutoff)
+        plan = self._chosen(calibration)
+        provenance: dict[str, Any] = {
+            "criterion": recipe.criterion,
+            "scores": self.stored.provenance,
+            **plan.provenance,
+        }
+        if recipe.explicit is not None:
+            provenance["explicit"] = recipe.explicit.model_dump(mode="json")
+        else:
+            names = ("budget", "axes", "allocation")
+            provenance |= {name: getattr(recipe, name) for name in names}
+            provenance["unit"] = self.sweep.unit
+        plan, changes = self.model.native_plan(plan)
+        for change in changes:
+            logger.warning(change)
+        provenance["changes"] = changes
+        return replace(plan, provenance=provenance, cutoff=recipe.cutoff)
+
+    def summary(self, plan: Plan) -> dict[str, Any]:
+        """Describe a plan for readers; see `irrepress.pruning.budget.summarize`."""
+        return summarize(plan, self.groups, self.costs, self.unpruned)
+
+    def _chosen(self, calibration: Calibration | None) -> Plan:
+        recipe, scores = self.recipe, self._competing(self.stored)
+        if recipe.explicit is not None:
+            shapes = named_shapes(self.model.family.name)
+            return plan_for_irreps(self.groups, scores, named_target(recipe.explicit, shapes))
+        assert recipe.budget is not None  # as recipes are checked
+        if recipe.allocation == "greedy" or recipe.allocation == "uniform":
+            return plan_for_fraction(
+                self.groups,
+                scores,
+                self.measure,
+                budget=recipe.budget,
+                allocation=recipe.allocation,
+                limits=self.limits,
+            )
+        if calibration is None:
+            raise ValueError(f"allocation {recipe.allocation!r} needs calibration structures")
+        options: dict[str, Any] = {
+            "measure": self.measure,
+            "budget": recipe.budget,
+            "step": self.sweep.step,
+            "limits": self.limits,
+        }
+        start = self.model.with_cutoff(recipe.cutoff)
+        if recipe.allocation == "measured":
+            return plan_measured(start, scores, calibration.damage(self.model, start), **options)
+
+        def rescored(model: Model) -> Mapping[str, np.ndarray]:
+            if model is start:  # scored already, a shorter cutoff changes little
+                return scores
+            return self._competing(calibration.score(model, [recipe.criterion]))
+
+        return plan_iterated(start, rescored, **options)
+
+    def _competing(self, scores: Scores) -> Mapping[str, np.ndarray]:
+        """Return scores by the recipe's criterion as they compete."""
+        criterion = self.recipe.criterion
+        values = scores.of(criterion)
+        return normalize(values, scores.groups, self.sweep.normalization, criterion)
+
+    @cached_property
+    def groups(self) -> list[Group]:
+        """The groups of the unpruned model."""
+        return self.model.groups()
+
+    @cached_property
+    def time_model(self) -> TimeModel | None:
+        """The time of one call on this machine, if it is known."""
+        if self.times is None:
+            return None
+        return TimeModel.fit(self.model.cost_terms(), self.times.shapes)
+
+    @cached_property
+    def unpruned(self) -> Costs:
+        """What models with the unpruned one's cutoff cost."""
+        return Costs.of(self.model, self.time_model)
+
+    @cached_property
+    def costs(self) -> Costs:
+        """What models with the plan's cutoff cost."""
+        return Costs.of(self.model, self.time_model, self.recipe.cutoff)
+
+    @cached_property
+    def measure(self) -> Measure:
+        """What budgets are counted in."""
+        return Measure(self.groups, self.costs, self.sweep.unit, self.unpruned)
+
+    @property
+    def limits(self) -> Limits:
+        """Rounding, floors and axes."""
+        sweep = self.sweep
+        return Limits(multiple=sweep.multiple, floor=sweep.floor, axes=self.recipe.axes)
