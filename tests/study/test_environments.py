@@ -28,30 +28,30 @@ def make(root: Path, name: str, *packages: str) -> Path:
 
 def test_families_of_this_python_need_no_other(without_mace, tmp_path):
     make(tmp_path, ".venv-sevennet", "sevenn")
-    found = find_environments(["sevennet"], tmp_path)
+    found = find_environments(["sevennet"], [tmp_path])
     assert (found.pythons, found.lacking) == ({}, {})
 
 
 @pytest.mark.parametrize("name", [".venv-mace", ".venv"])
 def test_another_python_that_has_the_family_is_found(without_mace, tmp_path, name):
     python = make(tmp_path, name, "mace")
-    assert find_environments(["mace", "sevennet"], tmp_path).pythons == {"mace": python}
+    assert find_environments(["mace", "sevennet"], [tmp_path]).pythons == {"mace": python}
 
 
 def test_what_is_half_set_up_is_no_environment(without_mace, tmp_path):
     place = make(tmp_path, ".venv-mace").parents[1]
-    found = find_environments(["mace"], tmp_path)
+    found = find_environments(["mace"], [tmp_path])
     assert found.pythons == {}
     assert "needs the package 'mace'" in found.lacking["mace"]
     assert f"nor {place} has" in found.lacking["mace"]
     # Its Python was removed, a folder of the same name lies where the study is.
     (place / "bin" / "python").unlink()
     (tmp_path / "mace").mkdir()
-    assert "which this Python" in find_environments(["mace"], tmp_path).lacking["mace"]
+    assert "which this Python" in find_environments(["mace"], [tmp_path]).lacking["mace"]
 
 
 def test_a_folder_of_the_same_name_is_no_package(without_mace, tmp_path, monkeypatch):
     make(tmp_path, ".venv-mace")
     (tmp_path / "mace").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert find_environments(["mace"], tmp_path).pythons == {}
+    assert find_environments(["mace"], [tmp_path]).pythons == {}

@@ -232,4 +232,6 @@ def test_the_profile_of_clusters_asks_for_conda_where_it_is(study, tmp_path_fact
     output = done.stdout + done.stderr
     assert done.returncode == 0, output
     assert ("envs/workflow.yaml will be created" in output) == conda
-    assert ("there is no conda on PATH: jobs run in the environments" in output) != conda
+    assert (
+        "there is no conda on PATH: jobs run in the environments that are set up" in output
+    ) != conda

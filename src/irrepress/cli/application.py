@@ -5,8 +5,9 @@ from typing import Annotated
 import typer
 
 from irrepress import __version__
-from irrepress.cli import datasets, evaluation, models, studies
+from irrepress.cli import datasets, evaluation, machine, models, studies, workflow
 from irrepress.cli.errors import plain_errors
+from irrepress.cli.passing_on import PassingOn
 from irrepress.core.terminal import print_readably
 
 app = typer.Typer(
@@ -23,13 +24,19 @@ _COMMANDS = (
     evaluation.evaluate,
     datasets.summarize,
     datasets.datasets,
+    workflow.compress,
+    workflow.new,
     studies.validate,
     models.card,
     models.unpack,
     models.export,
+    machine.doctor,
+    machine.setup,
 )
+# Those that call another program, which takes what stands after "--".
+_PASSING_ON = (workflow.compress, machine.setup)
 for _command in _COMMANDS:
-    app.command()(plain_errors(_command))
+    app.command(cls=PassingOn if _command in _PASSING_ON else None)(plain_errors(_command))
 
 
 def main() -> None:

@@ -180,10 +180,12 @@ def check_met(
         # Every call has a fixed overhead, which matters most for few atoms.
         larger = ", or set evaluation.timing_atoms higher" if measure.unit == "time" else ""
         least = found.measured / measure.whole
+        faster = f" ({1 / least:.2g} times as fast)" if measure.unit == "time" else ""
         raise OutOfReach(
             f"budget: {budget:g} of the {measure.unit} cannot be met with multiple "
             f"{limits.multiple}, floor {limits.floor} and {orders}; the smallest possible is "
-            f"{least:.3f}. Raise the budget, lower sweep.multiple or sweep.floor{larger}",
+            f"{least:.3f}{faster}. Raise the budget, lower sweep.multiple or "
+            f"sweep.floor{larger}",
             measure.unit,
             least,
         )

@@ -119,10 +119,19 @@ def check_queue(directory: Path) -> None:
         )
 
 
+def partitions() -> list[str]:
+    """Return the names of the cluster's partitions, in its order.
+
+    Raises:
+        UserError: it gives no answer.
+    """
+    return list(dict.fromkeys(name.rstrip("*") for name in _ask("sinfo", "-h", "-o", "%P")))
+
+
 def cluster_answers() -> bool:
     """Whether there is a SLURM that can be asked from here."""
     try:
-        return bool(_ask("sinfo", "-h", "-o", "%P"))
+        return bool(partitions())
     except UserError:
         return False
 

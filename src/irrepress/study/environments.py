@@ -1,11 +1,13 @@
 """The Python that the jobs of a family run in, where conda does not choose it.
 
 Families can exclude each other's packages (MACE and SevenNet pin different versions of e3nn), so
-that one Python cannot hold them all. ``make setup-FAMILY`` makes the virtual environment
-``.venv-FAMILY`` beside ``.venv``. Jobs of a family run in the first of these that has its
-packages: the Python of the workflow, ``.venv-FAMILY``, ``.venv``.
+that one Python cannot hold them all. ``irrepress setup FAMILY`` makes the virtual environment
+``.venv-FAMILY``, as ``make setup-FAMILY`` does in a source tree. Jobs of a family run in the first
+of these that has its packages: the Python of the workflow, ``.venv-FAMILY``, ``.venv``; the latter
+in one of the `places` where environments lie.
 """
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -13,12 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from irrepress.catalogue.families import missing_packages, needed_packages
+from irrepress.study.workflow_files import source_tree
 
 # What the workflow tells jobs (scripts/_environment.py): the prefix of its Python, where jobs run
 # in conda environments; and family -> Python of another environment as JSON, where they do not.
 WORKFLOW_PREFIX, PYTHONS = "IRREPRESS_WORKFLOW_PREFIX", "IRREPRESS_PYTHONS"
-# The source tree, where ``make`` puts environments.
-ROOT = Path(__file__).resolve().parents[3]
+# Folders that hold environments, joined as in PATH.
+PLACES = "IRREPRESS_ENVIRONMENTS"
 # Prints the first package that a Python lacks. A folder of the same name that is found in the
 # working directory is no package, and has no file.
 _PROBE = """
@@ -46,24 +49,54 @@ class Environments:
     lacking: dict[str, str]
 
 
-def find_environments(families: Iterable[str], root: Path = ROOT) -> Environments:
+def places() -> list[Path]:
+    """Return the folders in which environments are looked for, in order.
+
+    Those of the variable ``IRREPRESS_ENVIRONMENTS``; the top of the source tree, if irrepress runs
+    from one, else the folder beside this Python's own environment; and the working directory.
+    """
+    named = [Path(place) for place in os.environ.get(PLACES, "").split(os.pathsep) if place]
+    found = [*named, home(), Path.cwd()]
+    return list(dict.fromkeys(place.absolute() for place in found))
+
+
+def home() -> Path:
+    """Return the folder where environments are made.
+
+    The top of the source tree, if irrepress runs from one, else the folder beside the virtual
+    environment of this Python; the working directory, if it is in none.
+    """
+    if (tree := source_tree()) is not None:
+        return tree
+    return Path(sys.prefix).parent if sys.prefix != sys.base_prefix else Path.cwd()
+
+
+def set_up_command(family: str) -> str:
+    """Return the command that makes the environment of a family."""
+    if source_tree() is None:
+        return f"irrepress setup {family}"
+    return "make setup" if family == "sevennet" else f"make setup-{family}"  # .venv holds it
+
+
+def find_environments(families: Iterable[str], roots: Sequence[Path] | None = None) -> Environments:
     """Find a Python for each of some families.
 
     Args:
         families: their names, all known.
-        root: the directory that holds the environments.
+        roots: the folders that hold environments; None: `places`.
     """
+    roots = places() if roots is None else roots
     pythons, lacking = {}, {}
     for family in sorted(set(families)):
         missing = missing_packages(family)
         if not missing:
             continue
         found = f"which this Python ({sys.executable}) lacks"
-        for place in (root / f".venv-{family}", root / ".venv"):
+        for place in (root / name for name in (f".venv-{family}", ".venv") for root in roots):
             python = place / "bin" / "python"
             if not python.exists() or python.absolute() == Path(sys.executable).absolute():
                 continue
-            if (lacks := _first_missing(python, needed_packages(family))) is None:
+            if (lacks := first_missing(python, needed_packages(family))) is None:
                 pythons[family] = python
                 break
             if place.name != ".venv":
@@ -74,7 +107,7 @@ def find_environments(families: Iterable[str], root: Path = ROOT) -> Environment
     return Environments(pythons, lacking)
 
 
-def _first_missing(python: Path, packages: Sequence[str]) -> str | None:
+def first_missing(python: Path, packages: Sequence[str]) -> str | None:
     """Return the first of some packages that a Python lacks; None if it has them all."""
     command = [str(python), "-c", _PROBE, *packages]
     try:

@@ -31,7 +31,7 @@ from irrepress.data.paths import locate
 from irrepress.data.sources.generate import check_systems
 from irrepress.families.generic.file_kinds import foreign_kind
 from irrepress.study.config import Config
-from irrepress.study.environments import find_environments
+from irrepress.study.environments import find_environments, set_up_command
 from irrepress.study.models import StudyModel
 
 
@@ -42,7 +42,7 @@ def check_study(config: Config, source: str, *, packages: bool = True) -> None:
         config: the config.
         source: what messages call it, such as its path.
         packages: whether the packages of every family have to be here, in this Python or in an
-            environment that make has set up; False where jobs run in conda environments.
+            environment that was set up for it; False where jobs run in conda environments.
 
     Raises:
         UserError: something is wrong; the message has one line for every mistake.
@@ -188,7 +188,8 @@ def _about_environments(config: Config) -> Iterator[str]:
     for family, reason in find_environments(known_families(config)).lacking.items():
         keys = [key for key, model in model_references(config) if model.family == family]
         yield (
-            f"{', '.join(keys)}: {reason}; run 'make setup-{family}', or snakemake with --sdm conda"
+            f"{', '.join(keys)}: {reason}; run '{set_up_command(family)}', or snakemake with "
+            "--sdm conda"
         )
 
 

@@ -24,7 +24,12 @@ from irrepress.core.files import check_directory
 from irrepress.study.cluster import SIGNAL, Asked, check_queue, check_resources, cluster_answers
 from irrepress.study.config import Config
 from irrepress.study.documents import Document
-from irrepress.study.environments import PYTHONS, WORKFLOW_PREFIX, find_environments
+from irrepress.study.environments import (
+    PYTHONS,
+    WORKFLOW_PREFIX,
+    find_environments,
+    set_up_command,
+)
 from irrepress.study.failures import failed_jobs, summary
 from irrepress.study.preflight import check_study, known_families, remarks
 from irrepress.study.reading import parse_config
@@ -129,21 +134,21 @@ class Run:
                 )
             kept = {m for m in settings.deployment_method if str(m) != "conda"}
             settings.deployment_method = kept
-            self.tell("there is no conda on PATH: jobs run in the environments that make sets up")
+            self.tell("there is no conda on PATH: jobs run in the environments that are set up")
         if not self.uses_conda:
             self._choose_pythons(config, or_conda=here)
         if self.uses_conda:
             os.environ.update({WORKFLOW_PREFIX: sys.prefix})
 
     def _choose_pythons(self, config: Config, *, or_conda: bool) -> None:
-        found = find_environments(known_families(config), Path(self.workflow.basedir))
+        found = find_environments(known_families(config))
         if found.lacking and or_conda:
             self.workflow.deployment_settings.imply_deployment_method(DeploymentMethod.CONDA)
             families = " and ".join(found.lacking)
-            setup = " ".join(f"setup-{family}" for family in found.lacking)
+            setup = "' and '".join(map(set_up_command, found.lacking))
             self.tell(
-                f"no Python here has {families}: jobs run in conda environments ('make {setup}' "
-                "sets up others)"
+                f"no Python here has {families}: jobs run in conda environments ('{setup}' sets "
+                "up others)"
             )
         elif found.pythons:
             pythons = {family: str(python) for family, python in found.pythons.items()}
@@ -154,7 +159,7 @@ class Run:
     def keep_results_of_other_environments(self) -> None:
         """Count the same results as current whether or not conda is used, as the profiles do.
 
-        Without this, ``make setup-mace`` after a run with conda would make everything anew.
+        Without this, ``irrepress setup mace`` after a run with conda would make everything anew.
         Snakemake takes its triggers from the command line and profiles only, after it has read
         the Snakefile.
         """

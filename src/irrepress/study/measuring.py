@@ -1,0 +1,85 @@
+"""What is measured on a model before a study of it: its elements, and how fast it can become."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from irrepress.catalogue.model_ref import ModelRef
+from irrepress.core.devices import resolve_device
+from irrepress.core.errors import UserError
+from irrepress.core.model import Model
+from irrepress.evaluation.timing import reference_crystal, time_side_by_side
+from irrepress.families import get_family
+from irrepress.pruning.allocation import Limits, allocate_greedily
+from irrepress.pruning.budget import Costs, Measure, plan_for_widths
+from irrepress.study.drafts import Draft
+from irrepress.study.examination import unknown_elements
+
+# Atoms of the crystal that is timed, as in the configs that are written.
+_ATOMS = 64
+# How far a quick measurement may be off.
+_DOUBT = 1.25
+
+
+def load_parent(reference: ModelRef, device: str) -> Model:
+    """Load a model that a config names, on a device.
+
+    Raises:
+        UserError: it cannot be loaded.
+    """
+    family = get_family(reference.family)
+    source = family.resolve(reference.checkpoint, licence=reference.licence)
+    dtype = getattr(torch, reference.dtype)
+    return family.load(source, modal=reference.modal, dtype=dtype).to(resolve_device(device))
+
+
+def check_elements_known(draft: Draft, parent: Model) -> None:
+    """Check that a model knows all elements of the files.
+
+    Raises:
+        UserError: it does not.
+    """
+    if unknown := unknown_elements(draft.examination.elements, parent.elements):
+        raise UserError(
+            f"{', '.join(draft.examination.files.paths)}: {draft.model.checkpoint} does not know "
+            f"{', '.join(unknown)}; take another model, or remove these structures"
+        )
+
+
+def check_speedup(draft: Draft, parent: Model) -> str:
+    """Check that a speed-up can be reached, by timing the smallest model beside its parent.
+
+    Returns:
+        A sentence on what can be reached.
+
+    Raises:
+        UserError: it cannot be reached; the message says what can.
+    """
+    wanted, most = draft.target.speedup, most_speedup(parent, draft.examination.elements)
+    told = (
+        f"the smallest shape of {draft.model.checkpoint} that a budget leads to is about "
+        f"{most:.2g} times as fast here ({_ATOMS} atoms, {parent.device.type})"
+    )
+    if wanted is not None and wanted > _DOUBT * most:
+        raise UserError(
+            f"--speedup {wanted:g}: {told}; ask for less, or for a shape of your own by --irreps"
+        )
+    return told
+
+
+def most_speedup(parent: Model, elements: list[int]) -> float:
+    """Return how many times faster than its parent the smallest model is that a budget leads to.
+
+    Args:
+        parent: the model.
+        elements: atomic numbers that it knows, of which a crystal is made.
+    """
+    groups = parent.groups()
+    scores: Mapping[str, np.ndarray] = {g.name: np.zeros(g.channels) for g in groups}
+    measure = Measure(groups, Costs.of(parent), "flops")
+    least = allocate_greedily(groups, scores, measure, 0.0, Limits())
+    plan, _ = parent.native_plan(plan_for_widths(groups, scores, least.widths))
+    crystal = reference_crystal(elements, _ATOMS)
+    found = time_side_by_side([parent.narrow(plan), parent], crystal, repeats=1)
+    return 1 / found.ratios[0]

@@ -1,0 +1,153 @@
+"""irrepress compress and new: the config that they write, and the workflow that they call."""
+
+import subprocess
+
+import ase.io
+import pytest
+import yaml
+from samples import copper_frames
+
+from irrepress.study.launch import Launch
+
+
+@pytest.fixture
+def frames(tmp_path, monkeypatch):
+    """The working directory with frames of copper."""
+    monkeypatch.chdir(tmp_path)
+    ase.io.write("frames.extxyz", copper_frames(6))
+    return tmp_path
+
+
+@pytest.fixture
+def snakemake(monkeypatch):
+    """Let the workflow do nothing; return its command lines."""
+    calls = []
+
+    def call(command, env):
+        calls.append(command)
+        return 0
+
+    monkeypatch.setattr(subprocess, "call", call)
+    return calls
+
+
+@pytest.fixture
+def compress(run, saved):
+    def compress(*options, out="own", files=("frames.extxyz",)):
+        return run("compress", saved, *files, "--family", "sevennet", "--out", out, *options)
+
+    return compress
+
+
+SHAPE = ("--irreps", "8x0e+8x1e", "--filter-lmax", "1")
+
+
+def test_a_config_is_written_and_run(frames, saved, compress, snakemake):
+    result = compress(*SHAPE, "--cores", "3", "--", "sweep", "--notemp")
+    assert result.exit_code == 0, result.output
+    config = yaml.safe_load((frames / "own/config.yaml").read_text())
+    assert config["datasets"]["mine"]["paths"] == [str(frames / "frames.extxyz")]
+    assert config["models"]["model"]["checkpoint"] == str(saved)
+    assert config["sweep"]["explicit"]["shape"] == {"irreps": "8x0e+8x1e", "filter_lmax": 1}
+    (command,) = snakemake
+    assert command[command.index("--cores") + 1] == "3"
+    assert f"sweep --notemp --configfile {frames}/own/config.yaml" in " ".join(command)
+    assert "- elements: 1: Cu" in result.output
+    assert "Report: own/results/own/report/index.html" in result.output
+    assert "by hand:" in result.output and "--snakefile" in result.output
+
+
+def test_the_same_command_resumes_with_the_config_as_it_is(frames, compress, snakemake):
+    compress(*SHAPE)
+    path = frames / "own/config.yaml"
+    path.write_text(path.read_text().replace("steps: 1800", "steps: 7"))
+    result = compress(*SHAPE)
+    assert result.exit_code == 0 and "is used as it is" in result.output
+    assert "steps: 7" in path.read_text() and len(snakemake) == 2
+
+
+def test_another_command_does_not_touch_the_folder(frames, compress, snakemake):
+    compress(*SHAPE)
+    result = compress("--parameters", "0.5")
+    assert result.exit_code == 2
+    (line,) = result.output.splitlines()
+    assert line.startswith("irrepress: own: holds a study with ") and "name another" in line
+    assert len(snakemake) == 1
+
+
+def test_what_fails_and_what_is_interrupted_end_in_one_line(frames, compress, monkeypatch):
+    monkeypatch.setattr(Launch, "run", lambda self: 1)
+    reason = "rule plan: budget: 0.01 of the time cannot be met"
+    monkeypatch.setattr(Launch, "reason_of_failure", lambda self: reason)
+    result = compress(*SHAPE)
+    assert result.exit_code == 1
+    assert result.output.splitlines()[-1] == f"irrepress: {reason}"
+    monkeypatch.setattr(Launch, "run", lambda self: 130)
+    result = compress(*SHAPE)
+    assert result.exit_code == 130
+    assert "interrupted; what is done is kept" in result.output.splitlines()[-1]
+
+
+def test_a_speed_that_no_shape_has_is_told_before_anything_is_written(frames, compress, snakemake):
+    result = compress("--speedup", "900")
+    assert result.exit_code == 2
+    line = result.output.splitlines()[-1]
+    assert line.startswith("irrepress: --speedup 900: the smallest shape of ")
+    assert "times as fast here" in line and "ask for less" in line
+    assert not (frames / "own").exists() and snakemake == []
+
+
+def test_an_element_that_the_model_lacks_is_told(frames, compress, snakemake):
+    atoms = copper_frames(3)
+    for each in atoms:
+        each.numbers[0] = 98
+    ase.io.write("californium.extxyz", atoms)
+    result = compress(*SHAPE, files=["californium.extxyz"])
+    assert result.exit_code == 2 and "does not know Cf" in result.output.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((), "give one of --speedup, --parameters and --irreps"),
+        (("--filter-lmax", "1"), "--filter-lmax belongs to --irreps"),
+        (("--irreps", "8y0e"), "--irreps 8y0e: "),
+        ((*SHAPE, "--keys", "energie=E"), "keys.energie: "),
+        ((*SHAPE, "--units", "energy=furlong"), "units.energy: "),
+        ((*SHAPE, "--units", "energy"), "--units energy: expected NAME=VALUE"),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_told(frames, compress, snakemake, options, message):
+    result = compress(*options)
+    assert result.exit_code == 2
+    (line,) = result.output.splitlines()
+    assert message in line
+
+
+def test_a_dry_run_counts_jobs_and_estimates(frames, compress, monkeypatch, snakemake):
+    counts = {"score": 1, "fine_tune": 1}
+    monkeypatch.setattr(Launch, "count_jobs", lambda self: counts)
+    result = compress(*SHAPE, "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert "fine_tune" in result.output and "Roughly " in result.output
+    assert "one call of " in result.output
+    assert (frames / "own/config.yaml").exists() and snakemake == []
+    counts.clear()
+    assert "Nothing is left to do." in compress(*SHAPE, "--dry-run").output
+
+
+def test_new_says_what_it_found_and_what_to_type(frames, run, saved, snakemake):
+    words = ("new", "mine", "frames.extxyz", "--model", saved, "--family", "sevennet")
+    result = run(*words)
+    assert result.exit_code == 0, result.output
+    config = yaml.safe_load((frames / "mine/config.yaml").read_text())
+    assert config["sweep"]["budgets"] == [0.2] and config["name"] == "mine"
+    assert "- elements: 1: Cu" in result.output
+    assert f"--configfile {frames}/mine/config.yaml" in result.output.splitlines()[-1]
+    again = run(*words)
+    assert again.exit_code == 2 and "is there; edit it" in again.output
+    resumed = run(
+        *("compress", saved, "frames.extxyz", "--family", "sevennet"),
+        *("--speedup", "5", "--out", "mine"),
+    )
+    assert resumed.exit_code == 0 and "is used as it is" in resumed.output
