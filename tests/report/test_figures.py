@@ -1,5 +1,6 @@
 """The figures show the numbers of the tables, and what they mark is marked."""
 
+import json
 import math
 from dataclasses import replace
 
@@ -8,7 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from study_samples import ONE_SYSTEM, make_config, write_study
+from study_samples import ONE_SYSTEM, PARENT_FORCES, make_config, write_study
 
 from irrepress.report import figures, theme
 from irrepress.report.figures.panel import log_axis
@@ -81,6 +82,7 @@ class TestPareto:
         traces, figure = self.traces(panel, "FLOPs", "forces, vs parent")
         assert "parent" not in traces
         assert "error is 0" in figure.layout.annotations[0].text
+        assert list(traces["parent, whose error is 0"].x) == [1, 1]
 
     def test_a_fine_tuned_model_stands_with_what_was_tested_on_the_same(self, tmp_path):
         config = make_config(**ONE_SYSTEM)
@@ -102,6 +104,41 @@ class TestPareto:
             texts = [text for trace in figure.data for text in trace.text or ()]
             tuned = ["fine-tuned" in text for text in texts]
             assert all(tuned) if structures.startswith("silicon") else not any(tuned)
+
+    def test_a_parent_that_was_not_tested_on_the_same_is_not_drawn(self, tmp_path):
+        changes = {"evaluation": {"dataset": "foundation"}}
+        changes["downstream"] = {"datasets": ["silicon"], "stage": "recovered", "baselines": []}
+        config = make_config(**ONE_SYSTEM | changes)
+        panel = figures.pareto_panel(read_study(write_study(tmp_path, config), config))
+        traces, _ = self.traces(panel, "silicon, test", "time", "forces, vs labels")
+        assert set(traces) == {"Pareto front", "taylor, channels and orders, trained"}
+
+    def test_other_models_stand_beside_the_parent(self, tmp_path):
+        small = {"family": "sevennet", "checkpoint": "7net-l3i5", "compress": False}
+        models = {"big": {"family": "sevennet", "checkpoint": "7net-0"}, "small": small}
+        config = make_config(models=models, train_plans=["taylor-0.50"], downstream=None)
+        folder = write_study(tmp_path, config)
+        path = folder / "small/parent/original/metrics.json"
+        metrics = json.loads(path.read_text())
+        metrics["cost"]["seconds"] /= 4
+        path.write_text(json.dumps(metrics))
+        study = read_study(folder, config)
+        panel = figures.pareto_panel(study)
+        assert panel.choices["Model"] == ["big"]
+        figure = panel.figures["big", "time", "forces, vs labels"]
+        (drawn,) = (trace for trace in figure.data if trace.name == "small")
+        assert list(drawn.x) == [0.25] and list(drawn.y) == pytest.approx([1e3 * PARENT_FORCES])
+        # Each agrees with itself alone, and times on other terms are not comparable.
+        others = panel.figures["big", "time", "forces, vs parent"]
+        assert "small" not in {trace.name for trace in others.data}
+        metrics["cost"]["device"] = "cuda:0"
+        path.write_text(json.dumps(metrics))
+        panel = figures.pareto_panel(read_study(folder, config))
+        names = {
+            axis: {trace.name for trace in panel.figures["big", axis, "forces, vs labels"].data}
+            for axis in ("time", "parameters")
+        }
+        assert "small" not in names["time"] and "small" in names["parameters"]
 
     def test_axes_have_units(self, panel):
         _, figure = self.traces(panel, "time", "stress, vs labels")

@@ -1,5 +1,6 @@
 """Error against cost: every model, the parent, and the Pareto front."""
 
+import itertools
 import math
 
 import pandas as pd
@@ -29,6 +30,10 @@ _COST_TITLES = {
 _RECIPE = ["criterion", "axes", "allocation"]
 
 _SYMBOLS = {"both": "circle", "channels": "diamond", "explicit": "square"}
+
+
+# Of models that are there to compare with.
+_OTHER_COLOURS = (theme.PURPLE, theme.ORANGE, theme.PINK, theme.GREY)
 
 
 # What is drawn into the symbol.
@@ -78,10 +83,14 @@ def pareto_panel(study: Study) -> Panel:
     for model in study.config.compressed_models():
         for split, dataset in splits.items():
             chosen = points[(points["model"] == model) & (points["dataset"] == dataset)]
+            others = _others(points[points["dataset"] == dataset], study, model)
             for axis in COST_AXES:
                 for label, column in shown.items():
                     key = (model, split, axis, label) if len(splits) > 1 else (model, axis, label)
-                    figures[key] = _pareto(chosen, axis, column)
+                    # Others are compared with labels; each agrees with itself.
+                    figures[key] = _pareto(
+                        chosen, axis, column, others if label.endswith("labels") else others[:0]
+                    )
     return Panel(
         name="pareto",
         description="Scatter plot of the mean absolute error of every model against its cost; "
@@ -98,6 +107,29 @@ def _drawn(recipe: Recipe) -> tuple[str, str, str]:
     return recipe.criterion, recipe.axes, str(recipe.allocation)
 
 
+def _others(points: pd.DataFrame, study: Study, model: str) -> pd.DataFrame:
+    """Return the other uncompressed models, with costs relative to a model's parent.
+
+    Times are known where they were taken on equal terms, and FLOPs within a family, whose rules
+    they are counted by; elsewhere they are NaN.
+    """
+    parents = points[(points["plan"] == PARENT_PLAN) & (points["stage"] == PARENT_STAGE)]
+    own = parents[parents["model"] == model]
+    others = parents[parents["model"] != model].copy()
+    if own.empty:  # only what was fine-tuned is tested on these structures
+        return others[:0]
+    own = own.iloc[0]
+    terms = ["atoms timed", "device", "threads"]
+    alike = (others[terms] == own[terms]).all(axis=1)
+    time, flops = "time per call [ms]", "FLOPs per atom [MFLOP]"
+    others["time ratio"] = (others[time] / own[time]).where(alike)
+    others["speed-up"] = 1 / others["time ratio"]
+    family = others["model"].map(lambda name: study.config.models[name].family)
+    same = family == study.config.models[model].family
+    others["FLOPs ratio"] = (others[flops] / own[flops]).where(same)
+    return others
+
+
 def pareto_front(points: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
     """Return the rows that no other row beats in both columns (less is better), by ``x``."""
     best = math.inf
@@ -109,7 +141,7 @@ def pareto_front(points: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
     return points.loc[front]
 
 
-def _pareto(points: pd.DataFrame, axis: str, column: str) -> go.Figure:
+def _pareto(points: pd.DataFrame, axis: str, column: str, others: pd.DataFrame) -> go.Figure:
     x = COST_AXES[axis]
     figure = go.Figure()
     visible = points[points[column] > 0]  # the axis is logarithmic
@@ -141,13 +173,14 @@ def _pareto(points: pd.DataFrame, axis: str, column: str) -> go.Figure:
             figure.add_trace(_points(rows, x, column, name, symbol, colour))
     of_parent = visible[visible["plan"] == PARENT_PLAN]
     parent = of_parent[of_parent["stage"] == PARENT_STAGE]
+    below = points[(points["stage"] == PARENT_STAGE) & (points[column] == 0)]
     tuned = of_parent[of_parent["stage"] != PARENT_STAGE]
     if not tuned.empty:
         name = "parent, fine-tuned"
         figure.add_trace(_points(tuned, x, column, name, "star-open", theme.PARENT_COLOUR, 15))
     if not parent.empty:
         figure.add_trace(_points(parent, x, column, "parent", "star", theme.PARENT_COLOUR, 15))
-    elif (points.loc[points["stage"] == PARENT_STAGE, column] == 0).any() or visible.empty:
+    elif not below.empty or visible.empty:
         figure.add_annotation(
             text="No errors of this kind were measured."
             if visible.empty
@@ -161,10 +194,31 @@ def _pareto(points: pd.DataFrame, axis: str, column: str) -> go.Figure:
             showarrow=False,
             font={"size": 12},
         )
+    drawn = others[(others[column] > 0) & others[x].notna()]
+    heights = [*visible[column], *drawn[column]]
+    if heights and not below.empty:
+        figure.add_trace(_below(below[x].iloc[0], heights))
+    for colour, (name, rows) in zip(
+        itertools.cycle(_OTHER_COLOURS), drawn.groupby("model", sort=False), strict=False
+    ):
+        named = rows.assign(plan=name)
+        figure.add_trace(_points(named, x, column, name, "star-diamond", colour, 13))
     figure.update_xaxes(title_text=_COST_TITLES[axis], rangemode="tozero")
-    figure.update_yaxes(title_text=column, **log_axis(visible[column]))
+    figure.update_yaxes(title_text=column, **log_axis(heights))
     figure.update_layout(height=HEIGHT + 40)
     return figure
+
+
+def _below(cost: float, drawn: list[float]) -> go.Scatter:
+    """Return a line at the cost of the parent, whose error is below the axis."""
+    return go.Scatter(
+        x=[cost, cost],
+        y=[min(drawn), max(drawn)],
+        mode="lines",
+        line={"color": theme.PARENT_COLOUR, "width": 1.5, "dash": "dash"},
+        name="parent, whose error is 0",
+        hoverinfo="skip",
+    )
 
 
 def _points(
