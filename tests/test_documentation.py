@@ -11,8 +11,10 @@ import pytest
 import typer
 import yaml
 
+from irrepress.catalogue.datasets.registry import PUBLISHED
 from irrepress.cli.application import app
-from irrepress.study.reading import parse_config
+from irrepress.data.sources.prototypes import PROTOTYPES
+from irrepress.study.reading import parse_config, schema
 
 ROOT = Path(__file__).parents[1]
 README, DOCS = ROOT / "README.md", ROOT / "docs"
@@ -198,6 +200,48 @@ def test_commands_of_the_pages_exist():
         commands |= set(re.findall(r"(?:^|/)irrepress (\w+)", text, re.MULTILINE))
     assert {"validate", "inspect", "card"} <= commands
     assert commands <= typer.main.get_command(app).commands.keys()
+
+
+_MARK = re.compile(r"^<!-- generated: (\w+) -->$", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def reference():
+    """The hook that generates parts of the reference."""
+    spec = importlib.util.spec_from_file_location("reference", DOCS / "hooks" / "reference.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_part_of_the_reference_is_shown_once(reference):
+    shown = [name for page in PAGES for name in _MARK.findall(page.read_text(encoding="utf-8"))]
+    assert sorted(shown) == sorted(reference.GENERATED)
+    page = (DOCS / "reference" / "prototypes.md").read_text(encoding="utf-8")
+    whole = reference.on_page_markdown(page)
+    assert _MARK.search(whole) is None and whole.startswith("# Prototypes")
+
+
+def test_the_reference_lists_what_there_is(reference):
+    config = reference.config()
+    for name, section in schema()["$defs"].items():
+        part = config.partition(f"## {name}\n")[2].partition("\n## ")[0]
+        assert all(f"**`{key}`**" in part for key in section["properties"]), name
+    commands = re.findall(r"^## `irrepress (\w+)`$", reference.command_line(), re.MULTILINE)
+    assert set(commands) == typer.main.get_command(app).commands.keys()
+    assert all(f"`{name}`" in reference.prototypes() for name in PROTOTYPES)
+    assert all(f"`{name}`" in reference.datasets() for name in PUBLISHED)
+    packages = {p.parent.name for p in (ROOT / "src" / "irrepress").glob("*/__init__.py")}
+    assert set(re.findall(r"^\| `(\w+)` \|", reference.packages(), re.MULTILINE)) == packages
+
+
+def test_the_reference_names_every_rule_and_target(reference):
+    rules = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "rules").glob("*.smk"))
+    named = reference.rules()
+    assert all(f"`{rule}`" in named for rule in re.findall(r"^ *rule (\w+):", rules, re.MULTILINE))
+    targets = re.findall(r"^rule (\w+):", (ROOT / "Snakefile").read_text(), re.MULTILINE)
+    page = (DOCS / "reference" / "rules.md").read_text(encoding="utf-8")
+    assert targets and all(f"`{target}`" in page for target in targets)
 
 
 def test_links_of_the_readme_lead_somewhere():

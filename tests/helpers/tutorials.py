@@ -1,5 +1,6 @@
 """The tutorials of the documentation, run as a reader runs them."""
 
+import contextlib
 import os
 import re
 import subprocess
@@ -56,7 +57,11 @@ def clone(directory: Path) -> None:
 
 
 def follow(page: str, directory: Path, **environment: str) -> None:
-    """Do what a tutorial says, in a directory; fail with the output of what failed."""
+    """Do what a tutorial says, in a directory; fail with the output of what failed.
+
+    Python is run in this process, block after block, as a reader does in one session.
+    """
+    session: dict[str, object] = {"__name__": "__main__"}
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("SNAKEMAKE_", "SLURM_"))}
     path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
     variables = kept | {"OMP_NUM_THREADS": "1"} | environment | {"PATH": path}
@@ -64,9 +69,12 @@ def follow(page: str, directory: Path, **environment: str) -> None:
         if block.title is not None:
             (directory / block.title).write_text(block.text, encoding="utf-8")
             continue
-        command = {"sh": ("bash", "-euo", "pipefail", "-c"), "python": (sys.executable, "-c")}
+        if block.language == "python":
+            with contextlib.chdir(directory):
+                exec(compile(block.text, page, "exec"), session)
+            continue
         done = subprocess.run(
-            [*command[block.language], block.text],
+            ["bash", "-euo", "pipefail", "-c", block.text],
             cwd=directory,
             env=variables,
             capture_output=True,
