@@ -1,7 +1,8 @@
 """Errors caused by users, and suggestions for misspelt names."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class UserError(Exception):
@@ -44,3 +45,32 @@ def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, or its type if it has none."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
+
+
+@contextmanager
+def explained(what: str, mend: str) -> Iterator[None]:
+    """Turn whatever goes wrong in code of another package into an error that the user can fix.
+
+    For code that fails anywhere and in many ways, such as a constructor that is given a wrong
+    setting or a damaged file's content.
+
+    Args:
+        what: what cannot be done; the first line of the error follows in brackets.
+        mend: what to do about it.
+
+    Raises:
+        UserError: an exception was raised; errors that are for users already pass unchanged.
+
+    Example:
+        >>> with explained("config: cannot build a network", "correct it"):
+        ...     raise ValueError("no width")
+        Traceback (most recent call last):
+            ...
+        irrepress.core.errors.UserError: config: cannot build a network (no width); correct it
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"{what} ({first_line(error)}); {mend}") from error

@@ -59,7 +59,15 @@ class Family(ABC):
     """The interface between irrepress and a family of models.
 
     Subclasses hold no state. Narrowed models are rebuilt by the family's own constructor, so that
-    saved files can be loaded without irrepress.
+    saved files can be loaded without irrepress. Most methods follow from a description of the
+    family's networks: authors of a family write such a description
+    (`irrepress.families.generic.family.DescribedFamily`) and none of the methods below.
+
+    Attributes:
+        name: name of the family in configs.
+        package: name of the family's own package on PyPI.
+        terms_without_neighbours: cost terms (`cost_terms`) that do not depend on the number of
+            neighbours.
 
     Example:
         >>> from irrepress.families import get_family
@@ -70,9 +78,7 @@ class Family(ABC):
     """
 
     name: ClassVar[str]
-    # Name of the family's own package on PyPI.
     package: ClassVar[str]
-    # Cost terms (`cost_terms`) that do not depend on the number of neighbours.
     terms_without_neighbours: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
@@ -95,6 +101,8 @@ class Family(ABC):
     ) -> Model:
         """Load a model onto the CPU, from the family's keyword or from a path.
 
+        No code of the file is run.
+
         Raises:
             UserError: if there is no such keyword or file, the file is truncated or from another
                 family, the modal is missing or unknown, or parameters are not finite.
@@ -108,7 +116,7 @@ class Family(ABC):
         modal: str | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> Model:
-        """Build a model with new weights from the family's own configuration.
+        """Build a model with new random weights from the family's own configuration.
 
         Args:
             native: the configuration, as in `Model.native`; a round trip through JSON is allowed.
@@ -120,24 +128,22 @@ class Family(ABC):
     def calculator(
         self, path: str | Path, *, device: str = "cpu", modal: str | None = None
     ) -> Calculator:
-        """Return the family's own ASE calculator for a saved model."""
+        """Return the family's own ASE calculator for a saved model, checked as in `load`."""
 
     def own_code(self) -> str:
         """Name the code that ``predict(native=True)`` runs: package, version, settings."""
         return f"{self.package} {version(self.package)}"
 
     @abstractmethod
-    def save(self, model: Model, path: str | Path, *, dtype: torch.dtype | None = None) -> None:
-        """Implement `Model.save`."""
+    def content(self, model: Model, dtype: torch.dtype | None) -> bytes:
+        """Return what `Model.save` writes; equal models give equal bytes."""
 
     @abstractmethod
     def batch(self, model: Model, structures: Sequence[Structure]) -> Batch:
         """Implement `Model.batch`, always on the CPU."""
 
     @abstractmethod
-    def predict(
-        self, model: Model, batch: Batch, *, create_graph: bool = False, native: bool = False
-    ) -> Prediction:
+    def predict(self, model: Model, batch: Batch, create_graph: bool, native: bool) -> Prediction:
         """Implement `Model.predict`."""
 
     @abstractmethod
@@ -150,7 +156,7 @@ class Family(ABC):
 
     @abstractmethod
     def gated(
-        self, model: Model, gates: Mapping[str, Tensor], observer: Observer | None = None
+        self, model: Model, gates: Mapping[str, Tensor], observer: Observer | None
     ) -> AbstractContextManager[None]:
         """Implement `Model.gated`."""
 
@@ -193,10 +199,6 @@ class Family(ABC):
     @abstractmethod
     def parameter_roles(self, model: Model) -> dict[str, str]:
         """Implement `Model.parameter_roles`."""
-
-    def has_reflections(self, model: Model) -> bool:
-        """Implement `Model.has_reflections`."""
-        return False
 
     @abstractmethod
     def shape(self, model: Model) -> dict[str, Any]:

@@ -31,6 +31,16 @@ def dimension(irrep: str) -> int:
     return 2 * order(irrep) + 1
 
 
+def has_natural_parity(irrep: str) -> bool:
+    """Whether an irrep changes under inversion as spherical harmonics of its order do.
+
+    Example:
+        >>> has_natural_parity("1o"), has_natural_parity("1e")
+        (True, False)
+    """
+    return irrep[-1] == "eo"[order(irrep) % 2]
+
+
 def parse_irreps(text: str) -> dict[str, int]:
     """Parse a string as irrep -> channels.
 

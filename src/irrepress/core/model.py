@@ -20,7 +20,9 @@ from irrepress.core.family import (
     ShortensCutoff,
     WeightBlock,
 )
+from irrepress.core.files import atomic_path
 from irrepress.core.groups import Group
+from irrepress.core.irreps import has_natural_parity
 from irrepress.core.plan import Plan
 from irrepress.core.structure import Structure
 
@@ -100,7 +102,9 @@ class Model(torch.nn.Module):
             dtype: dtype of the saved parameters, if the family's files support several; None: the
                 family's default.
         """
-        self.family.save(self, path, dtype=dtype)
+        content = self.family.content(self, dtype)
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(content)
 
     def batch(
         self, structures: Sequence[Structure], *, device: torch.device | str | None = None
@@ -128,7 +132,7 @@ class Model(torch.nn.Module):
             native: whether to run only the code of the family's package, as users of the model
                 will, for timing and checks; otherwise, faster equivalent code may be used.
         """
-        return self.family.predict(self, batch, create_graph=create_graph, native=native)
+        return self.family.predict(self, batch, create_graph, native)
 
     def atomic_energies(self, batch: Batch) -> Tensor:
         """Return the contribution of each atom to the energy in eV, ``[atoms]``, detached."""
@@ -285,8 +289,12 @@ class Model(torch.nn.Module):
         return self.family.parameter_roles(self)
 
     def has_reflections(self) -> bool:
-        """Return whether the architecture is equivariant under inversion as well as rotation."""
-        return self.family.has_reflections(self)
+        """Return whether the architecture is equivariant under inversion as well as rotation.
+
+        It is if its spherical harmonics have the parity that they have in space.
+        """
+        orders = (group.irrep for group in self.groups() if group.axis == "order")
+        return all(has_natural_parity(irrep) for irrep in orders)
 
     def shape(self) -> dict[str, Any]:
         """Return the architecture for readers: irreps per layer, filter order, layers, cutoff."""

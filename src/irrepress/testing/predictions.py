@@ -6,6 +6,7 @@ import pkgutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import torch
 from ase import Atoms
 
 from irrepress.core.errors import UserError
+from irrepress.core.family import Family
 from irrepress.core.model import Batch, Model, Prediction
 from irrepress.core.structure import Structure
 from irrepress.testing.comparisons import assert_close, tensor_of
@@ -63,6 +65,9 @@ class PredictionTests(FamilyFixtures):
         assert calls[self.ours] == 0
         model.predict(batch)
         assert calls[self.ours] > 0
+
+    def test_own_code_names_the_familys_package(self, family: Family) -> None:
+        assert family.own_code().startswith(f"{family.package} {version(family.package)}")
 
     def test_batch_is_the_sum_of_its_structures(
         self, model: Model, structures: list[Structure], batch: Batch, whole: Prediction

@@ -41,6 +41,17 @@ class TrainingTests(FamilyFixtures):
         assert not torch.allclose(predictions[0], predictions[2])
         assert not torch.allclose(predictions[0], narrowed.predict(batch).energy)
 
+    def test_fresh_weights_leave_reference_energies(
+        self, narrowed: Model, structures: list[Structure]
+    ) -> None:
+        model = copy.deepcopy(narrowed)
+        shifts = {14: 1.5, 11: -2.0, 1: 0.25}
+        model.shift_energies(shifts)
+        batch = narrowed.batch(structures)
+        before, after = (each.fresh(1).predict(batch) for each in (narrowed, model))
+        expected = [sum(shifts.get(int(z), 0.0) for z in s.numbers) for s in structures]
+        assert np.allclose(after.energy - before.energy, expected, atol=1e-9)
+
     def test_shifted_energies(
         self, family: Family, narrowed: Model, structures: list[Structure], tmp_path: Path
     ) -> None:

@@ -23,6 +23,7 @@ from irrepress.evaluation.predictions import label
 from irrepress.families.escn import checkpoint, untrained
 from irrepress.families.escn.merge import main as merge_main
 from irrepress.families.escn.merge import merge
+from irrepress.families.generic.checkpoints import plain
 from irrepress.testing import assert_close
 
 MOE = "fairchem.core.models.uma.escn_moe."
@@ -106,11 +107,11 @@ def test_one_task_of_several_is_kept(escn, make_escn, structures, tmp_path):
     model = make_escn(dtype=torch.float32)
     model.save(tmp_path / "one.pt")
     content = checkpoint.read(tmp_path / "one.pt")
-    other = checkpoint.plain(content.tasks_config)
+    other = plain(content.tasks_config)
     for task in other:
         task["name"], task["datasets"] = f"omol_{task['name']}", ["omol"]
     other[0]["element_references"]["element_references"]["_args_"] = [[5.0] * 20]
-    own = checkpoint.plain(content.tasks_config)
+    own = plain(content.tasks_config)
     for task in own:
         task["name"] = f"omat_{task['name']}"
     content.tasks_config = [*other, *own]
@@ -129,7 +130,7 @@ def test_one_task_of_several_is_kept(escn, make_escn, structures, tmp_path):
         for name in [n for n in state if n.endswith("dict.omat.weight")]:
             state[name.replace("omat", "omol")] = state[name] + 1
     torch.save(content, tmp_path / "two.pt")
-    with pytest.raises(UserError, match="several tasks; choose one of omat, omol"):
+    with pytest.raises(UserError, match="several tasks and needs a modal; choose one of omat, omol$"):
         escn.load(tmp_path / "two.pt")
     with pytest.raises(UserError, match="unknown modal 'omit'; did you mean 'omat'"):
         escn.load(tmp_path / "two.pt", modal="omit")
@@ -177,7 +178,7 @@ def experts(make_escn, tmp_path_factory):
         network = HydraModel(**{key: v for key, v in config.items() if key != "_target_"})
     tasks = []
     for dataset in ("omat", "omol"):
-        for task in checkpoint.plain(native["tasks_config"]):
+        for task in plain(native["tasks_config"]):
             tasks.append({**task, "name": f"{dataset}_{task['name']}", "datasets": [dataset]})
     state = network.state_dict()
     averaged = {f"module.{name}": tensor for name, tensor in state.items()}

@@ -15,7 +15,7 @@ from irrepress.catalogue.checkpoints import mace as catalogue
 from irrepress.catalogue.families import check_keyword, find_checkpoint_file, published_checkpoint
 from irrepress.cli import app
 from irrepress.core.errors import UserError
-from irrepress.families.mace.scratch import DEFAULTS
+from irrepress.families.mace.untrained import DEFAULTS
 
 
 @pytest.fixture

@@ -34,6 +34,6 @@ def test_an_unknown_keyword_names_the_nearest():
 
 
 def test_every_setting_has_a_default():
-    from irrepress.families.sevennet.scratch import DEFAULTS
+    from irrepress.families.sevennet.untrained import DEFAULTS
 
     assert tuple(DEFAULTS) == SETTINGS

@@ -75,7 +75,7 @@ CHECKPOINTS: dict[str, Checkpoint] = {
 }
 # Each has one head only.
 MODALS: dict[str, tuple[str, ...]] = dict.fromkeys(CHECKPOINTS, ())
-# Settings of untrained models; `scratch` has their defaults.
+# Settings of untrained models; `irrepress.families.mace.untrained` has their defaults.
 SETTINGS = (
     "r_max",
     "num_bessel",

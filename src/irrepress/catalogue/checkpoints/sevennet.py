@@ -29,7 +29,7 @@ MODALS: dict[str, tuple[str, ...]] = {
     "7net-l3i5": (),
     "7net-mf-0": ("R2SCAN", "PBE"),
 }
-# Settings of untrained models; `scratch` has their defaults.
+# Settings of untrained models; `irrepress.families.sevennet.untrained` has their defaults.
 SETTINGS = (
     "channel",
     "irreps_manual",

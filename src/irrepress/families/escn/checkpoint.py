@@ -8,31 +8,39 @@ unrestricted one. The configs in a checkpoint name classes to be built, too: onl
 """
 
 import collections
-import io
-import os
+import logging
 import re
 import sys
 import typing
-import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import omegaconf
 import torch
+from ase.calculators.calculator import Calculator
+from fairchem.core import FAIRChemCalculator
 from fairchem.core.models.base import HydraModel
 from fairchem.core.units.mlip_unit.api.inference import MLIPInferenceCheckpoint
 from omegaconf import OmegaConf
 from torch import Tensor
 
 from irrepress.catalogue.checkpoints.escn import check_checkpoint
-from irrepress.catalogue.families import is_path
-from irrepress.core.errors import UserError, first_line
-from irrepress.core.files import atomic_path
+from irrepress.core.errors import UserError, explained
 from irrepress.core.model import Model
-from irrepress.families.escn import untrained
 from irrepress.families.escn.canonical import backbone_of, canonical, has_experts
-from irrepress.families.generic.pickles import read_restricted
+from irrepress.families.escn.classes import check_classes
+from irrepress.families.escn.tasks import choose_dataset, datasets_of
+from irrepress.families.escn.untrained import ARCHITECTURES
+from irrepress.families.generic.building import building, seeded
+from irrepress.families.generic.checkpoints import (
+    cache_directory,
+    float32_state,
+    pickled,
+    plain,
+    read_restricted,
+)
 from irrepress.families.registry import get_family
 
 _SAFE_TYPES: list[Any] = [
@@ -58,22 +66,23 @@ _ELEMENTS = "known_elements"
 _CONSTANT = re.compile(r"\.(Jd_\d+$|wigner_data\.|mappingReduced\.|SO3_grid\.)|(offset|index)$")
 
 
-def resolve(source: str | Path) -> Path:
-    """Return the path of a checkpoint, or of the untrained model of a keyword.
+# The inference settings of fairchem's calculator: the only ones that take structures of any
+# composition, and that compile nothing.
+SETTINGS = "batch"
+
+
+def fetch(keyword: str, licence: str | None = None) -> Path:
+    """Return the untrained model that a keyword stands for, made at the first call.
 
     Raises:
-        UserError: neither a file nor a keyword.
+        UserError: no such keyword.
     """
-    if is_path(str(source)) and Path(source).exists():
-        return Path(source)
-    check_checkpoint(str(source))
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "irrepress"
-    path = cache / f"{source}.pt"
+    check_checkpoint(keyword)
+    path = cache_directory() / f"{keyword}.pt"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            save(build(untrained.ARCHITECTURES[str(source)], None), path)
+        with seeded(0):
+            build(ARCHITECTURES[keyword]).save(path)
     return path
 
 
@@ -87,7 +96,7 @@ def read(path: Path) -> MLIPInferenceCheckpoint:
     if not isinstance(content, MLIPInferenceCheckpoint):
         raise _not_escn(path, _describe(content))
     for key in ("model_config", "tasks_config"):
-        setattr(content, key, plain(getattr(content, key, None)))
+        setattr(content, key, plain(_contained(getattr(content, key, None))))
     if not isinstance(content.tasks_config, list) or not all(
         isinstance(task, dict) and isinstance(task.get("datasets"), list)
         for task in content.tasks_config
@@ -105,9 +114,8 @@ def weights(path: Path, content: MLIPInferenceCheckpoint) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in named if name != "n_averaged"}
 
 
-def load(source: str | Path, modal: str | None, dtype: torch.dtype) -> Model:
-    """Load a model by keyword or path; see `irrepress.core.family.Family.load`."""
-    path = resolve(source)
+def load(path: Path, modal: str | None, dtype: torch.dtype) -> Model:
+    """Load a model for one task; see `irrepress.core.family.Family.load`."""
     content = read(path)
     if has_experts(backbone_of(path, content.model_config)):
         raise UserError(
@@ -133,16 +141,12 @@ def convert(
     native, state = canonical(source, content.model_config, content.tasks_config, state, modal)
     known = getattr(content, _ELEMENTS, None)
     numbers = native["model_config"]["backbone"]["max_num_elements"]
-    native["elements"] = plain(known) if known else list(range(1, numbers))
-    try:
+    native["elements"] = plain(_contained(known)) if known else list(range(1, numbers))
+    problem = f"{source}: fairchem cannot build the network of this checkpoint"
+    # A config or weights that are not fairchem's fail anywhere in its constructors.
+    with explained(problem, "the file is damaged or of another version"):
         network = _construct(native)
         missing, unexpected = network.load_state_dict(state, strict=False)
-    # A config or weights that are not fairchem's fail anywhere in its constructors.
-    except Exception as error:
-        raise UserError(
-            f"{source}: fairchem cannot build the network of this checkpoint "
-            f"({first_line(error)}); the file is damaged or of another version"
-        ) from error
     wrong = [name for name in (*missing, *unexpected) if not _CONSTANT.search(name)]
     if wrong:
         raise UserError(
@@ -152,12 +156,35 @@ def convert(
     return make_model(network.to(dtype), plain(native), modal)
 
 
-def build(native: Mapping[str, Any], modal: str | None) -> Model:
-    """Build a network with random float32 weights from a `Model.native`."""
+def calculator(path: Path, device: str, modal: str | None) -> Calculator:
+    """Return fairchem's own calculator; the file is checked first, as in `load`."""
+    content = read(path)
+    check_classes(path, content.model_config, content.tasks_config)
+    modal = choose_dataset(path, datasets_of(content.tasks_config), modal)
+    with unlogged():
+        return FAIRChemCalculator.from_model_checkpoint(
+            str(path), task_name=modal, inference_settings=SETTINGS, device=device
+        )
+
+
+@contextmanager
+def unlogged() -> Iterator[None]:
+    """Keep the level of what is logged, which fairchem sets for the whole process."""
+    level = logging.root.level
+    try:
+        yield
+    finally:
+        logging.root.setLevel(level)
+
+
+def build(
+    native: Mapping[str, Any], *, modal: str | None = None, dtype: torch.dtype = torch.float32
+) -> Model:
+    """Build a model; see `irrepress.core.family.Family.build`."""
     config, tasks = plain(native["model_config"]), plain(native["tasks_config"])
     whole, _ = canonical("config", config, tasks, {}, modal)
     whole = plain({**whole, "elements": native["elements"]})
-    return make_model(_construct(whole), whole, modal)
+    return make_model(_construct(whole).to(dtype), whole, modal)
 
 
 def make_model(network: HydraModel, native: dict[str, Any], modal: str | None) -> Model:
@@ -174,64 +201,37 @@ def make_model(network: HydraModel, native: dict[str, Any], modal: str | None) -
     ).eval()
 
 
-def save(model: Model, path: str | Path) -> None:
-    """Write an inference checkpoint in float32; equal weights and config give equal bytes."""
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(to_stream(model).getbuffer())
-
-
-def to_stream(model: Model) -> io.BytesIO:
-    """Return the content of a model's file, to be read from its beginning."""
-    state = {
-        sys.intern(name): tensor.detach().to(
-            device="cpu", dtype=torch.float32 if tensor.is_floating_point() else None, copy=True
-        )
-        for name, tensor in model.network.state_dict().items()
-    }
+def content(model: Model, dtype: torch.dtype | None = None) -> bytes:
+    """Return the content of an inference checkpoint, in float32, its only type."""
+    state = float32_state(model.network)
     # The running mean and the weights are one and the same; the file holds them once.
     averaged = {sys.intern(f"module.{name}"): tensor for name, tensor in state.items()}
     averaged["n_averaged"] = torch.tensor(0)
     native = plain(model.native)
-    content = MLIPInferenceCheckpoint(
+    checkpoint = MLIPInferenceCheckpoint(
         model_config=native["model_config"],
         model_state_dict=state,
         ema_state_dict=averaged,
         tasks_config=native["tasks_config"],
     )
-    setattr(content, _ELEMENTS, native["elements"])
-    # torch.save writes a file's own name into it, but not a buffer's.
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    buffer.seek(0)
-    return buffer
+    setattr(checkpoint, _ELEMENTS, native["elements"])
+    return pickled(checkpoint)
 
 
-def plain(value: Any) -> Any:
-    """Return configs as plain data; equal strings are one object, so that pickles are equal."""
+def _contained(value: Any) -> Any:
+    """Return a config without OmegaConf's containers."""
     if isinstance(value, omegaconf.Container):
-        value = OmegaConf.to_container(value, resolve=True)
-    if isinstance(value, Tensor):
-        value = value.tolist()
+        return OmegaConf.to_container(value, resolve=True)
     if isinstance(value, Mapping):
-        return {plain(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, bool | int | float) or value is None:
-        return value
-    return sys.intern(str(value))
+        return {key: _contained(item) for key, item in value.items()}
+    return [_contained(item) for item in value] if isinstance(value, list) else value
 
 
 def _construct(native: Mapping[str, Any]) -> HydraModel:
     """Build a network in float32, whatever PyTorch's default is."""
     config = {key: value for key, value in native["model_config"].items() if key != "_target_"}
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float32)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return HydraModel(**config)
-    finally:
-        torch.set_default_dtype(before)
+    with building():
+        return HydraModel(**config)
 
 
 def _restore_double_constants(network: HydraModel) -> None:

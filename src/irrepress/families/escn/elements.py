@@ -5,13 +5,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from irrepress.core.model import Model
-from irrepress.families.escn import checkpoint
-from irrepress.families.escn.architecture import read_architecture
-from irrepress.families.escn.layout import make_layout
 from irrepress.families.escn.narrow import rebuild
 from irrepress.families.escn.tasks import scale_of, write_tasks
+from irrepress.families.generic.checkpoints import plain
 from irrepress.families.generic.elements import check_known, choose_elements
-from irrepress.families.generic.layout import ELEMENTS, copy_rest
+from irrepress.families.generic.layout import ELEMENTS
 
 
 def shift_energies(model: Model, shifts: Mapping[int, float]) -> None:
@@ -23,7 +21,7 @@ def shift_energies(model: Model, shifts: Mapping[int, float]) -> None:
         references[number] += float(value)
     dataset = model.native["tasks_config"][0]["datasets"][0]
     scale = replace(scale, references=tuple(references))
-    model.native["tasks_config"] = checkpoint.plain(write_tasks(scale, dataset))
+    model.native["tasks_config"] = plain(write_tasks(scale, dataset))
 
 
 def restrict_elements(model: Model, elements: Iterable[int]) -> Model:
@@ -41,6 +39,4 @@ def restrict_elements(model: Model, elements: Iterable[int]) -> Model:
     scale = replace(scale, references=scale.references[:numbers])
     native["tasks_config"] = write_tasks(scale, dataset)
     native["elements"] = chosen
-    restricted = rebuild(model, native, {ELEMENTS: range(numbers)})
-    copy_rest(model.network, restricted.network, make_layout(read_architecture(native)))
-    return restricted
+    return rebuild(model, native, {ELEMENTS: range(numbers)})

@@ -19,17 +19,15 @@ derivative tells what a removal does to the norms, too. (Left alone, norms would
 network another one than the narrowed, by as much as the kept share of channels differs from 1.)
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
 from typing import cast
 
 import torch
 from torch import Tensor
 
-from irrepress.core.family import Observer
 from irrepress.core.groups import Group
 from irrepress.core.model import Model, NativeModule
-from irrepress.families.escn.architecture import Architecture, read_architecture
+from irrepress.families.escn.architecture import Architecture
 from irrepress.families.escn.forward import SYSTEM, energy_block
 from irrepress.families.escn.layout import (
     FEATURES,
@@ -42,7 +40,6 @@ from irrepress.families.escn.layout import (
     readout,
     update,
 )
-from irrepress.families.generic import gates as generic
 from irrepress.families.generic.gates import (
     Axis,
     Gating,
@@ -89,14 +86,11 @@ def make_groups(architecture: Architecture) -> list[Group]:
     return [*groups, hidden(readout(1), last, "0e"), hidden(readout(2), last, "0e")]
 
 
-def gated(
-    model: Model, gates: Mapping[str, Tensor], observer: Observer | None
-) -> AbstractContextManager[None]:
-    """Gate blocks; see `irrepress.core.family.Family.gated`."""
-    architecture = read_architecture(model.native)
-    groups = make_groups(architecture)
-    points = _Points(model, architecture, groups)
-    return generic.gated(model, groups, points.all(), gates, observer)
+def points(
+    model: Model, architecture: Architecture, groups: Mapping[str, Group]
+) -> Iterator[Point]:
+    """Yield where groups are gated and observed; see `DescribedFamily.points`."""
+    return _Points(model, architecture, groups).all()
 
 
 class _Points:
@@ -105,12 +99,11 @@ class _Points:
     Args:
         model: the model.
         architecture: its sizes.
-        groups: its groups.
+        groups: its groups, by name.
     """
 
-    def __init__(self, model: Model, architecture: Architecture, groups: Sequence[Group]):
-        self._model, self._a = model, architecture
-        self._groups = {group.name: group for group in groups}
+    def __init__(self, model: Model, architecture: Architecture, groups: Mapping[str, Group]):
+        self._model, self._a, self._groups = model, architecture, groups
         degrees = torch.arange(architecture.lmax + 1)
         # The order of each component of features.
         self._degrees = degrees.repeat_interleave(2 * degrees + 1)

@@ -18,7 +18,7 @@ from ase.symbols import string2symbols
 from fairchem.core.models.uma.compat import apply_uma_compat_fixups
 from fairchem.core.models.uma.escn_moe import eSCNMDMoeBackbone
 
-from irrepress.core.errors import UserError
+from irrepress.core.errors import UserError, explained
 from irrepress.core.model import Model
 from irrepress.families.escn import checkpoint
 from irrepress.families.escn.architecture import BACKBONE, check_supported
@@ -44,7 +44,7 @@ def merge(
         UserError: the file or the formula cannot be read, there are no experts, or experts that
             fairchem cannot merge.
     """
-    path = checkpoint.resolve(source)
+    path = Path(source)
     content = checkpoint.read(path)
     config = backbone_of(path, content.model_config)
     if not has_experts(config):
@@ -57,7 +57,10 @@ def merge(
         for name, tensor in state.items()
         if name.startswith(_PREFIX)
     }
-    try:
+    problem = f"{path}: fairchem cannot merge the experts"
+    mend = "the file is damaged, of another version or of another kind than UMA's"
+    # A config or weights that are not fairchem's fail anywhere in its constructors.
+    with explained(problem, mend):
         # fairchem marks the versions whose experts are chosen differently.
         apply_uma_compat_fixups(content, str(path))
         settings = {key: value for key, value in config.items() if key != "model"}
@@ -67,14 +70,6 @@ def merge(
         backbone.eval()
         with torch.no_grad():
             merged = backbone.merge_MOLE_model(_system(formula, dataset))
-    except UserError:
-        raise
-    # A config or weights that are not fairchem's fail anywhere in its constructors.
-    except Exception as error:
-        raise UserError(
-            f"{path}: fairchem cannot merge the experts ({error}); the file is damaged, of another "
-            "version or of another kind than UMA's"
-        ) from error
     state = {name: t for name, t in state.items() if not name.startswith(_PREFIX)}
     state |= {f"{_PREFIX}{name}": tensor for name, tensor in merged.state_dict().items()}
     content.model_config = {
@@ -108,9 +103,7 @@ def main() -> None:
     parser.add_argument("--task", help="task of the checkpoint, such as omat")
     arguments = parser.parse_args()
     try:
-        checkpoint.save(
-            merge(arguments.source, arguments.formula, arguments.task), arguments.target
-        )
+        merge(arguments.source, arguments.formula, arguments.task).save(arguments.target)
     except UserError as error:
         parser.error(str(error))
 

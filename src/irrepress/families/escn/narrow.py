@@ -12,7 +12,6 @@ from irrepress.core.model import Model
 from irrepress.core.plan import Plan
 from irrepress.families.escn import checkpoint, forward
 from irrepress.families.escn.architecture import Architecture, read_architecture
-from irrepress.families.escn.gates import make_groups
 from irrepress.families.escn.layout import (
     FEATURES,
     SOURCE,
@@ -28,33 +27,17 @@ logger = logging.getLogger(__name__)
 _EMBEDDINGS = ("charge_embedding", "spin_embedding", "dataset_embedding")
 
 
-def narrow(model: Model, plan: Plan) -> Model:
-    """Build the narrow model; see `irrepress.core.family.Family.narrow_blocks`."""
-    architecture = read_architecture(model.native)
-    plan.check(make_groups(architecture))
-    narrowed = rebuild(model, narrow_native(model.native, architecture, plan), plan.keep)
-    kept = torch.tensor(plan.keep[FEATURES], device=model.device)
-    _narrow_embeddings(model, narrowed, kept)
-    return narrowed
-
-
 def rebuild(model: Model, native: dict[str, Any], keep: Mapping[str, Sequence[int]]) -> Model:
-    """Build the network of a `Model.native` with the weights that stay of a model's.
+    """Build the network of a `Model.native` with the weights that stay; see `DescribedFamily`.
 
-    Wigner matrices and what else follows from the highest order are the constructor's own. The
-    embeddings of charge, spin and dataset are new.
-
-    Args:
-        model: the wide model.
-        native: of the narrow model.
-        keep: group -> channels that stay; groups that are absent stay whole.
+    Wigner matrices and what else follows from the highest order are the constructor's own.
     """
-    built = checkpoint.build(native, model.modal)
-    narrowed = checkpoint.make_model(built.network.to(model.dtype), built.native, model.modal)
-    narrowed.to(model.device)
+    narrowed = checkpoint.build(native, modal=model.modal, dtype=model.dtype).to(model.device)
     layouts = (make_layout(read_architecture(each.native)) for each in (model, narrowed))
     wide, small = zip((model.network, narrowed.network), layouts, strict=True)
     copy_kept(*wide, *small, keep)
+    kept = keep.get(FEATURES, range(read_architecture(model.native).channels))
+    _narrow_embeddings(model, narrowed, torch.tensor(kept, device=model.device))
     for name, parameter in narrowed.network.named_parameters():
         parameter.requires_grad_(model.network.get_parameter(name).requires_grad)
     return narrowed

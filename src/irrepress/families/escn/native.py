@@ -1,23 +1,19 @@
 """Rounding a plan to what fairchem's constructor holds."""
 
-from dataclasses import replace
-
 from irrepress.core.groups import Group
-from irrepress.core.plan import Plan
 from irrepress.families.escn.architecture import Architecture
 from irrepress.families.escn.gates import make_groups
 from irrepress.families.escn.layout import component, order
 from irrepress.families.generic.rounding import Keep, fill, grow
 
 
-def native_plan(architecture: Architecture, plan: Plan) -> tuple[Plan, list[str]]:
-    """Change a plan to one that can be built; see `irrepress.core.family.Family.native_plan`.
+def round_plan(architecture: Architecture, keep: Keep) -> list[str]:
+    """Change what is kept to what can be built, in place; see `DescribedFamily.round_plan`.
 
     fairchem has one number of sphere channels, of hidden channels and of edge channels. Where
     groups of one kind keep different numbers, the smaller ones grow: nothing that the plan keeps
     is lost.
     """
-    keep = {name: tuple(kept) for name, kept in plan.keep.items()}
     groups = make_groups(architecture)
     messages = _fill_orders(architecture, keep)
     by_width: dict[str, list[Group]] = {}
@@ -26,7 +22,7 @@ def native_plan(architecture: Architecture, plan: Plan) -> tuple[Plan, list[str]
             by_width.setdefault(group.width, []).append(group)
     for width, tied in by_width.items():
         messages += _equalize(width, tied, keep)
-    return replace(plan, keep=keep), messages
+    return messages
 
 
 def _fill_orders(architecture: Architecture, keep: Keep) -> list[str]:

@@ -2,10 +2,10 @@
 
 fairchem's calculator hands structures to a predict unit, which rebuilds the network that a file
 describes by its inference settings, finds neighbours in every call, and undoes the tasks' scaling.
-The settings are those named ``batch``, as in `EscnFamily.calculator`: the only ones that take
-structures of any composition, and that compile nothing.
+The settings are those of our calculator, `checkpoint.SETTINGS`.
 """
 
+import io
 import logging
 import random
 import weakref
@@ -27,8 +27,6 @@ from irrepress.families.escn.forward import usual_spin
 from irrepress.families.escn.tasks import scale_of
 from irrepress.families.generic.gates import is_gated
 from irrepress.families.generic.graphs import voigt
-
-SETTINGS = "batch"
 
 
 @dataclass(frozen=True)
@@ -138,7 +136,9 @@ def _build(model: Model) -> MLIPPredictUnit:
     settings = inference_settings_batch()
     settings.base_precision_dtype = model.dtype
     unit = MLIPPredictUnit(
-        checkpoint.to_stream(model), device=model.device.type, inference_settings=settings
+        io.BytesIO(checkpoint.content(model)),
+        device=model.device.type,
+        inference_settings=settings,
     )
     unit.device = str(model.device)  # fairchem would take the first GPU
     return unit
@@ -166,12 +166,11 @@ def _aside(model: Model) -> Iterator[None]:
 @contextmanager
 def _undisturbed() -> Iterator[None]:
     """Keep what fairchem sets for the whole process: seeds, and what is logged."""
-    level, python, numpy = logging.root.level, random.getstate(), np.random.get_state()
+    python, numpy = random.getstate(), np.random.get_state()
     devices = range(torch.cuda.device_count())
-    with torch.random.fork_rng(devices=devices):
+    with checkpoint.unlogged(), torch.random.fork_rng(devices=devices):
         try:
             yield
         finally:
-            logging.root.setLevel(level)
             random.setstate(python)
             np.random.set_state(numpy)

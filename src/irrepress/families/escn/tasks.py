@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 
-from irrepress.core.errors import UserError, nearest
+from irrepress.core.errors import UserError
+from irrepress.families.generic.checkpoints import check_modal
 
 _TASK = "fairchem.core.units.mlip_unit.mlip_unit.Task"
 _OUTPUT = "fairchem.core.units.mlip_unit.mlip_unit.OutputSpec"
@@ -55,16 +56,10 @@ def choose_dataset(source: object, datasets: Sequence[str], modal: str | None) -
     """
     if not datasets:
         raise UserError(f"{source}: none of its tasks gives an energy")
-    if modal is None:
-        if len(datasets) > 1:
-            raise UserError(
-                f"{source}: this model has several tasks; choose one of {', '.join(datasets)} as "
-                "modal"
-            )
+    if modal is None and len(datasets) == 1:
         return datasets[0]
-    if modal not in datasets:
-        raise UserError(f"{source}: unknown modal {modal!r}; {nearest(modal, datasets)}")
-    return modal
+    check_modal(source, datasets, modal, "tasks")
+    return str(modal)
 
 
 def read_scale(

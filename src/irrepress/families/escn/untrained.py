@@ -1,14 +1,40 @@
-"""Untrained models that a config can name, for training from scratch.
+"""Models with random weights, to be trained from scratch: from settings, or by keyword.
 
 No weights of eSCN-MD can be had without an account. So that a small model can be made all the
 same, a keyword stands for an architecture with random weights from a fixed seed. Such a model
 predicts nothing before it is trained: name it only in studies that train from scratch.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
-from irrepress.families.escn.architecture import BACKBONE, HEAD, MODEL
+from irrepress.core.statistics import DataStatistics
+from irrepress.families.escn.architecture import BACKBONE, HEAD, MODEL, check_supported
 from irrepress.families.escn.tasks import EnergyScale, write_tasks
+
+# What the saved file calls the only task, where the config gives no other name.
+TASK = "main"
+
+
+def native_of(
+    settings: Mapping[str, Any], data: DataStatistics, modal: str | None
+) -> dict[str, Any]:
+    """Return what settings stand for; see `BuiltFromSettings` in `families.generic.family`.
+
+    Raises:
+        UserError: a setting that irrepress refuses.
+    """
+    dataset, numbers = modal or TASK, max(data.elements) + 1
+    native = native_config(dataset, **settings, max_num_elements=numbers)
+    backbone = native["model_config"]["backbone"]
+    if "mmax" not in settings:
+        backbone["mmax"] = min(backbone["mmax"], backbone["lmax"])
+    check_supported(backbone, "untrained")
+    shifted = data.shifted()
+    references = tuple(shifted.get(number, 0.0) for number in range(numbers))
+    native["tasks_config"] = write_tasks(EnergyScale(0.0, data.scale, references), dataset)
+    native["elements"] = data.elements
+    return native
 
 
 def native_config(dataset: str = "untrained", **sizes: Any) -> dict[str, Any]:

@@ -17,19 +17,20 @@ from types import MappingProxyType
 from typing import Any
 
 import torch
+from ase.calculators.calculator import Calculator
 
 from irrepress.catalogue.checkpoints.mace import check_checkpoint
-from irrepress.catalogue.families import is_path
-from irrepress.core.errors import UserError, nearest
-from irrepress.core.files import atomic_path
+from irrepress.core.errors import UserError, first_line
+from irrepress.core.finite import require_finite
 from irrepress.core.model import Model, NativeModule
 from irrepress.download.download import download
+from irrepress.families.generic.checkpoints import cache_directory, check_modal, pickled
 from irrepress.families.generic.file_kinds import check_kind
-from irrepress.families.mace.code import pickled, settle
+from irrepress.families.mace.code import settle
 from irrepress.families.mace.config import build_network, read_config
 from irrepress.families.mace.contraction import free_weights, narrow_contractions
 from irrepress.families.mace.inspection import check_content, damaged
-from irrepress.families.mace.package import e3nn_version, mace_version
+from irrepress.families.mace.package import MACECalculator, e3nn_version, mace_version
 from irrepress.families.mace.unpickling import RefusedName, read_inert
 from irrepress.families.registry import get_family
 
@@ -39,31 +40,21 @@ logger = logging.getLogger(__name__)
 _CONSTANTS = ("output_mask", "U_matrix_", "_zeroed", "_w3j", "_tensor_constant", "_compiled_main")
 
 
-def resolve(source: str | Path, licence: str | None = None) -> Path:
-    """Return the file of a checkpoint given by keyword or path; keywords are downloaded once.
+def fetch(keyword: str, licence: str | None = None) -> Path:
+    """Return the file of a keyword, which is downloaded once.
 
     Files lie in the directory that ``IRREPRESS_CHECKPOINTS`` names, else in the user's cache.
 
     Raises:
-        UserError: neither a file nor a keyword, its licence was not accepted, or its download
-            failed.
+        UserError: no such keyword, its licence was not accepted, or its download failed.
     """
-    if is_path(str(source)) and Path(source).exists():
-        return Path(source)
-    found = check_checkpoint(str(source), licence)
-    logger.info("%s: licence %s, %s", source, found.licence.name, found.licence.url)
-    target = directory() / found.file.name
+    found = check_checkpoint(keyword, licence)
+    logger.info("%s: licence %s, %s", keyword, found.licence.name, found.licence.url)
+    chosen = os.environ.get("IRREPRESS_CHECKPOINTS")
+    directory = Path(chosen) if chosen else cache_directory() / "checkpoints"
+    target = directory / "mace" / found.file.name
     download(found.file, target, mirror=None, collection="mace", retries=3, timeout=30.0)
     return target
-
-
-def directory() -> Path:
-    """Return where downloaded checkpoints lie."""
-    chosen = os.environ.get("IRREPRESS_CHECKPOINTS")
-    if chosen:
-        return Path(chosen) / "mace"
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "irrepress" / "checkpoints" / "mace"
 
 
 def read(path: Path) -> NativeModule:
@@ -108,9 +99,8 @@ def _of_another_version(path: Path, reason: str) -> UserError:
     )
 
 
-def load(source: str | Path, modal: str | None, dtype: torch.dtype) -> Model:
-    """Load a model by keyword or path; see `irrepress.core.family.Family.load`."""
-    path = resolve(source)
+def load(path: Path, modal: str | None, dtype: torch.dtype) -> Model:
+    """Load a model; see `irrepress.core.family.Family.load`."""
     found = read(path)
     if dtype == torch.float32 and next(found.parameters()).dtype == torch.float64:
         logger.warning(
@@ -127,25 +117,26 @@ def load(source: str | Path, modal: str | None, dtype: torch.dtype) -> Model:
     # What modules that are not mace's own run into depends on what they lack.
     except Exception as error:
         raise damaged(path, f"{type(error).__name__}: {first_line(error)}") from error
-    check_modal(path, config, modal)
+    heads = config["heads"]
+    check_modal(path, heads if len(heads) > 1 else [], modal, "heads")
     return make_model(network, modal)
 
 
-def check_modal(path: str | Path, config: Mapping[str, Any], modal: str | None) -> None:
-    """Check that ``modal`` names one of the model's heads, if it has several.
+def calculator(path: Path, device: str, modal: str | None) -> Calculator:
+    """Return MACE's own calculator on the network that mace builds for the file."""
+    dtype = next(read(path).parameters()).dtype
+    network = require_finite(load(path, modal, dtype), path).network
+    name = str(dtype).removeprefix("torch.")
+    return MACECalculator(models=[network], device=device, default_dtype=name, head=modal)
 
-    Raises:
-        UserError: the modal is missing, unknown or superfluous.
-    """
-    heads = config["heads"]
-    if len(heads) == 1 and modal is not None:
-        raise UserError(f"{path}: this model has one head only; remove modal {modal!r}")
-    if len(heads) > 1 and modal is None:
-        raise UserError(
-            f"{path}: this model has several heads; choose one as modal: {', '.join(heads)}"
-        )
-    if len(heads) > 1 and modal not in heads:
-        raise UserError(f"{path}: unknown modal {modal!r}; {nearest(str(modal), heads)}")
+
+def build(
+    native: dict[str, Any], *, modal: str | None = None, dtype: torch.dtype = torch.float32
+) -> Model:
+    """Build a model; see `irrepress.core.family.Family.build`."""
+    network = build_network(native, dtype)
+    free_weights(network)
+    return make_model(network, modal)
 
 
 def make_model(network: NativeModule, modal: str | None) -> Model:
@@ -199,33 +190,23 @@ def adopt(
     free_weights(target)
 
 
-def save(model: Model, path: str | Path, dtype: torch.dtype | None) -> None:
-    """Write a native file; equal models give equal bytes."""
+def content(model: Model, dtype: torch.dtype | None = None) -> bytes:
+    """Return the content of a native file; see `irrepress.core.family.Family.content`.
+
+    Numbers are of the model's type if no other is asked for.
+    """
     correlation = model.native["correlation"]
     if len(set(correlation)) > 1:
         logger.warning(
-            "%s: layers have products of orders %s; the model runs everywhere, but MACE's tools "
+            "layers have products of orders %s; the saved model runs everywhere, but MACE's tools "
             "that build a model anew (fine-tuning, accelerators) take the first for all layers",
-            *(path, correlation),
+            correlation,
         )
-    network = unwrapped(model, dtype or model.dtype)
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(pickled(network))
-
-
-def unwrapped(model: Model, dtype: torch.dtype) -> NativeModule:
-    """Return a copy of the network on the CPU, of some type, in evaluation mode."""
-    if dtype == model.dtype:
-        return settle(model.network).eval()
-    network = build_network(read_config(model.network), dtype)
-    adopt(model.network, network)
-    return settle(network).eval()
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error's message, or its type."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    network = model.network
+    if dtype is not None and dtype != model.dtype:
+        network = build_network(read_config(model.network), dtype)
+        adopt(model.network, network)
+    return pickled(settle(network).eval())
 
 
 def _tensors(module: NativeModule) -> dict[str, torch.Tensor]:

@@ -11,6 +11,7 @@ import zipfile
 
 import torch
 
+from irrepress.families.generic.checkpoints import pickled
 from irrepress.families.mace.package import CodeGenMixin
 
 _NUMBER = re.compile(rb"[./]___torch_mangle_\d+")
@@ -26,13 +27,6 @@ def settle(network: torch.nn.Module) -> torch.nn.Module:
             for name, script in compiled.items():
                 setattr(module, name, torch.jit.load(io.BytesIO(_without_numbers(script))))
     return unpickled(pickled(network))
-
-
-def pickled(network: torch.nn.Module) -> bytes:
-    """Return a network as the bytes of a file."""
-    buffer = io.BytesIO()
-    torch.save(network, buffer)  # given a file, it would write the file's name into it
-    return buffer.getvalue()
 
 
 def unpickled(content: bytes) -> torch.nn.Module:

@@ -4,9 +4,7 @@ mace has `extract_config_mace_model` for the same purpose; it takes the first la
 order for all layers, knows no plain MACE, and gives objects that no JSON can hold.
 """
 
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,6 +12,7 @@ import torch
 
 from irrepress.core.errors import UserError
 from irrepress.core.model import NativeModule
+from irrepress.families.generic.building import building
 from irrepress.families.mace.package import Irreps, RadialMLP, blocks, mace_modules
 
 MODELS = ("MACE", "ScaleShiftMACE")
@@ -115,7 +114,7 @@ def build_network(config: Mapping[str, Any], dtype: torch.dtype) -> NativeModule
     for key in ("atomic_energies", "atomic_inter_scale", "atomic_inter_shift"):
         if key in arguments:
             arguments[key] = np.asarray(arguments[key], dtype=np.float64)
-    with quiet_building(dtype):
+    with building(dtype):
         network = model(**arguments)
     for name in trained:
         parent, _, attribute = name.rpartition(".")
@@ -124,19 +123,6 @@ def build_network(config: Mapping[str, Any], dtype: torch.dtype) -> NativeModule
         delattr(module, attribute)
         module.register_parameter(attribute, torch.nn.Parameter(value))
     return network
-
-
-@contextmanager
-def quiet_building(dtype: torch.dtype) -> Iterator[None]:
-    """Let mace build in a type: it takes PyTorch's default. Deprecations of PyTorch are hidden."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        torch.set_default_dtype(before)
 
 
 def radial_widths(network: NativeModule) -> list[int]:

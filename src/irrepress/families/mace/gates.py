@@ -1,44 +1,42 @@
 """Where the irreps blocks of a MACE network are gated and observed."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from irrepress.core.family import Observer
 from irrepress.core.groups import Group
 from irrepress.core.irreps import dimension
 from irrepress.core.model import Model, NativeModule
-from irrepress.families.generic import gates as generic
-from irrepress.families.generic.gates import Axis, Observed, Point, Site, layer_norm, side_by_side
-from irrepress.families.mace.architecture import Architecture, read_architecture
+from irrepress.families.generic.gates import (
+    Axis,
+    Observed,
+    Point,
+    Rows,
+    Site,
+    layer_norm,
+    side_by_side,
+)
+from irrepress.families.mace.architecture import Architecture
 from irrepress.families.mace.contraction import contractions
 from irrepress.families.mace.groups import (
     feature_group,
     filter_group,
-    make_groups,
     message_group,
     mixed_group,
 )
 from irrepress.families.mace.package import Contraction, FullyConnectedNet
 
 
-def gated(
-    model: Model, gates: Mapping[str, Tensor], observer: Observer | None
-) -> AbstractContextManager[None]:
-    """Gate blocks; see `irrepress.core.family.Family.gated`."""
-    architecture = read_architecture(model.network)
-    groups = make_groups(architecture)
-    points = _points(model.network, architecture, {group.name: group for group in groups})
-    return generic.gated(model, groups, points, gates, observer)
-
-
-def _points(
-    network: NativeModule, architecture: Architecture, groups: Mapping[str, Group]
+def points(
+    model: Model, architecture: Architecture, groups: Mapping[str, Group]
 ) -> Iterator[Point]:
-    def features(module: NativeModule, names: Sequence[str], rows: generic.Rows) -> Site:
+    """Yield where groups are gated and observed; see `DescribedFamily.points`."""
+    network = model.network
+
+    def features(module: NativeModule, names: Sequence[str], rows: Rows) -> Site:
         return side_by_side(module, [groups[name] for name in names], rows)
 
     filters = [filter_group(irrep) for irrep in architecture.basis]

@@ -8,18 +8,11 @@ from irrepress.core.irreps import order
 from irrepress.core.model import Model
 from irrepress.core.plan import Plan
 from irrepress.families.generic.layout import copy_kept
-from irrepress.families.mace.architecture import Architecture, read_architecture
+from irrepress.families.mace.architecture import Architecture
 from irrepress.families.mace.checkpoint import adopt, make_model
 from irrepress.families.mace.config import build_network
-from irrepress.families.mace.groups import feature_group, filter_group, make_groups, message_group
+from irrepress.families.mace.groups import feature_group, filter_group, message_group
 from irrepress.families.mace.layout import map_layout
-
-
-def narrow(model: Model, plan: Plan) -> Model:
-    """Build the narrow model; see `irrepress.core.family.Family.narrow`."""
-    architecture = read_architecture(model.network)
-    plan.check(make_groups(architecture))
-    return rebuild(model, narrow_config(model.native, architecture, plan), plan.keep)
 
 
 def rebuild(

@@ -1,10 +1,7 @@
 """Rounding a plan to what MACE's constructor holds, and dropping what computes nothing."""
 
-from dataclasses import replace
-
 from irrepress.core.groups import Group
 from irrepress.core.irreps import order
-from irrepress.core.plan import Plan
 from irrepress.families.e3nn.groups import feature_group, filter_group, message_group
 from irrepress.families.e3nn.paths import products
 from irrepress.families.generic.rounding import Keep, drop_dead, fill, grow
@@ -12,20 +9,19 @@ from irrepress.families.mace.architecture import Architecture
 from irrepress.families.mace.groups import make_groups
 
 
-def native_plan(architecture: Architecture, plan: Plan) -> tuple[Plan, list[str]]:
-    """Change a plan to one that can be built; see `irrepress.core.family.Family.native_plan`.
+def round_plan(architecture: Architecture, keep: Keep) -> list[str]:
+    """Change what is kept to what can be built, in place; see `DescribedFamily.round_plan`.
 
     Where groups that must keep equally many channels differ, the smaller ones grow: nothing that
     the plan keeps is lost.
     """
-    keep = {name: tuple(kept) for name, kept in plan.keep.items()}
     groups = make_groups(architecture)
     messages = _fill_filter(architecture, keep)
     messages += _close_ranks(groups, keep)
     messages += drop_dead(keep, lambda: _dead(architecture, groups, keep))
     messages += _whole_orders(groups, keep)
     messages += _equalize(groups, keep)
-    return replace(plan, keep=keep), messages
+    return messages
 
 
 def _fill_filter(architecture: Architecture, keep: Keep) -> list[str]:

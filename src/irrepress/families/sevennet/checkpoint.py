@@ -6,14 +6,10 @@ few NumPy and PyTorch types that sevenn's configs hold; every published SevenNet
 that way, and there is no fallback to the unrestricted one.
 """
 
+import copy
 import hashlib
-import io
 import json
 import re
-import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +19,25 @@ import sevenn
 import sevenn._keys as KEY
 import sevenn.util
 import torch
+from ase.calculators.calculator import Calculator
 from e3nn.o3 import wigner_3j
+from sevenn.calculator import SevenNetCalculator
 from sevenn.checkpoint import SevenNetCheckpoint, _config_cp_routine
 from sevenn.model_build import build_E3_equivariant_model
 from sevenn.nn.scale import get_resolved_shift_scale
 from sevenn.nn.sequential import AtomGraphSequential
 
 from irrepress.catalogue.checkpoints.sevennet import check_checkpoint
-from irrepress.catalogue.families import is_path
-from irrepress.core.errors import UserError, first_line, nearest
-from irrepress.core.files import atomic_path
+from irrepress.core.errors import UserError, explained
 from irrepress.core.model import Model
-from irrepress.families.generic.pickles import read_restricted
+from irrepress.families.generic.building import building
+from irrepress.families.generic.checkpoints import (
+    check_modal,
+    float32_state,
+    pickled,
+    plain,
+    read_restricted,
+)
 from irrepress.families.registry import get_family
 from irrepress.families.sevennet.architecture import ONE_HOT, RESCALE, read_architecture
 
@@ -66,25 +69,21 @@ _WIGNER_3J = re.compile(r"\._w3j_(\d+)_(\d+)_(\d+)$")
 _COPIED_CONSTANT = re.compile(r"\._tensor_constant\d+$")
 
 
-def resolve(source: str | Path) -> Path:
-    """Return the path of a checkpoint given by sevenn's keyword or by its path.
+def fetch(keyword: str, licence: str | None = None) -> Path:
+    """Return the file of sevenn's keyword, which sevenn downloads unless it is part of the package.
 
-    Keywords of checkpoints that are not part of the sevenn package make sevenn download them.
+    No licence is restricted.
 
     Raises:
-        UserError: neither a file nor a keyword, or the download failed.
+        UserError: no such keyword, or the download failed.
     """
-    if is_path(str(source)) and Path(source).exists():
-        return Path(source)
-    check_checkpoint(str(source))
-    try:
-        return Path(sevenn.util.pretrained_name_to_path(str(source)))
+    check_checkpoint(keyword)
+    problem = (
+        f"{keyword}: this checkpoint is not part of the sevenn package and its download failed"
+    )
     # sevenn lets the errors of the network library, the disk and the progress bar through.
-    except Exception as error:
-        raise UserError(
-            f"{source}: this checkpoint is not part of the sevenn package and its download failed "
-            f"({first_line(error)}); download it by hand and give the path of the file"
-        ) from error
+    with explained(problem, "download it by hand and give the path of the file"):
+        return Path(sevenn.util.pretrained_name_to_path(keyword))
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -105,62 +104,54 @@ def read(path: Path) -> dict[str, Any]:
     return content
 
 
-def load(source: str | Path, modal: str | None, dtype: torch.dtype) -> Model:
-    """Load a model by keyword or path; see `irrepress.core.family.Family.load`."""
-    path = resolve(source)
+def load(path: Path, modal: str | None, dtype: torch.dtype) -> Model:
+    """Load a model; see `irrepress.core.family.Family.load`."""
     checkpoint = _Checkpoint(path, read(path))
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            config = checkpoint.config
-            with _float32_by_default():
-                network = checkpoint.build_model()
+    problem = f"{path}: sevenn {sevenn.__version__} cannot build the network of this checkpoint"
     # A config or weights that are not sevenn's fail anywhere in its constructor.
-    except Exception as error:
-        raise UserError(
-            f"{path}: sevenn {sevenn.__version__} cannot build the network of this checkpoint "
-            f"({first_line(error)}); the file is damaged or of another version"
-        ) from error
-    check_modal(path, config, modal)
+    with explained(problem, "the file is damaged or of another version"), building():
+        config, network = checkpoint.config, checkpoint.build_model()
+    check_modal(path, _modals(config), modal, "levels of theory")
     return make_model(network.to(dtype), native_config(config), modal)
 
 
-def check_modal(path: str | Path, config: dict[str, Any], modal: str | None) -> None:
-    """Check that ``modal`` names one of the model's levels of theory, if it has several.
+def calculator(path: Path, device: str, modal: str | None) -> Calculator:
+    """Return sevenn's own calculator; the file is checked first, as in `load`."""
+    check_modal(path, _modals(read(path)["config"]), modal, "levels of theory")
+    return SevenNetCalculator(str(path), device=device, modal=modal)
 
-    Raises:
-        UserError: the modal is missing, unknown or superfluous.
-    """
-    modals = list(config.get(KEY.MODAL_MAP) or {}) if config.get(KEY.USE_MODALITY) else []
-    if modal is None and modals:
-        raise UserError(f"{path}: this model needs a modal; choose one of {', '.join(modals)}")
-    if modal is not None and not modals:
-        raise UserError(f"{path}: this model has no modals; remove modal {modal!r}")
-    if modal is not None and modal not in modals:
-        raise UserError(f"{path}: unknown modal {modal!r}; {nearest(modal, modals)}")
+
+def _modals(config: dict[str, Any]) -> list[str]:
+    return list(config.get(KEY.MODAL_MAP) or {}) if config.get(KEY.USE_MODALITY) else []
 
 
 def native_config(config: dict[str, Any]) -> dict[str, Any]:
     """Return sevenn's config as plain data, without traces of the original training run."""
-    plain = {
-        key: _plain(value)
+    native = {
+        key: plain(value)
         for key, value in config.items()
         if key not in _RUN_KEYS and not key.endswith(("_path", "_cp"))
     }
     # Weights are always held in e3nn's order and in the order of convolution paths that sevenn
     # has used since 0.11; with an older version in the config it would sort them again.
-    plain["version"] = sevenn.__version__
-    plain[KEY.CUEQUIVARIANCE_CONFIG] = {"use": False}
-    plain[KEY.USE_FLASH_TP] = False
-    plain[KEY.USE_OEQ] = False
-    return plain
+    native["version"] = sevenn.__version__
+    native[KEY.CUEQUIVARIANCE_CONFIG] = {"use": False}
+    native[KEY.USE_FLASH_TP] = False
+    native[KEY.USE_OEQ] = False
+    return native
 
 
 def build(config: dict[str, Any]) -> AtomGraphSequential:
     """Build a network with random float32 weights from a config."""
-    with warnings.catch_warnings(), _float32_by_default():
-        warnings.simplefilter("ignore")
+    with building():
         return build_E3_equivariant_model(config)
+
+
+def build_model(
+    native: dict[str, Any], *, modal: str | None = None, dtype: torch.dtype = torch.float32
+) -> Model:
+    """Build a model; see `irrepress.core.family.Family.build`."""
+    return make_model(build(native).to(dtype), copy.deepcopy(native), modal)
 
 
 def make_model(network: AtomGraphSequential, config: dict[str, Any], modal: str | None) -> Model:
@@ -183,31 +174,25 @@ def make_model(network: AtomGraphSequential, config: dict[str, Any], modal: str 
     ).eval()
 
 
-def save(model: Model, path: str | Path) -> None:
-    """Write a checkpoint of sevenn; equal weights and config give equal bytes."""
+def content(model: Model, dtype: torch.dtype | None = None) -> bytes:
+    """Return the content of a checkpoint of sevenn, in float32, its only type."""
     state = {
-        sys.intern(name): tensor.detach().to(
-            device="cpu", dtype=torch.float32 if tensor.is_floating_point() else None, copy=True
-        )
-        for name, tensor in model.network.state_dict().items()
+        name: tensor
+        for name, tensor in float32_state(model.network).items()
         if not _COPIED_CONSTANT.search(name)
     }
-    # Pickles differ when equal strings are one object here and two there: _plain interns them.
-    config = _plain(model.native)
-    content = {
-        "config": config,
-        "epoch": 0,
-        "model_state_dict": state,
-        "optimizer_state_dict": {},
-        "scheduler_state_dict": {},
-        "time": "not recorded",
-        "hash": _content_hash(config, state),
-    }
-    # torch.save writes a file's own name into it, but not a buffer's.
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(buffer.getbuffer())
+    config = plain(model.native)
+    return pickled(
+        {
+            "config": config,
+            "epoch": 0,
+            "model_state_dict": state,
+            "optimizer_state_dict": {},
+            "scheduler_state_dict": {},
+            "time": "not recorded",
+            "hash": _content_hash(config, state),
+        }
+    )
 
 
 def record_shift_and_scale(model: Model) -> None:
@@ -217,7 +202,7 @@ def record_shift_and_scale(model: Model) -> None:
         model.native[KEY.TYPE_MAP],
         model.native.get(KEY.MODAL_MAP),
     )
-    model.native[KEY.SHIFT], model.native[KEY.SCALE] = _plain(shift), _plain(scale)
+    model.native[KEY.SHIFT], model.native[KEY.SCALE] = plain(shift), plain(scale)
 
 
 class _Checkpoint(SevenNetCheckpoint):
@@ -233,17 +218,6 @@ class _Checkpoint(SevenNetCheckpoint):
         self._optimizer_state_dict = {}  # type: ignore[assignment]  # sevenn's own type is None
         self._scheduler_state_dict = {}  # type: ignore[assignment]
         self._loaded = True
-
-
-@contextmanager
-def _float32_by_default() -> Iterator[None]:
-    """Let sevenn build in float32: it mixes up types if PyTorch's default is another one."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float32)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
 
 
 def _restore_double_constants(network: torch.nn.Module) -> None:
@@ -265,18 +239,6 @@ def _match_dtype(module: torch.nn.Module, inputs: Any, data: Any) -> Any:
         if key is not None:
             data[key] = data[key].to(data[KEY.EDGE_VEC].dtype)
     return data
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, torch.Tensor | np.ndarray | np.generic):
-        value = value.tolist()
-    if isinstance(value, dict):
-        return {_plain(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, bool | int | float) or value is None:
-        return value
-    return sys.intern(str(value))
 
 
 def _content_hash(config: dict[str, Any], state: dict[str, torch.Tensor]) -> str:

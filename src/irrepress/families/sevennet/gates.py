@@ -7,12 +7,9 @@ channels but must keep equally many: sevenn builds both from the same irreps.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 
 import sevenn._keys as KEY
-from torch import Tensor
 
-from irrepress.core.family import Observer
 from irrepress.core.groups import Group
 from irrepress.core.model import Model
 from irrepress.families.e3nn.groups import feature_group, filter_group, message_group
@@ -22,7 +19,6 @@ from irrepress.families.sevennet.architecture import (
     EMBEDDING,
     Architecture,
     order,
-    read_architecture,
 )
 
 
@@ -62,25 +58,17 @@ def make_groups(architecture: Architecture) -> list[Group]:
     return groups
 
 
-def gated(
-    model: Model, gates: Mapping[str, Tensor], observer: Observer | None
-) -> AbstractContextManager[None]:
-    """Gate blocks; see `irrepress.core.family.Family.gated`."""
-    architecture = read_architecture(model.network)
-    groups = make_groups(architecture)
-    return generic.gated(model, groups, _sites(model, architecture, groups), gates, observer)
-
-
-def _sites(
-    model: Model, architecture: Architecture, groups: Sequence[Group]
+def points(
+    model: Model, architecture: Architecture, groups: Mapping[str, Group]
 ) -> Iterator[generic.Site]:
-    modules, found = model.network._modules, {group.name: group for group in groups}
+    """Yield where groups are gated; see `DescribedFamily.points`."""
+    modules = model.network._modules
 
     def features(module: str, names: Sequence[str]) -> generic.Site:
-        here = [found[name] for name in names]
+        here = [groups[name] for name in names]
         return generic.side_by_side(modules[module], here, key=KEY.NODE_FEATURE)
 
-    filters = [found[filter_group(irrep)] for irrep in architecture.filter]
+    filters = [groups[filter_group(irrep)] for irrep in architecture.filter]
     yield generic.side_by_side(modules[EDGES], filters, "edges", key=KEY.EDGE_ATTR)
     for t, irreps in enumerate(architecture.features):
         source = EMBEDDING if t == 0 else f"{t - 1}_equivariant_gate"

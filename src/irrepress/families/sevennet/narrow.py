@@ -16,17 +16,9 @@ from irrepress.families.sevennet.architecture import (
     HIDDEN,
     Architecture,
     order,
-    read_architecture,
 )
-from irrepress.families.sevennet.gates import feature_group, filter_group, make_groups
+from irrepress.families.sevennet.gates import feature_group, filter_group
 from irrepress.families.sevennet.layout import READOUT, make_layout
-
-
-def narrow(model: Model, plan: Plan) -> Model:
-    """Build the narrow model; see `irrepress.core.family.Family.narrow`."""
-    architecture = read_architecture(model.network)
-    plan.check(make_groups(architecture))
-    return rebuild(model, narrow_config(model.native, architecture, plan), plan.keep)
 
 
 def narrow_config(

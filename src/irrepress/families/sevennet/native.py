@@ -1,9 +1,6 @@
 """Rounding a plan to what sevenn's constructor holds, and dropping what computes nothing."""
 
-from dataclasses import replace
-
 from irrepress.core.irreps import order
-from irrepress.core.plan import Plan
 from irrepress.families.e3nn.groups import feature_group, filter_group, message_group
 from irrepress.families.e3nn.paths import products
 from irrepress.families.generic.rounding import Keep, drop_dead, fill, grow
@@ -11,21 +8,20 @@ from irrepress.families.sevennet.architecture import Architecture, gate_inputs
 from irrepress.families.sevennet.gates import make_groups
 
 
-def native_plan(architecture: Architecture, plan: Plan) -> tuple[Plan, list[str]]:
-    """Change a plan to one that can be built; see `irrepress.core.family.Family.native_plan`.
+def round_plan(architecture: Architecture, keep: Keep) -> list[str]:
+    """Change what is kept to what can be built, in place; see `DescribedFamily.round_plan`.
 
     Where features and messages of a layer keep different numbers of channels, the smaller number
     grows: nothing that the plan keeps is lost. Blocks that no kept block feeds are zero, and
     blocks that feed no kept block do nothing; both are dropped, which changes no result.
     """
-    keep = {name: tuple(kept) for name, kept in plan.keep.items()}
     messages = _fill_filter(architecture, keep)
     messages += _raise_to_floor(architecture, keep)
     messages += _equalize(architecture, keep)
     messages += drop_dead(
         keep, lambda: {**_unfed(architecture, keep), **_unused(architecture, keep)}
     )
-    return replace(plan, keep=keep), messages
+    return messages
 
 
 def _fill_filter(architecture: Architecture, keep: Keep) -> list[str]:
