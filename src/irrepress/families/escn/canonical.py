@@ -16,7 +16,7 @@ from torch import Tensor
 
 from irrepress.core.errors import UserError
 from irrepress.families.escn.architecture import BACKBONE, HEAD, MODEL, check_supported
-from irrepress.families.escn.tasks import choose_dataset, datasets_of, read_scale, write_tasks
+from irrepress.families.escn.tasks import choose_dataset, read_scale, write_tasks
 
 PLAIN = {BACKBONE, "escnmd_backbone"}
 WITH_EXPERTS = {"fairchem.core.models.uma.escn_moe.eSCNMDMoeBackbone", "escnmd_moe_backbone"}
@@ -90,7 +90,7 @@ def canonical(
     """
     backbone = backbone_of(source, model_config)
     check_supported(backbone, source)
-    dataset = choose_dataset(source, datasets_of(tasks), modal)
+    dataset = choose_dataset(source, tasks, modal)
     defaults = {
         name: parameter.default
         for name, parameter in inspect.signature(eSCNMDBackbone).parameters.items()

@@ -31,7 +31,7 @@ from irrepress.core.errors import UserError, explained
 from irrepress.core.model import Model
 from irrepress.families.escn.canonical import backbone_of, canonical, has_experts
 from irrepress.families.escn.classes import check_classes
-from irrepress.families.escn.tasks import choose_dataset, datasets_of
+from irrepress.families.escn.tasks import choose_dataset
 from irrepress.families.escn.untrained import ARCHITECTURES
 from irrepress.families.generic.building import building, seeded
 from irrepress.families.generic.checkpoints import (
@@ -160,7 +160,7 @@ def calculator(path: Path, device: str, modal: str | None) -> Calculator:
     """Return fairchem's own calculator; the file is checked first, as in `load`."""
     content = read(path)
     check_classes(path, content.model_config, content.tasks_config)
-    modal = choose_dataset(path, datasets_of(content.tasks_config), modal)
+    modal = choose_dataset(path, content.tasks_config, modal)
     with unlogged():
         return FAIRChemCalculator.from_model_checkpoint(
             str(path), task_name=modal, inference_settings=SETTINGS, device=device

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from irrepress.core.model import Model, NativeModule
 from irrepress.families.escn.architecture import read_architecture
+from irrepress.families.escn.tasks import dataset_of
 from irrepress.families.generic.gates import at, start
 
 # The site of the embedding of charge, spin and dataset, which is no module's own output.
@@ -52,12 +53,9 @@ class State:
 
     def to(self, device: torch.device | str) -> "State":
         """Return the same on another device."""
-        tensors = {
-            field.name: getattr(self, field.name).to(device)
-            for field in fields(self)
-            if field.name != "step"
-        }
-        return State(step=self.step, **tensors)
+        names = (field.name for field in fields(self) if field.name != "step")
+        moved: dict[str, Any] = {name: getattr(self, name).to(device) for name in names}
+        return replace(self, **moved)
 
 
 def usual_spin(dataset: str) -> int:
@@ -68,7 +66,7 @@ def usual_spin(dataset: str) -> int:
 def system_inputs(model: Model, structures: int) -> tuple[Tensor, Tensor, list[str] | None]:
     """Return charge, spin and dataset of structures, as the backbone embeds them."""
     dataset = read_architecture(model.native).dataset
-    spin = usual_spin(model.native["tasks_config"][0]["datasets"][0])
+    spin = usual_spin(dataset_of(model.native))
     charges = torch.zeros(structures, dtype=torch.long, device=model.device)
     spins = torch.full((structures,), spin, device=model.device)
     return charges, spins, None if dataset is None else [dataset] * structures

@@ -24,7 +24,7 @@ from irrepress.families.escn import checkpoint
 from irrepress.families.escn.architecture import BACKBONE, check_supported
 from irrepress.families.escn.canonical import backbone_of, has_experts
 from irrepress.families.escn.forward import usual_spin
-from irrepress.families.escn.tasks import choose_dataset, datasets_of
+from irrepress.families.escn.tasks import choose_dataset
 
 _PREFIX = "backbone."
 
@@ -50,7 +50,7 @@ def merge(
     if not has_experts(config):
         raise UserError(f"{path}: has no experts to merge; load it as it is")
     check_supported(config, path)
-    dataset = choose_dataset(path, datasets_of(content.tasks_config), modal)
+    dataset = choose_dataset(path, content.tasks_config, modal)
     state = checkpoint.weights(path, content)
     own = {
         name.removeprefix(_PREFIX): tensor

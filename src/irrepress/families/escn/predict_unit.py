@@ -9,9 +9,8 @@ import io
 import logging
 import random
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,27 +23,13 @@ from torch import Tensor
 from irrepress.core.model import Batch, Model, Prediction
 from irrepress.families.escn import checkpoint
 from irrepress.families.escn.forward import usual_spin
-from irrepress.families.escn.tasks import scale_of
+from irrepress.families.escn.tasks import dataset_of, scale_of
 from irrepress.families.generic.gates import is_gated
 from irrepress.families.generic.graphs import voigt
 
-
-@dataclass(frozen=True)
-class _Built:
-    """A predict unit, and what it was built for."""
-
-    unit: MLIPPredictUnit
-    tasks: Any
-    dtype: torch.dtype
-    device: torch.device
-
-    def serves(self, model: Model) -> bool:
-        """Whether the unit is still right; weights are shared, and need no look."""
-        same = (self.dtype, self.device) == (model.dtype, model.device)
-        return same and self.tasks is model.native["tasks_config"]
-
-
-_units: "weakref.WeakKeyDictionary[Model, _Built]" = weakref.WeakKeyDictionary()
+# Predict units, and what each was built for; weights are shared and need no look.
+_units: "weakref.WeakKeyDictionary[Model, tuple[Any, MLIPPredictUnit]]"
+_units = weakref.WeakKeyDictionary()
 
 
 def predict(model: Model, batch: Batch, create_graph: bool) -> Prediction:
@@ -58,7 +43,8 @@ def predict(model: Model, batch: Batch, create_graph: bool) -> Prediction:
     """
     if is_gated(model):
         raise RuntimeError("fairchem's own code does not gate blocks; predict without native=True")
-    with _aside(model):
+    # Every call turns edges by random angles, which results do not depend on.
+    with _undisturbed([model.device] if model.device.type == "cuda" else []):
         if create_graph:
             energy, forces, stress = _differentiable(model, batch)
         else:
@@ -91,7 +77,7 @@ def _atomic_data(model: Model, batch: Batch) -> AtomicData:
     """
     inputs, device = batch.inputs, batch.numbers.device
     positions = inputs["positions"].detach().clone()
-    dataset = model.native["tasks_config"][0]["datasets"][0]
+    dataset = dataset_of(model.native)
     structures = len(batch)
 
     def whole(*shape: int, value: int = 0) -> Tensor:
@@ -118,17 +104,17 @@ def _atomic_data(model: Model, batch: Batch) -> AtomicData:
 
 def _unit(model: Model) -> MLIPPredictUnit:
     """Return the predict unit of a model, with the model's present weights."""
-    built = _units.get(model)
-    if built is None or not built.serves(model):
-        with _undisturbed():
+    purpose = model.dtype, model.device, model.native["tasks_config"]
+    built_for, unit = _units.get(model, (None, None))
+    if unit is None or built_for != purpose:
+        with _undisturbed(range(torch.cuda.device_count())):  # which fairchem seeds
             unit = _build(model)
-        built = _Built(unit, model.native["tasks_config"], model.dtype, model.device)
-        _units[model] = built
-    theirs = dict(built.unit.model.module.named_parameters())
+        _units[model] = purpose, unit
+    theirs = dict(unit.model.module.named_parameters())
     for name, parameter in model.network.named_parameters():
         # The same memory: a file would round the weights of a float64 model to float32.
         theirs[name].data = parameter.detach()
-    return built.unit
+    return unit
 
 
 def _build(model: Model) -> MLIPPredictUnit:
@@ -145,32 +131,22 @@ def _build(model: Model) -> MLIPPredictUnit:
 
 
 @contextmanager
-def _aside(model: Model) -> Iterator[None]:
-    """Run fairchem without what it does to the process.
+def _undisturbed(devices: Iterable[Any]) -> Iterator[None]:
+    """Keep what fairchem changes for the whole process: random numbers, and what is logged.
 
-    At its first call a unit warns of the settings that it runs with. In every call it turns edges
-    by random angles, which results do not depend on, but the next random numbers would.
+    Args:
+        devices: GPUs whose random numbers it draws or seeds.
     """
 
     def wanted(record: logging.LogRecord) -> bool:
         return "with inference settings" not in str(record.msg)
 
-    logging.root.addFilter(wanted)
-    try:
-        with torch.random.fork_rng([model.device] if model.device.type == "cuda" else []):
-            yield
-    finally:
-        logging.root.removeFilter(wanted)
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Keep what fairchem sets for the whole process: seeds, and what is logged."""
     python, numpy = random.getstate(), np.random.get_state()
-    devices = range(torch.cuda.device_count())
-    with checkpoint.unlogged(), torch.random.fork_rng(devices=devices):
+    logging.root.addFilter(wanted)
+    with checkpoint.unlogged(), torch.random.fork_rng(devices):
         try:
             yield
         finally:
+            logging.root.removeFilter(wanted)
             random.setstate(python)
             np.random.set_state(numpy)

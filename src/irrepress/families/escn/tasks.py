@@ -6,14 +6,14 @@ derivatives of its energy and have the same normalizer.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isclose
 from typing import Any
 
 import torch
 
 from irrepress.core.errors import UserError
-from irrepress.families.generic.checkpoints import check_modal
+from irrepress.families.generic.checkpoints import check_modal, plain
 
 _TASK = "fairchem.core.units.mlip_unit.mlip_unit.Task"
 _OUTPUT = "fairchem.core.units.mlip_unit.mlip_unit.OutputSpec"
@@ -42,18 +42,14 @@ class EnergyScale:
     references: tuple[float, ...]
 
 
-def datasets_of(tasks: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return the datasets that tasks give an energy for."""
-    found = (task["datasets"] for task in tasks if task.get("property") == "energy")
-    return sorted({name for names in found for name in names})
-
-
-def choose_dataset(source: object, datasets: Sequence[str], modal: str | None) -> str:
-    """Return the dataset that ``modal`` names.
+def choose_dataset(source: object, tasks: Iterable[Mapping[str, Any]], modal: str | None) -> str:
+    """Return the dataset that ``modal`` names, of those that tasks give an energy for.
 
     Raises:
         UserError: there is no such dataset, or there are several and none is named.
     """
+    energies = (task["datasets"] for task in tasks if task.get("property") == "energy")
+    datasets = sorted({name for names in energies for name in names})
     if not datasets:
         raise UserError(f"{source}: none of its tasks gives an energy")
     if modal is None and len(datasets) == 1:
@@ -93,54 +89,58 @@ def read_scale(
 
 def write_tasks(scale: EnergyScale, dataset: str) -> list[dict[str, Any]]:
     """Return fairchem's configs of the tasks energy, forces and stress of one dataset."""
-    tasks = []
-    for name, (level, dimension) in _LEVELS.items():
-        references = {"_target_": "torch.DoubleTensor", "_args_": [list(scale.references)]}
-        is_energy = name == "energy"
-        tasks.append(
-            {
-                "_target_": _TASK,
-                "name": name,
-                "level": level,
-                "property": name,
-                "loss_fn": None,
-                "out_spec": {"_target_": _OUTPUT, "dim": dimension, "dtype": "float32"},
-                "normalizer": {
-                    "_target_": _NORMALIZER,
-                    "mean": scale.mean if is_energy else 0.0,
-                    "rmsd": scale.rmsd,
-                },
-                "element_references": (
-                    {"_target_": _REFERENCES, "element_references": references}
-                    if is_energy
-                    else None
-                ),
-                "datasets": [dataset],
-                "metrics": ["mae"],
-            }
-        )
-    return tasks
+    references = {"_target_": "torch.DoubleTensor", "_args_": [list(scale.references)]}
+    of_energy = {
+        "normalizer": {"_target_": _NORMALIZER, "mean": scale.mean, "rmsd": scale.rmsd},
+        "element_references": {"_target_": _REFERENCES, "element_references": references},
+    }
+    of_derivative = {
+        "normalizer": {"_target_": _NORMALIZER, "mean": 0.0, "rmsd": scale.rmsd},
+        "element_references": None,
+    }
+    return [
+        {
+            "_target_": _TASK,
+            "name": name,
+            "level": level,
+            "property": name,
+            "loss_fn": None,
+            "out_spec": {"_target_": _OUTPUT, "dim": dimension, "dtype": "float32"},
+            **(of_energy if name == "energy" else of_derivative),
+            "datasets": [dataset],
+            "metrics": ["mae"],
+        }
+        for name, (level, dimension) in _LEVELS.items()
+    ]
+
+
+def dataset_of(native: Mapping[str, Any]) -> str:
+    """Return the dataset of a `Model.native`, whose tasks are all its own."""
+    return native["tasks_config"][0]["datasets"][0]
 
 
 def scale_of(native: Mapping[str, Any]) -> EnergyScale:
     """Return what `write_tasks` wrote into a `Model.native`."""
-    tasks = native["tasks_config"]
     numbers = native["model_config"]["backbone"]["max_num_elements"]
-    return read_scale("model", tasks, tasks[0]["datasets"][0], numbers)
+    return read_scale("model", native["tasks_config"], dataset_of(native), numbers)
+
+
+def set_references(native: dict[str, Any], references: Sequence[float]) -> None:
+    """Write reference energies in eV, by atomic number, into a `Model.native`."""
+    scale = replace(scale_of(native), references=tuple(references))
+    native["tasks_config"] = plain(write_tasks(scale, dataset_of(native)))
 
 
 def _normalizer(source: object, task: Mapping[str, Any]) -> tuple[float, float]:
     config = task.get("normalizer") or {}
-    values = []
-    for key, absent in (("mean", 0.0), ("rmsd", 1.0)):
-        found = _numbers(config.get(key, absent))
-        if len(found) != 1 or config.get("file") is not None:
-            raise UserError(
-                f"{source}: the normalizer of its task {task.get('name')!r} cannot be read; it "
-                "must hold mean and rmsd as numbers"
-            )
-        values.append(found[0])
-    return values[0], values[1]
+    found = [*_numbers(config.get("mean", 0.0)), *_numbers(config.get("rmsd", 1.0))]
+    if len(found) != 2 or config.get("file") is not None:
+        raise UserError(
+            f"{source}: the normalizer of its task {task.get('name')!r} cannot be read; it must "
+            "hold mean and rmsd as numbers"
+        )
+    mean, rmsd = found
+    return mean, rmsd
 
 
 def _references(source: object, config: Any) -> list[float]:
