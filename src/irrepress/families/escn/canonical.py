@@ -7,7 +7,6 @@ parameters, and the same predictions.
 """
 
 import inspect
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -91,12 +90,9 @@ def canonical(
     backbone = backbone_of(source, model_config)
     check_supported(backbone, source)
     dataset = choose_dataset(source, tasks, modal)
-    defaults = {
-        name: parameter.default
-        for name, parameter in inspect.signature(eSCNMDBackbone).parameters.items()
-    }
-    settings = {name: backbone.get(name, default) for name, default in defaults.items()}
-    settings.update(_SETTINGS)
+    parameters = inspect.signature(eSCNMDBackbone).parameters
+    settings = {name: backbone.get(name, each.default) for name, each in parameters.items()}
+    settings |= {**_SETTINGS, "dataset_mapping": None}
     state = dict(state)
     if settings["use_dataset_embedding"]:
         mapping = backbone.get("dataset_mapping") or {n: n for n in backbone["dataset_list"]}
@@ -107,8 +103,6 @@ def canonical(
         state = {name: t for name, t in state.items() if not name.startswith(_EMBEDDINGS)}
         if own is not None:
             state[f"{_EMBEDDINGS}{dataset}.weight"] = own
-    else:
-        settings["dataset_mapping"] = None
     head, state = _head(source, model_config.get("heads"), state, dataset)
     scale = read_scale(source, tasks, dataset, settings["max_num_elements"])
     native = {
@@ -137,20 +131,19 @@ def _head(source: object, heads: Any, state: State, dataset: str) -> tuple[str, 
             f"{source}: has the heads {names}; irrepress takes models with one head, MLP_EFS_Head, "
             "whose forces and stress are derivatives of the energy"
         )
-    (name, config), *_ = heads.items()
-    kind = str(config.get("module")).split(".")[-1]
-    inner, settings = config, config
+    ((name, config),) = heads.items()
     prefix = f"output_heads.{name}."
+    kind, inner = str(config.get("module")).split(".")[-1], config
     if kind in WRAPPERS:
         inner = {"module": config.get("head_cls"), **(config.get("head_kwargs") or {})}
-        expert = _expert(source, settings, dataset) if kind == "DatasetSpecificMoEWrapper" else 0
-        state = {
-            key.replace(f"{prefix}head.", prefix): _of_expert(key, tensor, expert)
-            if key.startswith(prefix)
-            else tensor
-            for key, tensor in state.items()
-        }
-        state = {re.sub(r"\.weights$", ".weight", key): tensor for key, tensor in state.items()}
+        own = {key: tensor for key, tensor in state.items() if key.startswith(prefix)}
+        state = {key: tensor for key, tensor in state.items() if key not in own}
+        expert = _expert(source, config, dataset) if kind == "DatasetSpecificMoEWrapper" else 0
+        for key, tensor in own.items():
+            key = key.replace(f"{prefix}head.", prefix)
+            if key.endswith(".weights"):
+                key, tensor = key.removesuffix("s"), tensor[expert]
+            state[key] = tensor
     kind = str(inner["module"]).split(".")[-1]
     if kind not in HEADS or inner.get("reduce", "sum") != "sum":
         raise UserError(
@@ -166,7 +159,3 @@ def _expert(source: object, config: Mapping[str, Any], dataset: str) -> int:
     if dataset not in mapping:
         raise UserError(f"{source}: its head knows no dataset {dataset!r}")
     return sorted(set(mapping.values())).index(mapping[dataset])
-
-
-def _of_expert(key: str, tensor: Tensor, expert: int) -> Tensor:
-    return tensor[expert] if key.endswith(".weights") else tensor

@@ -7,7 +7,7 @@ equal inputs give equal results, and energies are functions of the edges' vector
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor
 from irrepress.core.model import Model, NativeModule
 from irrepress.families.escn.architecture import read_architecture
 from irrepress.families.escn.tasks import dataset_of
+from irrepress.families.generic.fits import Standing
 from irrepress.families.generic.gates import at, start
 
 # The site of the embedding of charge, spin and dataset, which is no module's own output.
@@ -26,7 +27,7 @@ _SPIN_OF = {"omol": 1}
 
 
 @dataclass(frozen=True)
-class State:
+class State(Standing):
     """A network that has run a number of steps.
 
     Attributes:
@@ -50,12 +51,6 @@ class State:
     wigner: Tensor
     inverse: Tensor
     envelope: Tensor
-
-    def to(self, device: torch.device | str) -> "State":
-        """Return the same on another device."""
-        names = (field.name for field in fields(self) if field.name != "step")
-        moved: dict[str, Any] = {name: getattr(self, name).to(device) for name in names}
-        return replace(self, **moved)
 
 
 def usual_spin(dataset: str) -> int:

@@ -7,8 +7,8 @@ seen on the way, and how weights and rows are read from these.
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, fields, replace
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -16,8 +16,28 @@ from torch import Tensor
 from irrepress.core.fits import LinearFit, Pair, Progress, Rows
 from irrepress.core.model import Batch, Model
 
-# Where a network stands with a batch, in the family's own form.
+# Where a network stands with a batch, in the family's own form; see `Standing`.
 State = Any
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a network stands with a batch: a dataclass that moves like its tensors.
+
+    Example:
+        >>> @dataclass(frozen=True)
+        ... class State(Standing):
+        ...     layer: int
+        ...     features: Tensor
+        >>> State(1, torch.ones(2)).to("meta").features.device.type
+        'meta'
+    """
+
+    def to(self, device: torch.device | str) -> Self:
+        """Return the same on another device; what does not lie on one stays as it is."""
+        values = ((field.name, getattr(self, field.name)) for field in fields(self))
+        moved = {name: value.to(device) for name, value in values if hasattr(value, "to")}
+        return replace(self, **moved)
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from irrepress.core.model import Batch, Model
+from irrepress.families.generic.fits import Standing
 from irrepress.families.mace.graph import Graph
 
 
 @dataclass(frozen=True)
-class Stage:
+class Stage(Standing):
     """A network that has run up to a layer, which has not run.
 
     Attributes:
@@ -26,10 +27,6 @@ class Stage:
     layer: int
     features: Tensor
     inputs: Graph
-
-    def to(self, device: torch.device | str) -> "Stage":
-        """Return the same on another device."""
-        return Stage(self.layer, self.features.to(device), self.inputs.to(device))
 
 
 @torch.no_grad()

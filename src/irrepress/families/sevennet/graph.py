@@ -12,6 +12,7 @@ from torch import Tensor
 from irrepress.core.model import Batch, Model, NativeModule, Prediction
 from irrepress.core.structure import Structure
 from irrepress.families.e3nn.fast_products import fast_products
+from irrepress.families.generic.fits import Standing
 from irrepress.families.generic.gates import start
 from irrepress.families.generic.graphs import TensorGraph, join, make_prediction, volumes
 from irrepress.families.sevennet.architecture import RESCALE
@@ -67,7 +68,7 @@ def predict(model: Model, batch: Batch, create_graph: bool, native: bool = False
 
 
 @dataclass(frozen=True)
-class Stopped:
+class Stopped(Standing):
     """A network that has run up to a module, which has not run.
 
     Attributes:
@@ -77,10 +78,6 @@ class Stopped:
 
     data: Graph
     at: str | None = None
-
-    def to(self, device: torch.device | str) -> "Stopped":
-        """Return the same on another device."""
-        return Stopped(self.data.to(device), self.at)
 
 
 def begin(model: Model, batch: Batch) -> Stopped:
