@@ -186,16 +186,16 @@ class DescribedFamily(Family, Generic[Architecture]):
         native = self.narrow_native(model.native, architecture, plan)
         return self.rebuild(model, native, plan.keep)
 
-    @torch.no_grad()
     def fresh(self, model: Model, seed: int) -> Model:
         """Build the same network with new weights; `constants` stay. See the base class."""
         with seeded(seed):
             native = copy.deepcopy(model.native)
             made = self.build(native, modal=model.modal, dtype=model.dtype)
         given = model.network.state_dict()
-        for name, tensor in made.network.state_dict().items():
-            if any(text in name for text in self.constants):
-                tensor.copy_(given[name])
+        with torch.no_grad():
+            for name, tensor in made.network.state_dict().items():
+                if any(text in name for text in self.constants):
+                    tensor.copy_(given[name])
         return made.to(model.device)
 
     def block_norms(self, model: Model) -> dict[str, Tensor]:
