@@ -44,7 +44,7 @@ class FileTests(FamilyFixtures):
             dict(damaged.named_parameters())[name].view(-1)[-1] = value
         path = tmp_path / "damaged.model"
         damaged.save(path)
-        message = r"damaged\.model: 1 of \d+ numbers of the parameter \S+ are NaN or infinite"
+        message = r"damaged\.model: 1 of \d+ values of the parameter \S+ are NaN or infinite"
         with pytest.raises(UserError, match=message):
             family.load(path, modal=model.modal)
 
