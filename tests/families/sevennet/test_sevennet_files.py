@@ -145,7 +145,7 @@ def test_failed_download_is_one_message(sevennet, monkeypatch):
 
 
 def test_modal_must_be_one_of_the_models(sevennet, saved):
-    with pytest.raises(UserError, match=r"levels of theory and needs .*; choose one of R2SCAN, PBE$"):
+    with pytest.raises(UserError, match=r"levels of theory .*; choose one of R2SCAN, PBE$"):
         sevennet.load("7net-mf-0")
     with pytest.raises(UserError, match=r"unknown modal 'PBEsol'; .*PBE"):
         sevennet.load("7net-mf-0", modal="PBEsol")
