@@ -20,7 +20,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from irrepress.api import Comparison, Frames, Potential, Pruning, UserError, load, read
+    from irrepress.api import Comparison, Frames, Potential, Pruning, UserError, load, merge, read
 
 __version__ = "0.1.0"
 
@@ -32,6 +32,7 @@ __all__ = [
     "UserError",
     "__version__",
     "load",
+    "merge",
     "read",
 ]
 

@@ -100,7 +100,7 @@ def test_a_keyword_is_known_by_its_family():
     assert find_model("7net-l3i5").family == "sevennet"
     assert find_model("mace-mp-0-small").family == "mace"
     assert find_model("escn-md-small").family == "escn"
-    with pytest.raises(UserError, match="no model is known by this name"):
+    with pytest.raises(UserError, match="neither a file nor a keyword"):
         find_model("8net-0")
 
 

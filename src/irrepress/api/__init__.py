@@ -15,9 +15,9 @@ Every step returns something new and leaves what it was made from as it is.
 
 from irrepress.api.comparison import Comparison
 from irrepress.api.frames import Frames, read
-from irrepress.api.loading import load
+from irrepress.api.loading import load, merge
 from irrepress.api.potential import Potential
 from irrepress.api.pruning import Pruning
 from irrepress.core.errors import UserError
 
-__all__ = ["Comparison", "Frames", "Potential", "Pruning", "UserError", "load", "read"]
+__all__ = ["Comparison", "Frames", "Potential", "Pruning", "UserError", "load", "merge", "read"]

@@ -13,11 +13,11 @@ import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
 
-from irrepress.api.arguments import make_section
 from irrepress.api.showing import as_html, as_text, count
 from irrepress.core.errors import UserError
 from irrepress.core.files import sha256
 from irrepress.core.label_counts import LabelCounts
+from irrepress.core.section import make_section
 from irrepress.core.structure import Structure
 from irrepress.data.config import Files, Split
 from irrepress.data.convert import store_atoms, store_files
@@ -138,12 +138,12 @@ def read(
             raise UserError(f"read: these structures were read before; leave {min(given)} out")
         return source if isinstance(source, Frames) else Frames(source, source.path.stem)
     items = _items(source)
-    if all(isinstance(item, str | Path) for item in items):
+    if isinstance(items[0], str | Path):
         return _of_paths([str(item) for item in items], given, seed)
     if given.keys() & {"valid_paths", "test_paths"}:
         raise UserError("read: valid and test are files beside files; leave them out")
     config = _config(["atoms"], given, seed)
-    if all(isinstance(item, Structure) for item in items):
+    if isinstance(items[0], Structure):
         return _of_structures(items, config)
     return _divided(
         lambda path, files: store_atoms(
@@ -164,7 +164,14 @@ def _items(source: Any) -> list[Any]:
     items = list(source)
     if not items:
         raise UserError("read: the list of structures is empty; give at least one")
-    return items
+    for kind in ((str, Path), Atoms, Structure):
+        if all(isinstance(item, kind) for item in items):
+            return items
+    names = ", ".join(dict.fromkeys(type(item).__name__ for item in items))
+    raise UserError(
+        f"read: the list holds what is no structure, or of several kinds ({names}); give paths, "
+        "atoms of ASE or structures"
+    )
 
 
 def _listed(paths: AnyPath | Sequence[AnyPath]) -> list[str]:

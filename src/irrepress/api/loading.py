@@ -3,13 +3,18 @@
 import logging
 from pathlib import Path
 
+import torch
+
 from irrepress.api.potential import Potential, plan_path
 from irrepress.catalogue.families import is_path, published_checkpoint
 from irrepress.core.devices import resolve_device
 from irrepress.core.errors import UserError
+from irrepress.core.family import MergesExperts
+from irrepress.core.finite import require_finite
 from irrepress.core.files import sha256
 from irrepress.core.plan import Plan
 from irrepress.core.section import NumberType
+from irrepress.families import get_family
 from irrepress.study.cards import UNKNOWN_LICENCE, Card, versions
 from irrepress.study.loading import Loaded, load_model
 
@@ -85,6 +90,40 @@ def load(
         parent=find_parent if was_pruned else None,
         plan=_plan_beside(loaded.path) if was_pruned else None,
     )
+
+
+def merge(
+    source: str | Path,
+    formula: str,
+    *,
+    family: str = "escn",
+    modal: str | None = None,
+    device: str = "auto",
+    dtype: NumberType = "float32",
+) -> Potential:
+    """Load a mixture of experts, such as UMA, as the one network that it is for a composition.
+
+    Args:
+        source: path of the checkpoint.
+        formula: the composition, such as ``SiO2``; for structures of another one the potential is
+            wrong.
+        family: its family.
+        modal: task of the checkpoint, such as ``omat``.
+        device: see `load`.
+        dtype: see `load`.
+
+    Raises:
+        UserError: the file or the formula cannot be read, or there are no experts to merge.
+    """
+    adapter = get_family(family)
+    if not isinstance(adapter, MergesExperts):
+        raise UserError(f"{source}: models of the family {family} have no experts to merge")
+    path = adapter.resolve(source)
+    merged = adapter.merge_experts(path, formula, modal=modal, dtype=getattr(torch, dtype))
+    loaded = Loaded(require_finite(merged, path).to(resolve_device(device)), path, None)
+    stage = {"stage": "merged", "formula": formula}
+    card = _new_card(str(source), loaded, None)
+    return Potential(loaded.model, card, name=f"{card.name}-{formula}", stages=[(stage, 0)])
 
 
 def _new_card(name: str, loaded: Loaded, licence: str | None) -> Card:

@@ -15,7 +15,6 @@ import torch
 from ase.calculators.calculator import Calculator
 from ase.data import chemical_symbols
 
-from irrepress.api.arguments import make_section, refuse_existing
 from irrepress.api.comparison import Comparison
 from irrepress.api.frames import AnyPath, Frames, FramesLike, read
 from irrepress.api.judging import Part, Subject, compare
@@ -23,10 +22,11 @@ from irrepress.api.pruning import Pruning
 from irrepress.api.showing import as_html, as_text, count, one_line, themed
 from irrepress.api.targets import Target, settings_of
 from irrepress.core.errors import UserError, nearest
-from irrepress.core.files import sha256
+from irrepress.core.files import refuse_existing, sha256
 from irrepress.core.groups import widths_of
 from irrepress.core.model import Model
 from irrepress.core.plan import Plan
+from irrepress.core.section import make_section
 from irrepress.data.checks import check_elements
 from irrepress.data.store import StructureStore
 from irrepress.evaluation.alignment import Setting

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from irrepress.api.arguments import refuse_existing
 from irrepress.api.showing import as_html, as_text, one_line, themed
+from irrepress.core.files import refuse_existing
 from irrepress.core.plan import Plan
 from irrepress.pruning.scores import Scores
 from irrepress.report.figures.heat_maps import importance_figure, kept_figure

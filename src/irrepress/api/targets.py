@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from irrepress.api.arguments import make_section
 from irrepress.core.errors import UserError, nearest
+from irrepress.core.section import make_section
 from irrepress.core.target import Explicit
 from irrepress.evaluation.config import Evaluation
 from irrepress.pruning.budget import OutOfReach

@@ -5,7 +5,16 @@ from typing import Annotated
 import typer
 
 from irrepress import __version__
-from irrepress.cli import datasets, evaluation, machine, models, studies, workflow
+from irrepress.cli import (
+    comparison,
+    compression,
+    datasets,
+    evaluation,
+    machine,
+    models,
+    studies,
+    workflow,
+)
 from irrepress.cli.errors import plain_errors
 from irrepress.cli.passing_on import PassingOn
 from irrepress.core.terminal import print_readably
@@ -21,6 +30,11 @@ app = typer.Typer(
 # In the order in which the help lists them.
 _COMMANDS = (
     models.inspect,
+    compression.prune,
+    compression.compensate,
+    compression.finetune,
+    compression.distill,
+    comparison.compare,
     evaluation.evaluate,
     datasets.summarize,
     datasets.datasets,
@@ -30,6 +44,7 @@ _COMMANDS = (
     models.card,
     models.unpack,
     models.export,
+    models.merge,
     machine.doctor,
     machine.setup,
 )

@@ -10,7 +10,7 @@ from irrepress.core.errors import UserError
 
 
 def plain_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Make a command print a `UserError` as one message and exit with code 2."""
+    """Make a command print a `UserError` as one message and exit with code 2; Ctrl-C with 130."""
 
     @wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> None:
@@ -19,5 +19,8 @@ def plain_errors(command: Callable[..., None]) -> Callable[..., None]:
         except UserError as error:
             typer.echo(f"irrepress: {error}", err=True)
             raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            typer.echo("irrepress: interrupted", err=True)
+            raise typer.Exit(130) from None
 
     return wrapped

@@ -1,23 +1,27 @@
 """The command that compares a model with labels."""
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from irrepress.cli.options import (
+    DeviceOption,
+    EnergyKeyOption,
     FamilyOption,
+    ForcesKeyOption,
+    FormatOption,
     JsonOption,
     LicenceOption,
     ModalOption,
     ModelArgument,
-    pairs,
+    SelectOption,
+    StressKeyOption,
+    UnitOption,
+    file_settings,
 )
 from irrepress.cli.output import print_json, print_table, warn
 from irrepress.core.errors import UserError
-
-if TYPE_CHECKING:
-    from irrepress.data.config import Files
 
 
 def evaluate(
@@ -35,9 +39,9 @@ def evaluate(
     family: FamilyOption = None,
     modal: ModalOption = None,
     licence: LicenceOption = None,
-    energy_key: Annotated[str | None, typer.Option(help="Key of the energy in the file.")] = None,
-    forces_key: Annotated[str | None, typer.Option(help="Key of the forces in the file.")] = None,
-    stress_key: Annotated[str | None, typer.Option(help="Key of the stress in the file.")] = None,
+    energy_key: EnergyKeyOption = None,
+    forces_key: ForcesKeyOption = None,
+    stress_key: StressKeyOption = None,
     align: Annotated[
         Literal["auto", "always", "never"],
         typer.Option(
@@ -45,26 +49,11 @@ def evaluate(
             "between two levels of theory; auto: where it is beyond doubt."
         ),
     ] = "auto",
-    data_format: Annotated[
-        str, typer.Option("--format", help="What the files are, as in a config: vasp-out, ...")
-    ] = "auto",
-    unit: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=UNIT",
-            help="One of a config's units: energy=Hartree, forces=Hartree/Bohr, stress=kbar, "
-            "stress_sign=vasp, stress_order='xx yy zz xy yz xz', ... Repeatable.",
-        ),
-    ] = None,
-    select: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KEY=VALUE",
-            help="Only frames with this value: head=pbe. Repeatable, for further values or keys.",
-        ),
-    ] = None,
+    data_format: FormatOption = "auto",
+    unit: UnitOption = None,
+    select: SelectOption = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Structures per pass.")] = 8,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
+    device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Compare a model with labels: MAE and RMSE of energy, forces and stress.
@@ -72,6 +61,8 @@ def evaluate(
     The exit code is 1 if a prediction is not finite, and 2 if nothing could be compared.
     """
     from irrepress.core.devices import resolve_device
+    from irrepress.core.section import make_section
+    from irrepress.data.config import Files
     from irrepress.data.reading import is_store, read_files
     from irrepress.data.store import StructureStore
     from irrepress.evaluation.direct import evaluate_files, evaluate_store
@@ -88,8 +79,10 @@ def evaluate(
     else:
         if split is not None:
             raise UserError(f"--split: {name} has no splits; only HDF5 stores do")
-        keys = {"energy": energy_key, "forces": forces_key, "stress": stress_key}
-        reading = read_files(_files(data, data_format, keys, unit, select))
+        keys = (energy_key, forces_key, stress_key)
+        said = file_settings(keys, data_format, unit, select)
+        files = make_section(Files, "evaluate", {"source": "files", "paths": data, **said})
+        reading = read_files(files)
         found = evaluate_files(loaded, reading, name, **options)
         notes = list(reading.notes)
     if as_json:
@@ -105,37 +98,3 @@ def evaluate(
     if failures := found.found.failures:
         typer.echo(f"irrepress: {failures.message(model)}", err=True)
         raise typer.Exit(1)
-
-
-def _files(
-    paths: list[str],
-    data_format: str,
-    keys: dict[str, str | None],
-    units: list[str] | None,
-    select: list[str] | None,
-) -> "Files":
-    """Return the files that options describe, as a config would describe them.
-
-    Raises:
-        UserError: an option is not what a config may say.
-    """
-    from pydantic import ValidationError
-
-    from irrepress.data.config import Files, LabelKeys
-
-    chosen: dict[str, list[str]] = {}
-    for key, value in pairs("--select", select):
-        chosen.setdefault(key, []).append(value)
-    try:
-        return Files(
-            source="files",
-            paths=paths,
-            format=data_format,
-            keys=LabelKeys(**keys),
-            units=dict(pairs("--unit", units)),
-            select=chosen,
-        )
-    except ValidationError as error:
-        (mistake, *_) = error.errors()
-        reason = mistake.get("ctx", {}).get("error", mistake["msg"])
-        raise UserError(f"{'.'.join(map(str, mistake['loc']))}: {reason}") from None

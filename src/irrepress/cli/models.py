@@ -12,8 +12,10 @@ from irrepress.cli.options import (
     LicenceOption,
     ModalOption,
     ModelArgument,
+    OverwriteOption,
 )
 from irrepress.cli.output import print_json, print_table, warn
+from irrepress.core.files import refuse_existing
 from irrepress.core.section import NumberType
 
 OutputArgument = Annotated[Path, typer.Argument(metavar="OUTPUT", help="Where the model goes.")]
@@ -85,3 +87,20 @@ def export(
     check_number_type(loaded.family.name, dtype, "--dtype")
     loaded.save(output, dtype=getattr(torch, dtype))
     typer.echo(f"{output}: {dtype}, a native {loaded.family.name} model")
+
+
+def merge(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A mixture of experts: UMA.")],
+    output: OutputArgument,
+    formula: Annotated[str, typer.Option(help="Composition that it is merged for: SiO2.")],
+    modal: ModalOption = None,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Merge a mixture of experts into the one network that it is for a composition and a task."""
+    import irrepress
+
+    refuse_existing(output, overwrite)
+    merged = irrepress.merge(model, formula, modal=modal, device="cpu")
+    merged.save(output, overwrite=overwrite)
+    typer.echo(merged)
+    typer.echo(f"{output}: for {formula} alone")

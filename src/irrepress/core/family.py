@@ -254,6 +254,36 @@ class ShortensCutoff(ABC):
         """Return the closest model with a shorter cutoff in Å, which has been checked."""
 
 
+class MergesExperts(ABC):
+    """A family with mixtures of experts, each of which is one network for one composition.
+
+    Example:
+        >>> isinstance(model.family, MergesExperts)  # a SevenNet
+        False
+    """
+
+    @abstractmethod
+    def merge_experts(
+        self,
+        source: str | Path,
+        formula: str,
+        *,
+        modal: str | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> Model:
+        """Load a mixture of experts as the one network that it is for a composition.
+
+        Args:
+            source: path of the checkpoint.
+            formula: composition, such as ``SiO2``.
+            modal: level of theory or task.
+            dtype: floating-point type of the parameters.
+
+        Raises:
+            UserError: the file or the formula cannot be read, or there are no experts.
+        """
+
+
 def make_untrained(
     family: Family,
     settings: Mapping[str, Any],

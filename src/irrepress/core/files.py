@@ -171,6 +171,19 @@ def check_directory(directory: str | Path) -> None:
         ) from error
 
 
+def refuse_existing(path: str | Path, overwrite: bool) -> None:
+    """Refuse to write to a path that exists, unless it is to be overwritten.
+
+    Raises:
+        UserError: it exists.
+    """
+    if Path(path).exists() and not overwrite:
+        raise UserError(
+            f"{path}: exists already; choose another name, or overwrite it (overwrite=True, or "
+            "--overwrite on the command line)"
+        )
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write ``text`` to ``path`` atomically (UTF-8)."""
     with atomic_path(path) as temporary:

@@ -1,10 +1,17 @@
 """Base class for sections of the config, and types of their values."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 
-from irrepress.core.errors import UserError
+from irrepress.core.errors import UserError, nearest
 from irrepress.core.files import expanded
 
 
@@ -75,3 +82,31 @@ class Section(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+AnySection = TypeVar("AnySection", bound=Section)
+
+
+def make_section(kind: type[AnySection], call: str, arguments: dict[str, Any]) -> AnySection:
+    """Return a section of a config that is made of the arguments of a call.
+
+    Args:
+        kind: the section.
+        call: what messages begin with, such as ``finetune``.
+        arguments: values by the names of the section's keys.
+
+    Raises:
+        UserError: an unknown name, or a value that it cannot have; the message names the first.
+    """
+    try:
+        return kind.model_validate(arguments)
+    except ValidationError as error:
+        (mistake, *_) = error.errors()
+    where = ".".join(str(part) for part in mistake["loc"])
+    if mistake["type"] == "extra_forbidden":
+        hint = nearest(where, kind.model_fields)
+        raise UserError(f"{call}: no argument {where!r}; {hint}")
+    message = mistake["msg"].removeprefix("Value error, ")
+    value = mistake.get("input")
+    got = "" if isinstance(value, dict) or not where else f" (it is {value!r})"
+    raise UserError(f"{call}: {where}{': ' if where else ''}{message}{got}")

@@ -30,6 +30,10 @@ class OutOfReach(UserError):
     Attributes:
         unit: what it is counted in.
         least: the least fraction that can be reached.
+
+    Example:
+        >>> OutOfReach("budget: 0.01 of the time cannot be met", "time", 0.08).least
+        0.08
     """
 
     def __init__(self, message: str, unit: Unit, least: float):

@@ -10,14 +10,14 @@ from typing import Any
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from irrepress.catalogue.families import check_keyword, family_names, is_path
+from irrepress.catalogue.families import check_keyword, family_of_keyword, is_path
 from irrepress.catalogue.model_ref import ModelRef
 from irrepress.core.errors import UserError
 from irrepress.core.files import atomic_path
 from irrepress.core.target import Explicit
 from irrepress.families.generic.file_kinds import check_kind
 from irrepress.pruning.config import Sweep
-from irrepress.study.cards import CARD, Card
+from irrepress.study.cards import CARD, Card, card_path
 from irrepress.study.config import Config
 from irrepress.study.examination import Examination
 from irrepress.study.paths import BESIDE_MODELS, BESIDE_STUDIES
@@ -178,30 +178,17 @@ def find_model(
         if not path.exists():
             raise UserError(f"{model}: there is no such file")
         check_kind(path)
-        card = path.parent / CARD
+        own = card_path(path)
+        card = own if own.is_file() else path.with_name(CARD)
         if family is None and card.is_file():
             known = Card.load(card)
             family, modal = known.family, modal or known.modal
         if family is None:
             family = _family_of_file(path)
         return ModelRef(family=family, checkpoint=str(path), modal=modal, licence=licence)
-    family = family or _family_of_keyword(model)
+    family = family or family_of_keyword(model)
     check_keyword(family, model, licence)
     return ModelRef(family=family, checkpoint=model, modal=modal, licence=licence)
-
-
-def _family_of_keyword(keyword: str) -> str:
-    refusals = []
-    for name in family_names():
-        try:
-            check_keyword(name, keyword, None)
-        except UserError as error:
-            if str(error).startswith("licence:"):  # it is known, and to be accepted
-                return name
-            refusals.append(str(error).removeprefix(f"{keyword}: "))
-        else:
-            return name
-    raise UserError(f"{keyword}: no model is known by this name ({'; '.join(refusals)})")
 
 
 def _family_of_file(path: Path) -> str:

@@ -22,6 +22,10 @@ class Stopped(UserError):
 
     Attributes:
         received: the signal; None if another rank received it.
+
+    Example:
+        >>> Stopped("training: stopped by SIGTERM at step 40 and saved", signal.SIGTERM).received
+        <Signals.SIGTERM: 15>
     """
 
     def __init__(self, message: str, received: signal.Signals | None):

@@ -5,6 +5,8 @@ import dataclasses
 import hashlib
 import json
 import logging
+import signal
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -161,7 +163,7 @@ def train(
     if settings.ranks > 1:
         logger.info("training with %d ranks", settings.ranks)
     if not is_finished(rows, settings):
-        with _quiet(), _workers_watched(), claimed() as console:
+        with _quiet(), _interruptible(), _workers_watched(), claimed() as console:
             trainer = Trainer(
                 accelerator="gpu" if target.type == "cuda" else "cpu",
                 devices=_devices(settings, target),
@@ -350,6 +352,18 @@ def _write_csv(path: Path, rows: list[Row]) -> None:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         writer.writerows(rows)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C raise KeyboardInterrupt, where Lightning would end the process."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from None
 
 
 @contextmanager

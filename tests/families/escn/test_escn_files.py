@@ -1,7 +1,6 @@
 """Checkpoints: what loads, what is refused, and what fairchem makes of ours."""
 
 import os
-import sys
 import zipfile
 
 import ase.io
@@ -14,16 +13,18 @@ pytest.importorskip("fairchem.core", reason="fairchem-core is not installed in t
 from elsewhere import run_without_irrepress
 from fairchem.core.units.mlip_unit.api.inference import MLIPInferenceCheckpoint
 from omegaconf import OmegaConf
+from typer.testing import CliRunner
 
 from irrepress.catalogue.checkpoints.escn import KEYWORDS
+from irrepress.cli import app
 from irrepress.core.errors import UserError
 from irrepress.core.plan import Plan
 from irrepress.core.structure import Structure
 from irrepress.evaluation.predictions import label
 from irrepress.families.escn import checkpoint, untrained
-from irrepress.families.escn.merge import main as merge_main
 from irrepress.families.escn.merge import merge
 from irrepress.families.generic.checkpoints import plain
+from irrepress.study.cards import Card
 from irrepress.testing import assert_close
 
 MOE = "fairchem.core.models.uma.escn_moe."
@@ -189,9 +190,7 @@ def experts(make_escn, tmp_path_factory):
 
 
 def test_experts_are_refused_with_the_way_to_merge_them(escn, experts):
-    with pytest.raises(
-        UserError, match=r"merge it first: python -m irrepress\.families\.escn\.merge"
-    ):
+    with pytest.raises(UserError, match="merge it first: irrepress merge "):
         escn.load(experts, modal="omat")
 
 
@@ -222,16 +221,18 @@ def test_merging_what_cannot_be_merged(experts, saved):
         merge(experts, "Xy2", "omat")
 
 
-def test_merging_from_the_command_line(escn, experts, tmp_path, monkeypatch, capsys):
+def test_merging_from_the_command_line(escn, experts, tmp_path):
     target = tmp_path / "merged.pt"
-    command = ["merge", str(experts), str(target), "--task", "omat", "--formula"]
-    monkeypatch.setattr(sys, "argv", [*command, "C2H6O"])
-    merge_main()
+    command = ["merge", str(experts), str(target), "--modal", "omat", "--formula"]
+    done = CliRunner().invoke(app, [*command, "C2H6O"])
+    assert done.exit_code == 0, done.output
     assert escn.load(target).parameter_count() == merge(experts, "C2H6O", "omat").parameter_count()
-    monkeypatch.setattr(sys, "argv", [*command, "Xy2"])
-    with pytest.raises(SystemExit):
-        merge_main()
-    assert "'Xy2' is not a composition" in capsys.readouterr().err
+    (stage,) = Card.load(tmp_path / "merged.card.json").stages
+    assert stage == {"stage": "merged", "formula": "C2H6O"}
+    again = CliRunner().invoke(app, [*command, "C2H6O"])
+    assert again.exit_code == 2 and "merged.pt: exists already" in again.output
+    wrong = CliRunner().invoke(app, [*command, "Xy2", "--overwrite"])
+    assert wrong.exit_code == 2 and "'Xy2' is not a composition" in wrong.output
 
 
 def test_keyword_of_an_untrained_model(escn, tmp_path, monkeypatch):

@@ -34,17 +34,9 @@ class AtomsReader(Reader):
             options: options of all readers.
 
         Raises:
-            UserError: there are no frames, or something else than atoms.
+            ValueError: an option is unknown.
         """
         super().__init__((), keys, units, options)
-        if not frames:
-            raise UserError(f"{_NAME}: the list is empty; give at least one structure")
-        for place, atoms in enumerate(frames):
-            if not isinstance(atoms, Atoms):
-                raise UserError(
-                    f"{_NAME}: frame {place} is of the type {type(atoms).__name__}; give atoms of "
-                    "ASE, structures, or paths of files"
-                )
         self._frames = frames
 
     def chunks(self) -> Iterator[list[FrameAtoms]]:

@@ -120,8 +120,7 @@ def load(path: Path, modal: str | None, dtype: torch.dtype) -> Model:
     if has_experts(backbone_of(path, content.model_config)):
         raise UserError(
             f"{path}: is a mixture of experts, which is one network for one composition only; "
-            f"merge it first: python -m irrepress.families.escn.merge {path} merged.pt --task TASK "
-            "--formula FORMULA"
+            f"merge it first: irrepress merge {path} merged.pt --formula FORMULA --modal TASK"
         )
     return convert(path, content, weights(path, content), modal, dtype)
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from irrepress.core.family import RestrictsElements
+from irrepress.core.family import MergesExperts, RestrictsElements
 from irrepress.core.model import Model
 from irrepress.families.escn import (
     checkpoint,
@@ -11,6 +11,7 @@ from irrepress.families.escn import (
     fits,
     gates,
     graph,
+    merge,
     narrow,
     native,
     untrained,
@@ -21,7 +22,9 @@ from irrepress.families.generic.family import BuiltFromSettings, DescribedFamily
 from irrepress.families.generic.layout import Layout
 
 
-class EscnFamily(DescribedFamily[Architecture], BuiltFromSettings, RestrictsElements):
+class EscnFamily(
+    DescribedFamily[Architecture], BuiltFromSettings, MergesExperts, RestrictsElements
+):
     """eSCN-MD of fairchem-core 2, the backbone of UMA and eSEN, if it is conservative.
 
     A narrowed model is uniform: one number of sphere channels, hidden channels and edge channels
@@ -54,6 +57,7 @@ class EscnFamily(DescribedFamily[Architecture], BuiltFromSettings, RestrictsElem
     linear_fits = staticmethod(fits.linear_fits)
     shift_energies = staticmethod(elements.shift_energies)
     restrict_elements = staticmethod(elements.restrict_elements)
+    merge_experts = staticmethod(merge.merge)
     cost_model = staticmethod(cost.make_cost_model)
     cost_terms = staticmethod(cost.make_cost_terms)
 

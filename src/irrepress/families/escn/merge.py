@@ -1,6 +1,6 @@
 """Merging a mixture of experts, such as UMA, into one network for one composition.
 
-    python -m irrepress.families.escn.merge uma-s-1p1.pt merged.pt --task omat --formula SiO2
+    irrepress merge uma-s-1p1.pt merged.pt --formula SiO2 --modal omat
 
 Weights of UMA's convolutions are mixtures of experts, and what is mixed depends on the shares of
 the elements, the charge, the spin and the task. For one of each, the mixture is an ordinary
@@ -8,7 +8,6 @@ eSCN-MD network, which fairchem's own code makes. The merged network predicts wh
 does for structures of that composition, in any number of formula units; for others it does not.
 """
 
-import argparse
 from pathlib import Path
 from typing import Any
 
@@ -92,21 +91,3 @@ def _system(formula: str, dataset: str) -> dict[str, Any]:
         "spin": torch.full((1,), usual_spin(dataset)),
         "dataset": [dataset],
     }
-
-
-def main() -> None:
-    """Merge a file into another one."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("source", type=Path)
-    parser.add_argument("target", type=Path)
-    parser.add_argument("--formula", required=True, help="composition, such as SiO2")
-    parser.add_argument("--task", help="task of the checkpoint, such as omat")
-    arguments = parser.parse_args()
-    try:
-        merge(arguments.source, arguments.formula, arguments.task).save(arguments.target)
-    except UserError as error:
-        parser.error(str(error))
-
-
-if __name__ == "__main__":
-    main()
