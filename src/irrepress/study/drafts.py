@@ -197,7 +197,7 @@ def _family_of_file(path: Path) -> str:
     def ignore(warning: str) -> None:
         """There is no card to warn of."""
 
-    return load_model(str(path), warn=ignore).family.name
+    return load_model(str(path), warn=ignore).model.family.name
 
 
 def _flow(section: Any) -> str:
