@@ -10,8 +10,8 @@ from irrepress.catalogue.families import is_path, published_checkpoint
 from irrepress.core.devices import resolve_device
 from irrepress.core.errors import UserError
 from irrepress.core.family import MergesExperts
-from irrepress.core.finite import require_finite
 from irrepress.core.files import sha256
+from irrepress.core.finite import require_finite
 from irrepress.core.plan import Plan
 from irrepress.core.section import NumberType
 from irrepress.families import get_family
