@@ -87,7 +87,9 @@ def _cell(value: object) -> str:
     """Return a value of a recorded table as it is written; nothing for what is not known."""
     if pd.isna(value):
         return ""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def read_table(name: str) -> pd.DataFrame:

@@ -183,27 +183,23 @@ def table(result: dict[str, Any]) -> pd.DataFrame:
     """Return what the documentation shows of a result."""
     compared = result["against MACE's HDF5"]
     rates, sizes, ratios = (compared[k] for k in ("frames per second", "bytes per frame", "ratio"))
+    read = rates["mace read"], rates["ours read"], ratios["random read"]
     rows = [
         ("written [frames/s]", rates["mace written"], rates["ours written"], ratios["write"]),
-        (
-            "read at random [frames/s]",
-            rates["mace read"],
-            rates["ours read"],
-            ratios["random read"],
-        ),
+        ("read at random [frames/s]", *read),
         ("size [bytes/frame]", sizes["mace"], sizes["ours"], ratios["size"]),
     ]
     if conversion := result.get("conversion"):
-        gib = conversion["most memory in all, MiB"] / 2**10
+        gigabytes = conversion["most memory in all, MiB"] * 2**20 / 1e9
         converted = f"{conversion['frames']:,} frames of extxyz"
         rows += [
             (f"{converted}, converted [frames/s]", None, conversion["frames per second"], None),
-            (f"{converted}, memory of all processes [GiB]", None, gib, None),
+            (f"{converted}, memory of all processes [GB]", None, gigabytes, None),
         ]
     if waits := result.get("training waits"):
         share = 100 * waits["share of step"]["0 workers"]
         rows.append(("share of a training step that waits for data [%]", None, share, None))
-    return pd.DataFrame(rows, columns=["", "MACE's HDF5", "store", "ratio"])
+    return pd.DataFrame(rows, columns=["measure", "MACE's HDF5", "store", "ratio"])
 
 
 def main() -> None:
