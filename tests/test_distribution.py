@@ -1,5 +1,6 @@
 """What is distributed: the wheel holds library and workflow, and an sdist makes the same wheel."""
 
+import json
 import subprocess
 import sys
 import tarfile
@@ -7,7 +8,10 @@ import venv
 import zipfile
 from pathlib import Path
 
+import ase.io
 import pytest
+import yaml
+from samples import copper_frames
 
 ROOT = Path(__file__).resolve().parents[1]
 WORKFLOW = ("Snakefile", "config", "envs", "profiles", "report", "rules", "scripts")
@@ -84,19 +88,56 @@ def installed(wheel, tmp_path_factory) -> Path:
     return python
 
 
+@pytest.fixture
+def irrepress(installed, tmp_path):
+    """Run a command of the installed wheel in an empty folder, and nothing of the source tree."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [installed.with_name("irrepress"), *arguments],
+            cwd=tmp_path,
+            env={"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", "HOME": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            timeout=1500,
+        )
+
+    return run
+
+
+SHORT = {"steps": 4, "validate_every": 2}
+MODEL = "results/own/7net-0/fisher-0.50/compensated/downstream/mine/finetuned/model.pt"
+
+
 @pytest.mark.slow
 @pytest.mark.workflow
-def test_an_installed_wheel_runs_its_workflow_in_any_folder(installed, tmp_path):
+@pytest.mark.timeout(3000)
+def test_an_installed_wheel_compresses_in_any_folder(installed, irrepress, tmp_path):
     pytest.importorskip("sevenn", reason="SevenNet is not installed in this environment")
-    code = "from irrepress.study.workflow_files import workflow_folder; print(workflow_folder())"
-    clean = {"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", "HOME": str(tmp_path)}
-    options = {"cwd": tmp_path, "env": clean, "capture_output": True, "text": True}
-    found = subprocess.run([installed, "-c", code], timeout=60, **options)
-    folder = Path(found.stdout.strip())
-    assert folder.is_relative_to(installed.parents[1]), found.stderr
+    ase.io.write(tmp_path / "frames.extxyz", copper_frames(12))
+    command = ("compress", "7net-0", "frames.extxyz", "--parameters", "0.5", "--out", "own")
+    dry = irrepress(*command, "--dry-run")
+    assert dry.returncode == 0, dry.stderr
+    assert "fine_tune" in dry.stdout and str(installed.parents[1]) not in dry.stderr
 
-    command = [installed, "-m", "snakemake", "results/tiny/sevennet-0/taylor-0.50/pruned/model.pt"]
-    command += ["--snakefile", folder / "Snakefile", "--cores", "2", "--configfile"]
-    done = subprocess.run([*command, ROOT / "tests/workflow/tiny.yaml"], timeout=800, **options)
+    path = tmp_path / "own" / "config.yaml"
+    assert f"schema={installed.parents[1]}" in path.read_text().splitlines()[0]
+    config = yaml.safe_load(path.read_text())
+    config["downstream"]["training"] |= SHORT
+    config["scoring"]["structures"] = config["compensation"]["structures"] = 6
+    path.write_text(yaml.safe_dump(config))
+    done = irrepress(*command, "--cores", "2", "--", MODEL)
     assert done.returncode == 0, done.stderr[-4000:]
-    assert (tmp_path / "results/tiny/sevennet-0/taylor-0.50/pruned/card.json").exists()
+    assert f"Model:  own/{MODEL}" in done.stdout
+    card = json.loads((tmp_path / "own" / MODEL).with_name("card.json").read_text())
+    assert card["stages"][-1]["settings"]["steps"] == 4
+    again = irrepress(*command, "--", MODEL)
+    assert again.returncode == 0 and "Nothing to be done" in again.stderr + again.stdout
+
+
+@pytest.mark.slow
+def test_an_installed_wheel_says_what_the_machine_has(irrepress):
+    done = irrepress("doctor", "--json")
+    checks = {check["name"]: check for check in json.loads(done.stdout)}
+    assert "irrepress/workflow" in checks["irrepress"]["found"]
+    assert checks["packages"]["state"] == "ok"

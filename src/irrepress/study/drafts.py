@@ -13,11 +13,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from irrepress.catalogue.families import check_keyword, family_of_keyword, is_path
 from irrepress.catalogue.model_ref import ModelRef
 from irrepress.core.errors import UserError
-from irrepress.core.files import atomic_path
+from irrepress.core.files import atomic_path, read_json
 from irrepress.core.target import Explicit
 from irrepress.families.generic.file_kinds import check_kind
 from irrepress.pruning.config import Sweep
-from irrepress.study.cards import CARD, Card, card_path
+from irrepress.study.cards import CARD, Card, card_path, is_card
 from irrepress.study.config import Config
 from irrepress.study.examination import Examination
 from irrepress.study.paths import BESIDE_MODELS, BESIDE_STUDIES
@@ -180,7 +180,7 @@ def find_model(
         check_kind(path)
         own = card_path(path)
         card = own if own.is_file() else path.with_name(CARD)
-        if family is None and card.is_file():
+        if family is None and card.is_file() and is_card(read_json(card)):
             known = Card.load(card)
             family, modal = known.family, modal or known.modal
         if family is None:
