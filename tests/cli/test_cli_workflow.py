@@ -51,7 +51,7 @@ def test_a_config_is_written_and_run(frames, saved, compress, snakemake):
     assert config["sweep"]["explicit"]["shape"] == {"irreps": "8x0e+8x1e", "filter_lmax": 1}
     (command,) = snakemake
     assert command[command.index("--cores") + 1] == "3"
-    assert f"sweep --notemp --configfile {frames}/own/config.yaml" in " ".join(command)
+    assert "snakemake sweep --notemp --snakefile" in " ".join(command)
     assert "- elements: 1: Cu" in result.output
     assert "Report: own/results/own/report/index.html" in result.output
     assert "by hand:" in result.output and "--snakefile" in result.output

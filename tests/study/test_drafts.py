@@ -1,7 +1,11 @@
 """Configs that are written for a user's files: valid, commented, and what was asked for."""
 
+import sys
+from types import ModuleType
+
 import ase.io
 import pytest
+import torch
 import yaml
 from samples import copper_frames
 
@@ -127,6 +131,18 @@ def test_a_file_is_known_by_its_card(tmp_path):
     ).save(tmp_path / "card.json")
     found = find_model(str(path))
     assert (found.family, found.modal, found.checkpoint) == ("mace", "pbe", str(path))
+
+
+def test_a_file_is_known_by_the_types_that_it_holds(tmp_path, monkeypatch):
+    """Without the package of its family, and without running anything of it."""
+    module = ModuleType("mace.modules")
+    model = type("ScaleShiftMACE", (), {"__module__": "mace.modules"})
+    module.ScaleShiftMACE = model
+    monkeypatch.setitem(sys.modules, "mace", ModuleType("mace"))
+    monkeypatch.setitem(sys.modules, "mace.modules", module)
+    torch.save(model(), tmp_path / "own.model")
+    monkeypatch.undo()
+    assert find_model(str(tmp_path / "own.model")).family == "mace"
 
 
 def test_a_file_that_is_no_model_is_told(tmp_path):

@@ -22,11 +22,11 @@ def folder(tmp_path):
 
 
 def test_the_shipped_workflow_runs_in_the_folder(folder):
-    command = Launch(folder, cores=3, arguments=["sweep", "--rerun-incomplete"]).command("-q")
-    assert command[:3] == [sys.executable, "-m", "snakemake"]
+    command = Launch(folder, cores=3, arguments=["sweep", "--forceall"]).command("-q", "rules")
+    assert command[:5] == [sys.executable, "-m", "snakemake", "sweep", "--forceall"]
     words = " ".join(command)
     assert f"--snakefile {workflow_folder() / 'Snakefile'} --directory {folder.path} " in words
-    assert "--cores 3 -q sweep --rerun-incomplete --configfile " in words
+    assert "--cores 3 -q rules --configfile " in words
     assert command[-1] == str(folder.config_file)
     assert "--cores" not in Launch(folder).command()
 

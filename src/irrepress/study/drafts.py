@@ -192,12 +192,13 @@ def find_model(
 
 
 def _family_of_file(path: Path) -> str:
-    from irrepress.study.loading import load_model  # imports torch
+    from irrepress.families.generic.checkpoints import family_of_types  # imports torch
+    from irrepress.study.loading import load_model
 
     def ignore(warning: str) -> None:
         """There is no card to warn of."""
 
-    return load_model(str(path), warn=ignore).model.family.name
+    return family_of_types(path) or load_model(str(path), warn=ignore).model.family.name
 
 
 def _flow(section: Any) -> str:

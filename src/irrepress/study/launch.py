@@ -42,7 +42,7 @@ class Launch:
         """Return the command line, complete with a Python that has Snakemake.
 
         Args:
-            *options: of Snakemake, before those of the user.
+            *options: of Snakemake, beside those of the user.
 
         Raises:
             UserError: this Python has no Snakemake.
@@ -56,13 +56,12 @@ class Launch:
         cores = [] if self.cores is None else ["--cores", str(self.cores)]
         return [
             *(sys.executable, "-m", "snakemake"),
+            *self.arguments,  # before options that take several values, for they may be targets
             *("--snakefile", str(workflow_folder() / "Snakefile")),
             *("--directory", str(folder)),
             *("--profile", profile_path(self.profile)),
             *cores,
             *options,
-            *self.arguments,
-            # The last, since it takes several values.
             *("--configfile", str(self.folder.config_file.absolute())),
         ]
 

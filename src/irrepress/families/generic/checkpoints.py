@@ -20,6 +20,23 @@ from irrepress.families.generic.file_kinds import check_kind
 _PACKAGES = {"mace.": "mace", "fairchem.": "escn"}
 
 
+def family_of_types(path: Path) -> str | None:
+    """Return the family whose types a file of PyTorch holds; None if it holds none of a family.
+
+    Nothing is unpickled, and the family's package need not be there.
+    """
+    try:
+        types = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    except Exception:  # of an old format, or no file of PyTorch: who reads it says what is wrong
+        return None
+    return next((family for each in types if (family := _family_of_type(each))), None)
+
+
+def _family_of_type(name: str) -> str | None:
+    found = (family for package, family in _PACKAGES.items() if name.startswith(package))
+    return next(found, None)
+
+
 def read_restricted(
     path: Path, safe_types: Sequence[Any], kind: str, another: Callable[[Path, str], UserError]
 ) -> Any:
@@ -44,9 +61,8 @@ def read_restricted(
         except pickle.UnpicklingError as error:
             found = re.search(r"GLOBAL ([\w.]+)", str(error))
             reason = f"it holds a {found[1]}" if found else "it is no PyTorch file"
-            for package, family in _PACKAGES.items():
-                if found and found[1].startswith(package):
-                    reason += f", as files of another family do: set family: {family}"
+            if found and (family := _family_of_type(found[1])) is not None:
+                reason += f", as files of another family do: set family: {family}"
             raise another(path, reason) from error
 
 
