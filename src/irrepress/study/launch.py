@@ -77,7 +77,8 @@ class Launch:
         interrupted = []
         before = signal.signal(signal.SIGINT, lambda *_: interrupted.append(True))
         try:
-            code = subprocess.call(self.command("--quiet", "rules", "host"), env=_environment())
+            # Rules are not quiet: Snakemake's log then says which jobs failed.
+            code = subprocess.call(self.command("--quiet", "host", "reason"), env=_environment())
         finally:
             signal.signal(signal.SIGINT, before)
         return INTERRUPTED if interrupted else code
