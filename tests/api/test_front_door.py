@@ -49,6 +49,19 @@ def test_five_lines(saved, labelled, tmp_path):
     assert Plan.load(tmp_path / "small.plan.json").keep == plan.plan.keep
 
 
+@pytest.mark.slow
+def test_five_lines_on_a_published_model(labelled):
+    model = irrepress.load("7net-0", device="cpu")
+    timing = {"timed_shapes": 12, "timing_atoms": 8, "timing_repeats": 1}
+    plan = model.plan(labelled, speedup=1.5, structures=4, **timing)
+    small = plan.apply().compensate(labelled).finetune(labelled, **TRAINING)
+    assert plan.name == "fisher-0.67" and plan.summary["fraction"]["time"] <= 1 / 1.5
+    assert small.model.parameter_count() < model.model.parameter_count()
+    assert small.model.elements == (14, 32)
+    found = small.compare(model, labelled, timing_atoms=8, timing_repeats=1)
+    assert found.structures == 2 and found.models[0].errors["forces_mae"] > 0
+
+
 def test_what_was_saved_goes_on_where_it_was_left(pruned, frames, tmp_path):
     pruned.save(tmp_path / "small.pt")
     again = irrepress.load(tmp_path / "small.pt", device="cpu")

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 import irrepress
 from irrepress.core.plan import Plan
@@ -67,7 +68,11 @@ def test_distilled(made, foundation):
     start = irrepress.load(made / "taylor-0.50/compensated/model.pt", device="cpu")
     options = {"steps": 6, "validate_every": 3, "label_fraction": 0.25, "features": 0.1}
     distilled = start.distill(foundation, **options, **TRAINING)
-    assert_same(distilled, made / "taylor-0.50/distilled/model.pt")
+    # The workflow labels the test part as well, so that structures share batches with others:
+    # the labels agree to round-off.
+    expected = get_family("sevennet").load(made / "taylor-0.50/distilled/model.pt")
+    for name, tensor in expected.state_dict().items():
+        torch.testing.assert_close(distilled.model.state_dict()[name], tensor, rtol=1e-3, atol=1e-4)
 
 
 def test_finetuned_and_quantized(made):

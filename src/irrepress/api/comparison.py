@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
-from irrepress.api.showing import as_html, as_text, themed
+from irrepress.api.showing import as_html, as_text, count, themed
 from irrepress.core.groups import widths_of
 from irrepress.core.quantities import QUANTITIES
 from irrepress.evaluation.direct import PRINTED
@@ -148,7 +148,7 @@ class Comparison:
         return rows
 
     def _title(self) -> str:
-        return f"{self.structures:,} structures: {self.source}"
+        return f"{count(self.structures, 'structure')}: {self.source}"
 
     def _told(self) -> Iterator[str]:
         if self.agreement is not None and len(self.models) > 1:
