@@ -155,7 +155,7 @@ def test_files_load_in_mace_and_are_the_same_every_time(
 @pytest.mark.parametrize("cutoff", [4.0, 5.0, 2.3])
 def test_a_cutoff_that_is_not_shorter_or_far_too_short_is_refused(parent, cutoff):
     plan = replace(Plan.identity(parent.groups()), cutoff=cutoff)
-    with pytest.raises(UserError, match=rf"{cutoff:g} Å is asked for.*less than .* 4 Å .* 2\.4 Å"):
+    with pytest.raises(UserError, match=rf"cutoff is {cutoff:g} Å.*less than .* 4 Å .* 2\.4 Å"):
         parent.narrow(plan)
 
 

@@ -34,27 +34,20 @@ def linear_fits(parent: Model, narrowed: Model, plan: Plan) -> list[LinearFit]:
         columns = kept_indices(outputs[f"{name}.weight"], plan.keep)
         fits.append(_AtomFit(name, parent, narrowed, run, columns))
 
+    def steps(step: int, *, last: bool = False) -> Run:
+        return Run.between(_begin, forward.run, step, step + 1, last=last)
+
     for t in range(wide.layers):
         block = f"backbone.blocks.{t}"
         name, columns = f"{block}.edge_wise", torch.tensor(plan.keep[FEATURES])
-        fits.append(_MessageFit(name, parent, narrowed, _run(2 * t, last=True), columns))
-        add(f"{block}.atom_wise.scalar_mlp.0", _run(2 * t + 1))
-        add(f"{block}.atom_wise.so3_linear_1", _run(2 * t + 1))
-        add(f"{block}.atom_wise.so3_linear_2", _run(2 * t + 1, last=True))
+        fits.append(_MessageFit(name, parent, narrowed, steps(2 * t, last=True), columns))
+        add(f"{block}.atom_wise.scalar_mlp.0", steps(2 * t + 1))
+        add(f"{block}.atom_wise.so3_linear_1", steps(2 * t + 1))
+        add(f"{block}.atom_wise.so3_linear_2", steps(2 * t + 1, last=True))
     readout = Run(_begin, forward.run, forward.read_out)
     for place in (0, 2, 4):
         add(f"output_heads.{wide.head}.energy_block.{place}", readout)
     return fits
-
-
-def _run(step: int, *, last: bool = False) -> Run:
-    """Return how networks come to a step and past it."""
-    return Run(
-        _begin,
-        lambda model, state: forward.run(model, state, step),
-        lambda model, state: forward.run(model, state, step + 1),
-        last,
-    )
 
 
 def _begin(model: Model, batch: Batch) -> forward.State:

@@ -57,6 +57,32 @@ class Run:
     leave: Callable[[Model, State], State]
     last: bool = False
 
+    @classmethod
+    def between(
+        cls,
+        begin: Callable[[Model, Batch], State],
+        advance: Callable[[Model, State, Any], State],
+        start: Any,
+        stop: Any,
+        *,
+        last: bool = False,
+    ) -> "Run":
+        """Return a run by steps of a network, such as its layers.
+
+        Args:
+            begin: see `Run`.
+            advance: from a model, a state and a step to the state before that step.
+            start: the step with the maps.
+            stop: the first step behind the maps.
+            last: see `Run`.
+        """
+        return cls(
+            begin,
+            lambda model, state: advance(model, state, start),
+            lambda model, state: advance(model, state, stop),
+            last,
+        )
+
 
 class Seen(NamedTuple):
     """What a module got first, and what it gave."""

@@ -18,13 +18,11 @@ class Layer:
             a gate and features reach the next layer by a linear map.
         edges: irrep -> channels that the convolution sends along edges.
         correlation: highest order of the product.
-        density: whether messages are divided by a learnt density.
     """
 
     kind: str
     edges: dict[str, int]
     correlation: int
-    density: bool
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ class Architecture:
         return self.features[0]["0e"]
 
 
-def as_dict(irreps: Irreps) -> dict[str, int]:
+def _as_dict(irreps: Irreps) -> dict[str, int]:
     """Return irrep -> number of channels; terms of one irrep are joined."""
     found: dict[str, int] = {}
     for channels, irrep in irreps:
@@ -78,25 +76,18 @@ def as_dict(irreps: Irreps) -> dict[str, int]:
 
 def read_architecture(network: NativeModule) -> Architecture:
     """Read the irreps and widths from a network that `config.read_config` accepts."""
-    features = [as_dict(network.node_embedding.linear.irreps_out)]
-    features += [as_dict(product.linear.irreps_out) for product in network.products]
-    readout, hidden, depth = network.readouts[-1], 0, 0
-    heads = len(network.heads)
-    if hasattr(readout, "linear_1"):
-        hidden, depth = (
-            readout.hidden_irreps.dim // heads,
-            2 if hasattr(readout, "linear_mid") else 1,
-        )
+    features = [_as_dict(network.node_embedding.linear.irreps_out)]
+    features += [_as_dict(product.linear.irreps_out) for product in network.products]
+    layers = zip(network.interactions, network.products, strict=True)
+    readout, heads = network.readouts[-1], len(network.heads)
+    linear = not hasattr(readout, "linear_1")
     return Architecture(
         features=tuple(features),
-        layers=tuple(
-            _read_layer(interaction, product)
-            for interaction, product in zip(network.interactions, network.products, strict=True)
-        ),
-        basis=tuple(as_dict(network.interactions[0].target_irreps)),
+        layers=tuple(_read_layer(*layer) for layer in layers),
+        basis=tuple(_as_dict(network.interactions[0].target_irreps)),
         radial=tuple(radial_widths(network.interactions[0].conv_tp_weights)),
-        readout=hidden,
-        readout_layers=depth,
+        readout=0 if linear else readout.hidden_irreps.dim // heads,
+        readout_layers=0 if linear else 1 + hasattr(readout, "linear_mid"),
         heads=heads,
         narrow_first=bool(network.use_edge_irreps_first) and network.edge_irreps is not None,
         edges_as_features=network.edge_irreps is None,
@@ -104,21 +95,15 @@ def read_architecture(network: NativeModule) -> Architecture:
 
 
 def _read_layer(interaction: NativeModule, product: NativeModule) -> Layer:
+    by_element = isinstance(interaction.skip_tp, FullyConnectedTensorProduct)
     if hasattr(interaction, "linear_res"):
         kind = "nonlinear"
-    elif product.use_sc and _keeps_features(interaction):
+    elif product.use_sc and by_element and "Residual" in type(interaction).__name__:
         kind = "residual"
     else:
         kind = "selecting"
     return Layer(
         kind=kind,
-        edges=as_dict(interaction.linear_up.irreps_out),
+        edges=_as_dict(interaction.linear_up.irreps_out),
         correlation=len(product.symmetric_contractions.contractions[0].weights) + 1,
-        density=hasattr(interaction, "density_fn"),
-    )
-
-
-def _keeps_features(interaction: NativeModule) -> bool:
-    return isinstance(interaction.skip_tp, FullyConnectedTensorProduct) and (
-        "Residual" in type(interaction).__name__
     )

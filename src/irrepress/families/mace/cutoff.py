@@ -11,7 +11,7 @@ kept send the messages that they sent before.
 """
 
 import copy
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import torch
 from ase.data import chemical_symbols, covalent_radii
@@ -54,22 +54,21 @@ def shorten(model: Model, cutoff: float) -> Model:
     adopt(old, new, constants=_ENVELOPE if trained else (*_ENVELOPE, _BASIS))
     radii, pairs = _grid(old, cutoff)
     _choose_envelope(old, new, radii, pairs)
-    old_inputs, new_inputs = (_Basis.of(each, radii, pairs).values for each in (old, new))
+    (old_inputs, _), (new_inputs, _) = (_basis(each, radii, pairs) for each in (old, new))
     change = change_of_basis(old_inputs, new_inputs)
     steps, pairs = with_steps(radii), pairs.repeat(1, 2)
-    before, after = (_Basis.of(each, steps, pairs) for each in (old, new))
+    before, after = (_basis(each, steps, pairs) for each in (old, new))
     for t, (source, target) in enumerate(zip(old.interactions, new.interactions, strict=True)):
         for name in ("conv_tp_weights", "density_fn"):
             if hasattr(target, name):
-                given, found = (
-                    _Function.of(interaction, name, basis, pairs)
-                    for interaction, basis in ((source, before), (target, after))
-                )
-                found.change_basis(change)
+                given, _ = _function(source, name, before, pairs)
+                found, network = _function(target, name, after, pairs)
                 with torch.no_grad():
+                    rows = _input_rows(network)
+                    rows[: len(change)] = change @ rows[: len(change)]
                     goal = given()
-                fit(f"interactions.{t}.{name}", found, found.network.parameters(), goal, radii)
-                getattr(target, name).load_state_dict(found.network.state_dict())
+                fit(f"interactions.{t}.{name}", found, network.parameters(), goal, radii)
+                getattr(target, name).load_state_dict(network.state_dict())
     return make_model(new, model.modal).to(model.device)
 
 
@@ -97,92 +96,71 @@ def _choose_envelope(old: NativeModule, new: NativeModule, radii: Tensor, pairs:
     """
     if not hasattr(old.radial_embedding, "distance_transform"):
         return
-    goal = _Basis.of(old, radii, pairs).enveloped()
+    goal = _enveloped(*_basis(old, radii, pairs))
     chosen = new.radial_embedding.cutoff_fn.p
 
     def missing(exponent: int) -> float:
         chosen.fill_(exponent)
-        found = _Basis.of(new, radii, pairs).enveloped()
+        found = _enveloped(*_basis(new, radii, pairs))
         return float((found @ change_of_basis(goal, found) - goal).square().sum())
 
     chosen.fill_(min(range(2, STEEPNESS + 1), key=missing))
 
 
-@dataclass(frozen=True)
-class _Basis:
-    """What radial networks read, and what their outputs are multiplied by.
+# Values of the radial basis, [edges, functions], and what outputs of the networks that read it are
+# multiplied by, [edges, 1]; None: that is part of the basis.
+_Basis = tuple[Tensor, Tensor | None]
 
-    Attributes:
-        values: of the radial basis, ``[edges, functions]``.
-        envelope: of the outputs, ``[edges, 1]``; None: it is part of the basis.
+
+@torch.no_grad()
+def _basis(network: NativeModule, radii: Tensor, pairs: Tensor) -> _Basis:
+    """Evaluate a network's basis on edges between atoms, one of each element."""
+    numbers = network.atomic_numbers.cpu()
+    elements = torch.eye(len(numbers), dtype=radii.dtype)
+    basis: _Basis = in_float64(network.radial_embedding)(radii[:, None], elements, pairs, numbers)
+    return basis
+
+
+def _enveloped(values: Tensor, envelope: Tensor | None) -> Tensor:
+    return values if envelope is None else values * envelope
+
+
+def _function(
+    interaction: NativeModule, name: str, basis: _Basis, pairs: Tensor
+) -> tuple[Callable[[], Tensor], NativeModule]:
+    """Return what messages depend on at some distances, and the network that gives it.
+
+    Args:
+        interaction: a layer.
+        name: of one of its networks of distances, of which a copy in float64 is made.
+        basis: what the network reads, in non-linear layers followed by embeddings of the elements
+            at both ends.
+        pairs: the elements at both ends, ``[2, edges]``.
     """
+    network, (values, envelope) = in_float64(getattr(interaction, name)), basis
+    inputs = [values]
+    if hasattr(interaction, "source_embedding"):
+        embeddings = (interaction.source_embedding, interaction.target_embedding)
+        one_hot = torch.eye(interaction.source_embedding.irreps_in.dim, dtype=torch.float64)
+        inputs += [
+            in_float64(embedding)(one_hot).detach()[ends]
+            for embedding, ends in zip(embeddings, pairs, strict=True)
+        ]
+    joined = torch.cat(inputs, dim=1)
 
-    values: Tensor
-    envelope: Tensor | None
+    def function() -> Tensor:
+        found = network(joined)
+        # An edge's share of the density.
+        return _enveloped(torch.tanh(found**2) if name == "density_fn" else found, envelope)
 
-    @classmethod
-    @torch.no_grad()
-    def of(cls, network: NativeModule, radii: Tensor, pairs: Tensor) -> "_Basis":
-        """Evaluate a network's basis on edges between atoms, one of each element."""
-        numbers = network.atomic_numbers.cpu()
-        elements = torch.eye(len(numbers), dtype=radii.dtype)
-        radial = in_float64(network.radial_embedding)
-        return cls(*radial(radii[:, None], elements, pairs, numbers))
-
-    def enveloped(self) -> Tensor:
-        """Return the basis times the envelope, wherever that is applied."""
-        return self.values if self.envelope is None else self.values * self.envelope
+    return function, network
 
 
-@dataclass(frozen=True)
-class _Function:
-    """A function of distances that messages depend on, at some distances.
-
-    Attributes:
-        network: a copy in float64.
-        inputs: what it reads, ``[edges, inputs]``: the radial basis, in non-linear layers followed
-            by embeddings of the elements at both ends.
-        envelope: of its outputs; see `_Basis`.
-        density: whether the outputs become an edge's share of the density.
-    """
-
-    network: NativeModule
-    inputs: Tensor
-    envelope: Tensor | None
-    density: bool
-
-    @classmethod
-    def of(cls, interaction: NativeModule, name: str, basis: _Basis, pairs: Tensor) -> "_Function":
-        """Read one of an interaction's radial networks."""
-        inputs = [basis.values]
-        if hasattr(interaction, "source_embedding"):
-            embeddings = (interaction.source_embedding, interaction.target_embedding)
-            one_hot = torch.eye(interaction.source_embedding.irreps_in.dim, dtype=torch.float64)
-            inputs += [
-                in_float64(embedding)(one_hot).detach()[ends]
-                for embedding, ends in zip(embeddings, pairs, strict=True)
-            ]
-        return cls(
-            network=in_float64(getattr(interaction, name)),
-            inputs=torch.cat(inputs, dim=1),
-            envelope=basis.envelope,
-            density=name == "density_fn",
-        )
-
-    def __call__(self) -> Tensor:
-        found = self.network(self.inputs)
-        if self.density:
-            found = torch.tanh(found**2)
-        return found if self.envelope is None else found * self.envelope
-
-    @torch.no_grad()
-    def change_basis(self, change: Tensor) -> None:
-        """Let the network read another basis, in place; see `change_of_basis`."""
-        if isinstance(self.network, FullyConnectedNet):
-            rows = self.network.layer0.weight
-        else:
-            rows = self.network.net[0].weight.T
-        rows[: len(change)] = change @ rows[: len(change)]
+def _input_rows(network: NativeModule) -> Tensor:
+    """Return the weights of a network's inputs, ``[inputs, hidden]``."""
+    if isinstance(network, FullyConnectedNet):
+        return network.layer0.weight
+    return network.net[0].weight.T
 
 
 @torch.no_grad()

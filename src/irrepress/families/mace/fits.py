@@ -9,6 +9,7 @@ features and stay.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -38,33 +39,21 @@ def linear_fits(parent: Model, narrowed: Model, plan: Plan) -> list[LinearFit]:
     for t in range(layers):
         *maps, last = _maps(architecture, plan, t)
         for names, columns in maps:
-            add(_through_layer(t), names, columns)
-        add(_through_layer(t, last=True), *last)
+            add(Run.between(begin, run_layers, t, t + 1), names, columns)
+        add(Run.between(begin, run_layers, t, t + 1, last=True), *last)
         if t >= offset:
             readout = narrowed.network.readouts[t - offset]
+            run = Run(
+                begin,
+                partial(run_layers, layer=t + 1),
+                partial(run_readout, index=t - offset),
+            )
             for name in ("linear", "linear_1", "linear_mid", "linear_2"):
                 if hasattr(readout, name):
                     columns = _readout_columns(architecture, plan, name)
                     path = f"readouts.{t - offset}.{name}"
-                    add(_through_readout(t - offset, t + 1), [path], columns)
+                    add(run, [path], columns)
     return fits
-
-
-def _through_layer(t: int, *, last: bool = False) -> Run:
-    return Run(
-        begin,
-        lambda model, stage: run_layers(model, stage, t),
-        lambda model, stage: run_layers(model, stage, t + 1),
-        last,
-    )
-
-
-def _through_readout(index: int, layer: int) -> Run:
-    return Run(
-        begin,
-        lambda model, stage: run_layers(model, stage, layer),
-        lambda model, stage: run_readout(model, stage, index),
-    )
 
 
 def _maps(architecture: Architecture, plan: Plan, t: int) -> Iterator[tuple[list[str], Columns]]:

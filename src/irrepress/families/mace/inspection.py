@@ -9,7 +9,6 @@ import io
 import pickletools
 import sys
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 from irrepress.core.errors import UserError
@@ -50,7 +49,9 @@ def check_content(path: Path, content: bytes) -> None:
         raise UserError(f"{path}: not a native MACE model: {_kind(names, texts)}")
     for name in names:
         module, _, attribute = name.partition(" ")
-        if module.split(".")[0] == "mace" and not _exists(module, attribute):
+        # What mace itself has imported; nothing is imported because a file says so.
+        known = hasattr(sys.modules.get(module), attribute)
+        if module.split(".")[0] == "mace" and not known:
             raise UserError(
                 f"{path}: the model uses {attribute} of {module}, which mace-torch "
                 f"{mace_version} does not have; irrepress supports models of published "
@@ -73,26 +74,15 @@ def _read_pickle(path: Path, content: bytes) -> bytes:
 def _names(content: bytes) -> tuple[list[str], set[str]]:
     """Return what a pickle would import, in order, and all short texts in it."""
     names: list[str] = []
-    texts: set[str] = set()
-    for name, text in _operations(content):
-        if name is not None:
-            names.append(name)
-        elif text is not None:
-            texts.add(text)
-    return names, texts
-
-
-def _operations(content: bytes) -> Iterator[tuple[str | None, str | None]]:
-    """Yield the name or the text of every operation that has one."""
-    recent: list[str] = []
+    texts: list[str] = []
     for operation, argument, _ in pickletools.genops(content):
         if operation.name in ("GLOBAL", "INST"):
-            yield str(argument), None
+            names.append(str(argument))
         elif operation.name == "STACK_GLOBAL":
-            yield " ".join(recent[-2:]), None
+            names.append(" ".join(texts[-2:]))
         elif isinstance(argument, str) and "UNICODE" in operation.name:
-            recent = [*recent[-1:], argument]
-            yield None, argument if len(argument) < 100 else None
+            texts.append(argument)
+    return names, {text for text in texts if len(text) < 100}
 
 
 def _kind(names: list[str], texts: set[str]) -> str:
@@ -109,11 +99,6 @@ def _kind(names: list[str], texts: set[str]) -> str:
         return "it was exported for ML-IAP of LAMMPS; give the .model file it was made from"
     holds = names[0].replace(" ", ".") if names else "plain data"
     return f"it holds {holds}; give a .model file of MACE or ScaleShiftMACE"
-
-
-def _exists(module: str, attribute: str) -> bool:
-    # What mace itself has imported; nothing is imported because a file says so.
-    return hasattr(sys.modules.get(module), attribute)
 
 
 def damaged(path: Path, reason: str) -> UserError:

@@ -4,7 +4,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from irrepress.core.irreps import order
+from irrepress.core.irreps import order, write_irreps
 from irrepress.core.model import Model
 from irrepress.core.plan import Plan
 from irrepress.families.generic.layout import copy_kept
@@ -43,12 +43,13 @@ def narrow_config(
     """Return the constructor's arguments of the narrow network."""
     narrowed = copy.deepcopy(dict(config))
     layers = len(architecture.layers)
-    source = architecture.features[min(1, layers - 1) if layers > 1 else 0]
-    hidden = _irreps({ir: len(plan.keep[feature_group(min(1, layers - 1), ir)]) for ir in source})
+    t = min(1, layers - 1)
+    kept = {ir: len(plan.keep[feature_group(t, ir)]) for ir in architecture.features[t]}
+    hidden = write_irreps(kept)
     narrowed["hidden_irreps"] = hidden
     if layers > 1:
         sent = architecture.layers[1].edges
-        edges = _irreps({ir: len(plan.keep[message_group(1, ir)]) for ir in sent})
+        edges = write_irreps({ir: len(plan.keep[message_group(1, ir)]) for ir in sent})
         # As in the constructor: without the argument, messages are as wide as features.
         if config["edge_irreps"] is not None or edges != hidden:
             narrowed["edge_irreps"] = edges
@@ -59,13 +60,7 @@ def narrow_config(
     ]
     if architecture.readout:
         narrowed["MLP_irreps"] = f"{len(plan.keep['readout.0.0'])}x0e"
-    leaving = architecture.features[-1]
-    last = {ir: plan.keep[feature_group(layers, ir)] for ir in leaving}
     narrowed["keep_last_layer_irreps"] = layers > 1 and any(
-        kept for ir, kept in last.items() if order(ir) > 0
+        plan.keep[feature_group(layers, ir)] for ir in architecture.features[-1] if order(ir)
     )
     return narrowed
-
-
-def _irreps(channels: Mapping[str, int]) -> str:
-    return "+".join(f"{count}x{irrep}" for irrep, count in channels.items() if count)

@@ -1,10 +1,10 @@
 """Rounding a plan to what MACE's constructor holds, and dropping what computes nothing."""
 
 from irrepress.core.groups import Group
-from irrepress.core.irreps import order
 from irrepress.families.e3nn.groups import feature_group, filter_group, message_group
 from irrepress.families.e3nn.paths import products
-from irrepress.families.generic.rounding import Keep, drop_dead, fill, grow
+from irrepress.families.e3nn.rounding import fill_filter
+from irrepress.families.generic.rounding import Keep, drop_dead, grow
 from irrepress.families.mace.architecture import Architecture
 from irrepress.families.mace.groups import make_groups
 
@@ -16,20 +16,13 @@ def round_plan(architecture: Architecture, keep: Keep) -> list[str]:
     the plan keeps is lost.
     """
     groups = make_groups(architecture)
-    messages = _fill_filter(architecture, keep)
+    # mace's code for products needs one order above the scalars.
+    messages = fill_filter(architecture.basis, keep, least=1)
     messages += _close_ranks(groups, keep)
     messages += drop_dead(keep, lambda: _dead(architecture, groups, keep))
     messages += _whole_orders(groups, keep)
     messages += _equalize(groups, keep)
     return messages
-
-
-def _fill_filter(architecture: Architecture, keep: Keep) -> list[str]:
-    """Keep the filter's orders below the highest one that is kept, and orders 0 and 1."""
-    kept = [order(irrep) for irrep in architecture.basis if keep[filter_group(irrep)]]
-    highest = max(1, *kept, 0)
-    names = [filter_group(irrep) for irrep in architecture.basis if order(irrep) <= highest]
-    return fill(keep, names, f"the filter holds all orders up to {highest}")
 
 
 def _close_ranks(groups: list[Group], keep: Keep) -> list[str]:

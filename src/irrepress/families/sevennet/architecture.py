@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from e3nn.o3 import Irreps
 
 from irrepress.core.errors import UserError
-from irrepress.core.irreps import order
 from irrepress.core.model import NativeModule
 
 EMBEDDING = "onehot_to_feature_x"
@@ -42,19 +41,6 @@ class Architecture:
 def gate_irrep(features: Mapping[str, int]) -> str:
     """Return the irrep of the scalars that gate the features of l > 0."""
     return "0e" if features.get("0e") else "0o"
-
-
-def gate_inputs(features: Mapping[str, int]) -> dict[str, int]:
-    """Return irrep -> channels of what enters the gate that puts ``features`` out.
-
-    The gating scalars come after the scalars of the same parity.
-    """
-    inputs = {irrep: channels for irrep, channels in features.items() if channels}
-    gating = sum(channels for irrep, channels in inputs.items() if order(irrep) > 0)
-    if gating:
-        key = gate_irrep(features)
-        inputs[key] = inputs.get(key, 0) + gating
-    return inputs
 
 
 def read_architecture(network: NativeModule) -> Architecture:

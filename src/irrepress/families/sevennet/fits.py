@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from irrepress.core.fits import LinearFit
-from irrepress.core.model import Model
+from irrepress.core.model import Model, NativeModule
 from irrepress.core.plan import Plan
 from irrepress.families.e3nn.fits import LinearMapsFit, read_dense, write_dense
 from irrepress.families.generic.fits import Record, Run, State, StepFit
@@ -42,24 +42,39 @@ def linear_fits(parent: Model, narrowed: Model, plan: Plan) -> list[LinearFit]:
             ir: torch.tensor(plan.keep[message_group(t, ir)], dtype=torch.long)
             for ir in architecture.features[t]
         }
-        add([f"{t}_self_interaction_1"], _run(start, f"{t}_convolution"), sent)
+        add(
+            [f"{t}_self_interaction_1"],
+            Run.between(begin, run_until, start, f"{t}_convolution"),
+            sent,
+        )
         entering = gate_inputs(architecture, t + 1)
         columns = {ir: kept_indices(axis, plan.keep) for ir, axis in entering.items()}
         names = [f"{t}_self_interaction_2", f"{t}_self_connection_intro"]
-        add(names, _run(start, f"{t}_equivariant_gate", last=True), columns)
+        run = Run.between(begin, run_until, start, f"{t}_equivariant_gate", last=True)
+        add(names, run, columns)
     if not architecture.mlp_readout:
-        fits.append(_ReadoutFit(HIDDEN, parent, narrowed, _run(HIDDEN, RESCALE)))
+        run = Run.between(begin, run_until, HIDDEN, RESCALE)
+        fits.append(_ReadoutFit(HIDDEN, parent, narrowed, run))
     return fits
 
 
-def _run(start: str, stop: str, *, last: bool = False) -> Run:
-    """Return how networks come to one module and on to another."""
-    return Run(
-        begin,
-        lambda model, state: run_until(model, state, start),
-        lambda model, state: run_until(model, state, stop),
-        last,
-    )
+def readout_maps(network: NativeModule) -> tuple[Tensor, Tensor]:
+    """Return the two linear maps of the readout, ``[inputs, hidden]`` and ``[hidden, 1]``."""
+    first, second = (read_dense(network._modules[name].linear)["0e"] for name in (HIDDEN, ENERGY))
+    return first, second
+
+
+def set_readout(network: NativeModule, product: Tensor) -> None:
+    """Make the smallest change of the first map, in place, with which both give a product.
+
+    Args:
+        network: the network; if its second map is zero, nothing is changed.
+        product: of both maps, ``[inputs, 1]``.
+    """
+    first, second = readout_maps(network)
+    if norm := second.square().sum():
+        missing = product.to(second) - first @ second
+        write_dense(network._modules[HIDDEN].linear, {"0e": first + missing @ second.T / norm})
 
 
 class _ReadoutFit(StepFit):
@@ -71,16 +86,13 @@ class _ReadoutFit(StepFit):
 
     def weights(self) -> dict[str, Tensor]:
         """See the base class."""
-        first, second = self._maps()
+        first, second = readout_maps(self._narrowed.network)
         return {"0e": first @ second}
 
     def set_weights(self, weights: Mapping[str, Tensor]) -> None:
-        """Make the smallest change of the first map that gives the product."""
+        """See the base class."""
         if "0e" in weights:
-            first, second = self._maps()
-            change = weights["0e"].to(second) - first @ second
-            hidden, _ = self.seen(self._narrowed)
-            write_dense(hidden, {"0e": first + change @ second.T / second.square().sum()})
+            set_readout(self._narrowed.network, weights["0e"])
 
     def rows_of(
         self, parent: Record, narrowed: Record, state: State
@@ -90,7 +102,3 @@ class _ReadoutFit(StepFit):
         _, energy = self.seen(self._parent)
         inputs, outputs = narrowed[hidden].entering, parent[energy].leaving
         return {"0e": inputs[:, :, None]}, {"0e": outputs[:, :, None]}
-
-    def _maps(self) -> tuple[Tensor, Tensor]:
-        first, second = (read_dense(module)["0e"] for module in self.seen(self._narrowed))
-        return first, second

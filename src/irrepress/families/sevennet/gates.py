@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import sevenn._keys as KEY
 
 from irrepress.core.groups import Group
+from irrepress.core.irreps import order
 from irrepress.core.model import Model
 from irrepress.families.e3nn.groups import feature_group, filter_group, message_group
 from irrepress.families.generic import gates as generic
@@ -18,7 +19,6 @@ from irrepress.families.sevennet.architecture import (
     EDGES,
     EMBEDDING,
     Architecture,
-    order,
 )
 
 

@@ -5,6 +5,7 @@ from itertools import chain
 
 from sevenn.nn.scale import Rescale
 
+from irrepress.core.irreps import order
 from irrepress.core.model import NativeModule
 from irrepress.families.e3nn.groups import feature_group, message_group
 from irrepress.families.e3nn.layout import (
@@ -27,7 +28,6 @@ from irrepress.families.sevennet.architecture import (
     RESCALE,
     Architecture,
     gate_irrep,
-    order,
     read_architecture,
 )
 

@@ -6,17 +6,19 @@ from typing import Any
 
 import sevenn._keys as KEY
 import torch
+from torch import Tensor
 
+from irrepress.core.irreps import order, write_irreps
 from irrepress.core.model import Model
 from irrepress.core.plan import Plan
 from irrepress.families.generic.layout import Layout, copy_kept, copy_rest, kept_indices
 from irrepress.families.sevennet import checkpoint
 from irrepress.families.sevennet.architecture import (
-    ENERGY,
     HIDDEN,
+    MLP_READOUT,
     Architecture,
-    order,
 )
+from irrepress.families.sevennet.fits import readout_maps, set_readout
 from irrepress.families.sevennet.gates import feature_group, filter_group
 from irrepress.families.sevennet.layout import READOUT, make_layout
 
@@ -28,7 +30,7 @@ def narrow_config(
     irreps = []
     for t, features in enumerate(architecture.features):
         kept = {irrep: len(plan.keep[feature_group(t, irrep)]) for irrep in features}
-        irreps.append("+".join(f"{count}x{irrep}" for irrep, count in kept.items() if count))
+        irreps.append(write_irreps(kept))
     highest = max(order(irrep) for irrep in architecture.filter if plan.keep[filter_group(irrep)])
     narrowed = copy.deepcopy(dict(config))
     narrowed[KEY.IRREPS_MANUAL] = irreps
@@ -49,48 +51,27 @@ def rebuild(model: Model, config: dict[str, Any], keep: Mapping[str, Sequence[in
     """
     wide, narrow = model.network, checkpoint.build(config).to(model.dtype)
     old, new = make_layout(wide), make_layout(narrow)
-    readout = [weights for weights in new if weights.parameter == f"{ENERGY}.linear.weight"]
-    if readout:
+    linear_readout = MLP_READOUT not in narrow._modules
+    if linear_readout:
         # sevenn ties the number of hidden channels to that of the features.
-        (weights,) = readout
-        size = wide.get_parameter(weights.parameter).abs()
-        kept = size.topk(weights.shape[0]).indices.sort().values
+        first, second = readout_maps(wide)
+        hidden = len(readout_maps(narrow)[1])
+        kept = second[:, 0].abs().topk(hidden).indices.sort().values
         keep = {**keep, READOUT: kept.tolist()}
     copy_kept(wide, old, narrow, new, keep)
     copy_rest(wide, narrow, old)
-    if readout:
-        _refactorize(wide, old, narrow, new, keep)
+    if linear_readout:
+        # Two linear maps in a row are one, so that what the removed hidden channels contributed to
+        # the only output can be added to the first map.
+        set_readout(narrow, (first @ second)[_kept_inputs(old, keep)])
     return checkpoint.make_model(narrow.to(model.device), config, model.modal)
 
 
-@torch.no_grad()
-def _refactorize(
-    wide: torch.nn.Module,
-    old: Layout,
-    narrow: torch.nn.Module,
-    new: Layout,
-    keep: Mapping[str, Sequence[int]],
-) -> None:
-    """Let a linear readout with fewer hidden channels give what it gave, in place.
-
-    Two linear maps in a row are one, so that what the removed hidden channels contributed to the
-    only output can be added to the first map: by the smallest change that gives the product.
-    """
-    first, second = (
-        [
-            [weights for weights in layout if weights.parameter == f"{name}.linear.weight"]
-            for layout in (old, new)
-        ]
-        for name in (HIDDEN, ENERGY)
-    )
-    before, after = (
-        each[0].values(network).cpu() for network, each in zip((wide, narrow), second, strict=True)
-    )
-    norm = after.square().sum()
-    if norm == 0:
-        return
-    for source, target in zip(*first, strict=True):
-        rows = kept_indices(source.axes[0], keep)
-        product = source.values(wide).cpu()[rows] @ before
-        missing = product - target.values(narrow) @ after
-        target.view(narrow).add_(missing @ after.T / norm / target.scale)
+def _kept_inputs(layout: Layout, keep: Mapping[str, Sequence[int]]) -> Tensor:
+    """Return which inputs of a linear readout stay."""
+    found, start = [], 0
+    for weights in layout:
+        if weights.parameter == f"{HIDDEN}.linear.weight":
+            found.append(start + kept_indices(weights.axes[0], keep))
+            start += weights.shape[0]
+    return torch.cat(found)

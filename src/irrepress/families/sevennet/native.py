@@ -3,8 +3,9 @@
 from irrepress.core.irreps import order
 from irrepress.families.e3nn.groups import feature_group, filter_group, message_group
 from irrepress.families.e3nn.paths import products
-from irrepress.families.generic.rounding import Keep, drop_dead, fill, grow
-from irrepress.families.sevennet.architecture import Architecture, gate_inputs
+from irrepress.families.e3nn.rounding import fill_filter
+from irrepress.families.generic.rounding import Keep, drop_dead, grow
+from irrepress.families.sevennet.architecture import Architecture, gate_irrep
 from irrepress.families.sevennet.gates import make_groups
 
 
@@ -15,22 +16,13 @@ def round_plan(architecture: Architecture, keep: Keep) -> list[str]:
     grows: nothing that the plan keeps is lost. Blocks that no kept block feeds are zero, and
     blocks that feed no kept block do nothing; both are dropped, which changes no result.
     """
-    messages = _fill_filter(architecture, keep)
+    messages = fill_filter(architecture.filter, keep)
     messages += _raise_to_floor(architecture, keep)
     messages += _equalize(architecture, keep)
     messages += drop_dead(
         keep, lambda: {**_unfed(architecture, keep), **_unused(architecture, keep)}
     )
     return messages
-
-
-def _fill_filter(architecture: Architecture, keep: Keep) -> list[str]:
-    """Keep the filter's orders below the highest one that is kept, and order 0."""
-    highest = max(
-        (order(irrep) for irrep in architecture.filter if keep[filter_group(irrep)]), default=0
-    )
-    names = [filter_group(irrep) for irrep in architecture.filter if order(irrep) <= highest]
-    return fill(keep, names, f"the filter holds all orders up to {highest}")
 
 
 def _raise_to_floor(architecture: Architecture, keep: Keep) -> list[str]:
@@ -106,7 +98,9 @@ def _unused(architecture: Architecture, keep: Keep) -> dict[str, str]:
         if t < architecture.layers:  # else the readout, which takes scalars only
             following = architecture.features[t + 1]
             leaving = {irrep: len(keep[feature_group(t + 1, irrep)]) for irrep in following}
-            targets = set(gate_inputs(leaving))
+            targets = {irrep for irrep, kept in leaving.items() if kept}
+            if any(map(order, targets)):
+                targets.add(gate_irrep(leaving))
         for irrep in (irrep for irrep in features if keep[feature_group(t, irrep)]):
             used = irrep in targets
             for filter_ in filters if t < architecture.layers else []:
