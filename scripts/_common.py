@@ -256,8 +256,8 @@ def checked_checkpoint(reference: ModelRef, downloads: Downloads) -> Path:
         _logger.info("%s: licence %s, %s", reference.checkpoint, licence.name, licence.url)
     if reference.sha256 and (found := sha256(path)) != reference.sha256:
         raise UserError(
-            f"{path}: the SHA-256 is {found}, the config says {reference.sha256}; get the file "
-            "again, or correct the config if you trust this one"
+            f"{path}: the SHA-256 is {found}, the config says {reference.sha256}; download the "
+            "file again, or correct the config if you trust this one"
         )
     return path
 

@@ -1,6 +1,7 @@
 """The examples in docstrings run, save those of families, which need a package of their own.
 
-As their package's docstring says, they share a model and four labelled structures.
+As the docstring of `irrepress` says, they share a model, four labelled structures and the config
+of a study.
 """
 
 import ast
@@ -20,6 +21,7 @@ from irrepress.data.layout import StoreInfo
 from irrepress.data.store import StructureStore
 from irrepress.data.writing import write_store
 from irrepress.families import get_family
+from irrepress.study.config import Config
 
 ROOT = Path(irrepress.__file__).parent
 MODULES = [
@@ -31,7 +33,16 @@ EXAMPLES = [
     path.with_suffix("").as_posix() for path in MODULES if ">>> " in (ROOT / path).read_text()
 ]
 # Every public class of these packages has an example.
-COMPLETE = ("pruning", "training", "evaluation", "core")
+COMPLETE = ("pruning", "training", "evaluation", "core", "study")
+
+
+CONFIG = {
+    "name": "tiny",
+    "datasets": {"silicon": {"source": "files", "paths": ["silicon.xyz"]}},
+    "models": {"m": {"family": "sevennet", "checkpoint": "7net-0"}},
+    "scoring": {"dataset": "silicon"},
+    "evaluation": {"dataset": "silicon"},
+}
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +61,7 @@ def names(tmp_path_factory):
         "model": get_family("sevennet").load("7net-0"),
         "structures": structures,
         "store": StructureStore(path),
+        "config": Config.model_validate(CONFIG),
     }
 
 

@@ -12,8 +12,9 @@ packages of the families (SevenNet, ...) when a model of that family is loaded.
 
 Some examples in docstrings use ``model``, a loaded SevenNet-0
 (``irrepress.families.get_family("sevennet").load("7net-0")``), ``structures``, a list of four
-labelled crystals of two silicon atoms, and ``store``, a `irrepress.data.store.StructureStore` of
-these (two to train on, one for validation and one for tests).
+labelled crystals of two silicon atoms, ``store``, a `irrepress.data.store.StructureStore` of these
+(two to train on, one for validation and one for tests), and ``config``, the
+`irrepress.study.config.Config` of a small study.
 """
 
 import importlib

@@ -38,7 +38,7 @@ def test_a_card_of_another_program_is_left_aside(run, saved, content):
     finally:
         path.unlink()
     assert result.exit_code == 0, result.output
-    assert "card.json: not a card of irrepress, left aside" in result.stderr
+    assert "card.json: ignored, as it is not a card of irrepress" in result.stderr
     assert json.loads(result.stdout)["family"] == "sevennet"
 
 

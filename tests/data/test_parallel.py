@@ -64,7 +64,7 @@ def test_errors_reach_the_caller_and_processes_end():
     results = ordered_map(fail_at_five, range(100), 2)
     with pytest.raises(UserError, match="five"):
         list(results)
-    with pytest.raises(UserError, match="reading processes was killed, probably for lack of memo"):
+    with pytest.raises(UserError, match="reading processes was killed, probably because memory"):
         list(ordered_map(die_at_five, range(100), 2))
     deadline = time.monotonic() + 10
     while multiprocessing.active_children() and time.monotonic() < deadline:

@@ -62,9 +62,9 @@ def test_a_pattern_that_fits_nothing_is_named(place, tmp_path):
         locate(dataset("a.xyz", "none/*.xyz", valid_paths=["valid-?.xyz"], isolated_atoms="at.xyz"))
     lines = str(caught.value).splitlines()
     assert lines[0].startswith(
-        f"paths: no file fits the pattern 'none/*.xyz' (relative ones begin at {tmp_path})"
+        f"paths: no file matches the pattern 'none/*.xyz' (relative paths begin at {tmp_path})"
     )
-    assert lines[1].startswith("valid_paths: no file fits the pattern 'valid-?.xyz'")
+    assert lines[1].startswith("valid_paths: no file matches the pattern 'valid-?.xyz'")
     assert lines[2].startswith("isolated_atoms: there is no file 'at.xyz'")
 
 
@@ -113,7 +113,7 @@ def test_a_format_says_which_files_of_a_folder_are_meant(place):
     assert found("f", format="extxyz") == ["f/a.xyz"]
     assert found("f", format="db") == ["f/b.db"]
     assert found("f", format="espresso-out") == ["f/run.out", "f/run.pwo"]
-    with pytest.raises(UserError, match=r"no files of the format traj are known by their names"):
+    with pytest.raises(UserError, match=r"no files of the format traj are recognised by name"):
         locate(dataset("f", format="traj"))
 
 
@@ -128,7 +128,7 @@ def test_folders_that_say_too_little_or_too_much(place, tmp_path):
         locate(dataset("empty"))
     place("good/a.xyz")
     assert found("[gs]o*") == ["good/a.xyz"]
-    assert list(remarks("[gs]o*").values()) == ["folder without files that are read"]
+    assert list(remarks("[gs]o*").values()) == ["folder without readable files"]
 
 
 def test_systems_of_deepmd_stay_one_source(place):
@@ -151,21 +151,21 @@ def test_a_file_belongs_to_one_part(place):
     located = locate(dataset("d", test_paths=["d/test.xyz"], isolated_atoms="d/atoms.xyz"))
     assert [str(path) for path in located.paths["paths"]] == ["d/train.xyz"]
     assert {where: text for text, where in located.remarks} == {
-        "d/test.xyz": "file left out of paths, for test_paths names it",
-        "d/atoms.xyz": "file left out of paths, for isolated_atoms names it",
+        "d/test.xyz": "file left out of paths, as it is given under test_paths",
+        "d/atoms.xyz": "file left out of paths, as it is given under isolated_atoms",
     }
-    with pytest.raises(UserError, match=r"^paths: d/test.xyz is under test_paths, too"):
+    with pytest.raises(UserError, match=r"^paths: d/test.xyz is also under test_paths"):
         locate(dataset("d/test.xyz", test_paths=["d/*.xyz"]))
-    with pytest.raises(UserError, match=r"^valid_paths: d/test.xyz is under test_paths, too"):
+    with pytest.raises(UserError, match=r"^valid_paths: d/test.xyz is also under test_paths"):
         locate(dataset("d/train.xyz", valid_paths=["d/te*"], test_paths=["d/te*"]))
-    with pytest.raises(UserError, match="all files there are under test_paths"):
+    with pytest.raises(UserError, match="all files are also under test_paths"):
         locate(dataset("d/te*.xyz", test_paths=["d/test.xyz"]))
 
 
 def test_a_file_that_stands_there_twice_is_read_once(place):
     place("a.xyz")
     assert found("a.xyz", "*.xyz") == ["a.xyz"]
-    assert remarks("a.xyz", "*.xyz") == {"a.xyz": "file that stands under paths twice, read once"}
+    assert remarks("a.xyz", "*.xyz") == {"a.xyz": "file that occurs under paths twice, read once"}
 
 
 @pytest.mark.parametrize("format", ["auto", "extxyz", "vasp-out", "espresso-out", "xyz", "db"])

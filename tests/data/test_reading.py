@@ -123,7 +123,7 @@ def test_isolated_atoms_among_the_frames_are_references(tmp_path):
     assert len(list(reading)) == 2
     assert reading.reference_energies == {11: -1.5, 17: -2.5}
     (note,) = reading.notes
-    assert note.count == 2 and "taken as a reference energy" in note.text
+    assert note.count == 2 and "only for its reference energy" in note.text
 
 
 def test_isolated_atoms_in_a_file_of_their_own(tmp_path):
@@ -283,7 +283,7 @@ def test_isolated_atoms_of_one_element_must_agree(tmp_path):
     reading = read_files(files(write(tmp_path / "a.extxyz", [frame(), *alike])))
     list(reading)
     assert reading.reference_energies == {11: -1.5}
-    assert "isolated atom left out, an earlier one has its energy" in [
+    assert "isolated atom left out, as an earlier one has the same energy" in [
         n.text for n in reading.notes
     ]
     other = single_atom("Na", -0.8, config_type="IsolatedAtom")
@@ -295,7 +295,9 @@ def test_isolated_atoms_of_one_element_must_agree(tmp_path):
     given = read_files(files(path, isolated_atoms=str(apart)))
     list(given)
     assert given.reference_energies == {11: -1.5, 17: -2.5}
-    assert [n.count for n in given.notes if "its file of isolated atoms wins" in n.text] == [2]
+    assert [
+        n.count for n in given.notes if "the file of isolated atoms takes precedence" in n.text
+    ] == [2]
     twice = write(tmp_path / "twice.extxyz", [alike[0], other])
     with pytest.raises(UserError, match=r"twice\.extxyz: frame 1: the isolated atom Na has -0\.8"):
         read_files(files(path, isolated_atoms=str(twice)))
@@ -310,7 +312,7 @@ def test_an_isolated_atom_whose_energy_has_no_weight_is_no_reference(tmp_path):
     (tmp_path / "a.extxyz").open("a").write(text)
     reading = read_files(files(tmp_path / "a.extxyz"))
     assert len(list(reading)) == 1 and not reading.reference_energies
-    assert any("without an energy that counts" in note.text for note in reading.notes)
+    assert any("has no usable energy" in note.text for note in reading.notes)
 
 
 def test_a_stress_in_larger_units_is_told(tmp_path):

@@ -97,7 +97,7 @@ def test_a_value_that_would_fail_later_is_one_line(section, changes, message):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"cutoff": "5e0"}, "untrained: cutoff: YAML reads 5e0 as a text; write 5.0"),
+        ({"cutoff": "5e0"}, "untrained: cutoff: YAML reads 5e0 as a string; write 5.0"),
         ({"cutoff": math.inf}, "untrained: cutoff: it should be a finite number"),
         ({"hidden": [1.0, math.nan]}, "untrained: hidden: it should be a finite number"),
     ],

@@ -78,7 +78,7 @@ def test_a_card_of_another_version_says_which_is_read(tmp_path, parent):
 def test_a_stage_without_a_name_is_told(tmp_path, parent):
     stages = [{"plan": "taylor-0.50"}]
     write_json(tmp_path / "card.json", parent.content() | {"stages": stages})
-    with pytest.raises(UserError, match=r"card\.json: stages\.0: .* lacks its name"):
+    with pytest.raises(UserError, match=r"card\.json: stages\.0: .* lacks the key 'stage'"):
         Card.load(tmp_path / "card.json")
 
 

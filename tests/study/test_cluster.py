@@ -51,7 +51,7 @@ def test_an_unknown_gpu_type(slurm):
     with pytest.raises(UserError, match="no GPU of type 'a10'; did you mean 'a100'"):
         check_resources([], "a10")
     slurm(sinfo="cpu|(null)\n")
-    with pytest.raises(UserError, match="no GPU of type 'a10'; it names no types"):
+    with pytest.raises(UserError, match="no GPU of type 'a10'; it has no GPU types"):
         check_resources([], "a10")
 
 

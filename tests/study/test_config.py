@@ -143,7 +143,7 @@ def test_allocations_have_plans_of_their_own():
         (
             "sweep",
             {"criteria": ["random"], "allocations": ["iterated"]},
-            ["sweep.allocations: 'iterated'", "'random'", "leave one of them out"],
+            ["sweep.allocations: 'iterated'", "'random'", "remove one of them"],
         ),
         ("sweep.allocations", ["iterate"], ["'iterate'", "did you mean 'iterated'"]),
         ("sweep.cutoffs", [4.5, 4.5], ["sweep.cutoffs", "twice"]),
@@ -152,7 +152,7 @@ def test_allocations_have_plans_of_their_own():
         ("scoring.dataset", "foundatoin", ["no dataset 'foundatoin'", "'foundation'"]),
         ("train_plans", ["taylor-0.51"], ["no plan 'taylor-0.51'", "taylor-0.50"]),
         ("datasets.own.split", {"train": 0.9}, ["must be 1", "1.2"]),
-        ("recovery", {"steps": 10}, ["recovery.dataset", "name the dataset"]),
+        ("recovery", {"steps": 10}, ["recovery.dataset", "give the dataset"]),
         (
             "recovery",
             {"dataset": "own", "relative_rates": {"raidal": 0.1}},
@@ -179,11 +179,11 @@ def test_allocations_have_plans_of_their_own():
             PERTURBED | {"of": "onw"},
             ["datasets.p.of: no dataset 'onw'; did you mean 'own'? Known: foundation, own"],
         ),
-        ("datasets.p", PERTURBED | {"of": "p"}, ["datasets.p.of: 'p' is perturbed itself"]),
+        ("datasets.p", PERTURBED | {"of": "p"}, ["datasets.p.of: 'p' is itself perturbed"]),
         (
             "datasets",
             MINIMAL["datasets"] | {"p": PERTURBED, "q": PERTURBED | {"of": "p"}},
-            ["datasets.q.of: 'p' is perturbed itself; name the dataset that"],
+            ["datasets.q.of: 'p' is itself perturbed; give the dataset that"],
         ),
         (
             "datasets.perturbed",  # named like its source
@@ -207,11 +207,11 @@ def test_a_mistake_is_one_line_with_key_value_and_mend(path, value, parts):
 @pytest.mark.parametrize(
     ("sections", "message"),
     [
-        ({"evaluation": {"dataset": "p"}}, "evaluation.dataset: 'p' has no test part"),
+        ({"evaluation": {"dataset": "p"}}, "evaluation.dataset: 'p' has no test split"),
         (
             {"recovery": {"dataset": "p"}, "downstream": {"datasets": ["own", "p"]}},
-            "downstream.datasets: 'p' has no test part, since perturbed structures are only "
-            "trained on; name 'own', which it is made of",
+            "downstream.datasets: 'p' has no test split, because perturbed structures are only "
+            "used for training; use its source, 'own'",
         ),
     ],
 )
@@ -249,7 +249,7 @@ def test_files_that_are_no_config(tmp_path):
     with pytest.raises(UserError, match=r"bad\.yaml: not a YAML file"):
         load_config(tmp_path / "bad.yaml")
     (tmp_path / "list.yaml").write_text("- 1")
-    with pytest.raises(UserError, match=r"list\.yaml: the file must hold keys"):
+    with pytest.raises(UserError, match=r"list\.yaml: the file must contain keys"):
         load_config(tmp_path / "list.yaml")
 
 
@@ -271,12 +271,12 @@ def test_a_model_may_be_trained_from_scratch():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"checkpoint": "7net-0"}, "models.small: name either a checkpoint or, to train"),
-        ({"untrained": None}, "models.small: name either a checkpoint or, to train"),
+        ({"checkpoint": "7net-0"}, "models.small: give either a checkpoint or, to train"),
+        ({"untrained": None}, "models.small: give either a checkpoint or, to train"),
         ({"training": None}, "models.small: untrained and training belong together"),
-        ({"training": {}}, "models.small.training.dataset: name the dataset to train on"),
+        ({"training": {}}, "models.small.training.dataset: give the dataset to train on"),
         ({"training": {"dataset": "fundation"}}, "no dataset 'fundation'; did you mean"),
-        ({"sha256": "0" * 64}, "sha256 is that of a checkpoint"),
+        ({"sha256": "0" * 64}, "sha256 only applies to a checkpoint"),
     ],
 )
 def test_mistakes_about_training_from_scratch(changes, message):
@@ -318,7 +318,7 @@ def test_a_study_is_not_named_like_the_logs_of_downloads():
     ],
 )
 def test_names_differ_in_more_than_the_case_of_letters(path, first, value):
-    with pytest.raises(UserError, match=f"differs from {first} in the case of letters only"):
+    with pytest.raises(UserError, match=f"differs from {first} only by case"):
         parse_config(changed(path, value))
 
 
@@ -334,7 +334,7 @@ def test_no_archive_is_that_of_two_models():
 
 @pytest.mark.parametrize("directory", ["down{loads}", "down\nloads", "a\tb"])
 def test_downloads_go_to_a_plain_directory(directory):
-    with pytest.raises(UserError, match=r"downloads.directory: braces stand for wildcards"):
+    with pytest.raises(UserError, match=r"downloads.directory: braces are wildcards"):
         parse_config(changed("downloads", {"directory": directory}))
 
 

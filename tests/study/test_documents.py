@@ -89,13 +89,13 @@ def test_what_yaml_reads_otherwise_is_named_as_it_was_written(tmp_path):
         "name: YAML reads 2024-01-01 as a date; write it in quotes: '2024-01-01'",
         "datasets.NO.paths.1: YAML reads 7 as a number; write it in quotes: '7'",
         "datasets.NO.licence: YAML reads 1.10 as a number; write it in quotes: '1.10'",
-        "datasets.NO.citation: it is empty (YAML reads null, ~ and no value so); write a value",
+        "datasets.NO.citation: it is empty (as are null and ~ in YAML); write a value",
         "models.off.checkpoint: YAML reads on as true; write it in quotes: 'on'",
         "scoring.dataset: YAML reads NO as false; write it in quotes: 'NO'",
         "scoring.structures: true is a boolean, not a number",
         "recovery.dataset: YAML reads NO as false; write it in quotes: 'NO'",
         "recovery.precision: YAML reads 32 as a number; write it in quotes: '32'",
-        "recovery.steps: YAML reads 1e3 as a text; write 1000",
+        "recovery.steps: YAML reads 1e3 as a string; write 1000",
         "sweep.explicit.a.irreps: YAML reads 64 as a number; write it in quotes: '64'",
     }
     assert expected <= set(lines), set(expected) - set(lines)

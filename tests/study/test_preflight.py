@@ -69,7 +69,7 @@ GENERATED_BY_PARENT = {"family": "sevennet", "checkpoint": "SevenNet-0"}
         ({"models__parent__checkpoint": "no/such.pth"}, "there is no file 'no/such.pth'"),
         (
             {"models__parent__checkpoint": "../"},
-            "models.parent.checkpoint: '[.][.]' is no checkpoint: it is a directory",
+            "models.parent.checkpoint: '[.][.]' is not a checkpoint: it is a directory",
         ),
         ({"models__parent__family": "sevenet"}, "no family 'sevenet'; did you mean 'sevennet'"),
         (
@@ -90,7 +90,7 @@ GENERATED_BY_PARENT = {"family": "sevennet", "checkpoint": "SevenNet-0"}
         ),
         (
             {"datasets__mine": {"source": "files", "paths": ["runs/**/OUTCAR"]}},
-            "datasets.mine.paths: no file fits the pattern 'runs/.*/OUTCAR'",
+            "datasets.mine.paths: no file matches the pattern 'runs/.*/OUTCAR'",
         ),
         (
             {"datasets__mine": {"source": "files", "paths": ["path/to/my/frames.extxyz"]}},
@@ -125,25 +125,25 @@ NO_TRAIN = STUDY["datasets"]["foundation"] | {"split": {"train": 0, "valid": 0.8
     [
         (
             {"datasets__foundation": NO_TEST},
-            "evaluation.dataset: 'foundation' has no test part, since datasets.foundation.split.te",
+            "evaluation.dataset: 'foundation' has no test split, because datasets.foundation.spl",
         ),
         (
             {"datasets__other": NO_VALID, "recovery": {"dataset": "other"}},
-            "recovery.dataset: 'other' has no valid part",
+            "recovery.dataset: 'other' has no valid split",
         ),
         (
             {"datasets__other": NO_TRAIN, "compensation": {"dataset": "other"}},
-            "compensation.dataset: 'other' has no train part",
+            "compensation.dataset: 'other' has no train split",
         ),
         (
             {"datasets__other": NO_TEST, "downstream": {"datasets": ["other"]}}
             | {"recovery": {"dataset": "foundation"}},
-            "downstream.datasets: 'other' has no test part",
+            "downstream.datasets: 'other' has no test split",
         ),
         (
             {"datasets__other": {"source": "published", "name": "wbm"}}
             | {"recovery": {"dataset": "other"}},
-            "recovery.dataset: 'other' has no train part",
+            "recovery.dataset: 'other' has no train split",
         ),
         (
             {"datasets__foundation__count": 2},
@@ -155,7 +155,7 @@ NO_TRAIN = STUDY["datasets"]["foundation"] | {"split": {"train": 0, "valid": 0.8
         ),
         (
             {"models__parent__modal": "PBE"},
-            "models.parent.modal: 7net-0 has one level of theory only; remove modal 'PBE'",
+            "models.parent.modal: 7net-0 has only one level of theory; remove modal 'PBE'",
         ),
         (
             {"models__parent": {"family": "escn", "checkpoint": "escn-md-small"}}
@@ -196,7 +196,7 @@ def test_another_checkpoint_than_the_config_says_is_told(tmp_path):
 def test_what_may_not_be_meant_is_remarked():
     changes = {"datasets__other": OWN, "recovery": {"dataset": "foundation"}}
     told = list(remarks(parse_config(study(**changes))))
-    assert told[0].startswith("train_plans is empty, so that nothing is made of recovery; name pla")
+    assert told[0].startswith("train_plans is empty, so recovery will not run; give pla")
     assert told[1:] == ["datasets.other is used by no section"]
     changes = {"datasets__other": OWN, "evaluation__dataset": "other"}
     (line,) = remarks(parse_config(study(**changes)))

@@ -224,7 +224,7 @@ def test_trainings_that_are_not_warned_are_told(capsys):
     assert capsys.readouterr().err == ""
     Run(stand_in(executor="slurm", rules=rules)).tell_of_trainings_without_warning(trainings)
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("set-resources: recover:slurm_extra leaves out --signal=TERM@120")
+    assert line.startswith("set-resources: recover:slurm_extra lacks --signal=TERM@120")
 
 
 def test_the_end_of_a_run_is_told(capsys, tmp_path):

@@ -229,10 +229,10 @@ def test_trainings_are_warned_before_their_limit_whatever_the_defaults(snakemake
     }.items():
         found, told = extras(*arguments)
         assert {rule: found[rule] for rule in trainings} == dict.fromkeys(trainings, extra)
-        assert "leaves out" not in told
+        assert "lacks --signal" not in told
     found, told = extras("--set-resources", "recover:slurm_extra='--qos=high'")
     assert (found["recover"], found["distill"]) == ("--qos=high", "--signal=TERM@120")
-    assert "recover:slurm_extra leaves out --signal=TERM@120" in told
+    assert "recover:slurm_extra lacks --signal=TERM@120" in told
 
 
 @pytest.mark.slow

@@ -181,7 +181,9 @@ def test_folders_patterns_and_odd_names(snakemake, tmp_path, config, monkeypatch
 
     done = snakemake(tmp_path, target, config=config({**dataset, "paths": ["rums/*.xyz"]}))
     (line,) = done.stderr.strip().splitlines()
-    assert line.startswith("config.yaml: datasets.set.paths: no file fits the pattern 'rums/*.xyz'")
+    assert line.startswith(
+        "config.yaml: datasets.set.paths: no file matches the pattern 'rums/*.xyz'"
+    )
 
 
 @pytest.mark.slow

@@ -101,7 +101,7 @@ def test_an_unedited_config_says_in_one_line_what_to_write(snakemake, tmp_path):
     assert done.returncode != 0
     (line,) = done.stderr.strip().splitlines()
     assert "my-system.yaml: datasets.mine.paths: there is no file 'path/to/my/frames" in line
-    assert f"write the path of your file there (relative ones begin at {tmp_path})" in line
+    assert f"give the path of your file (relative paths begin at {tmp_path})" in line
 
 
 def test_the_model_has_finite_errors_and_a_card(study):

@@ -1,4 +1,4 @@
-"""Checks of labelled structures, before they reach a model."""
+"""Checks of labelled structures."""
 
 from collections.abc import Iterable, Iterator
 
@@ -20,17 +20,18 @@ MAX_FORCE = 1e3  # eV/Å
 MAX_STRESS = 100.0  # eV/Å^3
 MIN_DISTANCE = 0.3  # Å; the bond of H2 has 0.74 Å
 MIN_HEIGHT = 2 * MIN_DISTANCE  # Å between opposite faces of a periodic cell; MPtrj has 0.94
-# An atom further than this from its images is alone; in crystals of caesium they have 5.2 Å.
+# An atom further than this from its images is isolated; nearest neighbours in caesium are 5.2 Å
+# apart.
 ALONE = 6.0  # Å
 
-# Bonds are as long as the covalent radii say within a third; in Bohr they are 1.89 times as long.
+# Bond lengths agree with covalent radii within a third; in Bohr they are 1.89 times as large.
 _LOOSE = 1.6
 _MOST_LOOKED_AT = 1000  # atoms
 
-# Beyond this a crystal is under 160 GPa, or the stress in GPa, kbar or times a volume.
+# Beyond this a crystal is under 160 GPa, or the stress is in GPa, kbar or a virial.
 _HIGH_STRESS = 1.0  # eV/Å^3
 
-# Units that codes print total energies in.
+# Units in which codes print total energies.
 _TOTAL_ENERGY = ("Hartree", "Ry", "kcal/mol", "kJ/mol", "eV")
 
 
@@ -38,12 +39,12 @@ def check_structure(structure: Structure, where: str) -> None:
     """Check geometry and labels of one structure.
 
     Args:
-        structure: the structure; labels that are absent (all NaN) are not checked.
-        where: file and frame, to begin the message with.
+        structure: the structure; missing labels (all NaN) are not checked.
+        where: file and frame, with which the message begins.
 
     Raises:
-        UserError: it has no atoms, a dummy atom, a cell without volume, overlapping atoms, or
-            a label that is not finite or absurdly large.
+        UserError: if it has no atoms, a dummy atom, a cell without volume, overlapping atoms, or a
+            label that is not finite or unreasonably large.
     """
     _check_geometry(structure, where)
     _check_labels(structure, where)
@@ -62,13 +63,16 @@ def remarks_on(structure: Structure) -> Iterator[str]:
             "evaluation do not use"
         )
     if structure.energy == 0:
-        yield "energy of exactly zero, as placeholders are; such a label should have no weight"
+        yield (
+            "energy of exactly zero, which looks like a placeholder; such a label should have no "
+            "weight"
+        )
     if not structure.stress.any() and structure.forces.any():
-        yield "stress of exactly zero beside forces, as placeholders are"
+        yield "stress of exactly zero with nonzero forces, which looks like a placeholder"
 
 
 def is_alone(structure: Structure) -> bool:
-    """Tell whether a single atom has no periodic image within `ALONE`."""
+    """Return whether a single atom has no periodic image within `ALONE`."""
     if not structure.pbc.any():
         return True
     cell = structure.cell
@@ -83,11 +87,11 @@ def check_elements(store_elements: Iterable[int], model_elements: Iterable[int],
     Args:
         store_elements: atomic numbers of the dataset.
         model_elements: atomic numbers that the model knows.
-        what: dataset and model, for the beginning of the message, such as
-            ``results/a/data/salt.h5 and model sevennet-0``.
+        what: dataset and model, with which the message begins, such as ``results/a/data/salt.h5 and
+            model sevennet-0``.
 
     Raises:
-        UserError: an element is unknown to the model.
+        UserError: if the model does not know an element.
     """
     model_elements = set(model_elements)
     unknown = sorted(set(store_elements) - model_elements)
@@ -95,26 +99,26 @@ def check_elements(store_elements: Iterable[int], model_elements: Iterable[int],
         known = ", ".join(chemical_symbols[z] for z in sorted(model_elements))
         raise UserError(
             f"{what}: the model does not know {', '.join(chemical_symbols[z] for z in unknown)}; "
-            f"take another model or remove these structures. It knows {known}"
+            f"use another model or remove these structures. It knows {known}"
         )
 
 
 def unit_remarks(structure: Structure, units: Units) -> Iterator[str]:
-    """Yield reasons to think that labels or lengths are in other units.
+    """Yield remarks if labels or lengths seem to be in other units.
 
     All-electron energies of atoms follow -0.7687 Z^(7/3) + 0.5 Z^2 - 0.2699 Z^(5/3) Hartree
-    (Thomas, Fermi, Scott, Schwinger) to a few percent; binding changes them by less. Energies
-    from pseudopotentials, or relative to atoms, say nothing about their unit.
+    (Thomas, Fermi, Scott, Schwinger) to a few percent, and binding changes them by less. The unit
+    of energies from pseudopotentials, or relative to atoms, cannot be inferred.
 
     Args:
-        structure: one structure of a source, as it was read.
-        units: the units that the source is said to have.
+        structure: a structure of the source, as it was read.
+        units: the configured units of the source.
     """
     z = structure.numbers.astype(float)
     expected = np.sum(-0.768745 * z ** (7 / 3) + 0.5 * z**2 - 0.2699 * z ** (5 / 3))
     given = structure.energy / ENERGY[units.energy]
     for unit in _TOTAL_ENERGY:
-        # Below Z = 3 the formula is too coarse, and other energies lie close.
+        # Below Z = 3 the formula is too inaccurate, and other energies are close.
         if unit == units.energy or z.max() <= 2:
             continue
         if abs(given * ENERGY[unit] / (expected * Hartree) - 1) < 0.04:
@@ -126,22 +130,22 @@ def unit_remarks(structure: Structure, units: Units) -> Iterator[str]:
     if atomic and units.forces is None and units.length != "Bohr":
         yield (
             f"forces taken in {units.energy}/{units.length}; programs that print {units.energy} "
-            f"mostly print forces in {units.energy}/Bohr: set units.forces to either"
+            f"usually print forces in {units.energy}/Bohr: set units.forces explicitly"
         )
     if units.stress == "eV/Å^3" and np.abs(structure.stress).max() > _HIGH_STRESS:
         yield (
-            "a stress of more than 1 eV/Å^3 (160 GPa) looks as if it were in GPa, in kbar or a "
-            "virial; set units.stress if so"
+            "a stress of more than 1 eV/Å^3 (160 GPa) looks like GPa, kbar or a virial; set "
+            "units.stress if so"
         )
     if (closest := _closest_share(structure)) is not None and closest > _LOOSE:
         yield (
-            f"the closest two atoms are {closest:.2g} times as far apart as a bond is long, as if "
-            "positions were in Bohr; set units.length if so"
+            f"the closest two atoms are {closest:.2g} bond lengths apart, as if positions were in "
+            "Bohr; set units.length if so"
         )
 
 
 def _closest_share(structure: Structure) -> float | None:
-    """Return the least distance over the sum of covalent radii; None without two atoms near."""
+    """Return the smallest distance over the sum of covalent radii; None without close atoms."""
     radii = covalent_radii[structure.numbers]
     if len(structure) == 1 or len(structure) > _MOST_LOOKED_AT:
         return None

@@ -1,4 +1,4 @@
-"""The datasets of a study, and where they come from."""
+"""Config of the datasets of a study and their sources."""
 
 import os
 from difflib import get_close_matches
@@ -24,15 +24,15 @@ from irrepress.core.section import (
 Format = Literal[
     "auto", "extxyz", "extxyz-archive", "ase", "ase-db", "mace-hdf5", "mptrj-json", "deepmd"
 ]
-# What ASE calls formats that have a reader here.
+# ASE's names of formats that irrepress reads itself.
 ALIASES: dict[str, Format] = {"xyz": "extxyz", "db": "ase-db", "aselmdb": "ase-db"}
 
 
 class LabelKeys(Section):
     """Keys of the labels in files.
 
-    null means where ASE keeps its own results, else a key that can mean nothing else (`Energy`,
-    `force`, `virial`), which is noted; false means that the label is not read.
+    null: ASE's results, otherwise an unambiguous key (`Energy`, `force`, `virial`), which is noted;
+    false: the label is not read.
     """
 
     energy: Text | Literal[False] | None = None
@@ -40,7 +40,8 @@ class LabelKeys(Section):
     stress: Text | Literal[False] | None = None
     group: Text | None = Field(
         None,
-        description="Key of what siblings share: a trajectory, a material; null: the key 'group'.",
+        description="Key of a name that related structures share, such as a trajectory; "
+        "null: the key 'group'.",
     )
 
 
@@ -68,15 +69,13 @@ _COMPONENTS = ("xx", "yy", "zz", "yz", "xz", "xy")
 
 
 class Units(Section):
-    """Units of a source; they are converted once, when it is read."""
+    """Units of a source, which are converted when it is read."""
 
     energy: Literal["eV", "meV", "Hartree", "Ry", "kcal/mol", "kJ/mol"] = "eV"
-    length: Literal["Å", "Bohr", "nm"] = Field("Å", description="Of positions and cells.")
-    forces: ForceUnit | None = Field(
-        None, description="null: the unit of energy per the unit of length."
-    )
+    length: Literal["Å", "Bohr", "nm"] = Field("Å", description="Unit of positions and cells.")
+    forces: ForceUnit | None = Field(None, description="null: unit of energy per unit of length.")
     forces_sign: Literal["forces", "gradient"] = Field(
-        "forces", description="gradient: what stands there is the gradient, minus the forces."
+        "forces", description="gradient: the values are gradients, that is, minus the forces."
     )
     stress: Literal[
         "eV/Å^3",
@@ -92,16 +91,16 @@ class Units(Section):
         "virial",
     ] = Field(
         "eV/Å^3",
-        description="virial: not the stress but the virial, -stress × volume, in units of energy.",
+        description="virial: the values are virials, -stress × volume, in the unit of energy.",
     )
     stress_sign: Literal["ase", "vasp"] = Field(
         "ase", description="ase: positive under tension; vasp: positive under compression."
     )
     stress_order: str | None = Field(
         None,
-        description="Order of a stress of six numbers, such as 'xx yy zz xy yz xz' (as VASP "
-        "prints it) or 'xx yy zz xy xz yz' (LAMMPS); null: Voigt's, 'xx yy zz yz xz xy', as ASE "
-        "has it.",
+        description="Order of the six components of a stress, such as 'xx yy zz xy yz xz' (VASP) "
+        "or 'xx yy zz xy xz yz' (LAMMPS); null: Voigt order, 'xx yy zz yz xz xy', as "
+        "in ASE.",
     )
 
     @field_validator("stress_order")
@@ -118,15 +117,16 @@ class Units(Section):
 
 
 class Split(Section):
-    """How a dataset is divided. Siblings (same group) never fall into different parts."""
+    """Fractions of the splits of a dataset. Structures of the same group are never separated."""
 
     train: Number = Field(0.7, ge=0, le=1)
     valid: Number = Field(0.15, ge=0, le=1)
     test: Number = Field(0.15, ge=0, le=1)
     by: Literal["group", "composition", "structure"] = Field(
         "group",
-        description="What stays together: the recorded group (parent crystal, info key 'group' "
-        "of a file), the reduced composition, or nothing (each structure on its own).",
+        description="What keeps structures in one split: the recorded group (parent crystal, info "
+        "key 'group' of a file), the reduced composition, or nothing (each structure "
+        "on its own).",
     )
 
     @model_validator(mode="after")
@@ -138,7 +138,7 @@ class Split(Section):
 
 
 class Counts(Section):
-    """Structures of each part, in place of fractions; null: all that there are."""
+    """Maximum number of structures in each split; null: no limit."""
 
     train: Count | None = None
     valid: Count | None = None
@@ -146,16 +146,18 @@ class Counts(Section):
 
 
 class Generated(Section):
-    """Structures built with ASE, strained and rattled, labelled by a model."""
+    """A dataset of structures built with ASE, strained and rattled, and labelled by a model."""
 
     source: Literal["generated"]
     systems: Annotated[list[Text], EACH_ONCE] = Field(
         min_length=1,
-        description="Names of prototypes from irrepress.data.sources.prototypes, or groups of "
-        "them: crystals, alloys, surfaces, molecules.",
+        description="Names of prototypes from irrepress.data.sources.prototypes, or kinds of them: "
+        "crystals, alloys, surfaces, molecules.",
     )
-    count: Count = Field(64, description="Structures in all, spread over the systems.")
-    strain: Number = Field(0.04, ge=0, le=0.3, description="Largest strain component.")
+    count: Count = Field(
+        64, description="Total number of structures, distributed over the systems."
+    )
+    strain: Number = Field(0.04, ge=0, le=0.3, description="Maximum strain component.")
     rattle: Number = Field(0.08, ge=0, le=1, description="Standard deviation in Å.")
     max_atoms: Integer = Field(
         24, gt=0, le=5000, description="Prototypes are repeated up to this size."
@@ -166,38 +168,36 @@ class Generated(Section):
 
 
 class _Read(Section):
-    """Settings that all datasets share that are read and not generated."""
+    """Settings shared by all datasets that are read and not generated."""
 
-    counts: Counts | None = Field(
-        None, description="Sizes of the parts, where they are to be smaller than the split says."
-    )
+    counts: Counts | None = Field(None, description="Maximum sizes of the splits.")
     bad_frames: Literal["stop", "skip"] = Field(
         "stop",
-        description="What a frame with absent or absurd labels does: it ends the reading with one "
-        "message, or it is left out and counted.",
+        description="What to do with a frame with missing or unreasonable labels: stop with a "
+        "message, or skip and count it.",
     )
     seed: Seed = 0
 
 
 class Files(_Read):
-    """Structures in files of the user: extxyz (also .xz, .gz), databases, whatever ASE reads."""
+    """A dataset in the user's files: extxyz (also .xz, .gz), databases, or what else ASE reads."""
 
     source: Literal["files"]
     paths: Annotated[list[Text], EACH_ONCE] = Field(
         min_length=1,
         description="Files, folders of them, and patterns such as data/*.extxyz or runs/**/OUTCAR; "
-        "~ and environment variables are replaced.",
+        "~ and environment variables are expanded.",
     )
     valid_paths: Annotated[list[Text], EACH_ONCE] = Field(
-        default=[], description="Files that are the valid split as a whole."
+        default=[], description="Files that form the valid split."
     )
     test_paths: Annotated[list[Text], EACH_ONCE] = Field(
-        default=[], description="Files that are the test split as a whole."
+        default=[], description="Files that form the test split."
     )
     format: Format | str = Field(
         "auto",
-        description="How the files are read; auto: by their names and first bytes. Also the name "
-        "of a format of ASE, such as vasp-out (the command ase info --formats lists them).",
+        description="Format of the files; auto: from their names and first bytes. Formats of ASE, "
+        "such as vasp-out, are allowed (see ase info --formats).",
     )
     keys: LabelKeys = LabelKeys()
     units: Units = Units()
@@ -209,12 +209,13 @@ class Files(_Read):
     isolated_atoms: Text | None = Field(
         None,
         description="File of single atoms, whose energies are the reference energies of the "
-        "elements; null: frames with config_type=IsolatedAtom, else a least-squares fit.",
+        "elements; null: frames with config_type=IsolatedAtom, otherwise a "
+        "least-squares fit.",
     )
     level_of_theory: str = Field("unknown", description="Such as PBE or wB97M-D3.")
     licence: str = "unknown"
     citation: str = ""
-    limit: Count | None = Field(None, description="Read at most this many structures a file.")
+    limit: Count | None = Field(None, description="Read at most this many structures per file.")
     split: Split = Split()
 
     @field_validator("format")
@@ -223,7 +224,7 @@ class Files(_Read):
         ours = [*get_args(Format), *ALIASES]
         if name in ours:
             return name
-        from ase.io.formats import ioformats  # half a second, which few configs have to wait for
+        from ase.io.formats import ioformats  # takes half a second, which few configs need
 
         if name in ioformats:
             return name
@@ -231,30 +232,32 @@ class Files(_Read):
         hint = f"did you mean {close[0]!r}? " if close else ""
         raise ValueError(
             f"no format {name!r}; {hint}Known: {', '.join(get_args(Format))}, and the formats of "
-            "ASE, which the command 'ase info --formats' lists"
+            "ASE, which 'ase info --formats' lists"
         )
 
 
 class Published(_Read):
-    """A published dataset by its name: downloaded from its official source and verified."""
+    """A published dataset, downloaded from its official source and verified."""
 
     source: Literal["published"]
     name: str = Field(description="Such as mptrj, rmd17-aspirin or 3bpa.")
     accept_licence: str | None = Field(
         None,
-        description="Name of a licence that restricts use, to say that you accept it. A run "
-        "without it shows the licence.",
+        description="Name of a restrictive licence that you accept. A run without it shows the "
+        "licence.",
     )
-    fold: Integer = Field(1, ge=1, le=5, description="Which of several official splits (rMD17).")
+    fold: Integer = Field(
+        1, ge=1, le=5, description="Number of the official split, if there are several (rMD17)."
+    )
     unassigned: Literal["test", "none"] = Field(
         "test",
-        description="Where structures go that the official split leaves out (rMD17: 98,000).",
+        description="Where structures outside the official split go (rMD17: 98,000).",
     )
     limit: Count | None = Field(None, description="Read at most this many structures.")
     split: Split | None = Field(
         None,
-        description="Fractions of the parts that the source does not give; null: 0.7, 0.15 and "
-        "0.15, siblings together.",
+        description="Fractions of splits that the source does not define; null: 0.7, 0.15 and "
+        "0.15, keeping groups together.",
     )
 
     @field_validator("name")
@@ -266,42 +269,42 @@ class Published(_Read):
 
 
 class Perturbed(Section):
-    """Structures of another dataset, strained and rattled, labelled by a model.
+    """A dataset of strained and rattled structures of another dataset, labelled by a model.
 
-    Those of its train and valid parts stay in these parts. Nothing is made of its test part, and
-    the test part of this dataset is empty.
+    Copies of structures in its train and valid splits stay in these splits. Its test split is not
+    used, and the test split of this dataset is empty.
     """
 
     source: Literal["perturbed"]
-    of: Name = Field(description="The dataset whose structures are perturbed.")
+    of: Name = Field(description="The dataset whose structures to perturb.")
     count: Integer = Field(
         500,
         ge=2,
         le=10**9,
-        description="Perturbed copies in all, spread evenly over the dataset's structures; these "
-        "themselves come on top with keep_unperturbed.",
+        description="Total number of perturbed copies, distributed evenly over the dataset's "
+        "structures; keep_unperturbed adds the structures themselves.",
     )
     rattle: Number = Field(
         0.1,
         ge=0,
         le=1,
-        description="Largest standard deviation of displacements in Å; each structure draws its "
-        "own between 0 and this.",
+        description="Maximum standard deviation of displacements in Å; each copy draws its own "
+        "between 0 and this value.",
     )
     strain: Number = Field(
         0.03,
         ge=0,
         le=0.3,
-        description="Largest component of the strain along periodic directions; each structure "
-        "draws its own bound between 0 and this.",
+        description="Maximum component of the strain along periodic directions; each copy draws "
+        "its own bound between 0 and this value.",
     )
     max_atoms: Count | None = Field(
-        None, description="Leave out structures that are larger, to label faster."
+        None, description="Skip larger structures, for faster labelling."
     )
     keep_unperturbed: bool = Field(
         True,
-        description="The dataset's own structures come, too, labelled by the model, beside the "
-        "count of copies.",
+        description="Include the dataset's own structures, labelled by the model, in addition to "
+        "the copies.",
     )
     labels: ModelRef = Field(description="The model whose energies and forces are the labels.")
     seed: Seed = 0
@@ -311,21 +314,24 @@ Dataset = Annotated[Generated | Files | Published | Perturbed, Field(discriminat
 
 
 class Downloads(Section):
-    """Where files of published datasets and checkpoints come from and go to."""
+    """Settings for downloads of published datasets and checkpoints."""
 
     directory: PathText = Field(
-        "downloads", description="Shared by all studies; ~ and environment variables are replaced."
+        "downloads", description="Shared by all studies; ~ and environment variables are expanded."
     )
     mirror: PathText | None = Field(
         None,
-        description="Local directory that is tried before the network: FILE or COLLECTION/FILE "
-        "in it, as the official source names them (COLLECTION of a checkpoint is its family).",
+        description="Local directory to try before the network, with FILE or COLLECTION/FILE as "
+        "named by the official source (for a checkpoint, COLLECTION is its family).",
     )
 
     retries: Integer = Field(
-        5, ge=0, le=1000, description="Of each address, after which the next is tried."
+        5,
+        ge=0,
+        le=1000,
+        description="Number of retries for each address before the next one is tried.",
     )
-    timeout: Number = Field(30.0, gt=0, le=86400, description="Seconds without a byte.")
+    timeout: Number = Field(30.0, gt=0, le=86400, description="Seconds without receiving data.")
 
     @field_validator("directory", "mirror")
     @classmethod
@@ -334,7 +340,7 @@ class Downloads(Section):
             return None
         if any(character in "{}" or not character.isprintable() for character in path):
             raise ValueError(
-                "braces stand for wildcards in Snakemake, and line breaks and tabs break its "
-                "lists; choose a directory without them"
+                "braces are wildcards in Snakemake, and line breaks and tabs break its lists; "
+                "choose a directory without them"
             )
         return os.path.normpath(path)

@@ -1,4 +1,4 @@
-"""Datasets of the config into stores."""
+"""Conversion of datasets to stores."""
 
 import hashlib
 import logging
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 def store_files(
     path: str | Path, config: Files, workers: int = 1, *, unlabelled: bool = False
 ) -> None:
-    """Read files of the user into a store.
+    """Read the user's files into a store.
 
     Args:
         path: the store.
@@ -34,7 +34,8 @@ def store_files(
         unlabelled: whether frames without any label are taken as well.
 
     Raises:
-        UserError: see `reading.read_files`, `reading.Reading` and `writing.write_store`.
+        UserError: if reading or writing fails; see `reading.read_files`, `reading.Reading` and
+            `writing.write_store`.
     """
     located = locate(config)
     paths = [path for key in DATA_KEYS for path in located.paths[key]]
@@ -64,13 +65,14 @@ def store_published(
 
     Args:
         path: the store.
-        config: name of the dataset and how it is to be divided.
-        directory: holds ``COLLECTION/FILE`` of all downloads.
+        config: name and split of the dataset.
+        directory: download directory, which holds ``COLLECTION/FILE``.
         checksums: SHA-256 of its files, in the order of the registry.
         workers: number of processes that parse.
 
     Raises:
-        UserError: see `reading.read_published`, `reading.Reading` and `writing.write_store`.
+        UserError: if reading or writing fails; see `reading.read_published`, `reading.Reading` and
+            `writing.write_store`.
     """
     entry = get_published(config.name)
     reading = read_published(config, directory, workers)
@@ -92,7 +94,7 @@ def store_published(
 def _default_split(entry: PublishedDataset) -> Split:
     if entry.labels:
         return Split(by=entry.split_by)
-    return Split(train=0, valid=0, test=1, by=entry.split_by)  # there are no labels to learn from
+    return Split(train=0, valid=0, test=1, by=entry.split_by)  # unlabelled: nothing to train on
 
 
 def store_atoms(
@@ -132,7 +134,7 @@ def store_atoms(
 
 
 def joint_checksum(digests: list[str]) -> str:
-    """Return the SHA-256 of one file, or of the SHA-256 sums of several, one a line."""
+    """Return the SHA-256 of one file, or of the list of SHA-256 sums of several."""
     if len(digests) == 1:
         return digests[0]
     return hashlib.sha256("".join(f"{digest}\n" for digest in digests).encode()).hexdigest()
@@ -151,7 +153,7 @@ def _write(
     seed: int,
     counts: Counts | None,
 ) -> None:
-    # Closed whatever happens, so that no process goes on parsing for a disk that is full.
+    # Always closed, so that no process keeps parsing after a failure such as a full disk.
     try:
         with closing(iter(reading)) as structures:
             write_store(path, structures, info, split, seed, reading.official, counts)

@@ -1,20 +1,20 @@
-"""Constants per element fitted to total energies, and to differences of total energies."""
+"""Fits of constants per element to total energies and to differences of total energies."""
 
 from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-# Directions whose eigenvalue is a smaller share of the largest than this are not fitted: the data
-# determine them to no better than round-off.
+# Directions with eigenvalues below this fraction of the largest are not fitted, because the data
+# only determine them to round-off.
 _CUT_OFF = 1e-10
 
 
 class EnergyFit:
-    """Least squares of total energies on element counts, by streamed normal equations.
+    """Least-squares fit of total energies to element counts, by streamed normal equations.
 
-    Where the data leave directions open (a fixed composition), the solution is taken in which
-    the contributions (count times energy) of the elements have the least norm: the elements
-    of a fixed composition share its energy evenly.
+    If the data do not determine some directions (a fixed composition), the solution minimises the
+    norm of the elements' contributions (count times energy): the elements of a fixed composition
+    share its energy evenly.
 
     Args:
         elements: atomic numbers that can occur.
@@ -37,8 +37,8 @@ class EnergyFit:
         """Add structures; those without an energy are ignored.
 
         Args:
-            counts: atoms of every element, ``[structures, elements]``.
-            energies: total energies in eV, ``[structures]``; NaN if there is no label.
+            counts: number of atoms of every element, ``[structures, elements]``.
+            energies: total energies in eV, ``[structures]``; NaN if unlabelled.
         """
         labelled = np.isfinite(energies)
         counts, energies = counts[labelled].astype(float), energies[labelled]
@@ -47,7 +47,7 @@ class EnergyFit:
         self._count += len(energies)
 
     def solve(self) -> dict[int, float]:
-        """Return atomic number -> eV; empty if no structure had an energy."""
+        """Return atomic number -> energy in eV; empty if no structure had an energy."""
         if not self._count:
             return {}
         scale, values, vectors = self._scaled()
@@ -72,10 +72,10 @@ class EnergyFit:
 
 
 class EnergyOffsets:
-    """Differences between two energies of each structure, gathered by composition.
+    """Differences between two energies of each structure, grouped by composition.
 
-    A least-squares fit of the differences per atom separates what differs by a constant per
-    element (another level of theory, pseudopotential or reference) from what does not.
+    A least-squares fit to the differences per atom separates constants per element (due to another
+    level of theory, pseudopotential or reference) from the rest.
 
     Example:
         >>> offsets = EnergyOffsets()
@@ -106,7 +106,7 @@ class EnergyOffsets:
         self._differences.append(difference / len(numbers))
 
     def fit(self) -> dict[int, float]:
-        """Return the constant of each element, atomic number -> eV; empty without structures."""
+        """Return the constants, atomic number -> eV; empty without structures."""
         return self._normal_equations().solve()
 
     def rank(self) -> int:
@@ -122,10 +122,10 @@ class EnergyOffsets:
         return float(np.abs(self.left_over(constants or {})).mean())
 
     def left_over(self, constants: Mapping[int, float]) -> np.ndarray:
-        """Return the differences minus what constants explain, in eV/atom, ``[structures]``.
+        """Return the differences minus constants, in eV/atom, ``[structures]``.
 
         Args:
-            constants: atomic number -> eV; an element that is absent counts as 0.
+            constants: atomic number -> eV; 0 for missing elements.
         """
         explained = [
             sum(count * constants.get(z, 0.0) for z, count in zip(*key, strict=True)) / sum(key[1])

@@ -1,4 +1,4 @@
-"""Distances in periodic and open structures, for checks."""
+"""Distances in periodic and open structures."""
 
 import numpy as np
 from ase import Atoms
@@ -8,7 +8,7 @@ from ase.neighborlist import neighbor_list
 from irrepress.core.structure import Structure
 from irrepress.core.vesin import NeighborList
 
-# Å. vesin divides the cell into boxes of this size; far smaller ones would be too many.
+# Å. vesin divides the cell into boxes of this size; much smaller ones would be too many.
 _SMALLEST_CUTOFF = 1.0
 
 
@@ -28,7 +28,7 @@ def cell_heights(cell: np.ndarray) -> np.ndarray:
 
 
 def closest_pair(structure: Structure, below: float) -> tuple[int, int, float] | None:
-    """Return two atoms that are closer than a distance, the closest ones if there are several.
+    """Return the closest pair of atoms if it is closer than a distance, otherwise None.
 
     Args:
         structure: any structure; its cell must have a volume along periodic directions.
@@ -51,23 +51,23 @@ def closest_pair(structure: Structure, below: float) -> tuple[int, int, float] |
 
 
 def overlapping(atoms: Atoms, share: float) -> bool:
-    """Tell whether two atoms, or an atom and its image, are closer than bonds are.
+    """Return whether two atoms, or an atom and its image, are closer than bonds are.
 
     Args:
         atoms: any atoms.
-        share: share of the sum of the covalent radii.
+        share: limit as a fraction of the sum of the covalent radii.
     """
     return len(neighbor_list("i", atoms, share * covalent_radii[atoms.numbers])) > 0
 
 
 def closeness(atoms: Atoms) -> float:
-    """Return the shortest distance of two atoms as a share of the sum of their covalent radii.
+    """Return the shortest distance as a fraction of the sum of the covalent radii.
 
     Args:
-        atoms: any atoms; images of an atom count, its own too.
+        atoms: any atoms; periodic images are included.
 
     Returns:
-        About 1 where atoms are bonded; at most 1.3, beyond which they are not.
+        About 1 if atoms are bonded; at most 1.3, beyond which they are not.
     """
     farthest = 1.3
     radii = covalent_radii[atoms.numbers]

@@ -1,4 +1,4 @@
-"""Writing HDF5 files so that a full disk is an error and not a crash."""
+"""Writing of HDF5 files in which a full disk raises an error instead of a crash."""
 
 import errno
 import io
@@ -12,13 +12,13 @@ import h5py
 
 
 class _ForgivingFile(io.FileIO):
-    """A file whose failed writes are remembered instead of raised.
+    """A file that remembers failed writes instead of raising them.
 
-    HDF5 tries to write again when it closes a file after a failed write, and can crash the
-    process. So failures are hidden from it, and raised after it has closed the file.
+    HDF5 writes again when closing a file after a failed write, which can crash the process. So
+    failures are hidden from it and raised after it has closed the file.
 
     Attributes:
-        failure: what went wrong first, if anything.
+        failure: the first error, if any.
     """
 
     failure: OSError | None = None
@@ -57,17 +57,18 @@ def open_for_writing(path: Path) -> Iterator[h5py.File]:
         The open HDF5 file.
 
     Raises:
-        OSError: a write failed, on a full disk for example; raised when the block ends.
+        OSError: if a write failed, for example on a full disk; raised at the end of the ``with``
+            block.
     """
     with _ForgivingFile(path, "r+") as raw:
         try:
-            # Chunks of datasets that grow are found faster since HDF5 1.10.
+            # Since HDF5 1.10, chunks of growing datasets are found faster.
             with h5py.File(raw, "w", libver=("v110", "v110")) as file:
                 yield file
-                # Buffers of the file are written here at the latest.
+                # Writes the buffers of the file.
                 file.flush()
         except Exception:
-            if raw.failure:  # HDF5 read back what was not written
+            if raw.failure:  # HDF5 failed on data that had not been written
                 raise raw.failure from None
             raise
         if raw.failure:

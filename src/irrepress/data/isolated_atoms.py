@@ -1,4 +1,4 @@
-"""Energies of isolated atoms, which are reference energies and not structures of a dataset."""
+"""Energies of isolated atoms, which are used as reference energies."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,12 +12,12 @@ from irrepress.data.formats.base import Record, Remark
 from irrepress.data.formats.registry import make_reader
 from irrepress.data.notes import Notes
 
-# Energies of an isolated atom that differ by less come from other boxes, not other methods.
+# Smaller differences for an isolated atom are due to the box, not the method.
 _SAME_ATOM = 1e-3  # eV
 
 
 class IsolatedAtoms:
-    """The energy of an isolated atom of each element, from a file of its own or among structures.
+    """Energies of isolated atoms, from a separate file or found among structures.
 
     Attributes:
         energies: atomic number -> energy in eV.
@@ -29,7 +29,7 @@ class IsolatedAtoms:
         self._where: dict[int, str] = {}
 
     def give(self, energies: Mapping[int, float]) -> None:
-        """Set energies that win over isolated atoms among the structures.
+        """Set energies that take precedence over isolated atoms among the structures.
 
         Args:
             energies: atomic number -> energy in eV.
@@ -38,42 +38,45 @@ class IsolatedAtoms:
         self._given = frozenset(energies)
 
     def take(self, record: Record, notes: Notes) -> None:
-        """Take an isolated atom from among the structures, and note what was done.
+        """Add an isolated atom found among the structures, and note what was done.
 
         Raises:
-            UserError: an earlier one of the same element has another energy.
+            UserError: if an earlier one of the same element has another energy.
         """
         number, energy = int(record.structure.numbers[0]), record.structure.energy
         if np.isnan(energy):
-            notes.add("isolated atom without an energy that counts left out", record.where)
+            notes.add("isolated atom left out, as it has no usable energy", record.where)
             return
         known = self.energies.get(number)
         if known is None:
             self.energies[number] = energy
             self._where[number] = record.where
-            notes.add("isolated atom taken as a reference energy only", record.where)
+            notes.add("isolated atom used only for its reference energy", record.where)
         elif number in self._given:
-            notes.add("isolated atom left out, its file of isolated atoms wins", record.where)
+            notes.add(
+                "isolated atom left out, as the file of isolated atoms takes precedence",
+                record.where,
+            )
         elif abs(energy - known) > _SAME_ATOM:
             raise UserError(
                 f"{record.where}: the isolated atom {chemical_symbols[number]} has {energy:g} eV, "
                 f"but {self._where[number]} has {known:g} eV; remove one, choose with select, or "
-                "name a file under isolated_atoms"
+                "give a file under isolated_atoms"
             )
         else:
-            notes.add("isolated atom left out, an earlier one has its energy", record.where)
+            notes.add("isolated atom left out, as an earlier one has the same energy", record.where)
 
 
 def read_isolated_atoms(path: Path, keys: LabelKeys, units: Units) -> dict[int, float]:
-    """Return atomic number -> energy in eV of a file of single atoms.
+    """Return atomic number -> energy in eV from a file of single atoms.
 
     Args:
         path: the file.
-        keys: keys of the dataset; only that of the energy is used.
+        keys: label keys of the dataset; only the energy's is used.
         units: units of the dataset.
 
     Raises:
-        UserError: a frame is bad or has several atoms, or two of one element differ.
+        UserError: if a frame is invalid or has several atoms, or energies of one element differ.
     """
     only_energies = LabelKeys(energy=keys.energy)
     reader = make_reader("auto", [path], only_energies, units, {"labels": ["energy"]})
@@ -85,8 +88,8 @@ def read_isolated_atoms(path: Path, keys: LabelKeys, units: Units) -> dict[int, 
             raise record
         if len(record.structure) != 1:
             raise UserError(
-                f"{record.where}: {len(record.structure)} atoms in a file of isolated atoms; "
-                "name a file with one atom a frame under isolated_atoms"
+                f"{record.where}: {len(record.structure)} atoms in a file of isolated atoms; give "
+                "a file with one atom per frame under isolated_atoms"
             )
         number, energy = int(record.structure.numbers[0]), record.structure.energy
         if abs(energies.setdefault(number, energy) - energy) > _SAME_ATOM:

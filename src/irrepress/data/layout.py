@@ -1,6 +1,6 @@
 """The layout of stores: one HDF5 file per dataset.
 
-Layout, version 2. Atoms of all structures lie one after another:
+Version 2 of the layout. The atoms of all structures are concatenated:
 
 ==================================  =====================  =======  =======
 dataset                             shape                  type     unit
@@ -18,13 +18,13 @@ dataset                             shape                  type     unit
 ``splits/{train,valid,test}``       ``[members]``          int64
 ==================================  =====================  =======  =======
 
-Labels that are absent are NaN. Everything is float64, so that a store gives back bit for bit
-what went in; forces in float32 would halve a third of the file but make finite-difference
-checks against stored labels meaningless. Chunks are shuffled, compressed by gzip level 1 and
-carry a checksum, so that damage to the file is found when it is read. They are small, a few
-structures each, because a structure that is read at random costs the decompression of whole
-chunks: larger ones save 2 % of the file and halve the speed. Siblings that follow each other
-share a row of ``groups``, since HDF5 compresses no texts of varying length.
+Missing labels are NaN. Everything is float64, so that a store returns exactly what was written;
+forces in float32 would halve a third of the file but make finite-difference checks against stored
+labels meaningless. Chunks are shuffled, compressed with gzip level 1 and checksummed, so that
+damage is found on reading. They are small, with a few structures each, because random access
+decompresses entire chunks: larger ones save 2 % of the file size and halve the speed. Consecutive
+structures of one group share a row of ``groups``, because HDF5 does not compress variable-length
+strings.
 """
 
 from collections.abc import Iterable, Iterator
@@ -44,15 +44,15 @@ PER_ATOM: dict[str, tuple[tuple[int, ...], str, str]] = {
 }
 PER_STRUCTURE: dict[str, tuple[tuple[int, ...], str, str]] = {
     "cell": ((3, 3), "f8", "Å"),
-    # Not as HDF5 booleans: these are converted one by one, ten times slower than they are read.
+    # Not HDF5 booleans, whose conversion one by one is ten times slower than reading.
     "pbc": ((3,), "u1", ""),
     "energy": ((), "f8", "eV"),
     "stress": ((6,), "f8", "eV/Å^3"),
 }
-# Rows of a chunk: what one random access decompresses.
+# Rows per chunk, which random access decompresses.
 ATOMS_PER_CHUNK = 256
 STRUCTURES_PER_CHUNK = 128
-# Atoms that the writer holds before it appends, and that the reader reads at once when it scans.
+# Number of atoms that the writer buffers, and that the reader reads at once when scanning.
 ATOMS_PER_BUFFER = 8192
 
 
@@ -61,16 +61,16 @@ class StoreInfo:
     """The origin of a dataset and of its labels.
 
     Attributes:
-        source: files, address or generator that the structures come from.
+        source: files, address or generator of the structures.
         licence: licence of the data.
         citation: how to cite the data.
         level_of_theory: the level of theory, such as ``PBE``; for labels by a model, that of its
             training data.
-        labels: the method or model that made the labels: ``PBE``, ``SevenNet-l3i5 (7net-l3i5)``.
+        labels: method or model of the labels: ``PBE``, ``SevenNet-l3i5 (7net-l3i5)``.
         checksum: SHA-256 of the source; empty if there is no file.
-        reference_energies: atomic number -> energy of the element in eV. If empty, they are
-            fitted to the train part when a store is written.
-        notes: what reading the source noticed and did, counted by kind.
+        reference_energies: atomic number -> energy of the element in eV. If empty, they are fitted
+            to the train split when a store is written.
+        notes: notes from reading the source, counted by kind.
     """
 
     source: str
@@ -84,7 +84,7 @@ class StoreInfo:
 
 
 def blocks(num_atoms: np.ndarray) -> Iterator[slice]:
-    """Divide structures into neighbours of about one buffer of atoms."""
+    """Yield slices of consecutive structures with about one buffer of atoms each."""
     start = atoms = 0
     for index, count in enumerate(num_atoms.tolist()):
         atoms += count

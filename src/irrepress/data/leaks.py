@@ -1,10 +1,10 @@
-"""Structures of one part that are also, with nearly the same positions, in another part.
+"""Leaks: structures that occur in two splits with nearly the same positions.
 
-Groups and compositions keep siblings that are known together; this check finds those that
-nobody named: it compares positions. Two structures of the same composition count as the same
-if their sorted pair distances agree everywhere, which no rotation, translation, renumbering of
-atoms or other choice of the cell changes. If every atom moves by at most a tolerance, no sorted
-distance moves by more than twice that, so that none of these pairs is missed.
+Splits keep known groups and compositions together; this check finds other related structures by
+comparing positions. Two structures of the same composition are considered equal if all their sorted
+pair distances agree, which do not depend on rotation, translation, order of atoms or choice of the
+cell. If every atom moves by at most a tolerance, no sorted distance changes by more than twice
+that, so no such pair is missed.
 """
 
 import hashlib
@@ -23,28 +23,28 @@ from irrepress.data.parallel import ordered_map
 from irrepress.data.splits import PARTS
 from irrepress.data.store import StructureStore
 
-# Pairs per atom whose distances are compared, and where they are looked for.
+# Number of pair distances per atom to compare, and cutoffs to find them.
 _PAIRS_PER_ATOM = 6
 _FIRST_CUTOFF = 5.0  # Å
 _LARGEST_CUTOFF = 20.0
-# Distances that are held in memory for every structure; the others are computed again.
+# Number of distances held in memory for every structure; the others are recomputed.
 _SAMPLES = 12
-# Structures that a process reads at a time.
+# Number of structures that a process reads at a time.
 _PER_TASK = 256
-# Candidates that are compared in full, for each structure.
+# Maximum number of candidates to compare in full, per structure.
 _CANDIDATES = 16
 
 
 @dataclass(frozen=True)
 class Leak:
-    """A structure that is in two parts.
+    """A structure that occurs in two splits.
 
     Attributes:
-        index: index of the structure in the part that it leaks into.
-        part: that part, valid or test.
-        other: index of the nearest such structure in another part.
-        other_part: that part.
-        difference: the largest difference of two sorted distances in Å.
+        index: index of the structure in the valid or test split.
+        part: the split, valid or test.
+        other: index of the closest such structure in another split.
+        other_part: the other split.
+        difference: maximum difference between sorted distances in Å.
     """
 
     index: int
@@ -55,9 +55,9 @@ class Leak:
 
 
 def find_leaks(store: StructureStore, tolerance: float, workers: int = 1) -> Iterator[Leak]:
-    """Yield structures of valid and test that are in train too, and of test that are in valid.
+    """Yield valid and test structures that also occur in train, and test structures in valid.
 
-    Needs about 130 bytes a structure, and reads the store once, candidates again.
+    This needs about 130 bytes per structure, and reads the store once and candidates again.
 
     Args:
         store: any store.
@@ -79,10 +79,10 @@ def find_leaks(store: StructureStore, tolerance: float, workers: int = 1) -> Ite
 
 
 def sorted_distances(structure: Structure) -> np.ndarray:
-    """Return the shortest pair distances in Å, sorted; at most six for every atom.
+    """Return the sorted shortest pair distances in Å, at most six per atom, ``[pairs]``.
 
-    Pairs of an atom with images of itself and of others count each; there are fewer only if
-    the structure has no more pairs within 20 Å.
+    Pairs with each periodic image count; there are fewer only if there are no more pairs within 20
+    Å.
     """
     count = _PAIRS_PER_ATOM * len(structure)
     if not structure.pbc.any():
@@ -101,7 +101,7 @@ def sorted_distances(structure: Structure) -> np.ndarray:
 
 
 def _fingerprints(store: StructureStore, workers: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return a key of the composition and a few sorted distances of every structure."""
+    """Return a key for the composition and a few sorted distances of every structure."""
     keys = np.empty(len(store), dtype=np.uint64)
     samples = np.zeros((len(store), _SAMPLES))
     starts = range(0, len(store), _PER_TASK)
@@ -127,7 +127,7 @@ def _fingerprints_of(store: StructureStore, indices: np.ndarray) -> tuple[np.nda
 
 
 def _ranks(count: int) -> np.ndarray:
-    """Ranks among sorted distances, denser where distances are short and tell more."""
+    """Return ranks of sorted distances, denser for short ones, which are more specific."""
     return np.round((count - 1) * np.linspace(0, 1, _SAMPLES) ** 2).astype(np.int64)
 
 

@@ -1,4 +1,4 @@
-"""How many neighbours the atoms of a dataset have."""
+"""Numbers of edges in a dataset."""
 
 from functools import partial
 from itertools import chain
@@ -11,7 +11,7 @@ from irrepress.core.vesin import NeighborList
 from irrepress.data.parallel import ordered_map
 from irrepress.data.store import StructureStore
 
-# Structures that a process counts at a time.
+# Number of structures that a process counts at a time.
 _STRUCTURES_PER_TASK = 256
 
 
@@ -21,16 +21,16 @@ def count_edges(
     """Count the edges of structures, with a progress bar.
 
     Args:
-        store: the structures; they are read in tasks of a few hundred.
-        indices: which of them; ascending ones are read fastest.
-        cutoff: in Å.
-        workers: number of processes that count; with 0 or 1 it is this one.
+        store: the structures, which are read a few hundred at a time.
+        indices: indices of structures, fastest in ascending order.
+        cutoff: cutoff radius in Å.
+        workers: number of processes; 0 or 1: this process.
 
     Returns:
-        Edges of each structure, in the order of ``indices``, int32.
+        Number of edges of each structure, in the order of ``indices``, int32.
 
     Raises:
-        UserError: the store is damaged, or a process was killed.
+        UserError: if the store is damaged or a process was killed.
     """
     indices = np.asarray(indices, dtype=np.int64)
     tasks = [
@@ -43,7 +43,7 @@ def count_edges(
 
 
 def _count(store: StructureStore, cutoff: float, indices: np.ndarray) -> list[int]:
-    # Each pair in one direction only: that is enough to count, and takes half the time.
+    # Each pair in one direction is sufficient for counting, and takes half the time.
     search = NeighborList(cutoff=cutoff, full_list=False, n_threads=1)
     return [
         2 * len(search.compute(*geometry_for_vesin(structure), quantities="P", copy=False)[0])

@@ -1,15 +1,15 @@
-"""What reading a source noticed and did: said once for every kind, with a count.
+"""Notes on what was noticed or changed when reading a source, counted by kind.
 
 A note is a short sentence without file and frame, such as "virial taken as -stress x volume", so
-that the same thing in many frames is one note. Where a sentence holds numbers of its own, every
-frame would make a note of its own; leave them out, or round them to what frames share.
+that the same thing in many frames is a single note. Texts should not contain numbers that differ
+between frames, which would make each a separate note.
 """
 
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-# Who has more kinds has another problem; the store and the log stay small.
+# The limit keeps store and log small; more kinds indicate another problem.
 _MOST_KINDS = 50
 _OTHERS = "other remarks, which are not listed"
 
@@ -19,9 +19,10 @@ class Note:
     """One kind of remark.
 
     Attributes:
-        text: what was noticed or done, a sentence without file and frame.
-        count: how often.
-        first: file and frame of the first time; of a frame that was left out, also why.
+        text: a sentence on what was noticed or done, without file and frame.
+        count: number of occurrences.
+        first: file and frame of the first occurrence; for a frame that was left out, also the
+            reason.
     """
 
     text: str
@@ -34,7 +35,7 @@ class Note:
 
 
 class Notes:
-    """Counts remarks by their texts, in the order of their first occurrence.
+    """Counts remarks by text, in the order of their first occurrence.
 
     Example:
         >>> notes = Notes()
@@ -51,9 +52,9 @@ class Notes:
         """Count a remark.
 
         Args:
-            text: see `Note`.
-            where: file and frame; of several at once, the first.
-            times: how many they are.
+            text: text of the note; see `Note`.
+            where: file and frame of the first of them.
+            times: number of occurrences.
         """
         if text not in self._found and len(self._found) >= _MOST_KINDS:
             text = _OTHERS
@@ -68,6 +69,6 @@ class Notes:
 
 
 def log_notes(notes: Iterable[Note], logger: logging.Logger) -> None:
-    """Log every note as a warning: what was changed or left out is for the user to judge."""
+    """Log every note as a warning, for the user to judge."""
     for note in notes:
         logger.warning("%s", note)

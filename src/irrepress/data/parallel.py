@@ -1,4 +1,4 @@
-"""Work on a stream in several processes, in order and in bounded memory."""
+"""Parallel processing of streams, in order and in bounded memory."""
 
 import multiprocessing
 import os
@@ -16,29 +16,29 @@ from irrepress.core.errors import UserError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# Items that wait or are worked on, per process: enough that no process waits for the others.
+# Number of pending items per process, so that no process waits for the others.
 _AHEAD = 2
-# How often a process looks whether its parent still lives.
+# How often a process checks whether its parent is alive.
 _LOOK = 1.0  # seconds
 
 
 def ordered_map(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int
 ) -> Generator[Result, None, None]:
-    """Yield ``function(item)`` of every item, in the order of the items.
+    """Yield ``function(item)`` for every item, in order.
 
-    The items are taken as results are asked for: only a few per process are in memory at any
-    time, which `concurrent.futures` alone ensures from Python 3.14 on. A single item, or a
-    single worker, is worked on in this process.
+    Items are consumed as results are requested, so only a few per process are in memory at a time
+    (`concurrent.futures` supports this from Python 3.14). With a single item or worker, the work is
+    done in this process.
 
     Args:
-        function: any callable; processes have it from their beginning on, with what it holds.
-        items: taken one by one, in this process; they and the results can be pickled.
-        workers: number of processes. They are forked, so that scripts need no main guard.
+        function: any callable; processes inherit it when they are forked.
+        items: iterated in this process; items and results must be picklable.
+        workers: number of processes, which are forked, so that scripts need no main guard.
 
     Raises:
-        UserError: a process was killed from outside.
-        Exception: whatever ``function`` raises, in this process.
+        UserError: if a process was killed.
+        Exception: if ``function`` raises one.
     """
     items = iter(items)
     first = list(islice(items, 2))
@@ -58,18 +58,18 @@ def ordered_map(
                 yield waiting.popleft().result()
         except BrokenProcessPool as error:
             raise UserError(
-                f"one of {workers} reading processes was killed, probably for lack of memory; ask "
-                "for more memory (resources mem_mb), or for fewer threads"
+                f"one of {workers} reading processes was killed, probably because memory ran out; "
+                "request more memory (resources mem_mb) or fewer threads"
             ) from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _end_with_parent() -> None:
-    """End this process when the one that began it is gone, which a kill leaves no time to say.
+    """End this process when its parent has ended, which may have been killed.
 
-    Otherwise it would wait for work for ever. (The pipe between the two tells nothing: processes
-    that began later hold it open, too.)
+    Otherwise it would wait for work for ever. (The pipe between them does not close, because
+    processes started later hold it open as well.)
     """
     parent = multiprocessing.parent_process()
     while parent is None or os.getppid() == parent.pid:
@@ -78,7 +78,7 @@ def _end_with_parent() -> None:
 
 
 class _Process:
-    """What a process knows from its beginning on."""
+    """State that a process inherits."""
 
     function: Callable[[Any], Any]
 

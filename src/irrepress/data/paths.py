@@ -1,6 +1,6 @@
-"""What the user's paths stand for: ``~``, environment variables, globs and folders.
+"""Expansion of the user's paths: ``~``, environment variables, globs and folders.
 
-Only names are looked at here, no contents, so that the workflow can ask at every start.
+Only names are examined, not contents, so that the workflow can do it at every start.
 """
 
 import glob
@@ -19,8 +19,8 @@ DATA_KEYS = ("paths", "valid_paths", "test_paths")
 KEYS = (*DATA_KEYS, "isolated_atoms")
 
 _COMPRESSED = r"(\.(gz|bz2|xz))?"
-# Kinds of files in a folder, by their names. Two kinds in one folder may be the same structures
-# twice, so that the user has to say which are meant.
+# Kinds of files in a folder, by name. Two kinds in one folder may contain the same structures, so
+# the user has to choose.
 _KINDS = {
     "extxyz": re.compile(rf".*\.(ext)?xyz(\.txt)?{_COMPRESSED}"),
     "ase-db": re.compile(r".*\.(db|aselmdb|lmdb|mdb)"),
@@ -30,7 +30,7 @@ _KINDS = {
     "archive": re.compile(r".*\.(zip|tgz|tbz2|txz|tar(\.(gz|bz2|xz))?)"),
     "json": re.compile(rf".*\.json{_COMPRESSED}"),
 }
-# The kinds that a format of the config may mean.
+# The kinds for each format in the config.
 _OF_FORMAT = {
     "extxyz": {"extxyz"},
     "xyz": {"extxyz"},
@@ -41,8 +41,8 @@ _OF_FORMAT = {
     "extxyz-archive": {"archive"},
     "mptrj-json": {"json"},
 }
-# What lies beside structures and holds none: index files of fairchem, locks of databases,
-# and what VASP writes and reads besides.
+# Files without structures that often accompany data: index files of fairchem, locks of databases,
+# and other files of VASP.
 _COMPANIONS = re.compile(
     r"metadata\.(npz|json)|.*[.-](lock|journal|wal|shm)|readme.*|licen[cs]e.*|.*\.md|"
     r"(incar|kpoints|potcar|poscar|contcar|oszicar|xdatcar|doscar|eigenval|ibzkpt|chg|chgcar|"
@@ -51,7 +51,7 @@ _COMPANIONS = re.compile(
 
 
 class _NothingReadable(UserError):
-    """A folder without files that a reader takes."""
+    """A folder without files that can be read."""
 
 
 @dataclass
@@ -59,9 +59,9 @@ class Located:
     """The files and folders that a dataset is read from.
 
     Attributes:
-        paths: key of the config -> files, in the order in which they are read, and folders that
-            one reader takes as a whole (DeePMD-kit's).
-        remarks: what was left out, text and file, as `notes.Notes.add` takes them.
+        paths: config key -> files in reading order, and folders that are read as a whole
+            (DeePMD-kit's).
+        remarks: text and file of what was left out, as for `notes.Notes.add`.
     """
 
     paths: dict[str, list[Path]] = field(default_factory=dict)
@@ -73,23 +73,24 @@ class Located:
 
 
 def locate(dataset: Files) -> Located:
-    """Return what a dataset's paths stand for.
+    """Return the files and folders of a dataset.
 
-    A file that a glob or a folder under ``paths`` covers and that another key names belongs to
-    the other key.
+    A file matched by a glob or folder under ``paths`` and given under another key belongs to the
+    other key.
 
     Raises:
-        UserError: nothing is there, a folder holds nothing that can be read or things of two
-            kinds, or a file belongs to two parts. A message a line, each beginning with its key.
+        UserError: if nothing is found, a folder contains no readable files or several kinds, or a
+            file belongs to two splits. The message has one line for each mistake, which begins with
+            its key.
     """
     located, mistakes = Located(), []
-    named: set[Path] = set()  # what paths names itself, and no pattern or folder stands for
+    named: set[Path] = set()  # files given under paths directly, not by a pattern or folder
     for key in KEYS:
         texts = getattr(dataset, key) or []
         found: list[Path] = []
         for text in [texts] if isinstance(texts, str) else texts:
             try:
-                # What reads single atoms is always guessed: they seldom come as the data do.
+                # The format of isolated atoms is detected: it often differs from that of the data.
                 format = "auto" if key == "isolated_atoms" else dataset.format
                 matches = _matches(text, format, located.remarks)
             except UserError as error:
@@ -97,7 +98,7 @@ def locate(dataset: Files) -> Located:
                 continue
             if key == "paths":
                 named |= {path for path in matches if path == Path(expanded(text))}
-            text = f"file that stands under {key} twice, read once"
+            text = f"file that occurs under {key} twice, read once"
             located.remarks += [(text, str(path)) for path in matches if path in found]
             found += matches
         located.paths[key] = list(dict.fromkeys(found))
@@ -108,46 +109,44 @@ def locate(dataset: Files) -> Located:
 
 
 def contents(path: Path) -> list[Path]:
-    """Return a file itself, or the files in a folder that one reader takes as a whole."""
+    """Return a file itself, or the files in a folder that is read as a whole."""
     return list(_files_below(path)) if path.is_dir() else [path]
 
 
 def _divide(located: Located, named: set[Path]) -> Iterator[str]:
-    """Give each file to one key; yield what is wrong where that cannot be decided."""
+    """Assign each file to one key; yield mistakes where that is not possible."""
     for first, key in enumerate(KEYS):
         for other in KEYS[first + 1 :]:
             of_other = {path.resolve() for path in located.paths.get(other, [])}
             shared = [path for path in located.paths.get(key, []) if path.resolve() in of_other]
             twice = [path for path in shared if path in named or key != "paths"]
             if twice and other != "isolated_atoms":
-                yield f"{key}: {twice[0]} is under {other}, too; name it under one of them"
+                yield f"{key}: {twice[0]} is also under {other}; give it under one of them only"
             if not shared or twice:
                 continue
             located.paths[key] = [path for path in located.paths[key] if path not in shared]
-            text = f"file left out of paths, for {other} names it"
+            text = f"file left out of paths, as it is given under {other}"
             located.remarks += [(text, str(path)) for path in shared]
             if not located.paths[key]:
-                yield f"{key}: all files there are under {other}, too; name others"
+                yield f"{key}: all files are also under {other}; give others"
 
 
 def _matches(text: str, format: str, remarks: list[tuple[str, str]]) -> list[Path]:
-    """Return the files and folders that one text of the config stands for."""
+    """Return the files and folders for one entry of the config."""
     written = expanded(text)
-    # A name that is there is meant as it stands, even if it holds characters of a glob.
+    # An existing name is used literally, even if it contains glob characters.
     if os.path.exists(written):
         paths = [Path(written)]
     elif glob.has_magic(written):
         paths = sorted(map(Path, glob.glob(written, recursive=True)), key=_natural)
         if not paths:
             raise UserError(
-                f"no file fits the pattern {text!r}{_where(written)}; correct it, or name the "
+                f"no file matches the pattern {text!r}{_where(written)}; correct it, or list the "
                 "files one by one"
             )
     else:
-        raise UserError(
-            f"there is no file {text!r}; write the path of your file there{_where(written)}"
-        )
-    # A folder that a pattern covers beside the files in it says nothing new.
+        raise UserError(f"there is no file {text!r}; give the path of your file{_where(written)}")
+    # Skip folders if the pattern also matches files inside them.
     inside = {parent for path in paths for parent in path.parents}
     found = []
     for path in paths:
@@ -159,16 +158,16 @@ def _matches(text: str, format: str, remarks: list[tuple[str, str]]) -> list[Pat
             except _NothingReadable as error:
                 if len(paths) == 1:
                     raise
-                remarks.append(("folder without files that are read", str(error)))
+                remarks.append(("folder without readable files", str(error)))
     return found
 
 
 def _where(path: str) -> str:
-    return "" if os.path.isabs(path) else f" (relative ones begin at {Path.cwd()})"
+    return "" if os.path.isabs(path) else f" (relative paths begin at {Path.cwd()})"
 
 
 def _in_folder(folder: Path, format: str, remarks: list[tuple[str, str]]) -> list[Path]:
-    """Return what is to be read in a folder, in natural order of the names."""
+    """Return the files to read in a folder, in natural order of names."""
     files = list(_files_below(folder))
     if any(file.name == "type.raw" for file in files) and format in ("auto", "deepmd"):
         return [folder]
@@ -178,16 +177,16 @@ def _in_folder(folder: Path, format: str, remarks: list[tuple[str, str]]) -> lis
     if len(kinds) > 1:
         examples = " and ".join(os.path.relpath(files[0], folder) for files in kinds.values())
         raise UserError(
-            f"{folder} holds files of several kinds, such as {examples}; name those that are "
-            f"meant by a pattern, such as '{folder}/**/*{next(iter(kinds.values()))[0].suffix}'"
+            f"{folder} contains files of several kinds, such as {examples}; select some by a "
+            f"pattern, such as '{folder}/**/*{next(iter(kinds.values()))[0].suffix}'"
         )
     ((kind, chosen),) = kinds.items()
     if kind == "vasp":
         chosen, repeated = _one_of_each_run(chosen)
-        text = "OUTCAR not read, for vasprun.xml beside it holds the same run"
+        text = "OUTCAR not read, as vasprun.xml beside it contains the same run"
         remarks += [(text, str(file)) for file in repeated]
     known = {*chosen, *kinds[kind]}
-    text = f"file in a folder not read, for its name is none of {kind} files"
+    text = f"file in a folder not read, as its name is not that of {kind} files"
     remarks += [
         (text, str(file))
         for file in files
@@ -197,7 +196,7 @@ def _in_folder(folder: Path, format: str, remarks: list[tuple[str, str]]) -> lis
 
 
 def _kinds(files: list[Path], format: str) -> dict[str, list[Path]]:
-    """Return kind -> files of those that a format may mean."""
+    """Return kind -> files, for the kinds of a format."""
     if format != "auto" and format not in _OF_FORMAT:
         named = [file for file in files if _ase_would_take(file.name, format)]
         return {format: named} if named else {}
@@ -209,7 +208,7 @@ def _kinds(files: list[Path], format: str) -> dict[str, list[Path]]:
         kind = next((kind for kind, pattern in _KINDS.items() if pattern.fullmatch(name)), None)
         if kind is not None and kind in _OF_FORMAT.get(format, _KINDS):
             kinds.setdefault(kind, []).append(file)
-    # Beside data, JSON files and archives are rarely structures.
+    # JSON files and archives beside other data rarely contain structures.
     for kind in ("json", "archive"):
         if len(kinds) > 1:
             kinds.pop(kind, None)
@@ -217,7 +216,7 @@ def _kinds(files: list[Path], format: str) -> dict[str, list[Path]]:
 
 
 def _ase_would_take(name: str, format: str) -> bool:
-    """Tell whether a file's name is one that ASE takes for one of its formats."""
+    """Return whether ASE recognises a file's name as one of a format."""
     from ase.io.formats import ioformats  # half a second, which few configs have to wait for
 
     known = ioformats.get(format)
@@ -228,7 +227,7 @@ def _ase_would_take(name: str, format: str) -> bool:
 
 
 def _one_of_each_run(files: list[Path]) -> tuple[list[Path], list[Path]]:
-    """Divide VASP's outputs into those to read and those of runs that are read already."""
+    """Divide VASP outputs into those to read and duplicates of the same runs."""
     chosen, repeated = [], []
     for _, group in groupby(files, key=lambda file: file.parent):
         of_run = list(group)
@@ -240,17 +239,17 @@ def _one_of_each_run(files: list[Path]) -> tuple[list[Path], list[Path]]:
 
 def _nothing_readable(folder: Path, files: list[Path], format: str) -> str:
     if not files:
-        return f"{folder} holds nothing; name the folder with your files"
+        return f"{folder} is empty; give the folder with your files"
     what = "" if format == "auto" else f" of the format {format}"
     return (
-        f"no files{what} are known by their names in {folder}, which holds {_some(files, folder)}; "
-        f"name those that are meant by a pattern, such as '{folder}/*{files[0].suffix}', and set "
-        "format"
+        f"no files{what} are recognised by name in {folder}, which contains "
+        f"{_some(files, folder)}; select some by a pattern, such as '{folder}/*{files[0].suffix}', "
+        "and set format"
     )
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
-    """Yield the files in a folder and in those within it, in natural order, none that is hidden."""
+    """Yield the visible files in a folder and its subfolders, in natural order."""
     seen = set()
     found = []
     for place, folders, names in os.walk(folder, followlinks=True):
@@ -265,7 +264,7 @@ def _files_below(folder: Path) -> Iterator[Path]:
 
 
 def _natural(path: Path) -> list[list[tuple[int, str]]]:
-    """Return a key that sorts data.2 before data.10, and a folder's files together."""
+    """Return a sort key that places data.2 before data.10 and keeps a folder's files together."""
     return [
         [(int(piece), "") if piece.isdecimal() else (-1, piece) for piece in re.split(r"(\d+)", p)]
         for p in path.parts
@@ -273,7 +272,7 @@ def _natural(path: Path) -> list[list[tuple[int, str]]]:
 
 
 def _some(paths: Iterable[Path], folder: Path) -> str:
-    """Name one to three paths in a folder, and say how many more there are."""
+    """Format up to three paths in a folder, and the number of others."""
     names = [str(path.relative_to(folder)) for path in paths]
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[:3]) + more

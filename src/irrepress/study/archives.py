@@ -1,4 +1,4 @@
-"""A model to hand on: one file with all that belongs to it, the same to the last bit every time."""
+"""Archives: a model with everything that belongs to it, in one reproducible file."""
 
 import gzip
 import io
@@ -20,10 +20,9 @@ _CITED = {
 }
 
 
-# What a run measures anew each time, which is no property of the model: left out of archives.
+# Values that depend on the run and not on the model, which archives omit.
 _OF_THE_RUN = ("created", "seconds")
-# Costs that are counted, and so the same in every run; all others are times and where they were
-# taken.
+# Costs that are counted and thus equal in every run; all others describe timings.
 _COUNTED = (
     *("parameters", "flops_per_atom", "file_bytes", "packed_bytes"),
     *("kept_blocks", "total_blocks"),
@@ -31,19 +30,19 @@ _COUNTED = (
 
 
 def write_archive(path: str | Path, files: dict[str, str | Path], card: str | Path) -> None:
-    """Write a ``.tar.gz`` with a model, its card, its licence and how it was made.
+    """Write a ``.tar.gz`` with a model, its card, its licence and a description of its methods.
 
-    Runs of equal models give equal archives: names are sorted, owners and times of files are left
-    out, and so is what differs from run to run in the records: dates, durations of trainings and
-    measured speeds, which stay in the study's own ``card.json`` and ``metrics.json``.
+    Equal models give equal archives: names are sorted, and owners, file times and everything that
+    differs between runs (dates, durations of training and measured times) are omitted; the latter
+    remain in the study's own ``card.json`` and ``metrics.json``.
 
     Args:
-        path: the archive; its name without suffixes is that of its only folder.
+        path: path of the archive; its only folder has the same name without suffixes.
         files: name in the archive -> file; ``model.pt`` is the model of the card.
         card: path of the model's card.
 
     Raises:
-        UserError: the card is of another model or lacks a key, or a file cannot be read or
+        UserError: if the card belongs to another model or lacks a key, or a file cannot be read or
             written.
     """
     content = Card.model_validate(_without_times(Card.load(card).content()))
@@ -86,7 +85,7 @@ def _json(content: Any) -> str:
 
 
 def _without_times(content: Any) -> Any:
-    """Leave out dates and durations, at any depth."""
+    """Remove dates and durations, at any depth."""
     if isinstance(content, dict):
         return {k: _without_times(v) for k, v in content.items() if k not in _OF_THE_RUN}
     if isinstance(content, list):
@@ -95,27 +94,26 @@ def _without_times(content: Any) -> Any:
 
 
 def _counted(metrics: Any, source: str | Path) -> dict[str, Any]:
-    """Leave out of metrics what was timed."""
+    """Remove timings from metrics."""
     if not (isinstance(metrics, dict) and isinstance(metrics.get("cost", {}), dict)):
-        raise UserError(f"{source}: no metrics; delete the file and run the workflow again")
+        raise UserError(f"{source}: not a metrics file; delete the file and run the workflow again")
     cost = {k: v for k, v in metrics.get("cost", {}).items() if k in _COUNTED}
     return _without_times(metrics) | ({"cost": cost} if cost else {})
 
 
 def licence_text(card: Card) -> str:
-    """Say under what licence the weights are: that of the checkpoint they come from."""
+    """Return a text on the licence of the weights, which is that of their checkpoint."""
     return (
         f"The weights of this model were derived from the checkpoint {card.checkpoint} of the "
-        f"family {card.family}\n(SHA-256 {card.parent_sha256}).\n\n"
-        f"Licence of that checkpoint, as recorded when the model was made: "
-        f"{card.licence or 'none'}\n\n"
-        "What is derived from a checkpoint is under its licence. Data that the model was trained\n"
-        "on, which METHODS.md names, have licences of their own.\n"
+        f"family {card.family}\n(SHA-256 {card.parent_sha256}).\n\nLicence of that checkpoint, as "
+        f"recorded when the model was made: {card.licence or 'none'}\n\nModels derived from a "
+        "checkpoint are under its licence. The data that the model was trained\non, listed in "
+        "METHODS.md, have their own licences.\n"
     )
 
 
 def methods_text(card: Card) -> str:
-    """Return a text for the methods section of a paper, and all settings below it."""
+    """Return a text for the methods section of a paper, followed by all settings."""
     modal = f" ({card.modal})" if card.modal else ""
     sentences = [
         f"The model was derived from the checkpoint {card.checkpoint}{modal} of the family "
@@ -144,7 +142,7 @@ def methods_text(card: Card) -> str:
 
 
 def _sentence(stage: dict[str, Any]) -> str:
-    """Tell one stage; stages of the future are told by their names."""
+    """Describe one stage; unknown stages are described by their name."""
     name = stage["stage"]
     if name == "pruned":
         made = stage["provenance"]
@@ -179,8 +177,8 @@ def _sentence(stage: dict[str, Any]) -> str:
         )
         if stage.get("kept") == "start":
             sentence += (
-                " This did not improve on the weights that it began with, which were kept: the "
-                "training was rejected."
+                " This did not improve on the initial weights, which were kept: the training was "
+                "rejected."
             )
         return sentence
     if "bits" in stage:

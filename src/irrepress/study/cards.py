@@ -1,4 +1,4 @@
-"""The card beside every model: where it comes from and what was done to it."""
+"""The card beside every model, which records its provenance."""
 
 import importlib.metadata
 import platform
@@ -15,9 +15,9 @@ from irrepress.core.errors import UserError
 from irrepress.core.files import read_json, sha256
 from irrepress.core.records import RecordFile
 
-# Of a checkpoint for which neither its catalogue nor the user names one.
+# Licence of checkpoints for which neither the catalogue nor the user gives one.
 UNKNOWN_LICENCE = "see the checkpoint's source"
-# The level of theory of datasets whose config names none; two of them need not agree.
+# Level of theory of datasets whose config gives none; two such datasets may differ.
 UNKNOWN_LEVEL = "unknown"
 CARD = "card.json"
 _PACKAGES = (
@@ -35,7 +35,7 @@ _PACKAGES = (
 
 def _named(stage: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(stage.get("stage"), str):
-        raise ValueError("a stage lacks its name, the key 'stage'")
+        raise ValueError("a stage lacks the key 'stage', its name")
     return stage
 
 
@@ -51,9 +51,9 @@ def versions() -> dict[str, str]:
 
 
 class Card(RecordFile):
-    """The card beside a model, the file ``card.json``: what it is and how it came about.
+    """The provenance of a model, stored beside it as ``card.json``.
 
-    Further keys of a file are kept.
+    Unknown keys of a file are kept.
 
     Attributes:
         schema_version: version of the file.
@@ -64,12 +64,13 @@ class Card(RecordFile):
         parent_sha256: SHA-256 of the checkpoint's file.
         sha256: SHA-256 of the model's file.
         licence: licence of the weights.
-        shape: what `Model.shape` returns.
+        shape: result of `Model.shape`.
         parameters: number of parameters.
-        stages: what was done, in order: key ``stage`` and whatever is needed to repeat it.
-        versions: of Python and of the packages that results depend on.
+        stages: the stages in order: their name (key ``stage``) and everything needed to repeat
+            them.
+        versions: versions of Python and of the packages that results depend on.
         seed: seed of the last stage.
-        created: when the card was written, in ISO 8601.
+        created: time of writing in ISO 8601.
 
     Example:
         >>> import tempfile
@@ -121,7 +122,7 @@ class Card(RecordFile):
         modal: str | None = None,
         stages: Sequence[dict[str, Any]] = (),
     ) -> Self:
-        """Return the card of an uncompressed parent; arguments are as the attributes.
+        """Return the card of an unpruned parent.
 
         Args:
             model_path: the saved model, whose SHA-256 is recorded.
@@ -129,12 +130,12 @@ class Card(RecordFile):
             family: name of the family.
             checkpoint: keyword or path in the config.
             checkpoint_sha256: SHA-256 of the checkpoint's file.
-            shape: what `Model.shape` returns.
+            shape: result of `Model.shape`.
             parameters: number of parameters.
             licence: licence of the weights, if known.
             seed: the study's seed.
             modal: level of theory of a multi-modal model.
-            stages: what was done to the checkpoint already.
+            stages: stages that the checkpoint has already gone through.
         """
         return cls(
             name=name,
@@ -167,9 +168,9 @@ class Card(RecordFile):
         Args:
             model_path: the saved model.
             name: name within the study.
-            shape: what `Model.shape` returns.
+            shape: result of `Model.shape`.
             parameters: number of parameters.
-            stage: what was done: key ``stage`` and whatever is needed to repeat it.
+            stage: the stage: its name (key ``stage``) and everything needed to repeat it.
             seed: the seed of this stage.
         """
         return self.model_copy(
@@ -190,18 +191,18 @@ class Card(RecordFile):
         """Read a card.
 
         Raises:
-            UserError: not a card, of an unknown schema version, or without a key that cards have.
+            UserError: if the file is not a card, has an unknown schema version or lacks a key.
         """
         if not is_card(read_json(path)):
             raise UserError(f"{path}: not a model card of irrepress")
         return super().load(path)
 
     def trained_on(self, dataset: str, labels: str) -> bool:
-        """Say whether the model has seen a dataset's labels in training, and so their references.
+        """Return whether the model was trained on a dataset's labels or their level of theory.
 
         Args:
             dataset: name of the dataset.
-            labels: whose labels they are, as stores and cards name them.
+            labels: origin of the labels, as in stores and cards.
         """
         return any(
             stage.get("label_fraction", 1) > 0
@@ -224,17 +225,17 @@ def card_path(model: str | Path) -> Path:
 
 
 def is_card(content: Any) -> bool:
-    """Whether the content of a JSON file is a card; other programs have files of this name."""
+    """Return whether the content of a JSON file is a card; other programs use the same name."""
     return isinstance(content, dict) and {"schema_version", "parent_sha256"} <= content.keys()
 
 
 def check_model(path: str | Path) -> None:
-    """Compare a model of a study with the SHA-256 in the card beside it.
+    """Check a model's file against the SHA-256 in the card beside it.
 
-    A file that does not change is read once in a process, however often it is checked.
+    An unchanged file is read only once per process.
 
     Raises:
-        UserError: there is no card, or the model is another one than the card tells of.
+        UserError: if there is no card, or it belongs to another model.
     """
     path = Path(path)
     if (mistake := mismatch(path, Card.load(path.parent / CARD), path.parent / CARD)) is not None:
@@ -242,25 +243,25 @@ def check_model(path: str | Path) -> None:
 
 
 def mismatch(path: str | Path, card: Card, source: str | Path) -> str | None:
-    """Say how a model's file differs from what its card tells of; None if it does not.
+    """Return a message if a model's file does not match its card, otherwise None.
 
     Args:
         path: the model.
         card: its card.
-        source: what the message calls the card, such as its path.
+        source: name of the card in the message, such as its path.
     """
     found = _content(*_state(Path(path)))
     if found == card.sha256:
         return None
     return (
         f"{path}: its SHA-256 is {found}, but {source} was written for a model of SHA-256 "
-        f"{card.sha256}: one of them was changed or replaced; bring back the model that belongs "
-        "to the card, or delete both and run the workflow again"
+        f"{card.sha256}: one of them was changed or replaced; restore the model that belongs to "
+        "the card, or delete both and run the workflow again"
     )
 
 
 def _state(path: Path) -> tuple[Path, int, int]:
-    """Path, size and time of change of a file."""
+    """Return path, size and modification time of a file."""
     try:
         state = path.stat()
     except OSError as error:

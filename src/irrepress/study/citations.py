@@ -1,4 +1,4 @@
-"""The works that the method and the data stand on, as cited in the report."""
+"""References for methods and data, as cited in the report."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -6,7 +6,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Reference:
-    """A cited work; ``identifier`` is shown, ``url`` is where it leads."""
+    """A cited work; ``identifier`` is shown and links to ``url``.
+
+    Example:
+        >>> [reference.key for reference in of_families(["escn"])][:3]
+        ['paper', 'taylor', 'escn']
+    """
 
     key: str
     text: str
@@ -97,7 +102,7 @@ REFERENCES = (
     ),
 )
 
-# Works that are cited in studies of some families only.
+# Works that are only cited in studies of some families.
 _OF_FAMILIES = {
     "sevennet": {"sevennet"},
     "sevennet-mf": {"sevennet"},
@@ -112,7 +117,7 @@ _OF_FAMILIES = {
 
 
 def of_families(families: Collection[str]) -> list[Reference]:
-    """Return what a study of some families cites, in order."""
+    """Return the references for a study of some families, in order."""
     return [
         reference
         for reference in REFERENCES

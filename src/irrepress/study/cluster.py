@@ -1,4 +1,4 @@
-"""What can be known of a SLURM cluster before jobs are sent to it."""
+"""Checks of a SLURM cluster before jobs are submitted."""
 
 import shutil
 import subprocess
@@ -10,17 +10,21 @@ import yaml
 
 from irrepress.core.errors import UserError, nearest
 
-# What sbatch is told so that SIGTERM comes two minutes before the time limit.
+# Option of sbatch that sends SIGTERM two minutes before the time limit.
 SIGNAL = "--signal=TERM@120"
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What the jobs of one or several rules ask for.
+    """Resources requested by the jobs of one or several rules.
 
     Attributes:
-        partition: None for the one that the cluster gives to jobs that name none.
+        partition: name of the partition; None: the default partition of the cluster.
         gpu: whether they need a GPU.
+
+    Example:
+        >>> Asked(partition="gpu", gpu=True) == Asked("gpu", True)
+        True
     """
 
     partition: str | None
@@ -30,21 +34,21 @@ class Asked:
 def check_resources(
     asked: Iterable[Asked], gpu_type: str | None, partition_file: Path | None = None
 ) -> None:
-    """Refuse what the cluster would refuse job by job.
+    """Check that the cluster has the requested resources.
 
     Args:
-        asked: what jobs ask for.
-        gpu_type: type of their GPUs; None for any.
-        partition_file: of the executor (``--slurm-partition-config``): jobs that name no partition
-            go to one of those that it lists.
+        asked: the resources that jobs request.
+        gpu_type: type of the GPUs; None: any.
+        partition_file: partition file of the executor (``--slurm-partition-config``), which lists
+            the partitions for jobs that do not name one.
 
     Raises:
-        UserError: no SLURM here, no such partition, or no such GPU in it.
+        UserError: if there is no SLURM, or a partition or GPU type does not exist.
     """
     if shutil.which("sbatch") is None:
         raise UserError(
             "profile slurm: there is no sbatch on PATH; run this on a login node of the cluster, "
-            "or take --profile profiles/local"
+            "or use --profile profiles/local"
         )
     known: dict[str, set[str]] = {}
     default = None
@@ -61,7 +65,7 @@ def check_resources(
             )
     types = set().union(*known.values()) - {""}
     if gpu_type is not None and gpu_type not in types:
-        have = nearest(gpu_type, types) if types else "it names no types of GPUs"
+        have = nearest(gpu_type, types) if types else "it has no GPU types"
         raise UserError(f"cluster.gpu_type: the cluster has no GPU of type {gpu_type!r}; {have}")
     for partition in sorted({each.partition or "" for each in asked if each.gpu}):
         if partition:
@@ -77,16 +81,16 @@ def check_resources(
             kind = "GPU" if gpu_type is None else f"GPU of type {gpu_type!r}"
             suited = sorted(name for name, gpus in known.items() if _has(gpus, gpu_type))
             mend = f"name {' or '.join(suited)} in profiles/slurm" if suited else "set device: cpu"
-            raise UserError(f"slurm_partition: {where} {kind}, which jobs ask for; {mend}")
+            raise UserError(f"slurm_partition: {where} {kind}, which jobs request; {mend}")
 
 
 def _has(gpus: set[str], gpu_type: str | None) -> bool:
-    """Whether GPUs serve jobs that ask for a type, or for any."""
+    """Return whether GPUs include the requested type, or any if None."""
     return bool(gpus) if gpu_type is None else gpu_type in gpus
 
 
 def _with_gpus(path: Path, gpu_type: str | None) -> set[str]:
-    """Return the partitions of a partition file that have GPUs of a type, or of any."""
+    """Return the partitions of a partition file that have GPUs of a type, or any GPUs if None."""
     try:
         listed = yaml.safe_load(path.read_text(encoding="utf-8"))["partitions"]
         return {
@@ -104,13 +108,13 @@ def _with_gpus(path: Path, gpu_type: str | None) -> set[str]:
 
 
 def check_queue(directory: Path) -> None:
-    """Refuse a run that would disturb another.
+    """Check that no other run uses the same directory.
 
     Args:
-        directory: where the run takes place.
+        directory: the working directory of the run.
 
     Raises:
-        UserError: jobs of an earlier run in the same directory still wait or run.
+        UserError: if jobs of another run in the same directory are pending or running.
     """
     if left := _jobs_of(directory):
         raise UserError(
@@ -129,7 +133,7 @@ def partitions() -> list[str]:
 
 
 def cluster_answers() -> bool:
-    """Whether there is a SLURM that can be asked from here."""
+    """Return whether a SLURM cluster responds."""
     try:
         return bool(partitions())
     except UserError:
@@ -137,13 +141,13 @@ def cluster_answers() -> bool:
 
 
 def _gpus(gres: str) -> set[str]:
-    """Return the types in a list such as ``gpu:a100:2(S:0-1),gpu:2``; "" for one without a type."""
+    """Return the types in a list such as ``gpu:a100:2(S:0-1),gpu:2``; "" if untyped."""
     parts = [part.split("(")[0].split(":") for part in gres.split(",")]
     return {part[1] if len(part) > 2 else "" for part in parts if part[0] == "gpu"}
 
 
 def _jobs_of(directory: Path) -> list[str]:
-    """Return the jobs of the workflow that were sent from a directory and are not over."""
+    """Return the unfinished jobs of the workflow that were submitted from a directory."""
     found = []
     for line in _ask("squeue", "-h", "--me", "-o", "%i|%k|%Z"):
         number, comment, place = line.split("|", 2)
@@ -156,7 +160,7 @@ def _ask(*command: str) -> list[str]:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise UserError(f"profile slurm: {command[0]} gives no answer ({error})") from error
+        raise UserError(f"profile slurm: {command[0]} does not respond ({error})") from error
     if done.returncode:
         reason = done.stderr.strip().splitlines()
         raise UserError(f"profile slurm: {reason[-1] if reason else command[0] + ' failed'}")

@@ -1,4 +1,4 @@
-"""The whole config, and what must agree between its sections."""
+"""The complete config, with checks across its sections."""
 
 from typing import Annotated
 
@@ -18,7 +18,20 @@ from irrepress.training.config import Distillation, Training
 
 
 class Config(Section):
-    """A study: results go to ``results/{name}/``."""
+    """The config of a study, whose results are written to ``results/{name}/``.
+
+    Example:
+        >>> config = Config.model_validate({
+        ...     "name": "tiny",
+        ...     "datasets": {"silicon": {"source": "files", "paths": ["si.xyz"]}},
+        ...     "models": {"m": {"family": "sevennet", "checkpoint": "7net-0"}},
+        ...     "scoring": {"dataset": "silicon"},
+        ...     "sweep": {"criteria": ["taylor"], "budgets": [0.5], "axes": ["both"]},
+        ...     "evaluation": {"dataset": "silicon"},
+        ... })
+        >>> list(config.plans()), [stage.name for stage in config.stages()]
+        (['taylor-0.50'], ['pruned'])
+    """
 
     name: Name
     seed: Seed = 0
@@ -31,8 +44,8 @@ class Config(Section):
     sweep: Sweep = Sweep()
     train_plans: Annotated[list[str], EACH_ONCE] = Field(
         default=[],
-        description="Plans that go on to recovery, distillation, quantization and downstream "
-        "tasks, such as taylor-0.50.",
+        description="Plans that are continued with recovery, distillation, quantization and "
+        "downstream tasks, such as taylor-0.50.",
     )
     compensation: Compensation | None = None
     recovery: Training | None = None
@@ -43,7 +56,7 @@ class Config(Section):
     evaluation: Evaluation
 
     def compressed_models(self) -> list[str]:
-        """Return the names of the models that are compressed; others are only evaluated."""
+        """Return the names of the models to compress; others are only evaluated."""
         return [name for name, model in self.models.items() if model.compress]
 
     def untrained_models(self) -> list[str]:
@@ -52,12 +65,12 @@ class Config(Section):
 
     @property
     def training_start(self) -> Stage:
-        """The stage that recovery and distillation begin with."""
+        """The stage from which recovery and distillation start."""
         return PRUNED if self.compensation is None else COMPENSATED
 
     @property
     def final_dataset(self) -> str | None:
-        """The downstream dataset, if it is the only one: the study is for models of it."""
+        """The downstream dataset if there is exactly one, otherwise None."""
         names = self.downstream.datasets if self.downstream else []
         return names[0] if len(names) == 1 else None
 
@@ -66,7 +79,7 @@ class Config(Section):
         return recipes(self.sweep)
 
     def stages(self) -> list[Stage]:
-        """Return the stages that the trained plans go through, in order."""
+        """Return the stages of the trained plans, in order."""
         stages = [PRUNED]
         if self.compensation:
             stages.append(COMPENSATED)
@@ -83,7 +96,7 @@ class Config(Section):
         return stages
 
     def stages_of(self, plan: str) -> list[Stage]:
-        """Return the stages that a plan goes through: all of them only if it is trained."""
+        """Return the stages of a plan: only trained plans have stages after pruning."""
         return self.stages() if plan in self.train_plans else [PRUNED]
 
     @model_validator(mode="after")
@@ -95,7 +108,7 @@ class Config(Section):
                 raise ValueError(f"{where}: no dataset {name!r}; {nearest(name, self.datasets)}")
         self._check_perturbed()
         if not self.compressed_models():
-            raise ValueError("models: none is compressed; leave out compress: false of one")
+            raise ValueError("models: none is compressed; remove compress: false from one")
         plans = self.plans()
         for name in self.train_plans:
             if name not in plans:
@@ -110,8 +123,8 @@ class Config(Section):
             raise ValueError("sweep.budgets: two budgets are the same to two decimals")
         if "iterated" in self.sweep.allocations and "random" in self.sweep.criteria:
             raise ValueError(
-                "sweep.allocations: 'iterated' scores a model anew as it shrinks, which means "
-                "nothing for the criterion 'random'; leave one of them out"
+                "sweep.allocations: 'iterated' scores a model again as it shrinks, which is "
+                "meaningless for the criterion 'random'; remove one of them"
             )
         stages = [stage.name for stage in self.stages()]
         for section in ("quantization", "export"):
@@ -130,7 +143,7 @@ class Config(Section):
         for name, dataset in perturbed.items():
             if dataset.of in perturbed:
                 raise ValueError(
-                    f"datasets.{name}.of: {dataset.of!r} is perturbed itself; name the dataset "
+                    f"datasets.{name}.of: {dataset.of!r} is itself perturbed; give the dataset "
                     f"that the structures come from. Known: {', '.join(sorted(sources))}"
                 )
             if dataset.of not in sources:
@@ -143,8 +156,8 @@ class Config(Section):
         for where, name in tested:
             if name in perturbed:
                 raise ValueError(
-                    f"{where}: {name!r} has no test part, since perturbed structures are only "
-                    f"trained on; name {perturbed[name].of!r}, which it is made of"
+                    f"{where}: {name!r} has no test split, because perturbed structures are only "
+                    f"used for training; use its source, {perturbed[name].of!r}"
                 )
 
     def _dataset_references(self) -> list[tuple[str, str]]:
@@ -156,7 +169,7 @@ class Config(Section):
             if model.training:
                 where = f"models.{name}.training.dataset"
                 if model.training.dataset is None:
-                    raise ValueError(f"{where}: name the dataset to train on")
+                    raise ValueError(f"{where}: give the dataset to train on")
                 references.append((where, model.training.dataset))
         if self.compensation:
             references.append(("compensation.dataset", self.compensation.dataset))
@@ -169,7 +182,7 @@ class Config(Section):
             training = getattr(self, section)
             if training:
                 if training.dataset is None:
-                    raise ValueError(f"{section}.dataset: name the dataset to train on")
+                    raise ValueError(f"{section}.dataset: give the dataset to train on")
                 references.append((f"{section}.dataset", training.dataset))
         if self.downstream:
             references += [("downstream.datasets", name) for name in self.downstream.datasets]

@@ -1,7 +1,7 @@
-"""What files contain, told by SHA-256 that are computed once for each state of a file.
+"""SHA-256 of file contents, computed once for each state of a file.
 
-The workflow decides by it whether a user's file is another one. Times of change say too much,
-after a copy, and too little: some tools set them back.
+The workflow uses them to decide whether a user's file has changed. Modification times change when a
+file is copied, and some tools reset them after a change.
 """
 
 import hashlib
@@ -16,19 +16,25 @@ from irrepress.core.files import sha256, write_json
 
 logger = logging.getLogger(__name__)
 
-# Smaller files are read each time.
+# Smaller files are always read.
 _SMALL = 1_000_000
 
 
 class Contents:
-    """The SHA-256 of files, remembered from run to run.
+    """A cache of the SHA-256 of files that persists between runs.
 
-    A file is read again when its size, its inode or one of its times differ. The time of its last
-    change of state (ctime) cannot be set by tools: it tells of content that was replaced under
-    the old time of modification.
+    A file is read again if its size, inode or one of its times differs. Tools cannot set its ctime,
+    which thus reveals content that was replaced while keeping the modification time.
 
     Args:
-        memory: JSON file that remembers; it need not be there, and its loss costs time only.
+        memory: JSON file that holds the cache; it is created if missing and can be deleted.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> _ = (folder / "a.xyz").write_text("1")
+        >>> Contents(folder / "hashes.json").of(folder / "a.xyz")[:8]
+        '6b86b273'
     """
 
     def __init__(self, memory: str | Path):
@@ -42,7 +48,7 @@ class Contents:
         """Return the SHA-256 of a file.
 
         Raises:
-            UserError: it cannot be read.
+            UserError: if it cannot be read.
         """
         path = Path(path)
         try:
@@ -61,12 +67,12 @@ class Contents:
         self._known[key] = {"state": state, "sha256": digest}
         try:
             write_json(self._memory, self._known)
-        except UserError as error:  # it is computed again then
+        except UserError as error:  # the hash is computed again next time
             logger.warning("%s", error)
         return digest
 
     def of_all(self, paths: Sequence[str | Path]) -> str | None:
-        """Return one SHA-256 for the contents of several files, in their order; None for none."""
+        """Return a joint SHA-256 of several files, in order; None if there are none."""
         if not paths:
             return None
         return hashlib.sha256("\n".join(map(self.of, paths)).encode()).hexdigest()

@@ -1,8 +1,8 @@
-"""YAML as a config is written in: what each key says, and where it stands.
+"""YAML documents of configs, with the words as they were written.
 
-YAML 1.1 reads more into plain words than most people know: ``off`` and ``NO`` are false, ``1e-3``
-is a text, ``2024-01-01`` a date; and of a key that occurs twice the last one counts, silently. A
-`Document` refuses the latter and remembers the words as they were written, for messages.
+YAML 1.1 interprets plain words in surprising ways: ``off`` and ``NO`` are false, ``1e-3`` is a
+string, ``2024-01-01`` a date; and if a key occurs twice, the last one silently wins. A `Document`
+rejects repeated keys and keeps the words as they were written, for messages.
 """
 
 import datetime
@@ -23,19 +23,27 @@ _TEXT = "tag:yaml.org,2002:str"
 
 
 class Document:
-    """A YAML (or JSON) file with what it says.
+    """A YAML (or JSON) file with its content.
 
     Attributes:
         path: the file.
-        content: what it holds, as plain Python types.
+        content: the content as plain Python types.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "config.yaml"
+        >>> _ = path.write_text("compress: off")
+        >>> document = Document(path)
+        >>> document.content, document.word(("compress",))
+        ({'compress': False}, 'off')
     """
 
     def __init__(self, path: str | Path):
         """Read a file.
 
         Raises:
-            UserError: not readable, not YAML, a key occurs twice in one place, or a number is to
-                another base than it seems.
+            UserError: if the file cannot be read or is not YAML, a key occurs twice in a mapping,
+                or a number has an unexpected base.
         """
         self.path = Path(path)
         self._root: yaml.Node | None = None
@@ -46,14 +54,14 @@ class Document:
             raise UserError(f"{path}: cannot be read ({error.strerror})") from error
         except _Misleading as error:
             raise UserError(f"{path}: {error}") from None
-        # Numbers of thousands of digits and dates such as 2024-13-01 are ValueErrors.
+        # Numbers with thousands of digits and dates such as 2024-13-01 raise ValueError.
         except (yaml.YAMLError, ValueError) as error:
             raise UserError(f"{path}: not a YAML file ({error})") from error
         except RecursionError as error:
             raise UserError(f"{path}: not a YAML file (it is nested too deeply)") from error
 
     def _read(self, text: str) -> Any:
-        """Read JSON or else YAML, as Snakemake does."""
+        """Read JSON or YAML, as Snakemake does."""
         if text.lstrip().startswith("{"):
             try:
                 return _read_json(text)
@@ -64,14 +72,14 @@ class Document:
         return None if self._root is None else loader.construct_document(self._root)
 
     def word(self, location: Location, key: bool = False) -> str | None:
-        """Return the word that stands at a location, as it was written.
+        """Return the word at a location, as it was written.
 
         Args:
-            location: keys and places in lists, as the content has them.
-            key: whether the last key itself is asked for and not its value.
+            location: keys and list indices in the content.
+            key: whether to return the last key itself instead of its value.
 
         Returns:
-            The word; None if there is nothing, or no single word.
+            The word; None if there is nothing or not a single word.
         """
         nodes = [self._root] if self._root else []
         for depth, part in enumerate(location):
@@ -84,7 +92,7 @@ class Document:
         return next((n.value for n in nodes if isinstance(n, yaml.ScalarNode)), None)
 
     def _entries(self, node: yaml.Node) -> list[tuple[yaml.Node | int, yaml.Node]]:
-        """Return what a node holds; what it merges (``<<``) comes after its own."""
+        """Return the entries of a node; merged ones (``<<``) come after its own."""
         if isinstance(node, yaml.SequenceNode):
             return list(enumerate(node.value))
         if not isinstance(node, yaml.MappingNode):
@@ -97,12 +105,12 @@ class Document:
         return own
 
     def _is(self, key: yaml.Node | int, part: str | int) -> bool:
-        """Whether a key of the file is that of a location, where keys are texts or places."""
+        """Return whether a key of the file matches a part of a location."""
         if isinstance(key, int):
             return key == part
         if not isinstance(key, yaml.ScalarNode):
             return False
-        # Keys that YAML does not read as texts are known by what it reads them as.
+        # Keys that YAML does not read as strings are compared by their parsed value.
         return key.value == part or (
             key.tag != _TEXT and str(_Loader("").construct_object(key)) == str(part)
         )
@@ -115,7 +123,7 @@ def word_at(documents: Sequence[Document], location: Location, key: bool = False
 
 
 def meaning(value: Any) -> str:
-    """Return what YAML made of a plain word, for messages: ``false``, ``a number``, ``a date``."""
+    """Return what YAML reads a plain word as, for messages: ``false``, ``a number``, ``a date``."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):
@@ -126,37 +134,37 @@ def meaning(value: Any) -> str:
 
 
 def is_plain(value: Any) -> bool:
-    """Whether a value is what YAML makes of a plain word that it does not take for a text."""
+    """Return whether a value results from a plain word that YAML does not read as a string."""
     return value is None or isinstance(value, bool | int | float | datetime.date)
 
 
 class _Misleading(Exception):
-    """What is written is not what would be read."""
+    """The file would be read differently from what it seems to say."""
 
 
-# Octal numbers and numbers to the base 60, which YAML 1.1 knows.
+# Octal and base-60 numbers, which YAML 1.1 supports.
 _OTHER_BASE = re.compile(r"[-+]?(0[0-7_]+|[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?)")
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML's safe loader, which refuses what misleads its reader.
+    """YAML's safe loader, which rejects misleading input.
 
-    That is a key that occurs twice in one mapping, and numbers to another base than they seem.
+    That is, keys that occur twice in a mapping, and numbers with an unexpected base.
     """
 
     def compose_scalar_node(self, anchor: str | None) -> yaml.ScalarNode:
-        """Compose a word."""
+        """Compose a scalar."""
         node: yaml.ScalarNode = super().compose_scalar_node(anchor)
         if node.tag != _TEXT and node.style is None and _OTHER_BASE.fullmatch(node.value):
             number = self.construct_object(node)
             raise _Misleading(
                 f"line {node.start_mark.line + 1}: YAML reads {node.value} as the number {number}; "
-                f"write {number}, or {node.value!r} in quotes if it is a text"
+                f"write {number}, or {node.value!r} in quotes if it is a string"
             )
         return node
 
     def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
-        """Compose a mapping as it is written, before merged keys enter it."""
+        """Compose a mapping as written, before keys are merged into it."""
         node: yaml.MappingNode = super().compose_mapping_node(anchor)
         lines: dict[tuple[str, str], int] = {}
         for key, _ in node.value:
@@ -174,7 +182,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def _read_json(text: str) -> Any:
-    """Return the content of a JSON file; raise ValueError if it is none."""
+    """Return the content of a JSON file; raise ValueError if it is not JSON."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         content = dict(pairs)

@@ -1,4 +1,4 @@
-"""The Python that the jobs of a family run in, where conda does not choose it.
+"""The choice of the Python environment for the jobs of a family, without conda.
 
 Families can exclude each other's packages (MACE and SevenNet pin different versions of e3nn), so
 that one Python cannot hold them all. ``irrepress setup FAMILY`` makes the virtual environment
@@ -17,13 +17,13 @@ from pathlib import Path
 from irrepress.catalogue.families import missing_packages, needed_packages
 from irrepress.study.workflow_files import source_tree
 
-# What the workflow tells jobs (scripts/_environment.py): the prefix of its Python, where jobs run
-# in conda environments; and family -> Python of another environment as JSON, where they do not.
+# Environment variables for jobs (scripts/_environment.py): the prefix of the workflow's Python if
+# jobs run in conda environments, otherwise family -> Python of another environment, as JSON.
 WORKFLOW_PREFIX, PYTHONS = "IRREPRESS_WORKFLOW_PREFIX", "IRREPRESS_PYTHONS"
 # Folders that hold environments, joined as in PATH.
 PLACES = "IRREPRESS_ENVIRONMENTS"
-# Prints the first package that a Python lacks. A folder of the same name that is found in the
-# working directory is no package, and has no file.
+# Prints the first package that a Python lacks. A folder of the same name in the working directory
+# is not a package and has no file.
 _PROBE = """
 import importlib.util, sys
 def has(name):
@@ -38,11 +38,17 @@ print(next((name for name in sys.argv[1:] if not has(name)), ""))
 
 @dataclass(frozen=True)
 class Environments:
-    """Where the jobs of some families run.
+    """The environments in which jobs of families run.
 
     Attributes:
-        pythons: family -> Python of another environment; families of this Python are left out.
-        lacking: family -> why its jobs can run nowhere, in one sentence.
+        pythons: family -> Python of another environment; families that run in this Python are
+            omitted.
+        lacking: family -> a sentence on why its jobs cannot run.
+
+    Example:
+        >>> found = find_environments(["sevennet"])
+        >>> found.lacking
+        {}
     """
 
     pythons: dict[str, Path]
@@ -79,10 +85,10 @@ def set_up_command(family: str) -> str:
 
 
 def find_environments(families: Iterable[str], roots: Sequence[Path] | None = None) -> Environments:
-    """Find a Python for each of some families.
+    """Find a Python for each family.
 
     Args:
-        families: their names, all known.
+        families: names of known families.
         roots: the folders that hold environments; None: `places`.
     """
     roots = places() if roots is None else roots
@@ -108,10 +114,10 @@ def find_environments(families: Iterable[str], roots: Sequence[Path] | None = No
 
 
 def first_missing(python: Path, packages: Sequence[str]) -> str | None:
-    """Return the first of some packages that a Python lacks; None if it has them all."""
+    """Return the first package that a Python lacks; None if it has them all."""
     command = [str(python), "-c", _PROBE, *packages]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    except (OSError, subprocess.SubprocessError):  # half set up, or moved since
+    except (OSError, subprocess.SubprocessError):  # incomplete or moved
         return packages[0]
     return done.stdout.strip() or None

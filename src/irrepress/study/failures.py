@@ -1,10 +1,10 @@
-"""What failed in a run of the workflow, read from Snakemake's own log."""
+"""Failed jobs of a run of the workflow, from Snakemake's own log."""
 
 import re
 from dataclasses import dataclass
 
-# Snakemake tells of a failed job "Error in rule NAME:" and, indented, what it is; of a failed
-# group the same for each job, further indented. "Finished jobid: N" tells of a later success.
+# For a failed job Snakemake logs "Error in rule NAME:" followed by indented details; for a failed
+# group the same for each job, indented further. "Finished jobid: N" marks a later success.
 _BEGIN = re.compile(r"^(?:Error in|        ) ?rule (?P<rule>\w+):$")
 _FIELD = re.compile(r"^ +(?P<key>jobid|output|log): (?P<value>.+)$")
 _FINISHED = re.compile(r"^Finished jobid: (?P<jobid>\d+)\b")
@@ -12,13 +12,19 @@ _FINISHED = re.compile(r"^Finished jobid: (?P<jobid>\d+)\b")
 
 @dataclass
 class Failure:
-    """A job that failed and did not succeed in a later attempt.
+    """A job that failed in all its attempts.
 
     Attributes:
         rule: name of its rule.
         output: its first output.
         log: its log; empty if it has none.
-        attempts: how often it failed.
+        attempts: number of failed attempts.
+
+    Example:
+        >>> lines = ["Error in rule score:", "    jobid: 3", "    output: scores.h5"]
+        >>> (failure,) = failed_jobs(chr(10).join(lines))
+        >>> failure.rule, failure.output, failure.attempts
+        ('score', 'scores.h5', 1)
     """
 
     rule: str
@@ -28,7 +34,7 @@ class Failure:
 
 
 def failed_jobs(log: str) -> list[Failure]:
-    """Return the jobs that failed in a run, in the order of their first failure.
+    """Return the failed jobs of a run, in the order of their first failure.
 
     Args:
         log: content of Snakemake's log of the run.
@@ -56,7 +62,7 @@ def failed_jobs(log: str) -> list[Failure]:
 
 
 def summary(failures: list[Failure]) -> str:
-    """Return the failures as lines for the terminal."""
+    """Format failures for the terminal."""
     lines = [f"{len(failures)} jobs failed:" if len(failures) != 1 else "1 job failed:"]
     for each in failures:
         times = f" ({each.attempts} attempts)" if each.attempts > 1 else ""

@@ -1,4 +1,4 @@
-"""What jobs of a study read: files of the user, downloads, and what other jobs make."""
+"""Inputs of a study's jobs: user files, downloads, and outputs of other jobs."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ AnyModel = ModelRef | StudyModel
 
 
 def downloads(config: Config) -> list[tuple[str, str]]:
-    """Return collection and name of every file that datasets and checkpoints need, sorted."""
+    """Return the sorted (collection, name) of every file that datasets and checkpoints need."""
     published = [d for d in config.datasets.values() if isinstance(d, Published)]
     found = {download for dataset in published for download in _downloads_of(dataset)}
     checkpoints = (_checkpoint_download(model) for _, model in model_references(config))
@@ -36,7 +36,7 @@ def _downloads_of(dataset: Published) -> list[tuple[str, str]]:
 
 
 def _checkpoint_download(model: AnyModel) -> tuple[str, str] | None:
-    """Collection and name of the file that a keyword stands for; None if it is not downloaded."""
+    """Return (collection, name) of the file for a keyword; None if it is not downloaded."""
     if model.checkpoint is None or is_path(model.checkpoint):
         return None
     published = published_checkpoint(model.family, model.checkpoint)
@@ -44,19 +44,24 @@ def _checkpoint_download(model: AnyModel) -> tuple[str, str] | None:
 
 
 def user_files(dataset: Files) -> list[str]:
-    """Return the files of the user that a dataset is read from."""
+    """Return the user files that a dataset is read from."""
     return [str(file) for path in locate(dataset).all() for file in contents(path)]
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """The inputs of jobs.
+    """The inputs of a study's jobs.
 
     Attributes:
         config: the config.
-        paths: where the files of the study lie.
-        contents: what files of the user contain.
-        of_the_user: makes files of the user the inputs of a rule.
+        paths: paths of the study's files.
+        contents: SHA-256 of user files.
+        of_the_user: function that turns user files into inputs of a rule.
+
+    Example:
+        >>> inputs = Inputs(config, StudyPaths.of("tiny"), Contents("hashes.json"))
+        >>> inputs.teacher("silicon", "m").as_posix()
+        'results/tiny/m/parent/original/teacher/silicon.h5'
     """
 
     config: Config
@@ -65,7 +70,7 @@ class Inputs:
     of_the_user: Callable[[Sequence[str]], list[Any]] = list
 
     def files(self, dataset: AnyDataset) -> list[Any]:
-        """What a dataset is read from: the user's files, or the records of downloads."""
+        """Return the inputs of a dataset: user files, or records of downloads."""
         if isinstance(dataset, Files):
             return self.of_the_user(user_files(dataset))
         if isinstance(dataset, Published):
@@ -73,10 +78,10 @@ class Inputs:
         return []
 
     def checkpoint(self, model: AnyModel) -> list[Any]:
-        """A checkpoint: its file or the record of its download.
+        """Return the input for a checkpoint: its file or the record of its download.
 
-        Nothing for a keyword of a file that the family's own package holds, and for a model that
-        the study trains from scratch.
+        It is empty for a keyword of a file in the family's own package, and for a model that is
+        trained from scratch.
         """
         if model.checkpoint is not None and is_path(model.checkpoint):
             return self.of_the_user([model.checkpoint])
@@ -84,18 +89,18 @@ class Inputs:
         return [] if download is None else [self._record(*download)]
 
     def content_of_files(self, dataset: AnyDataset) -> str | None:
-        """One SHA-256 for the user's files of a dataset; None if there are none."""
+        """Return a joint SHA-256 of the user files of a dataset; None if there are none."""
         return self._content(user_files(dataset)) if isinstance(dataset, Files) else None
 
     def content_of_checkpoint(self, model: AnyModel) -> str | None:
-        """The SHA-256 of a checkpoint of the user; None for a keyword."""
+        """Return the SHA-256 of a user's checkpoint; None for a keyword."""
         path = model.checkpoint
         return self._content([path]) if path is not None and is_path(path) else None
 
     def teacher(self, dataset: str, model: str) -> Path:
-        """The store of a dataset labelled by a parent.
+        """Return the store of a dataset labelled by a parent.
 
-        It is the dataset itself, if it has the labels of the parent already.
+        This is the dataset itself if its labels already come from the parent.
         """
         labels = getattr(self.config.datasets[dataset], "labels", None)
         if labels is not None and labels_key(labels) == labels_key(self.config.models[model]):
@@ -103,20 +108,20 @@ class Inputs:
         return self.paths.teacher(model, dataset)
 
     def plan(self, model: str, plan: str) -> list[Path]:
-        """The plan that a model was made by; nothing for a parent."""
+        """Return the plan of a model; empty for a parent."""
         return [self.paths.plan(model, plan)] if plan in self.config.plans() else []
 
     def packed(self, model: str, plan: str, stage: str) -> list[Path]:
-        """The packed weights of a quantized model; nothing for others."""
+        """Return the packed weights of a quantized model; empty for others."""
         folder = self.paths.stage(model, plan, stage)
         return [] if Stage.parse(stage).bits is None else [folder.packed]
 
     def shapes(self, model: str) -> list[Path]:
-        """The table that times are predicted from, where budgets are counted in time."""
+        """Return the table of timed shapes if budgets limit time, otherwise nothing."""
         return [self.paths.shapes(model)] if self.config.sweep.unit == "time" else []
 
     def guides(self, model: str, plan: str) -> dict[str, Path]:
-        """What a distillation reads beside the teacher's labels, if it follows features, too."""
+        """Return the additional inputs of a distillation that uses the parent's features."""
         if self.config.distillation is None or self.config.distillation.features == 0:
             return {}
         return {
@@ -125,7 +130,7 @@ class Inputs:
         }
 
     def elements(self, model: str) -> dict[str, Path]:
-        """The dataset whose elements a parent keeps, if it is to keep some only."""
+        """Return the dataset whose elements a parent is restricted to, if any."""
         name = self.config.models[model].restrict_to
         return {} if name is None else {"store": self.paths.data(name)}
 
@@ -133,7 +138,7 @@ class Inputs:
         return DownloadPaths(Path(self.config.downloads.directory)).record(collection, file)
 
     def _content(self, paths: Sequence[str]) -> str | None:
-        """One SHA-256 for files; None if one cannot be read, which its job tells."""
+        """Return a joint SHA-256 of files; None if one cannot be read, which its job reports."""
         try:
             return self.contents.of_all(paths)
         except UserError:

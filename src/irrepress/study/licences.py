@@ -1,8 +1,7 @@
-"""Texts of a config in the records of a study: licences and citations, which change no number.
+"""Licences and citations from a config in the records of a study.
 
-A change of such a text makes nothing anew. The records that hold it are written again instead,
-with their times of change as they were, so that Snakemake takes them for what they are: the
-records of the same models and data.
+Changing such a text does not rerun any job. Instead, the records that contain it are rewritten with
+their old modification times, so that Snakemake considers them up to date.
 """
 
 import os
@@ -22,12 +21,12 @@ from irrepress.study.config import Config
 from irrepress.study.paths import StudyPaths
 
 OF_THE_DATA = "that of the data it is trained on"
-# What data records have of a config.
+# Texts from a config in records of data.
 TEXTS = ("licence", "citation")
 
 
 def model_licence(reference: Any) -> str:
-    """Return the licence of a model of the config (`ModelRef` or `StudyModel`), for its card."""
+    """Return the licence of a model in the config (`ModelRef` or `StudyModel`), for its card."""
     if reference.licence:
         return reference.licence
     if reference.checkpoint is None:
@@ -37,11 +36,11 @@ def model_licence(reference: Any) -> str:
 
 
 def outdated(config: Config, paths: StudyPaths) -> Iterator[tuple[Path, dict[str, str]]]:
-    """Yield the records whose texts are not those of the config, each with the right texts.
+    """Yield the records whose texts differ from the config, each with the correct texts.
 
     Args:
         config: the config.
-        paths: where the files of the study lie.
+        paths: paths of the study's files.
     """
     for name, model in config.models.items():
         texts = {"licence": model_licence(model)}
@@ -62,14 +61,14 @@ def outdated(config: Config, paths: StudyPaths) -> Iterator[tuple[Path, dict[str
 
 
 def update(path: Path, texts: dict[str, str]) -> None:
-    """Write a record again with other texts; its times stay.
+    """Rewrite a record with other texts, keeping its modification time.
 
     Args:
-        path: of a card, a summary of data or a store.
-        texts: the texts by their names.
+        path: path of a card, a summary of data or a store.
+        texts: name -> text.
 
     Raises:
-        UserError: it cannot be read or written.
+        UserError: if it cannot be read or written.
     """
     status = path.stat()
     if path.suffix == ".h5":
@@ -85,7 +84,7 @@ def update(path: Path, texts: dict[str, str]) -> None:
 
 
 def _differs(read: Callable[[Path], Any], path: Path, texts: dict[str, str]) -> bool:
-    """Whether a record has other texts; no for what is no record, which others tell."""
+    """Return whether a record has other texts; False for invalid files, reported elsewhere."""
     try:
         found = read(path)
         return any(found.get(key) != text for key, text in texts.items())

@@ -1,4 +1,4 @@
-"""Models by path or keyword, of whichever family reads them."""
+"""Loading of models by path or keyword, for any family."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,20 +40,20 @@ def load_model(
     dtype: NumberType = "float32",
     warn: Callable[[str], None],
 ) -> Loaded:
-    """Load a model, whose family is given, named by the card beside it, or found by trying.
+    """Load a model; its family may be given, read from the card beside it, or detected.
 
     Args:
-        model: path of a file, or a keyword of a family.
-        family: name of the family; None: that of the card, or the one installed family that
-            reads the model.
-        modal: level of theory of a multi-modal model; None: that of the card.
-        licence: licence of a published checkpoint that the user accepts, by name.
-        dtype: type of the numbers that are computed with.
-        warn: called with a message if the file beside the model is no card, or the card of
+        model: path of a file, or keyword of a family.
+        family: name of the family; None: that in the card, or the first installed family that can
+            read the model.
+        modal: level of theory of a multi-modal model; None: that in the card.
+        licence: name of the licence of a published checkpoint that the user accepts.
+        dtype: floating-point type of the parameters.
+        warn: called with a message if the file beside the model is not a card, or belongs to
             another model.
 
     Raises:
-        UserError: the file is no checkpoint, or no installed family reads it.
+        UserError: if the file is not a checkpoint or no installed family can read it.
     """
     is_file = is_path(model) and Path(model).exists()
     if is_file:
@@ -76,7 +76,7 @@ def load_model(
 
 def _first_that_loads(model: str, load: Callable[[str], Loaded]) -> Loaded:
     """Try the installed families in turn."""
-    # From the last to the first: fairchem alone takes seconds to import.
+    # In reverse order, because importing fairchem takes seconds.
     installed = [name for name in reversed(family_names()) if not missing_packages(name)]
     if not installed:
         raise UserError(
@@ -101,7 +101,7 @@ def _first_that_loads(model: str, load: Callable[[str], Loaded]) -> Loaded:
 
 
 def _card_beside(model: Path, warn: Callable[[str], None]) -> Card | None:
-    """Return the card beside a model, None if there is none; warn if it is not the model's."""
+    """Return the card beside a model, None if there is none; warn if it does not match."""
     own = card_path(model)
     beside = own if own.is_file() else model.with_name(CARD)
     if not (model.is_file() and beside.is_file()):
@@ -111,10 +111,10 @@ def _card_beside(model: Path, warn: Callable[[str], None]) -> Card | None:
     except UserError:
         foreign = True
     if foreign:
-        warn(f"{beside}: not a card of irrepress, left aside")
+        warn(f"{beside}: ignored, as it is not a card of irrepress")
         return None
     card = Card.load(beside)
-    # Other files beside a study's model, such as an exported copy, have no card of their own.
+    # Other files beside a study's model, such as an exported copy, have no card.
     belongs = beside == own or not (model.parent / "model.pt").exists()
     if belongs and (mistake := mismatch(model, card, beside)) is not None:
         warn(mistake)

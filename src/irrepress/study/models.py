@@ -1,4 +1,4 @@
-"""The models of a study: checkpoints, or architectures that it trains itself."""
+"""The models of a study: checkpoints, or architectures that it trains from scratch."""
 
 import math
 import re
@@ -10,35 +10,43 @@ from irrepress.catalogue.model_ref import ModelRef
 from irrepress.core.section import Name, PathText
 from irrepress.training.config import Training
 
-# YAML 1.1 takes numbers with an exponent for texts unless they have a point and a sign: 1.0e-3.
+# YAML 1.1 reads numbers with an exponent as strings unless they have a point and a sign: 1.0e-3.
 _EXPONENT = re.compile(r"[+-]?[0-9]+\.?[0-9]*[eE][+-]?[0-9]{1,3}")
 
 
 class StudyModel(ModelRef):
-    """A model of the study: a checkpoint, or an architecture to be trained from scratch."""
+    """A model of a study: a checkpoint, or an architecture to train from scratch.
 
-    checkpoint: PathText | None = Field(  # type: ignore[assignment]  # other references have one
-        None, description="Keyword of the family (7net-0) or path of a file."
+    Example:
+        >>> training = Training(dataset="silicon", steps=100)
+        >>> StudyModel(family="escn", untrained={"lmax": 2}, training=training).compress
+        True
+    """
+
+    checkpoint: PathText | None = Field(  # type: ignore[assignment]  # required in other references
+        None, description="Keyword of the family (such as 7net-0) or path of a file."
     )
     untrained: dict[str, Any] | None = Field(
         None,
-        description="In place of a checkpoint: settings of an architecture by the family's own "
-        "names, such as {sphere_channels: 64, lmax: 3}; {} is a small model of the family. It gets "
-        "random weights and is trained by the section training; elements, reference energies and "
-        "scale are those of the data.",
+        description="Instead of a checkpoint, settings of an architecture by the family's own "
+        "names, such as {sphere_channels: 64, lmax: 3}; {} is a small model of the "
+        "family. It is initialised randomly and trained as set in training; elements, "
+        "reference energies and scale are taken from the data.",
     )
     training: Training | None = Field(
-        None, description="How the untrained model becomes the parent; dataset must be named."
+        None,
+        description="Training of the untrained model to become the parent; dataset is required.",
     )
     restrict_to: Name | None = Field(
         None,
-        description="Dataset whose elements are the only ones that the model keeps: nothing is "
-        "lost on them, and a model of many elements gets much smaller. null: it keeps all.",
+        description="Dataset whose elements the model is restricted to. This is exact for these "
+        "elements and makes models of many elements much smaller. null: no "
+        "restriction.",
     )
     compress: bool = Field(
         True,
-        description="false: the model is only evaluated, to compare others with, such as a smaller "
-        "official one.",
+        description="false: the model is only evaluated, for comparison, such as a smaller "
+        "official model.",
     )
 
     @field_validator("untrained")
@@ -47,7 +55,9 @@ class StudyModel(ModelRef):
         for name, value in (settings or {}).items():
             for each in value if isinstance(value, list) else [value]:
                 if isinstance(each, str) and _EXPONENT.fullmatch(each):
-                    raise ValueError(f"{name}: YAML reads {each} as a text; write {float(each)!r}")
+                    raise ValueError(
+                        f"{name}: YAML reads {each} as a string; write {float(each)!r}"
+                    )
                 if isinstance(each, float) and not math.isfinite(each):
                     raise ValueError(f"{name}: it should be a finite number (got {each})")
         return settings
@@ -55,11 +65,11 @@ class StudyModel(ModelRef):
     @model_validator(mode="after")
     def _one_origin(self) -> "StudyModel":
         if (self.checkpoint is None) == (self.untrained is None):
-            raise ValueError("name either a checkpoint or, to train from scratch, untrained: {...}")
+            raise ValueError("give either a checkpoint or, to train from scratch, untrained: {...}")
         if (self.untrained is None) != (self.training is None):
             raise ValueError("untrained and training belong together; give both or neither")
         if self.untrained is not None and self.sha256 is not None:
-            raise ValueError("sha256 is that of a checkpoint; leave it out with untrained")
+            raise ValueError("sha256 only applies to a checkpoint; remove it")
         if self.untrained is not None and self.restrict_to is not None:
             raise ValueError(
                 "restrict_to: an untrained model has the elements of the data it is trained on; "

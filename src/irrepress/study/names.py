@@ -1,4 +1,4 @@
-"""Names of a study that become paths, and when two of them would be one."""
+"""Checks of names in a config that become paths."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 def name_mistakes(config: Config) -> Iterator[str]:
-    """Yield what is wrong with the names of a config, one line each."""
+    """Yield a message for each invalid name in a config."""
     if config.name.casefold() in BESIDE_STUDIES:
         yield (
-            f"name: {config.name!r} is reserved, since logs of downloads go to logs/{config.name}/;"
-            " choose another"
+            f"name: {config.name!r} is reserved, because logs of downloads go to "
+            f"logs/{config.name}/; choose another"
         )
     for model in config.models:
         if model.casefold() in BESIDE_MODELS:
@@ -34,19 +34,19 @@ def name_mistakes(config: Config) -> Iterator[str]:
 
 
 def _differ_by_case(keys: Iterable[str]) -> Iterator[str]:
-    """Find names that are one path where file systems do not tell cases apart (macOS, Windows)."""
+    """Find names that collide on case-insensitive file systems (macOS, Windows)."""
     seen: dict[str, str] = {}
     for key in keys:
         first = seen.setdefault(key.casefold(), key)
         if first != key:
             yield (
-                f"{key}: differs from {first} in the case of letters only, which not every file "
-                "system tells apart; rename one"
+                f"{key}: differs from {first} only by case, which not every file system "
+                "distinguishes; rename one"
             )
 
 
 def _one_archive_of_two(config: Config) -> Iterator[str]:
-    """Find archives that two models would share."""
+    """Find archive names that two models would share."""
     seen: dict[str, str] = {}
     paths, stages = StudyPaths.of(config.name), config.stages()
     for model, plan, stage in product(config.compressed_models(), config.plans(), stages):
@@ -54,7 +54,7 @@ def _one_archive_of_two(config: Config) -> Iterator[str]:
         first = seen.setdefault(archive, model)
         if first != model:
             yield (
-                f"models.{model}: with the plan {plan} its archive would have the name of one of "
-                f"models.{first}, {archive}; rename the model"
+                f"models.{model}: with the plan {plan} its archive would have the same name as one "
+                f"of models.{first}, {archive}; rename the model"
             )
             return

@@ -1,4 +1,4 @@
-"""What a study would compute, in a few lines for the user who checks a configuration."""
+"""A short overview of what a study would compute."""
 
 from collections.abc import Iterator
 
@@ -8,11 +8,11 @@ from irrepress.study.paths import StudyPaths
 
 
 def overview(config: Config) -> Iterator[str]:
-    """Yield where results go, and which models, plans, stages and datasets a study has."""
+    """Yield lines on the results folder, models, plans, stages and datasets of a study."""
     yield f"results: {StudyPaths.of(config.name).results.as_posix()}/"
     for name, dataset in config.datasets.items():
         if isinstance(dataset, Perturbed):
-            own = f", and {dataset.of} itself on top (keep_unperturbed)" * dataset.keep_unperturbed
+            own = f", and {dataset.of} itself (keep_unperturbed)" * dataset.keep_unperturbed
             yield f"{name}: {dataset.count:,} perturbed copies of {dataset.of}{own}"
     yield f"models:  {', '.join(config.models)}"
     yield f"plans:   {', '.join(config.plans())}"

@@ -1,8 +1,8 @@
-"""Parameters of rules: what a job depends on beside its files.
+"""Parameters of rules: what a job depends on besides its files.
 
-When a parameter changes, Snakemake runs the job again. So they hold what decides about its result
-and nothing else. What a script reads beside that, such as licences and settings of the machine,
-is given to it `untracked`.
+When a parameter changes, Snakemake reruns the job. So parameters only contain what determines its
+result. Anything else that a script reads, such as licences and settings of the machine, is passed
+as `untracked`.
 """
 
 from collections.abc import Callable
@@ -13,14 +13,14 @@ from irrepress.evaluation.config import Evaluation
 from irrepress.study.config import Config
 from irrepress.training.config import OF_THE_MACHINE, Training
 
-# Records are given new ones without a run (`irrepress.study.licences`).
+# Updated in records without rerunning jobs (`irrepress.study.licences`).
 _TEXTS = {"licence", "citation", "accept_licence"}
 # What all plans of a sweep share.
 SHARED = ("unit", "multiple", "floor", "normalization")
 
 
 def parameters(section: Section) -> dict[str, Any]:
-    """Return a section of the config, or the whole, as a parameter."""
+    """Return a section of the config, or the entire config, as a parameter."""
     if isinstance(section, Config):
         return section.model_dump(mode="json")
     names = _TEXTS
@@ -33,20 +33,19 @@ def parameters(section: Section) -> dict[str, Any]:
 
 
 def apart(section: Section) -> dict[str, Any]:
-    """Return what `parameters` leaves out of a section, which its script reads as well."""
+    """Return the entries of a section that `parameters` omits but its script needs."""
     decide = parameters(section)
     content = section.model_dump(mode="json")
     return {key: value for key, value in content.items() if key not in decide}
 
 
 def untracked(value: Any) -> Callable[..., Any]:
-    """Return a parameter that a script reads and that makes no job run again when it changes.
+    """Return a parameter whose changes do not rerun a job.
 
-    Snakemake does not compare parameters that it computes from outputs.
+    Snakemake does not compare parameters that are computed from outputs.
 
     Args:
-        value: plain data, a section of the config, or a function of the wildcards that returns
-            one.
+        value: plain data, a section of the config, or a function from wildcards to one of these.
     """
 
     def given(wildcards: Any, output: Any) -> Any:
@@ -57,6 +56,6 @@ def untracked(value: Any) -> Callable[..., Any]:
 
 
 def plan_parameters(config: Config, plan: str) -> dict[str, Any]:
-    """Return how a plan is made, with what all plans of the sweep share."""
+    """Return the recipe of a plan, with the settings that all plans of the sweep share."""
     shared = config.sweep.model_dump(mode="json")
     return {**config.plans()[plan].record(), **{name: shared[name] for name in SHARED}}

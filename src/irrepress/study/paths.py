@@ -1,7 +1,7 @@
-"""Where every file of a study lies: results, logs and benchmarks.
+"""Paths of a study's files: results, logs and benchmarks.
 
-Names of models, plans and so on are wildcards of Snakemake unless they are given: a path with
-wildcards is the pattern of a rule.
+Names of models, plans and so on default to wildcards of Snakemake: a path with wildcards is the
+pattern of a rule.
 """
 
 import re
@@ -12,7 +12,7 @@ from pathlib import Path
 from irrepress.study.stages import ORIGINAL
 
 PARENT_PLAN, PARENT_STAGE = "parent", ORIGINAL.name
-# The stage of a parent that is to be trained from scratch.
+# The stage of a parent before it is trained from scratch.
 UNTRAINED_STAGE = "untrained"
 TABLES = ("sweep", "downstream", "cost", "errors", "data", "suspects", "usage")
 DYNAMICS_TABLE = "dynamics"
@@ -21,7 +21,7 @@ DYNAMICS_TABLE = "dynamics"
 MODEL, REPORT = "model.pt", "report/index.html"
 _DOWNSTREAM, _TEACHER = "downstream", "teacher"
 _DATA, _ARCHIVES, _DOWNLOADS = "data", "archives", "downloads"
-# What lies beside the models in the results of a study, and beside the studies in logs.
+# Other folders beside those of models in results, and beside those of studies in logs.
 BESIDE_MODELS = (_DATA, Path(REPORT).parent.name, _ARCHIVES)
 BESIDE_STUDIES = (_DOWNLOADS,)
 _BENCHMARK, _ARCHIVE = ".benchmark.tsv", ".tar.gz"
@@ -31,17 +31,18 @@ _BENCHMARK, _ARCHIVE = ".benchmark.tsv", ".tar.gz"
 class ModelFolder:
     """The folder of one model: a parent, a stage of a plan, or a model of a downstream dataset.
 
-    >>> folder = ModelFolder(Path("results/mine"), "mace", "taylor-0.50", "recovered")
-    >>> folder.metrics.as_posix()
-    'results/mine/mace/taylor-0.50/recovered/metrics.json'
-
     Attributes:
         results: the results of the study.
         model: name of the model in the config.
-        plan: name of the plan; ``parent`` for what no plan made.
+        plan: name of the plan; ``parent`` for the parent.
         stage: name of the stage; ``original`` for the parent.
-        dataset: the downstream dataset, if it was made for one.
-        start: what was done for that: ``finetuned``, ``scratch`` or ``restricted``.
+        dataset: the downstream dataset, if any.
+        start: kind of the downstream model: ``finetuned``, ``scratch`` or ``restricted``.
+
+    Example:
+        >>> folder = ModelFolder(Path("results/mine"), "mace", "taylor-0.50", "recovered")
+        >>> folder.metrics.as_posix()
+        'results/mine/mace/taylor-0.50/recovered/metrics.json'
     """
 
     results: Path
@@ -53,7 +54,7 @@ class ModelFolder:
 
     @classmethod
     def of(cls, folder: str | Path) -> "ModelFolder":
-        """Tell from a path which model lies there."""
+        """Parse a path."""
         parts = Path(folder).parts
         dataset = start = None
         if parts[-3:-2] == (_DOWNSTREAM,):
@@ -72,32 +73,32 @@ class ModelFolder:
 
     @property
     def model_file(self) -> Path:
-        """The model in its family's own format."""
+        """Path of the model in its family's own format."""
         return self.path / MODEL
 
     @property
     def card(self) -> Path:
-        """How the model came about."""
+        """Path of the model's card."""
         return self.path / "card.json"
 
     @property
     def metrics(self) -> Path:
-        """What was measured on it."""
+        """Path of the model's metrics."""
         return self.path / "metrics.json"
 
     @property
     def training(self) -> Path:
-        """The curve of its training."""
+        """Path of its training curve."""
         return self.path / "training.csv"
 
     @property
     def packed(self) -> Path:
-        """Its weights in few bits."""
+        """Path of its packed weights."""
         return self.path / "packed.pt"
 
     @property
     def fits(self) -> Path:
-        """The fits of its compensation."""
+        """Path of the fits of its compensation."""
         return self.path / "fits.csv"
 
     def dynamics(self, dataset: str = "{dataset}") -> Path:
@@ -106,37 +107,38 @@ class ModelFolder:
 
     @property
     def is_of_the_parent(self) -> bool:
-        """Whether no plan made it."""
+        """Whether it belongs to the parent."""
         return self.plan == PARENT_PLAN
 
     @property
     def untuned(self) -> "ModelFolder":
-        """The model that it was made from, if it was made for a downstream dataset."""
+        """The folder of the model before downstream training."""
         return ModelFolder(self.results, self.model, self.plan, self.stage)
 
     @property
     def parent(self) -> "ModelFolder":
-        """The uncompressed model."""
+        """The folder of the unpruned model."""
         return ModelFolder(self.results, self.model, PARENT_PLAN, PARENT_STAGE)
 
     def of_task(self, dataset: str | None, start: str | None) -> "ModelFolder":
-        """The folder of what is made from it for a downstream dataset."""
+        """Return the folder of a downstream model made from this one."""
         return ModelFolder(self.results, self.model, self.plan, self.stage, dataset, start)
 
 
 @dataclass(frozen=True)
 class StudyPaths:
-    """Every path of a study.
-
-    >>> paths = StudyPaths.of("mine")
-    >>> paths.plan().as_posix(), paths.plan("mace", "taylor-0.50").as_posix()
-    ('results/mine/{model}/{plan}/plan.json', 'results/mine/mace/taylor-0.50/plan.json')
-    >>> paths.log(paths.plan()).as_posix()
-    'logs/mine/{model}/{plan}/plan.log'
+    """The paths of a study.
 
     Attributes:
-        results: folder of what the study makes.
-        logs: folder of logs and benchmarks, which mirrors that of the results.
+        results: folder of the results.
+        logs: folder of logs and benchmarks, with the same structure.
+
+    Example:
+        >>> paths = StudyPaths.of("mine")
+        >>> paths.plan().as_posix(), paths.plan("mace", "taylor-0.50").as_posix()
+        ('results/mine/{model}/{plan}/plan.json', 'results/mine/mace/taylor-0.50/plan.json')
+        >>> paths.log(paths.plan()).as_posix()
+        'logs/mine/{model}/{plan}/plan.log'
     """
 
     results: Path
@@ -144,51 +146,51 @@ class StudyPaths:
 
     @classmethod
     def of(cls, study: str) -> "StudyPaths":
-        """Return the paths of a study by its name, relative to where the workflow runs."""
+        """Return the paths of a study by its name, relative to the working directory."""
         return cls.at(Path("results", study))
 
     @classmethod
     def at(cls, results: str | Path) -> "StudyPaths":
-        """Return the paths of a study by the folder of its results; logs lie beside ``results``."""
+        """Return the paths of a study by its results folder; ``logs`` is beside ``results``."""
         results = Path(results)
         return cls(results, results.parents[1] / "logs" / results.name)
 
     def data(self, dataset: str = "{dataset}") -> Path:
-        """The store of a dataset."""
+        """Return the path of a dataset's store."""
         return self.results / _DATA / f"{dataset}.h5"
 
     def summary(self, dataset: str = "{dataset}") -> Path:
-        """What a dataset holds."""
+        """Return the path of a dataset's summary."""
         return self.results / _DATA / f"{dataset}.summary.json"
 
     def teacher(self, model: str = "{model}", dataset: str = "{dataset}") -> Path:
-        """A dataset labelled by a parent."""
+        """Return the path of the store of a dataset labelled by a parent."""
         return self.parent(model).path / _TEACHER / f"{dataset}.h5"
 
     def scores(self, model: str = "{model}") -> Path:
-        """The scores of a parent's blocks."""
+        """Return the path of a parent's scores."""
         return self.results / model / "scores.h5"
 
     def shapes(self, model: str = "{model}") -> Path:
-        """The measured times of shapes of a parent."""
+        """Return the path of the table of a parent's timed shapes."""
         return self.results / model / "shapes.json"
 
     def plan(self, model: str = "{model}", plan: str = "{plan}") -> Path:
-        """A plan."""
+        """Return the path of a plan."""
         return self.results / model / plan / "plan.json"
 
     def stage(
         self, model: str = "{model}", plan: str = "{plan}", stage: str = "{stage}"
     ) -> ModelFolder:
-        """A stage of a plan, or of the parent."""
+        """Return the folder of a stage of a plan or of the parent."""
         return ModelFolder(self.results, model, plan, stage)
 
     def parent(self, model: str = "{model}") -> ModelFolder:
-        """The uncompressed model."""
+        """The folder of the unpruned model."""
         return self.stage(model, PARENT_PLAN, PARENT_STAGE)
 
     def untrained(self, model: str = "{model}") -> ModelFolder:
-        """The parent before it is trained from scratch."""
+        """Return the folder of the parent before it is trained from scratch."""
         return self.stage(model, PARENT_PLAN, UNTRAINED_STAGE)
 
     def task(
@@ -199,22 +201,22 @@ class StudyPaths:
         dataset: str = "{dataset}",
         start: str = "{start}",
     ) -> ModelFolder:
-        """What is made of a stage for a downstream dataset."""
+        """Return the folder of a downstream model made from a stage."""
         return self.stage(model, plan, stage).of_task(dataset, start)
 
     def cards(self, model: str) -> list[Path]:
-        """The cards of a model that are there, of all its stages."""
+        """Return the existing cards of all stages of a model."""
         return sorted((self.results / model).rglob(self.parent().card.name))
 
     def archive(self, folder: ModelFolder) -> Path:
-        """The archive of a model."""
+        """Return the path of a model's archive."""
         names = [folder.model, folder.plan, folder.stage]
         names += [name for name in (folder.start, folder.dataset) if name is not None]
         return self.results / _ARCHIVES / f"{'_'.join(names)}{_ARCHIVE}"
 
     @property
     def page(self) -> Path:
-        """The page of the report."""
+        """Path of the report."""
         return self.results / REPORT
 
     def table(self, name: str) -> Path:
@@ -222,55 +224,59 @@ class StudyPaths:
         return self.page.with_name(f"{name}.csv")
 
     def log(self, output: Path) -> Path:
-        """The log of the job that makes a file, or of the rule that makes files of a pattern."""
+        """Return the path of the log of the job that writes a file, or of a rule for a pattern."""
         return self._mirrored(output, ".log")
 
     def benchmark(self, output: Path) -> Path:
-        """What the job that makes a file took, as Snakemake measured it."""
+        """Return the path of Snakemake's benchmark of the job that writes a file."""
         return self._mirrored(output, _BENCHMARK)
 
     def benchmarks(self) -> Iterator[Path]:
-        """Yield the benchmarks that are there, in order."""
+        """Yield the existing benchmarks in order."""
         yield from sorted(self.logs.rglob(f"*{_BENCHMARK}"))
 
     def _mirrored(self, output: Path, suffix: str) -> Path:
         place = output.relative_to(self.results)
-        archive = place.name.removesuffix(_ARCHIVE)  # names of plans hold points, too
+        archive = place.name.removesuffix(_ARCHIVE)  # names of plans contain dots as well
         stem = place.stem if archive == place.name else archive
         return self.logs / place.with_name(f"{stem}{suffix}")
 
 
 @dataclass(frozen=True)
 class DownloadPaths:
-    """Where downloads lie, which studies share.
+    """Paths of downloads, which studies share.
 
     Attributes:
-        directory: the folder of the config.
+        directory: the download folder in the config.
+
+    Example:
+        >>> DownloadPaths(Path("downloads")).file("mptrj", "mptrj.zip").as_posix()
+        'downloads/mptrj/mptrj.zip'
     """
 
     directory: Path
 
     def file(self, collection: str, file: str) -> Path:
-        """A downloaded file."""
+        """Return the path of a downloaded file."""
         return self.directory / collection / file
 
     def record(self, collection: str = "{collection}", file: str = "{file}") -> Path:
-        """The record of a download: that its file is there and was verified."""
+        """Return the path of the record of a verified download."""
         return self.directory / collection / f"{file}.json"
 
     @staticmethod
     def log() -> Path:
-        """The log of a download."""
+        """Return the path of the log of a download."""
         return Path("logs", _DOWNLOADS, "{collection}", "{file}.log")
 
     @staticmethod
     def benchmark() -> Path:
-        """What a download took."""
+        """Return the path of the benchmark of a download."""
         return Path("logs", _DOWNLOADS, "{collection}", f"{{file}}{_BENCHMARK}")
 
 
 def match(pattern: Path, path: Path) -> dict[str, str] | None:
-    """Return what stands for the wildcards of a pattern in a path; None if it does not fit.
+    """Return the values of a pattern's wildcards in a path; None if it does not match.
 
     >>> match(Path("{model}/scores.h5"), Path("mace/scores.h5"))
     {'model': 'mace'}

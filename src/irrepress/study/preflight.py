@@ -1,10 +1,9 @@
-"""What a study would run into later, found before it starts.
+"""Checks of a study before it starts.
 
-A config is checked by itself when it is read (`irrepress.study.config`). Here it is compared with
-what it names but does not hold: files, families and their packages, checkpoints, systems,
-licences.
-The Snakefile and ``irrepress validate`` both begin with `check_study`. Neither torch nor a
-family's package is imported: the environment of the workflow has none.
+The config itself is checked when it is read (`irrepress.study.config`). This module checks what it
+refers to: files, families and their packages, checkpoints, systems, licences. Both the Snakefile
+and ``irrepress validate`` begin with `check_study`. Neither torch nor a family's package is
+imported, because the environment of the workflow has none.
 """
 
 from collections.abc import Iterator
@@ -36,23 +35,23 @@ from irrepress.study.models import StudyModel
 
 
 def check_study(config: Config, source: str, *, packages: bool = True) -> None:
-    """Check what a config names, and what would fail in a stage of its study.
+    """Check what a config refers to, and what would fail later in the study.
 
     Args:
         config: the config.
-        source: what messages call it, such as its path.
+        source: name of the config in messages, such as its path.
         packages: whether the packages of every family have to be here, in this Python or in an
             environment that was set up for it; False where jobs run in conda environments.
 
     Raises:
-        UserError: something is wrong; the message has one line for every mistake.
+        UserError: if there are mistakes; the message has one line for each.
     """
     if mistakes := list(find_mistakes(config, packages=packages)):
         raise UserError("\n".join(f"{source}: {mistake}" for mistake in mistakes))
 
 
 def find_mistakes(config: Config, *, packages: bool = True) -> Iterator[str]:
-    """Yield every mistake, one line each, as key, value and mend; see `check_study`."""
+    """Yield a line with key, value and fix for every mistake; see `check_study`."""
     for key, model in model_references(config):
         yield from _about_model(key, model)
     if packages:
@@ -66,14 +65,14 @@ def find_mistakes(config: Config, *, packages: bool = True) -> Iterator[str]:
 
 
 def remarks(config: Config) -> Iterator[str]:
-    """Yield what may not be meant, though it can run, one line each."""
+    """Yield a line for everything that is valid but may be unintended."""
     after = ("recovery", "distillation", "quantization", "export", "downstream")
     idle = [section for section in after if getattr(config, section) is not None]
     idle += ["evaluation.dynamics"] * (config.evaluation.dynamics is not None)
     if idle and not config.train_plans:
         yield (
-            f"train_plans is empty, so that nothing is made of {', '.join(idle)}; name plans such "
-            f"as {next(iter(config.plans()), 'taylor-0.50')}"
+            f"train_plans is empty, so {', '.join(idle)} will not run; give plans such as "
+            f"{next(iter(config.plans()), 'taylor-0.50')}"
         )
     used = {name for _, name, _ in _parts_used(config)}
     used |= {model.restrict_to for model in config.models.values() if model.restrict_to}
@@ -86,12 +85,12 @@ def remarks(config: Config) -> Iterator[str]:
         if labels is not None and labels_key(labels) == labels_key(model):
             yield (
                 f"evaluation.dataset: {config.evaluation.dataset!r} is labelled by models.{name} "
-                "itself: errors are how far models are from it, and its own are zero"
+                "itself: errors measure the difference from it, and its own are zero"
             )
 
 
 def _parts_used(config: Config) -> Iterator[tuple[str, str, str]]:
-    """Yield key, dataset and part of everything that a study reads."""
+    """Yield key, dataset and split for everything that a study reads."""
     yield "scoring.dataset", config.scoring.dataset, "train"
     if config.compensation:
         yield "compensation.dataset", config.compensation.dataset, "train"
@@ -108,7 +107,7 @@ def _parts_used(config: Config) -> Iterator[tuple[str, str, str]]:
 
 
 def _about_parts(config: Config) -> Iterator[str]:
-    """Find parts of datasets that are needed and empty."""
+    """Find splits of datasets that are needed but empty."""
     told: set[tuple[str, str, str]] = set()
     for use in _parts_used(config):
         key, name, part = use
@@ -118,11 +117,11 @@ def _about_parts(config: Config) -> Iterator[str]:
         told.add(use)
         where = f"datasets.{name}.split.{part}"
         files = f", or list files under {part}_paths" if isinstance(dataset, Files) else ""
-        yield f"{key}: {name!r} has no {part} part, since {where} is 0; give it a share{files}"
+        yield f"{key}: {name!r} has no {part} split, because {where} is 0; raise it{files}"
 
 
 def _has_part(dataset: Any, part: str) -> bool:
-    """Whether a part will hold structures, as far as the config tells."""
+    """Return whether a split will contain structures, according to the config."""
     split = getattr(dataset, "split", None)
     if isinstance(dataset, Files) and part != "train" and getattr(dataset, f"{part}_paths"):
         return True
@@ -134,13 +133,13 @@ def _has_part(dataset: Any, part: str) -> bool:
 
 
 def _shared_out(dataset: Published) -> bool:
-    """Whether fractions decide about the parts, since the source gives none."""
+    """Return whether fractions determine the splits, because the source has none."""
     options = get_published(dataset.name).options
     return not {"parts", "lists", "fold"} & set(options)
 
 
 def _about_families(config: Config) -> Iterator[str]:
-    """Find what the family of a compressed model does not do."""
+    """Find settings that the family of a compressed model does not support."""
     cutoffs = [f"sweep.explicit.{n}.cutoff" for n, e in config.sweep.explicit.items() if e.cutoff]
     cutoffs += ["sweep.cutoffs"] * any(config.sweep.cutoffs)
     for name in config.compressed_models():
@@ -161,7 +160,7 @@ def _about_families(config: Config) -> Iterator[str]:
 
 
 def model_references(config: Config) -> Iterator[tuple[str, ModelRef | StudyModel]]:
-    """Yield the key and the content of every model that a config names."""
+    """Yield key and content of every model in a config."""
     for name, model in config.models.items():
         yield f"models.{name}", model
     for name, dataset in config.datasets.items():
@@ -170,7 +169,7 @@ def model_references(config: Config) -> Iterator[tuple[str, ModelRef | StudyMode
 
 
 def labels_key(model: ModelRef | StudyModel) -> tuple[str, str | None, str | None]:
-    """Return what decides the labels that a model gives."""
+    """Return a key that identifies the labels predicted by a model."""
     checkpoint = model.checkpoint
     if checkpoint is not None and is_path(checkpoint):
         checkpoint = str(Path(checkpoint).resolve())
@@ -180,7 +179,7 @@ def labels_key(model: ModelRef | StudyModel) -> tuple[str, str | None, str | Non
 
 
 def known_families(config: Config) -> list[str]:
-    """Return the families of a config's models, without those that there are not."""
+    """Return the known families of a config's models."""
     return sorted({model.family for _, model in model_references(config)} & set(family_names()))
 
 
@@ -219,7 +218,7 @@ def _about_model(key: str, model: ModelRef | StudyModel) -> Iterator[str]:
         yield f"{key}.modal: {model.checkpoint} needs one; choose one of {', '.join(modals)}"
     elif not modals and model.modal is not None:
         yield (
-            f"{key}.modal: {model.checkpoint} has one level of theory only; remove modal "
+            f"{key}.modal: {model.checkpoint} has only one level of theory; remove modal "
             f"{model.modal!r}"
         )
     elif modals and model.modal not in modals:
@@ -233,11 +232,11 @@ def _about_checkpoint_file(key: str, path: Path, checksum: str | None) -> Iterat
         here = f"relative paths begin at {Path.cwd()}"
         yield f"{key}.checkpoint: there is no file {str(path)!r} ({here})"
     elif (kind := foreign_kind(path)) is not None:
-        yield f"{key}.checkpoint: {str(path)!r} is no checkpoint: {kind}"
+        yield f"{key}.checkpoint: {str(path)!r} is not a checkpoint: {kind}"
     elif checksum is not None and (found := sha256(path)) != checksum:
         yield (
-            f"{key}.sha256: that of {str(path)!r} is {found}, not {checksum}; get the file again, "
-            "or correct the config if you trust this one"
+            f"{key}.sha256: that of {str(path)!r} is {found}, not {checksum}; download the file "
+            "again, or correct the config if you trust this one"
         )
 
 
@@ -257,7 +256,7 @@ def _about_dataset(key: str, dataset: Any) -> Iterator[str]:
 
 
 def _about_labels(config: Config) -> Iterator[str]:
-    """Find scores and errors that compare a model with its own predictions."""
+    """Find scores that compare a model with its own predictions."""
     scored = config.datasets[config.scoring.dataset]
     for name in config.compressed_models():
         labels = getattr(scored, "labels", None)
@@ -266,14 +265,14 @@ def _about_labels(config: Config) -> Iterator[str]:
         if "taylor" in config.sweep.criteria:
             yield (
                 f"scoring.dataset: {config.scoring.dataset!r} is labelled by models.{name} itself, "
-                "whose loss is zero on its own labels, so that the criterion 'taylor' has nothing "
-                "to differentiate; take 'fisher' in its place in sweep.criteria, or score on a "
-                "dataset with other labels"
+                "whose loss on its own labels is zero, so the criterion 'taylor' has nothing to "
+                "differentiate; use 'fisher' instead in sweep.criteria, or score on a dataset with "
+                "other labels"
             )
 
 
 def _about_shapes(config: Config) -> Iterator[str]:
-    """Find names of official shapes that a family does not know."""
+    """Find names of official shapes that a family lacks."""
     families = {config.models[name].family for name in config.compressed_models()}
     for name, explicit in config.sweep.explicit.items():
         if not explicit.names_shape:
@@ -281,7 +280,7 @@ def _about_shapes(config: Config) -> Iterator[str]:
         for family in sorted(families & set(family_names())):
             shapes = named_shapes(family)
             if explicit.irreps not in shapes:
-                hint = nearest(str(explicit.irreps), shapes) if shapes else "the family names none"
+                hint = nearest(str(explicit.irreps), shapes) if shapes else "the family has none"
                 yield (
                     f"sweep.explicit.{name}.irreps: {explicit.irreps!r} is neither irreps such as "
                     f"64x0e+32x1e nor a shape of the family {family}; {hint}"

@@ -1,4 +1,4 @@
-"""Reading a config: one message for every mistake."""
+"""Reading of configs, with a message for every mistake."""
 
 import math
 import re
@@ -14,11 +14,11 @@ from irrepress.study.documents import Document, Location, is_plain, meaning, wor
 
 
 def load_config(path: str | Path) -> Config:
-    """Read and check a configuration file.
+    """Read and check a config file.
 
     Raises:
-        UserError: not readable, not YAML, a key that occurs twice, or wrong; the message lists
-            every mistake with its key, its value and the nearest right key.
+        UserError: if the file cannot be read, is not YAML, repeats a key or has mistakes; the
+            message lists every mistake with its key, its value and the nearest valid key.
     """
     document = Document(path)
     return parse_config(document.content, str(path), [document])
@@ -27,18 +27,18 @@ def load_config(path: str | Path) -> Config:
 def parse_config(
     content: Any, source: str = "config", documents: Sequence[Document] = ()
 ) -> Config:
-    """Check the content of a configuration.
+    """Check the content of a config.
 
     Args:
-        content: what the YAML files hold.
-        source: what messages call it.
-        documents: the files, the last first to count; messages quote words from them.
+        content: content of the YAML files.
+        source: name of the config in messages.
+        documents: the files, of which later ones take precedence; messages quote words from them.
 
     Raises:
-        UserError: as in `load_config`.
+        UserError: if there are mistakes; see `load_config`.
     """
     if not isinstance(content, dict):
-        raise UserError(f"{source}: the file must hold keys such as name, datasets, models")
+        raise UserError(f"{source}: the file must contain keys such as name, datasets, models")
     found: list[str] = []
     content = _with_text_keys(content, (), documents, found, {})
     try:
@@ -57,14 +57,14 @@ def _with_text_keys(
     found: list[str],
     done: dict[int, Any],
 ) -> Any:
-    """Return content whose keys are texts; add a message to ``found`` for each that was none.
+    """Return content with string keys; add a message to ``found`` for each other key.
 
     Args:
         node: dictionaries, lists and plain values.
-        location: where it stands.
+        location: location of the node.
         documents: as for `parse_config`.
         found: messages.
-        done: what was made of a container, by its id; aliases stand for one container.
+        done: results by id of the container, because aliases refer to the same container.
     """
     if not isinstance(node, dict | list):
         return node
@@ -93,7 +93,7 @@ def _with_text_keys(
 
 
 def schema() -> dict[str, Any]:
-    """Return the JSON schema of the configuration."""
+    """Return the JSON schema of configs."""
     return Config.model_json_schema()
 
 
@@ -101,9 +101,9 @@ _WRONG_TAGS = ("union_tag_invalid", "union_tag_not_found")
 
 
 def _describe(mistake: Any, documents: Sequence[Document]) -> str:
-    """Return one line for a mistake that pydantic found."""
+    """Return a line for a mistake found by pydantic."""
     parts = list(mistake["loc"])
-    # Discriminated unions put the tag into the location; it is not a key of the file.
+    # The location includes the tag of discriminated unions, which is not a key of the file.
     if parts[:1] == ["datasets"] and mistake["type"] not in _WRONG_TAGS:
         del parts[2:3]
     parts = [part for part in parts if part not in _OF_UNIONS]
@@ -113,12 +113,12 @@ def _describe(mistake: Any, documents: Sequence[Document]) -> str:
         known = _known_keys(location[:-1])
         return f"{where}: unknown key; {nearest(location[-1], known)}"
     if mistake["type"] == "missing":
-        return f"{where}: this key is needed"
+        return f"{where}: this key is required"
     message = mistake["msg"].removeprefix("Value error, ")
     value = mistake.get("input")
     if mistake["type"] in ("string_type", "literal_error") and is_plain(value):
         if value is None:
-            return f"{where}: it is empty (YAML reads null, ~ and no value so); write a value"
+            return f"{where}: it is empty (as are null and ~ in YAML); write a value"
         word = word_at(documents, tuple(parts))
         named = str(value) if word is None else word
         known = _literals(mistake) if mistake["type"] == "literal_error" else [named]
@@ -129,9 +129,9 @@ def _describe(mistake: Any, documents: Sequence[Document]) -> str:
     if mistake["type"] == "literal_error" and isinstance(value, str):
         return f"{where}: unknown value {value!r}; {nearest(value, _literals(mistake))}"
     if mistake["type"] == "int_parsing" and (number := _as_integer(value)) is not None:
-        return f"{where}: YAML reads {value} as a text; write {number}"
+        return f"{where}: YAML reads {value} as a string; write {number}"
     if mistake["type"] in ("int_parsing_size", "int_from_float") and isinstance(value, float | str):
-        message = "Input should be an integer, and no larger than any count needs"
+        message = "Input should be an integer of reasonable size"
     if not where:
         return message
     if isinstance(value, bool):
@@ -139,12 +139,12 @@ def _describe(mistake: Any, documents: Sequence[Document]) -> str:
     return f"{where}: {message}" + ("" if isinstance(value, dict | list) else f" (got {value!r})")
 
 
-# What pydantic puts into the location for a key that takes a text or a list, such as irreps.
+# Entries in pydantic's locations for keys that take a string or a list, such as irreps.
 _OF_UNIONS = ("list[str]", "str")
 
 
 def _without_others(mistakes: Sequence[Any]) -> list[Any]:
-    """Leave out that a value is not of the other type of a union, if more is said of it."""
+    """Drop messages about the other type of a union if there are more specific ones."""
     stems = [m["loc"][: m["loc"].index(u)] for m in mistakes for u in _OF_UNIONS if u in m["loc"]]
     return [
         mistake
@@ -158,18 +158,18 @@ def _without_others(mistakes: Sequence[Any]) -> list[Any]:
 
 
 def _meant(value: Any) -> str:
-    """Return which type of a union a value is nearer to."""
+    """Return the type of a union that a value is closest to."""
     return "list[str]" if isinstance(value, list | dict) else "str"
 
 
 def _literals(mistake: Any) -> list[str]:
-    """Return the values that would have been right."""
+    """Return the valid values."""
     expected = mistake["ctx"]["expected"].replace(" or ", ", ")
     return [part.strip("'") for part in expected.split(", ")]
 
 
 def _as_integer(text: Any) -> int | None:
-    """Return the integer that a text such as ``1e3`` was meant to be; None if it is none."""
+    """Return the integer meant by a string such as ``1e3``; None if it is not an integer."""
     if not isinstance(text, str) or not re.fullmatch(r"[+-]?[\d.]+[eE][+-]?\d{1,2}", text):
         return None
     try:
@@ -184,7 +184,7 @@ def _joined(location: Location) -> str:
 
 
 def _known_keys(location: list[str]) -> list[str]:
-    """Return the keys that are known in the section at ``location``."""
+    """Return the known keys of the section at ``location``."""
     definitions = schema()["$defs"]
     node: dict[str, Any] = schema()
     keys: set[str] = set()
@@ -206,7 +206,7 @@ def _known_keys(location: list[str]) -> list[str]:
 
 
 def _resolve(node: dict[str, Any], definitions: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the object schemas that a schema node can stand for."""
+    """Return the object schemas that a schema node can refer to."""
     if "$ref" in node:
         return [definitions[node["$ref"].rsplit("/", 1)[-1]]]
     for key in ("anyOf", "oneOf", "allOf"):

@@ -1,4 +1,4 @@
-"""Recipes of plans: what a plan of the sweep is made from, and what it is called."""
+"""Recipes of the plans in a sweep, and their names."""
 
 from itertools import product
 from typing import Any
@@ -11,18 +11,19 @@ from irrepress.pruning.config import Allocation, Axes, Criterion, Sweep
 
 
 class Recipe(Section):
-    """How a plan is made: towards a budget, or to explicit irreps.
-
-    >>> Recipe(criterion="taylor", axes="channels", allocation="greedy", budget=0.5).allocation
-    'greedy'
+    """How to make a plan: from a budget or from explicit irreps.
 
     Attributes:
-        criterion: by which scores blocks are chosen.
+        criterion: the criterion of the scores.
         axes: whether orders are pruned as well as channels.
-        cutoff: up to which neighbours stay, in Å; None: the parent's own.
+        cutoff: cutoff radius in Å; None: the parent's own.
         allocation: how the budget is spread; None without a budget.
-        budget: the fraction that may stay; None for explicit irreps.
-        explicit: the target in place of a budget.
+        budget: fraction to keep; None for explicit irreps.
+        explicit: the target instead of a budget.
+
+    Example:
+        >>> Recipe(criterion="taylor", axes="channels", allocation="greedy", budget=0.5).allocation
+        'greedy'
     """
 
     criterion: Criterion
@@ -41,11 +42,11 @@ class Recipe(Section):
 
     @property
     def in_rounds(self) -> bool:
-        """Whether it needs the model and data again and again, and not stored scores alone."""
+        """Whether it runs the model in several rounds instead of only using stored scores."""
         return self.allocation in ("iterated", "measured")
 
     def record(self) -> dict[str, Any]:
-        """Return the recipe as plain data, without what does not apply to it."""
+        """Return the recipe as plain data, without entries that do not apply."""
         absent = {"explicit"} if self.explicit is None else {"budget", "allocation"}
         return self.model_dump(mode="json", exclude=absent)
 
@@ -53,8 +54,7 @@ class Recipe(Section):
 def recipes(sweep: Sweep) -> dict[str, Recipe]:
     """Return every plan of a sweep: name -> recipe.
 
-    Plans of uniform allocation keep all orders whatever the axes, so that they are made for the
-    first axes only.
+    Uniform allocation keeps all orders for any axes, so its plans are only made for the first axes.
     """
     made: dict[str, Recipe] = {}
     for criterion in sweep.criteria:
@@ -84,7 +84,7 @@ def plan_name(recipe: Recipe, target: str) -> str:
         target: its budget, or the name of its explicit irreps.
     """
     name = f"{recipe.criterion}-{target}"
-    if recipe.explicit is not None:  # its cutoff is a part of what the name stands for
+    if recipe.explicit is not None:  # the name includes its cutoff
         return name
     name += "" if recipe.axes == "both" else f"-{recipe.axes}"
     name += "" if recipe.allocation == "greedy" else f"-{recipe.allocation}"

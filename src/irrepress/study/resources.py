@@ -1,4 +1,4 @@
-"""What jobs ask for. Memory and time grow with every attempt and with the size of inputs."""
+"""Resource requests of jobs, which grow with every attempt and with the size of inputs."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -11,20 +11,25 @@ from irrepress.training.config import Training
 
 @dataclass(frozen=True)
 class JobResources:
-    """What the jobs of a study ask for.
+    """Resource requests of a study's jobs.
 
-    Snakemake tells by their names what the functions that are returned here want.
+    Snakemake passes arguments to the returned functions by name.
 
     Attributes:
         config: the config.
-        of_trainings: what all trainings ask for beside GPUs.
+        of_trainings: further resources of training jobs.
+
+    Example:
+        >>> resources = JobResources(config)
+        >>> resources.gpus(2), resources.minutes(30)({}, [], attempt=2)
+        ({'gpu': 2}, 60)
     """
 
     config: Config
     of_trainings: Mapping[str, Any] = field(default_factory=dict)
 
     def minutes(self, base: float, per_gigabyte: float = 0) -> Callable[..., int]:
-        """Return a time limit in minutes, up to the config's."""
+        """Return a function for the time limit in minutes, bounded by the config."""
 
         def runtime(wildcards: Any, input: Iterable[str], attempt: int) -> int:
             wanted = (base + per_gigabyte * _gigabytes(input)) * attempt
@@ -33,7 +38,7 @@ class JobResources:
         return runtime
 
     def memory(self, base: float, per_gigabyte: float = 0) -> Callable[..., int]:
-        """Return a memory limit in MB, up to the config's."""
+        """Return a function for the memory limit in MB, bounded by the config."""
 
         def mem_mb(wildcards: Any, input: Iterable[str], attempt: int) -> int:
             wanted = (base + per_gigabyte * _gigabytes(input)) * attempt
@@ -42,18 +47,18 @@ class JobResources:
         return mem_mb
 
     def gpus(self, count: int = 1) -> dict[str, Any]:
-        """Return what a job that computes on GPUs asks for; nothing if the study uses the CPU."""
+        """Return the resources of a GPU job; empty if the study runs on CPUs."""
         if self.config.device == "cpu":
             return {}
         return {"gpu": count} | ({"gpu_model": self.gpu_type} if self.gpu_type else {})
 
     @property
     def gpu_type(self) -> str | None:
-        """The type of the GPUs that jobs ask for."""
+        """The type of the requested GPUs."""
         return None if self.config.device == "cpu" else self.config.cluster.gpu_type
 
     def training(self, section: Training) -> dict[str, Any]:
-        """Return what a training asks for: GPUs, and the tasks that its ranks are under SLURM.
+        """Return the resources of training: GPUs, and a SLURM task for each rank.
 
         The key mpi tells the executor to leave srun to the script.
         """
@@ -68,5 +73,5 @@ class JobResources:
 
 
 def _gigabytes(files: Iterable[str]) -> float:
-    """Return the size of a job's inputs; 0 for those that are yet to be made."""
+    """Return the size of a job's inputs in GB; missing files count as 0."""
     return sum(os.path.getsize(file) for file in files if os.path.exists(file)) / 1e9

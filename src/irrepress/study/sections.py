@@ -1,4 +1,4 @@
-"""Sections of the config that only a study has: what jobs ask for, and what follows training."""
+"""Config sections for cluster resources and for the stages after training."""
 
 from typing import Annotated, Literal
 
@@ -10,56 +10,75 @@ from irrepress.training.config import Training
 
 
 class Cluster(Section):
-    """What jobs ask of a cluster; accounts and partitions stand in ``profiles/slurm``."""
+    """Resource limits on a cluster; accounts and partitions are set in ``profiles/slurm``.
+
+    Example:
+        >>> Cluster(gpu_type="a100").max_minutes
+        1440
+    """
 
     gpu_type: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9_.]+$",
-        description="Type of the GPUs as the cluster calls it (sinfo -o %G), such as a100; null: "
-        "any.",
+        description="GPU type as listed by the cluster (sinfo -o %G), such as a100; null: any.",
     )
     max_minutes: Count = Field(
         1440,
-        description="Longest time limit that a job asks for. A training that needs more saves "
-        "itself and goes on in its next attempt.",
+        description="Maximum time limit of a job. Training that needs more time saves a checkpoint "
+        "and resumes in the next attempt.",
     )
     max_memory: Count | None = Field(
         None,
-        description="Most memory that a job asks for, in MB: that of the nodes. What jobs ask for "
-        "grows with every attempt, and SLURM refuses what no node has.",
+        description="Maximum memory of a job in MB, at most that of a node. Requests grow with "
+        "every attempt, and SLURM rejects those that no node can satisfy.",
     )
 
 
 class Quantization(Section):
-    """Weight-only quantization of path and radial weights."""
+    """Settings for weight-only quantization of path and radial weights.
+
+    Example:
+        >>> Quantization(bits=4).stages
+        ['recovered']
+    """
 
     bits: Literal[4, 8] = 8
     stages: Annotated[list[MadeBase], EACH_ONCE] = Field(["recovered"])
 
 
 class Export(Section):
-    """Models in another type of numbers: each is a stage with its own errors, time and checks."""
+    """Settings for copies in other dtypes, which are stages with their own errors and times.
+
+    Example:
+        >>> Export(dtypes=["float64"]).stages
+        ['recovered']
+    """
 
     dtypes: Annotated[list[NumberType], EACH_ONCE] = Field(["float32"], min_length=1)
     stages: Annotated[list[MadeBase], EACH_ONCE] = Field(["recovered"])
 
 
 class Downstream(Section):
-    """Fine-tuning of the compressed model on each dataset, beside baselines."""
+    """Settings for fine-tuning the compressed model on each dataset, with baselines.
+
+    Example:
+        >>> Downstream(datasets=["silicon"], baselines=["scratch"]).stage
+        'recovered'
+    """
 
     datasets: Annotated[list[str], EACH_ONCE] = Field([])
     stage: MadeBase = Field(
-        "recovered", description="The stage of the compressed model that is fine-tuned."
+        "recovered", description="The stage of the compressed model to fine-tune."
     )
     baselines: Annotated[list[Literal["scratch", "parent", "restricted"]], EACH_ONCE] = Field(
         ["scratch", "parent", "restricted"],
-        description="What the compressed model is compared with: the same shape trained from "
-        "scratch, the uncompressed parent, fine-tuned, and the parent that is only restricted to "
-        "the elements of the dataset, without any training.",
+        description="Baselines for the compressed model: the same shape trained from scratch, the "
+        "fine-tuned parent, and the parent restricted to the elements of the dataset, "
+        "without training.",
     )
     restrict_elements: bool = Field(
         True,
-        description="Models are restricted to the elements of the dataset before they are "
-        "trained, which loses nothing (where their family can leave elements out).",
+        description="Restrict models to the elements of the dataset before training, which is "
+        "exact (if the family supports it).",
     )
     training: Training = Training()

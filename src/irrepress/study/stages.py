@@ -1,4 +1,4 @@
-"""The stages that models of a study go through, and their names."""
+"""The stages of a study's models, and their names."""
 
 import re
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from typing import Literal, cast, get_args
 
 from irrepress.core.section import NumberType
 
-# Stages that a plan makes, in order; any of them can be quantized, exported and fine-tuned.
+# Stages of a plan, in order; any of them can be quantized, exported and fine-tuned.
 MadeBase = Literal["pruned", "compensated", "recovered", "distilled"]
-# The parent, which no plan has made.
+# Includes the parent, which no plan was applied to.
 Base = MadeBase | Literal["original"]
 Bits = Literal[4, 8]
 
@@ -20,17 +20,18 @@ _NAME = re.compile(
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage of a model: what was done last, and whether it was quantized or exported then.
-
-    >>> Stage("recovered", bits=8).name
-    'recovered-int8'
-    >>> Stage.parse("pruned-float32")
-    Stage(base='pruned', bits=None, dtype='float32')
+    """A stage of a model: the last step, and whether it was then quantized or exported.
 
     Attributes:
-        base: what was done to its weights last; ``original`` for the parent.
-        bits: bits of its path and radial weights, if it is quantized.
-        dtype: type of its numbers, if it is exported in another one than the study's.
+        base: the last step that changed the weights; ``original`` for the parent.
+        bits: bits of path and radial weights if quantized, otherwise None.
+        dtype: dtype of the parameters if exported, otherwise None.
+
+    Example:
+        >>> Stage("recovered", bits=8).name
+        'recovered-int8'
+        >>> Stage.parse("pruned-float32")
+        Stage(base='pruned', bits=None, dtype='float32')
     """
 
     base: Base
@@ -39,10 +40,10 @@ class Stage:
 
     @classmethod
     def parse(cls, name: str) -> "Stage":
-        """Return the stage of a name.
+        """Return the stage with a given name.
 
         Raises:
-            ValueError: no stage has this name.
+            ValueError: if no stage has this name.
         """
         found = _NAME.fullmatch(name)
         if found is None:
@@ -52,24 +53,24 @@ class Stage:
 
     @property
     def name(self) -> str:
-        """The name, which folders have as well: ``recovered``, ``recovered-int8``."""
+        """The name, also of folders: ``recovered``, ``recovered-int8``."""
         if self.bits is not None:
             return f"{self.base}-int{self.bits}"
         return self.base if self.dtype is None else f"{self.base}-{self.dtype}"
 
     @property
     def source(self) -> "Stage":
-        """The stage that was quantized or exported; others are their own."""
+        """The stage that was quantized or exported; otherwise the stage itself."""
         return Stage(self.base)
 
     @property
     def is_converted(self) -> bool:
-        """Whether the weights of another stage were quantized or exported."""
+        """Whether the stage was quantized or exported from another one."""
         return self != self.source
 
     @property
     def is_trained(self) -> bool:
-        """Whether a training made its weights, be they quantized or exported since."""
+        """Whether the weights were trained, even if quantized or exported since."""
         return self.base in ("recovered", "distilled")
 
 

@@ -1,4 +1,4 @@
-"""The files that a study can be asked for, and those that its report is made of."""
+"""Targets of the workflow, and the files that the report is made from."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -25,55 +25,59 @@ class Targets:
 
     Attributes:
         config: the config.
-        paths: where the files of the study lie.
+        paths: paths of the study's files.
+
+    Example:
+        >>> [path.as_posix() for path in Targets(config, StudyPaths.of("tiny")).scores()]
+        ['results/tiny/m/scores.h5']
     """
 
     config: Config
     paths: StudyPaths
 
     def downloads(self) -> list[Path]:
-        """The records of all downloads."""
+        """Return the records of all downloads."""
         places = DownloadPaths(Path(self.config.downloads.directory))
         return [places.record(collection, file) for collection, file in downloads(self.config)]
 
     def data(self) -> list[Path]:
-        """All datasets with their summaries."""
+        """Return all datasets with their summaries."""
         paths, names = self.paths, list(self.config.datasets)
         return [*map(paths.data, names), *map(paths.summary, names)]
 
     def summaries(self) -> list[Path]:
-        """The summaries of the datasets that the study reads."""
+        """Return the summaries of the datasets that the study reads."""
         return list(map(self.paths.summary, used_datasets(self.config)))
 
     def parents(self) -> list[Path]:
-        """The metrics of the uncompressed models."""
+        """Return the metrics of the unpruned models."""
         return [self.paths.parent(model).metrics for model in self.config.models]
 
     def scores(self) -> list[Path]:
-        """The scores of the models that are compressed."""
+        """Return the scores of the models to compress."""
         return list(map(self.paths.scores, self.config.compressed_models()))
 
     def plans(self) -> list[Path]:
-        """All plans."""
+        """Return all plans."""
         models, plans = self.config.compressed_models(), self.config.plans()
         return [self.paths.plan(model, plan) for model in models for plan in plans]
 
     def sweep(self) -> list[Path]:
-        """The metrics of all plans right after pruning."""
+        """Return the metrics of all plans right after pruning."""
         return self._metrics(self.config.plans(), [PRUNED])
 
     def trained(self, *names: str) -> list[Path]:
-        """The metrics of the trained plans, at some stages or at all that the config asks for."""
+        """Return the metrics of the trained plans, at some stages or at all in the config."""
         stages = [s for s in self.config.stages() if not names or s.name in names]
         return self._metrics(self.config.train_plans, stages)
 
     def quantized(self) -> list[Path]:
-        """The metrics of the quantized models."""
+        """Return the metrics of the quantized models."""
         stages = [stage for stage in self.config.stages() if stage.bits is not None]
         return self._metrics(self.config.train_plans, stages)
 
     def downstream(self) -> list[Path]:
-        """The metrics of every downstream task: compressed, and its baselines."""
+        """Return the metrics of every downstream task: compressed models and baselines."""
         downstream = self.config.downstream
         if downstream is None:
             return []
@@ -113,9 +117,10 @@ class Targets:
         return {name: self.paths.table(name) for name in (*TABLES, *asked)}
 
     def archives(self) -> list[Path]:
-        """The archives of the trained plans at their last stages, or of all plans if none is.
+        """Return the archives of the trained plans at their last stages, or of all plans.
 
-        Where there is one downstream dataset, they are of what was fine-tuned on it, too.
+        With exactly one downstream dataset, the models fine-tuned on it are included. All plans are
+        archived only if none is trained.
         """
         config, paths = self.config, self.paths
         plans = config.train_plans or list(config.plans())
@@ -128,7 +133,7 @@ class Targets:
                 for plan in plans
             ]
         stages = [s for s in config.stages() if s not in (PRUNED, COMPENSATED)]
-        # Of a study that only prunes and fine-tunes, nothing else is worth an archive.
+        # In a study that only prunes and fine-tunes, only fine-tuned models are archived.
         last = [] if finals and not stages else stages or [PRUNED]
         trained = [paths.stage(m, plan, s.name) for m in models for plan in plans for s in last]
         return [paths.archive(folder) for folder in (*trained, *finals)]

@@ -1,13 +1,13 @@
-"""What a study uses its datasets for."""
+"""The uses of a study's datasets."""
 
 from irrepress.data.config import Perturbed
 from irrepress.study.config import Config
 
 
 def used_datasets(config: Config) -> dict[str, list[str]]:
-    """Return the purposes of each dataset, without datasets that the study does not read.
+    """Return the uses of each dataset that the study reads.
 
-    The dataset that a perturbed one is made of is used, too.
+    This includes the source of a perturbed dataset.
     """
     sections = {
         "scoring": config.scoring,
@@ -36,7 +36,7 @@ def used_datasets(config: Config) -> dict[str, list[str]]:
 
 
 def labelled_parts(config: Config, dataset: str) -> list[str]:
-    """Return the parts of a dataset that its parent labels: those that the study reads."""
+    """Return the splits of a dataset that the parent has to label, which the study reads."""
     trained = config.distillation is not None and config.distillation.dataset == dataset
     tested = config.evaluation.dataset == dataset
     parts = ["train", "valid"] * trained + ["test"] * tested

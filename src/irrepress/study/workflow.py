@@ -1,6 +1,6 @@
-"""A run of the workflow: what it decides from Snakemake's own objects before and after its jobs.
+"""A run of the workflow: decisions based on Snakemake's objects, before and after its jobs.
 
-The only module that imports Snakemake, which the environments of families do not have.
+This is the only module that imports Snakemake, which the environments of families lack.
 """
 
 import ast
@@ -34,13 +34,13 @@ from irrepress.study.failures import failed_jobs, summary
 from irrepress.study.preflight import check_study, known_families, remarks
 from irrepress.study.reading import parse_config
 
-# Jobs end with the process of this number (scripts/_common.py).
+# Jobs end together with the process of this id (scripts/_common.py).
 WORKFLOW_PROCESS = "IRREPRESS_WORKFLOW_PROCESS"
 _CONDA_OPTIONS = ("--sdm", "--software-deployment-method", "--deployment-method", "--use-conda")
 
 
 def one_of(names: Iterable[str]) -> str:
-    """Return the regular expression of a wildcard that is one of some names.
+    """Return a regular expression that matches one of some names, for a wildcard.
 
     >>> one_of(["a.b", "c"])
     'a\\\\.b|c'
@@ -54,22 +54,27 @@ class Run:
 
     Attributes:
         workflow: Snakemake's own object.
-        arguments: the words of its command line, without its name.
+        arguments: the command-line arguments, without the program name.
+
+    Example:
+        >>> Run(workflow=None, arguments=["--sdm=conda", "all"]).is_told("--sdm")
+        True
     """
 
     workflow: Any
     arguments: Sequence[str] = field(default_factory=lambda: sys.argv[1:])
 
     def read_config(self, content: Any) -> Config:
-        """Check the config that Snakemake has read, and what it names but does not hold.
+        """Check the config read by Snakemake and what it refers to.
 
-        Where the jobs of each family run is decided on the way. What may not be meant is printed.
+        This also chooses the environment for the jobs of each family, and prints remarks on
+        anything that may be unintended.
 
         Raises:
-            UserError: something is wrong; the message has one line for every mistake.
+            UserError: if there are mistakes; the message has one line for each.
         """
-        # Snakemake has read the same files, but for what they say twice, or otherwise than it
-        # seems.
+        # Snakemake has read the same files, but does not reject repeated keys and misleading
+        # numbers.
         config = parse_config(content, self.source, list(map(Document, self._config_names())))
         check_directory(Path.cwd())
         self.choose_environments(config)
@@ -81,7 +86,7 @@ class Run:
 
     @property
     def source(self) -> str:
-        """What messages call the config."""
+        """The name of the config in messages."""
         return " + ".join(self._config_names()) or "config"
 
     def _config_names(self) -> list[str]:
@@ -96,31 +101,31 @@ class Run:
 
     @property
     def uses_slurm(self) -> bool:
-        """Whether this process sends jobs to SLURM, or would if it were no dry run; jobs do not."""
+        """Whether this process submits jobs to SLURM, or would without --dry-run; False in jobs."""
         plugin = self.workflow.executor_plugin
         if plugin is not None and plugin.name != "dryrun":
             return plugin.name == "slurm"
-        # Before Snakemake begins: only for other executors than the local one it counts nodes.
+        # Before execution starts, nodes are only set for executors other than the local one.
         return self.workflow.is_main_process and self.workflow.resource_settings.nodes is not None
 
     def is_told(self, *options: str) -> bool:
-        """Whether an option stands on the command line itself, and not in a profile."""
+        """Return whether an option is given on the command line itself, not in a profile."""
         return any(word.split("=")[0] in options for word in self.arguments)
 
     def tell(self, sentence: str) -> None:
-        """Print a sentence, unless this process is a job of a run that has printed it."""
+        """Print a sentence, unless this process is a job of a run that has already printed it."""
         if self.workflow.is_main_process:
             print(sentence, file=sys.stderr)
 
     def choose_environments(self, config: Config) -> None:
-        """Decide where the jobs of each family run, and tell the jobs (scripts/_environment.py).
+        """Choose environments for the jobs of each family, passed to scripts/_environment.py.
 
-        In conda environments if the user or a profile asks for them; a profile does so for
-        machines that have conda. Else in the Pythons that have the families' packages; and if
-        there are none, in conda environments after all.
+        Jobs run in conda environments if the user or a profile requests them (a profile only has an
+        effect if conda is installed), otherwise in Pythons that have the families' packages; if
+        there are none, conda is used as a fallback.
 
         Raises:
-            UserError: conda is asked for on the command line, and is not here.
+            UserError: if conda is requested on the command line but not installed.
         """
         for variable in (WORKFLOW_PREFIX, PYTHONS):
             os.environ.pop(variable, None)
@@ -128,9 +133,8 @@ class Run:
         if self.uses_conda and not here:
             if self.is_told(*_CONDA_OPTIONS):
                 raise UserError(
-                    "--sdm conda: there is no conda on PATH; install it "
-                    "(conda-forge.org/download) and activate it, or leave --sdm out and set up "
-                    "the packages with 'make setup'"
+                    "--sdm conda: there is no conda on PATH; install it (conda-forge.org/download) "
+                    "and activate it, or omit --sdm and install the packages with 'make setup'"
                 )
             kept = {m for m in settings.deployment_method if str(m) != "conda"}
             settings.deployment_method = kept
@@ -157,7 +161,7 @@ class Run:
                 self.tell(f"jobs of the family {family} run in {python}")
 
     def keep_results_of_other_environments(self) -> None:
-        """Count the same results as current whether or not conda is used, as the profiles do.
+        """Consider results up to date regardless of whether conda is used, as the profiles do.
 
         Without this, ``irrepress setup mace`` after a run with conda would make everything anew.
         Snakemake takes its triggers from the command line and profiles only, after it has read
@@ -173,10 +177,10 @@ class Run:
             self.workflow.__class__ = Workflow
 
     def of_the_user(self, paths: Sequence[str]) -> list[Any]:
-        """Return files of the user as inputs: parameters tell of their contents, times nothing.
+        """Return user files as inputs whose modification times are ignored.
 
-        Unless parameters are left out of what makes a job run again (--rerun-triggers). Files
-        whose names Snakemake would take for wildcards are left out.
+        Parameters contain hashes of their contents instead, unless --rerun-triggers excludes
+        parameters. Files whose names contain wildcards are omitted.
         """
         known = [path for path in paths if WILDCARD_REGEX.search(path) is None]
         return list(map(ancient, known)) if self._parameters_decide else known
@@ -186,11 +190,11 @@ class Run:
         return RerunTrigger.PARAMS in self.workflow.rerun_triggers
 
     def finish_jobs_on_interrupt(self) -> None:
-        """Let SIGINT to Snakemake alone do what SIGTERM does: jobs that run are finished, counted.
+        """Let SIGINT to Snakemake alone behave like SIGTERM: running jobs finish and count.
 
-        Snakemake waits for them anyway, but marks their results as incomplete. Ctrl-C reaches the
-        jobs, too, which end at once; and a second one ends Snakemake as ever. Jobs on a cluster
-        are cancelled, as ever.
+        By default Snakemake waits for them but marks their results as incomplete. Ctrl-C also
+        reaches the jobs, which stop immediately, and a second one stops Snakemake as usual. Jobs on
+        a cluster are cancelled as usual.
         """
         graceful = signal.getsignal(signal.SIGTERM)
         if self.uses_slurm or not callable(graceful):
@@ -198,16 +202,16 @@ class Run:
 
         def interrupt(number: int, frame: Any) -> None:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-            # Not here: this may interrupt what holds the lock that it takes.
+            # In a thread: the interrupted code may hold the lock that it needs.
             threading.Thread(target=graceful).start()
 
         signal.signal(signal.SIGINT, interrupt)
 
     def check_cluster(self, gpu_type: str | None) -> None:
-        """Check that the cluster can run what is to be run, if jobs are sent to one.
+        """Check that the cluster can run the jobs, if they are submitted to one.
 
         Raises:
-            UserError: it lacks something, or jobs of another run are in its queue.
+            UserError: if it lacks resources, or jobs of another run are in its queue.
         """
         if not self.uses_slurm:
             return
@@ -219,10 +223,10 @@ class Run:
         check_queue(Path.cwd())
 
     def check_what_no_cluster_has(self, gpu_type: str | None) -> None:
-        """Check partitions and types of GPUs before the jobs are known, for dry runs as well.
+        """Check partitions and GPU types before the jobs are known, also in dry runs.
 
         Raises:
-            UserError: the cluster lacks them.
+            UserError: if the cluster lacks them.
         """
         if not self.uses_slurm or not cluster_answers():
             return
@@ -230,10 +234,11 @@ class Run:
         check_resources(partitions, gpu_type)
 
     def warning_before_the_limit(self) -> dict[str, str]:
-        """Return what has SLURM send SIGTERM to a training before its limit, so it saves itself.
+        """Return the option by which SLURM sends SIGTERM to training before its time limit.
 
-        It stands in the rules, beside what the defaults tell sbatch: --default-resources on the
-        command line takes the place of all those of a profile.
+        Training then saves a checkpoint. The option is set in rules, in addition to the default
+        options of sbatch, because --default-resources on the command line replaces those of a
+        profile.
         """
         if not self.uses_slurm:
             return {}
@@ -241,22 +246,22 @@ class Run:
         return {"slurm_extra": with_signal(defaults.get("slurm_extra").raw or "")}
 
     def tell_of_trainings_without_warning(self, trainings: Iterable[str]) -> None:
-        """Say which trainings lose what they compute after their last checkpoint, and why."""
+        """Print which training rules would not be warned before their time limit, and why."""
         rules = self.workflow.rules if self.uses_slurm else []
         trainings = set(trainings)
         for rule in rules:
             extra = rule.resources.get("slurm_extra").raw
             if rule.name in trainings and isinstance(extra, str) and "--signal" not in extra:
                 self.tell(
-                    f"set-resources: {rule.name}:slurm_extra leaves out {SIGNAL}, without which a "
-                    "training does not save itself before its time limit; add it"
+                    f"set-resources: {rule.name}:slurm_extra lacks {SIGNAL}, without which "
+                    "training does not save a checkpoint before its time limit; add it"
                 )
 
     def tell_what_was_made(self, text_of: Callable[[list[str]], str]) -> None:
-        """Print the models that the targets of this run stand for, and how to use them.
+        """Print the models made by this run, and how to use them.
 
         Args:
-            text_of: the text for some outputs (`irrepress.report.made.terminal_text`).
+            text_of: function from outputs to the text (`irrepress.report.made.terminal_text`).
         """
         outputs = {str(path) for job in self.workflow.dag.jobs for path in job.output}
         if text := text_of(sorted(outputs)):
@@ -264,7 +269,7 @@ class Run:
 
 
 def tell_what_failed(logs: str | Sequence[str]) -> None:
-    """Print the jobs that failed, from Snakemake's logs."""
+    """Print the failed jobs from Snakemake's logs."""
     for name in [logs] if isinstance(logs, str) else logs:
         if not Path(name).exists():
             continue
@@ -273,10 +278,10 @@ def tell_what_failed(logs: str | Sequence[str]) -> None:
 
 
 def with_signal(options: str) -> str:
-    """Return options of sbatch, with the signal before the time limit if they name none.
+    """Return options of sbatch, with the signal before the time limit unless they set one.
 
     Args:
-        options: as Snakemake keeps them: an expression, most often a quoted text.
+        options: the options as stored by Snakemake: an expression, usually a quoted string.
     """
     try:
         options = ast.literal_eval(options)
@@ -286,16 +291,16 @@ def with_signal(options: str) -> str:
 
 
 def asked_by(rules: Iterable[Any]) -> list[Asked]:
-    """Return what jobs of some rules ask a cluster for.
+    """Return the cluster resources that jobs of some rules request.
 
-    Partitions that are computed job by job are left to the executor.
+    Partitions that are computed for each job are left to the executor.
     """
     partitions = ((rule, _plain_resource(rule, "slurm_partition")) for rule in rules)
     return [Asked(name, "gpu" in rule.resources) for rule, name in partitions if name != ""]
 
 
 def _plain_resource(rule: Any, name: str) -> str | None:
-    """Return a resource that is a name; None if it is not set, "" if it is an expression."""
+    """Return a resource that is a plain name; None if unset, "" if it is an expression."""
     resource = rule.resources.get(name)
     if resource is None or (resource.raw is None and not callable(resource._value)):
         return None

@@ -1,4 +1,4 @@
-"""Where the files of the workflow lie: the Snakefile, its rules, scripts, configs and profiles."""
+"""Locations of the workflow's files: Snakefile, rules, scripts, configs and profiles."""
 
 from pathlib import Path
 
@@ -9,11 +9,11 @@ from irrepress.core.errors import UserError
 def workflow_folder() -> Path:
     """Return the folder with the Snakefile.
 
-    It is the top of the source tree, where irrepress runs from one, and lies in the package of an
-    installed wheel.
+    This is the root of the source tree if irrepress runs from one, otherwise a folder of the
+    installed package.
 
     Raises:
-        UserError: the workflow is in neither place.
+        UserError: if the workflow is in neither place.
 
     Example:
         >>> (workflow_folder() / "rules" / "prune.smk").exists()
@@ -31,6 +31,6 @@ def workflow_folder() -> Path:
 
 
 def source_tree() -> Path | None:
-    """Return the top of the source tree that irrepress runs from; None if it was installed."""
+    """Return the root of the source tree that irrepress runs from; None if it was installed."""
     folder = workflow_folder()
     return folder if (folder / "src" / "irrepress").is_dir() else None

@@ -222,7 +222,7 @@ def test_placeholders_of_zero_are_told(read):
     record = read(("energy=-1", f'energy=0 stress="0 {ZEROS}"'))
     assert [note.split(",")[0] for note in record.notes] == [
         "energy of exactly zero",
-        "stress of exactly zero beside forces",
+        "stress of exactly zero with nonzero forces",
     ]
 
 
