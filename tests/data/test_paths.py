@@ -120,11 +120,15 @@ def test_a_format_says_which_files_of_a_folder_are_meant(place):
 def test_folders_that_say_too_little_or_too_much(place, tmp_path):
     place("mixed/a.xyz", "mixed/b.db", "songs/a.mp3")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match=r"several kinds, such as a.xyz and b.db; name .*'mixed/\*"):
+    with pytest.raises(
+        UserError, match=r"several kinds, such as a.xyz and b.db; select .*'mixed/\*"
+    ):
         locate(dataset("mixed"))
-    with pytest.raises(UserError, match=r"in songs, which holds a.mp3; name .* 'songs/\*.mp3'"):
+    with pytest.raises(
+        UserError, match=r"in songs, which contains a.mp3; select .* 'songs/\*.mp3'"
+    ):
         locate(dataset("songs"))
-    with pytest.raises(UserError, match="empty holds nothing"):
+    with pytest.raises(UserError, match="empty is empty"):
         locate(dataset("empty"))
     place("good/a.xyz")
     assert found("[gs]o*") == ["good/a.xyz"]

@@ -223,7 +223,9 @@ def test_published_files_give_parts_and_reference_energies(tmp_path):
 
 
 def test_a_published_file_that_was_deleted_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"rmd17/rmd17\.tar\.bz2: is gone, .*delete .*\.json"):
+    with pytest.raises(
+        UserError, match=r"rmd17/rmd17\.tar\.bz2: the downloaded file is missing; .*delete .*\.json"
+    ):
         read_published(Published(source="published", name="rmd17-ethanol"), tmp_path)
 
 

@@ -208,14 +208,14 @@ def test_siblings_in_an_official_test_part_are_warned_of(caplog):
     assert not caplog.records
     keys[4] = keys[3]
     split_indices(keys, Split(), official(test=[3]))
-    assert "1 structures outside the official test part have siblings" in caplog.text
+    assert "1 structures outside the official test split have siblings" in caplog.text
 
 
 def test_official_parts_that_leave_nothing():
     keys = keys_of([1] * 4)
     with pytest.raises(UserError, match="all structures are in test_paths"):
         split_indices(keys, Split(), official(test=range(4)))
-    with pytest.raises(UserError, match="2 structures are in no official part"):
+    with pytest.raises(UserError, match="2 structures are in no official split"):
         split_indices(keys, Split(train=0, valid=0, test=1), official(test=[0, 1]))
     only_test = split_indices(keys, Split(train=0, valid=0, test=1), official(test=range(4)))
     assert sizes_of(only_test) == [0, 0, 4]
@@ -229,10 +229,10 @@ def test_given_splits_are_checked():
         "test": [],
     }
     for bad, message in [
-        ({"training": [0]}, "unknown parts"),
-        ({"train": [0], "valid": [0]}, "two parts"),
-        ({"train": [4]}, "beyond"),
-        ({"train": [-1]}, "beyond"),
+        ({"training": [0]}, "unknown splits"),
+        ({"train": [0], "valid": [0]}, "two splits"),
+        ({"train": [4]}, "exceeds"),
+        ({"train": [-1]}, "exceeds"),
     ]:
         with pytest.raises(ValueError, match=message):
             check_splits(bad, 4)

@@ -136,7 +136,7 @@ def test_splits_cover_everything_once_and_can_be_given(path, structures, tmp_pat
     teacher = StructureStore(tmp_path / "teacher.h5")
     for part, indices in store.splits.items():
         assert np.array_equal(teacher.splits[part], indices)
-    with pytest.raises(ValueError, match="two parts"):
+    with pytest.raises(ValueError, match="two splits"):
         write_store(tmp_path / "a.h5", structures, info, {"train": [0, 1], "test": [1]}, 0)
 
 
@@ -184,7 +184,7 @@ def test_reference_energies_that_lack_an_element_are_fitted(tmp_path, info, capl
     write_store(tmp_path / "a.h5", salts(4000, energies), info, splits, seed=0)
     fitted = StructureStore(tmp_path / "a.h5").info.reference_energies
     assert fitted == pytest.approx(energies, rel=1e-9)
-    assert "no energy of an isolated atom of Na;" in caplog.text
+    assert "no isolated-atom energy for Na;" in caplog.text
 
 
 def test_siblings_that_follow_each_other_share_a_row(path, structures):
@@ -424,7 +424,7 @@ def test_truncated(tmp_path, path, kept):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(UserError, match=r"none\.h5: no such store"):
+    with pytest.raises(UserError, match=r"none\.h5: there is no such store"):
         StructureStore(tmp_path / "none.h5")
 
 
@@ -467,7 +467,7 @@ def test_another_schema_version(path, tmp_path):
     ],
 )
 def test_missing_parts(path, tmp_path, edit):
-    with pytest.raises(UserError, match="its parts are missing or do not fit together"):
+    with pytest.raises(UserError, match="its content is incomplete or inconsistent"):
         StructureStore(edited(path, tmp_path, edit))
 
 
@@ -489,10 +489,10 @@ def replace_train(indices):
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (replace_train([0, 600]), "the splits index beyond the 600 structures"),
-        (replace_train([-1]), "the splits index beyond the 600 structures"),
-        (replace_train([3, 3]), "a structure lies in two parts"),
-        (lambda file: replace_train([file["splits/test"][0]])(file), "lies in two parts"),
+        (replace_train([0, 600]), "an index exceeds the 600 structures"),
+        (replace_train([-1]), "an index exceeds the 600 structures"),
+        (replace_train([3, 3]), "a structure is in two splits"),
+        (lambda file: replace_train([file["splits/test"][0]])(file), "is in two splits"),
         (change("ptr", 5, 1), "ptr does not ascend from 0"),
         (change("ptr", 0, 1), "ptr does not ascend from 0"),
         (
@@ -522,7 +522,7 @@ def test_atoms_that_cannot_be_are_refused_when_they_are_read(path, tmp_path, nam
     store = StructureStore(edited(path, tmp_path, change(name, row, value)))
     store.read([0, 400])  # what lies elsewhere can be read
     for read in (lambda: store[17], lambda: list(store.iterate())):
-        with pytest.raises(UserError, match=rf"damaged .*structure 17 has {what} that cannot be"):
+        with pytest.raises(UserError, match=rf"damaged .*structure 17 has {what} that is invalid"):
             read()
 
 
@@ -542,10 +542,10 @@ def test_empty_parts_and_missing_labels(path, tmp_path, info, structures):
     assert np.array_equal(store.require("train", ["energy", "forces"]), store.splits["train"])
     with pytest.raises(UserError, match="200 of 600 structures have no stress"):
         store.require("train", ["stress"])
-    with pytest.raises(UserError, match="the exam part is empty"):
+    with pytest.raises(UserError, match="the exam split is empty"):
         store.require("exam")
     write_store(tmp_path / "a.h5", structures, info, Split(train=0.5, valid=0.5, test=0), 0)
-    with pytest.raises(UserError, match="the test part is empty"):
+    with pytest.raises(UserError, match="the test split is empty"):
         StructureStore(tmp_path / "a.h5").require("test")
 
 
@@ -553,6 +553,6 @@ def test_empty_parts_and_missing_labels(path, tmp_path, info, structures):
 def test_files_of_the_user_are_never_to_be_deleted(tmp_path, name):
     path = tmp_path / name
     path.mkdir() if name == "folder" else path.write_text("2\nProperties=species:S:1:pos:R:3\n")
-    with pytest.raises(UserError, match="no store of structures") as caught:
+    with pytest.raises(UserError, match="not a store of structures") as caught:
         StructureStore(path)
     assert "delete" not in str(caught.value)

@@ -230,7 +230,7 @@ def test_dynamics_need_a_dataset_with_a_test_part():
     with pytest.raises(UserError, match=r"evaluation\.dynamics\.datasets: no dataset 'owm'; .*own"):
         parse_config(content)
     content["datasets"]["owm"] = PERTURBED
-    with pytest.raises(UserError, match=r"evaluation\.dynamics\.datasets: 'owm' has no test part"):
+    with pytest.raises(UserError, match=r"evaluation\.dynamics\.datasets: 'owm' has no test split"):
         parse_config(content)
 
 

@@ -147,7 +147,7 @@ NO_TRAIN = STUDY["datasets"]["foundation"] | {"split": {"train": 0, "valid": 0.8
         ),
         (
             {"datasets__foundation__count": 2},
-            "datasets.foundation.count: 2 structures are too few for the parts train, valid, test",
+            "datasets.foundation.count: 2 structures are too few for the splits train, valid, test",
         ),
         (
             {"models__parent": UNTRAINED | {"untrained": {"r_mx": 5.0}}},

@@ -56,7 +56,7 @@ def test_forces_alone_move_no_energies_and_it_is_told(small_sevennet, labelled, 
 
 def test_an_empty_split_is_refused(small_sevennet, labelled, make_store):
     store = make_store(labelled, train=0.0)
-    with pytest.raises(UserError, match="the train part is empty"):
+    with pytest.raises(UserError, match="the train split is empty"):
         fit_energy_shifts(deepcopy(small_sevennet), store)
 
 

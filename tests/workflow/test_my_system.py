@@ -165,7 +165,7 @@ def test_nothing_is_made_of_test_structures(study):
     own = len(mine.splits["train"]) + len(mine.splits["valid"])
     assert len(perturbed) == 12 + own
     log = (study / "logs/my-system/data/perturbed.log").read_text()
-    assert f"and all {own} structures as they are (keep_unperturbed): {12 + own}" in log
+    assert f"and all {own} unperturbed structures (keep_unperturbed): {12 + own}" in log
     assert {s.group for s in perturbed.iterate()} == {
         f"mine/{i}" for part in ("train", "valid") for i in mine.splits[part]
     }

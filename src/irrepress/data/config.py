@@ -33,6 +33,10 @@ class LabelKeys(Section):
 
     null: ASE's results, otherwise an unambiguous key (`Energy`, `force`, `virial`), which is noted;
     false: the label is not read.
+
+    Example:
+        >>> LabelKeys(energy="dft_energy", stress=False).forces is None
+        True
     """
 
     energy: Text | Literal[False] | None = None
@@ -69,7 +73,12 @@ _COMPONENTS = ("xx", "yy", "zz", "yz", "xz", "xy")
 
 
 class Units(Section):
-    """Units of a source, which are converted when it is read."""
+    """Units of a source, which are converted when it is read.
+
+    Example:
+        >>> Units(stress_order="xx yy zz xy yz zx").stress_order
+        'xx yy zz xy yz xz'
+    """
 
     energy: Literal["eV", "meV", "Hartree", "Ry", "kcal/mol", "kJ/mol"] = "eV"
     length: Literal["Å", "Bohr", "nm"] = Field("Å", description="Unit of positions and cells.")
@@ -117,7 +126,12 @@ class Units(Section):
 
 
 class Split(Section):
-    """Fractions of the splits of a dataset. Structures of the same group are never separated."""
+    """Fractions of the splits of a dataset. Structures of the same group are never separated.
+
+    Example:
+        >>> Split(train=0.8, valid=0.1, test=0.1).by
+        'group'
+    """
 
     train: Number = Field(0.7, ge=0, le=1)
     valid: Number = Field(0.15, ge=0, le=1)
@@ -138,7 +152,12 @@ class Split(Section):
 
 
 class Counts(Section):
-    """Maximum number of structures in each split; null: no limit."""
+    """Maximum number of structures in each split; null: no limit.
+
+    Example:
+        >>> Counts(train=1000).valid is None
+        True
+    """
 
     train: Count | None = None
     valid: Count | None = None
@@ -146,7 +165,13 @@ class Counts(Section):
 
 
 class Generated(Section):
-    """A dataset of structures built with ASE, strained and rattled, and labelled by a model."""
+    """A dataset of structures built with ASE, strained and rattled, and labelled by a model.
+
+    Example:
+        >>> labels = ModelRef(family="sevennet", checkpoint="7net-0")
+        >>> Generated(source="generated", systems=["silicon"], count=8, labels=labels).max_atoms
+        24
+    """
 
     source: Literal["generated"]
     systems: Annotated[list[Text], EACH_ONCE] = Field(
@@ -180,7 +205,12 @@ class _Read(Section):
 
 
 class Files(_Read):
-    """A dataset in the user's files: extxyz (also .xz, .gz), databases, or what else ASE reads."""
+    """A dataset in the user's files: extxyz (also .xz, .gz), databases, or what else ASE reads.
+
+    Example:
+        >>> Files(source="files", paths=["silicon.xyz"], units=Units(energy="Hartree")).format
+        'auto'
+    """
 
     source: Literal["files"]
     paths: Annotated[list[Text], EACH_ONCE] = Field(
@@ -237,7 +267,12 @@ class Files(_Read):
 
 
 class Published(_Read):
-    """A published dataset, downloaded from its official source and verified."""
+    """A published dataset, downloaded from its official source and verified.
+
+    Example:
+        >>> Published(source="published", name="rmd17-aspirin", fold=2).fold
+        2
+    """
 
     source: Literal["published"]
     name: str = Field(description="Such as mptrj, rmd17-aspirin or 3bpa.")
@@ -273,6 +308,11 @@ class Perturbed(Section):
 
     Copies of structures in its train and valid splits stay in these splits. Its test split is not
     used, and the test split of this dataset is empty.
+
+    Example:
+        >>> labels = ModelRef(family="sevennet", checkpoint="7net-0")
+        >>> Perturbed(source="perturbed", of="silicon", labels=labels).count
+        500
     """
 
     source: Literal["perturbed"]
@@ -314,7 +354,12 @@ Dataset = Annotated[Generated | Files | Published | Perturbed, Field(discriminat
 
 
 class Downloads(Section):
-    """Settings for downloads of published datasets and checkpoints."""
+    """Settings for downloads of published datasets and checkpoints.
+
+    Example:
+        >>> Downloads(directory="data/downloads", retries=2).retries
+        2
+    """
 
     directory: PathText = Field(
         "downloads", description="Shared by all studies; ~ and environment variables are expanded."

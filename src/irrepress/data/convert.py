@@ -30,7 +30,7 @@ def store_files(
     Args:
         path: the store.
         config: the dataset.
-        workers: number of processes that parse.
+        workers: number of parsing processes.
         unlabelled: whether frames without any label are taken as well.
 
     Raises:
@@ -68,7 +68,7 @@ def store_published(
         config: name and split of the dataset.
         directory: download directory, which holds ``COLLECTION/FILE``.
         checksums: SHA-256 of its files, in the order of the registry.
-        workers: number of processes that parse.
+        workers: number of parsing processes.
 
     Raises:
         UserError: if reading or writing fails; see `reading.read_published`, `reading.Reading` and

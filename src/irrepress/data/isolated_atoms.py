@@ -21,6 +21,12 @@ class IsolatedAtoms:
 
     Attributes:
         energies: atomic number -> energy in eV.
+
+    Example:
+        >>> atoms = IsolatedAtoms()
+        >>> atoms.give({14: -0.8})
+        >>> atoms.energies
+        {14: -0.8}
     """
 
     def __init__(self) -> None:

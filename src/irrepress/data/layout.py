@@ -71,6 +71,11 @@ class StoreInfo:
         reference_energies: atomic number -> energy of the element in eV. If empty, they are fitted
             to the train split when a store is written.
         notes: notes from reading the source, counted by kind.
+
+    Example:
+        >>> info = StoreInfo("ASE", "MIT", "", level_of_theory="PBE", labels="PBE", checksum="")
+        >>> info.reference_energies
+        {}
     """
 
     source: str

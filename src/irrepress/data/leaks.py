@@ -45,6 +45,10 @@ class Leak:
         other: index of the closest such structure in another split.
         other_part: the other split.
         difference: maximum difference between sorted distances in Å.
+
+    Example:
+        >>> list(find_leaks(store, tolerance=1e-3))
+        []
     """
 
     index: int

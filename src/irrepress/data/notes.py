@@ -23,6 +23,10 @@ class Note:
         count: number of occurrences.
         first: file and frame of the first occurrence; for a frame that was left out, also the
             reason.
+
+    Example:
+        >>> print(Note("D taken as hydrogen", count=2, first="a.xyz: frame 0"))
+        D taken as hydrogen (2 times, first in a.xyz: frame 0)
     """
 
     text: str

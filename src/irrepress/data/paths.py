@@ -62,6 +62,13 @@ class Located:
         paths: config key -> files in reading order, and folders that are read as a whole
             (DeePMD-kit's).
         remarks: text and file of what was left out, as for `notes.Notes.add`.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "silicon.xyz"
+        >>> path.touch()
+        >>> [file.name for file in locate(Files(source="files", paths=[str(path)])).all()]
+        ['silicon.xyz']
     """
 
     paths: dict[str, list[Path]] = field(default_factory=dict)

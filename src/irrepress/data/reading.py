@@ -1,4 +1,4 @@
-"""Reading the structures of a dataset from its source."""
+"""Reading of the structures of a dataset from its source."""
 
 import logging
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ from irrepress.data.splits import OfficialParts
 
 logger = logging.getLogger(__name__)
 
-# Messages of bad frames that go to the log one by one; the others are only counted.
+# Maximum number of bad frames to log individually; others are only counted.
 _MOST_MESSAGES = 20
 
 
@@ -37,9 +37,15 @@ class Source:
     """One file of a dataset.
 
     Attributes:
-        reader: reads the file.
-        part: the official part that the whole file belongs to; None if the reader knows it, or if
-            there is none.
+        reader: reader of the file.
+        part: the split that the entire file belongs to; None if the reader determines it, or there
+            is none.
+
+    Example:
+        >>> from irrepress.data.formats.atoms import AtomsReader
+        >>> reader = AtomsReader([structure.to_atoms() for structure in structures])
+        >>> Source(reader, part="train").part
+        'train'
     """
 
     reader: Reader
@@ -47,12 +53,18 @@ class Source:
 
 
 class Reading:
-    """One pass over the structures of a dataset, and everything noticed meanwhile.
+    """A single pass over the structures of a dataset, with notes on them.
 
     Attributes:
-        official: the official parts of the structures that were read so far.
-        skipped: number of bad frames that were left out so far.
-        notes: what was noticed and done so far, counted by kind.
+        official: the official splits of the structures read so far.
+        skipped: number of bad frames skipped so far.
+        notes: notes so far, counted by kind.
+
+    Example:
+        >>> from irrepress.data.formats.atoms import AtomsReader
+        >>> source = Source(AtomsReader([structure.to_atoms() for structure in structures]))
+        >>> [structure.energy for structure in Reading([source], limit=2)]
+        [-10.8, -10.8]
     """
 
     def __init__(
@@ -67,11 +79,11 @@ class Reading:
         """Prepare to read.
 
         Args:
-            sources: the files, which are read one after another.
-            bad_frames: whether a bad frame ends the reading, or is left out.
-            limit: largest number of frames of every source.
-            rest: see `OfficialParts`.
-            workers: number of processes that parse.
+            sources: the files, in reading order.
+            bad_frames: whether to stop at bad frames or skip them.
+            limit: maximum number of frames per source.
+            rest: where structures outside the official splits go; see `OfficialParts`.
+            workers: number of parsing processes.
         """
         self.official = OfficialParts(rest)
         self._isolated = IsolatedAtoms()
@@ -85,11 +97,11 @@ class Reading:
 
     @property
     def reference_energies(self) -> dict[int, float]:
-        """Atomic number -> energy in eV of the isolated atoms that were found so far."""
+        """Atomic number -> energy in eV of the isolated atoms found so far."""
         return self._isolated.energies
 
     def give_references(self, energies: Mapping[int, float]) -> None:
-        """Set reference energies that win over isolated atoms among the structures.
+        """Set reference energies that take precedence over isolated atoms among the structures.
 
         Args:
             energies: atomic number -> energy in eV.
@@ -100,16 +112,16 @@ class Reading:
         """Yield the structures.
 
         Raises:
-            UserError: a source is damaged, or has a bad frame that is not to be left out; frames
-                are of different levels of theory, or isolated atoms of one element have different
-                energies; no frame has a label whose key is given, or is selected.
+            UserError: if a source is damaged or has a bad frame (unless they are skipped), frames
+                have different levels of theory, isolated atoms of one element have different
+                energies, no frame has a label under a given key, or no frame is selected.
         """
         return (structure for _, structure in self.located())
 
     def located(self) -> Iterator[tuple[str, Structure]]:
         """Yield file and frame with every structure; see `__iter__`."""
         index = 0
-        unlevelled = (0, "")  # how many frames do not say how they were computed, and the first
+        unlevelled = (0, "")  # number of frames without a level of theory, and the first one
         missing = {
             (name, key)
             for source in self._sources
@@ -145,7 +157,7 @@ class Reading:
                 self.notes.add(text, unlevelled[1], unlevelled[0])
 
     def _check_found(self, count: int, missing: set[tuple[str, str]]) -> None:
-        """Raise UserError if the source has none of the frames or labels that were asked for."""
+        """Raise UserError if the source has none of the requested frames or labels."""
         notes = list(self.notes)
         if count == 0:
             for note in notes:
@@ -160,39 +172,39 @@ class Reading:
                 if note.text.startswith(lack_of(name, key)):
                     raise UserError(
                         f"{note.first}: {note.text}, and no other frame has it either; set "
-                        f"keys.{name} to the right one, or leave it out"
+                        f"keys.{name} to the right one, or remove it"
                     )
                 if note.text.startswith(f"{name} of weight zero") or (
                     name == "stress" and note.text.startswith("virial of a structure without")
                 ):
                     raise UserError(
-                        f"{note.first}: {note.text}, and no other frame has {name} that counts "
-                        f"either; leave keys.{name} out, or correct the file"
+                        f"{note.first}: {note.text}, and no other frame has a usable {name} "
+                        f"either; remove keys.{name}, or correct the file"
                     )
 
     def _check_level(self, record: Record, level: tuple[str, str]) -> None:
-        """Raise UserError if the labels were computed in another way than those before."""
+        """Raise UserError if the labels have another level of theory than those before."""
         key, value = level
         first, where = self._levels.setdefault(key, (value, record.where))
         if value != first:
             raise UserError(
                 f"{record.where}: its {key} is {value}, but that of {where} is {first}; labels of "
-                f"different levels of theory do not go together. Choose with select: "
-                f"{{{key}: {first}}}, or name all that do: {{{key}: [{first}, {value}]}}"
+                "different levels of theory must not be mixed. Choose with select: "
+                f"{{{key}: {first}}}, or allow several: {{{key}: [{first}, {value}]}}"
             )
 
     def _records(self) -> Iterator[tuple[int, Record | UserError]]:
-        """Yield all records, each with the number of its source."""
+        """Yield all records with the index of their source."""
         groups: list[Sequence[int]] = [range(len(self._sources))]
         if self._limit is not None:
-            # One source at a time, so that the processes do not parse beyond the limit.
+            # One source at a time, so that processes do not parse beyond the limit.
             groups = [[number] for number in groups[0]]
         for numbers in groups:
             with closing(self._parsed(numbers)) as records:
                 read = 0
                 for number, record in records:
                     yield number, record
-                    # Isolated atoms are references, whatever number of structures is asked for.
+                    # Isolated atoms are references and do not count towards the limit.
                     read += not (isinstance(record, Record) and record.isolated_atom)
                     if read == self._limit:
                         break
@@ -228,8 +240,8 @@ class Reading:
         if place == 0:
             first = next((record for record in records if isinstance(record, Record)), None)
             if first is not None:
-                # Done here, because the process that counts records then needs no neighbour lists,
-                # whose library takes much memory.
+                # Done here so that the main process does not need the library for neighbour lists,
+                # which takes much memory.
                 remarks = unit_remarks(first.structure, reader.units)
                 records += [Remark(text, first.where) for text in remarks]
         return number, records
@@ -244,7 +256,7 @@ class Reading:
 
 
 def is_store(path: str | Path) -> bool:
-    """Tell whether a path is that of a store, by its name, and not of a file that MACE wrote."""
+    """Return whether a path looks like a store by its name and is not a file of MACE."""
     path = Path(path)
     return path.suffix in HDF5_SUFFIXES and not is_of_mace(path)
 
@@ -256,17 +268,16 @@ def read_files(
     *,
     unlabelled: bool = False,
 ) -> Reading:
-    """Prepare to read files of the user.
+    """Prepare to read the user's files.
 
     Args:
         config: the dataset.
-        workers: number of processes that parse.
-        located: what its paths stand for; None: look now.
+        workers: number of parsing processes.
+        located: its files and folders; None: look them up.
         unlabelled: whether frames without any label are taken as well.
 
     Raises:
-        UserError: a file is missing, empty or of another format; while it is read, see
-            `Reading`.
+        UserError: if a file is missing, empty or of another format; see also `Reading`.
     """
     located = located or locate(config)
     options = {"select": config.select, "unlabelled": unlabelled}
@@ -287,12 +298,12 @@ def read_published(config: Published, directory: Path, workers: int = 1) -> Read
     """Prepare to read a published dataset.
 
     Args:
-        config: its name and how it is to be read.
-        directory: holds ``COLLECTION/FILE`` of all downloads.
-        workers: number of processes that parse.
+        config: its name and how to read it.
+        directory: download directory, which holds ``COLLECTION/FILE``.
+        workers: number of parsing processes.
 
     Raises:
-        UserError: a file is not there or damaged; while it is read, see `Reading`.
+        UserError: if a file is missing or damaged; see also `Reading`.
     """
     entry = get_published(config.name)
     keys, units = LabelKeys(**entry.keys), Units(**entry.units)
@@ -305,8 +316,8 @@ def read_published(config: Published, directory: Path, workers: int = 1) -> Read
         path = directory / entry.collection / file.name
         if not path.exists():
             raise UserError(
-                f"{path}: is gone, though it was downloaded; delete {path.name}.json beside it, "
-                "so that it is downloaded again"
+                f"{path}: the downloaded file is missing; delete {path.name}.json beside it to "
+                "download it again"
             )
         if file.name == entry.isolated_atoms:
             energies = read_isolated_atoms(path, keys, units)

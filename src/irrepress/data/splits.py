@@ -1,7 +1,7 @@
-"""Division of a dataset into train, valid and test parts that share no siblings.
+"""Division of a dataset into train, valid and test splits without related structures in common.
 
-Each structure is identified by a 64-bit key, so that a split of millions of structures needs
-a few megabytes. The same keys and fractions always give the same split.
+Related structures (siblings) share a 64-bit key, so splitting millions of structures needs a few
+megabytes. The same keys and fractions always give the same splits.
 """
 
 import hashlib
@@ -25,17 +25,24 @@ PARTS = ("train", "valid", "test")
 
 
 class TooFewToSplit(UserError):
-    """Fewer sets of siblings than parts."""
+    """Fewer sets of siblings than parts.
+
+    Example:
+        >>> raise TooFewToSplit("split: 1 structures form 1 set(s) of siblings")
+        Traceback (most recent call last):
+            ...
+        irrepress.data.splits.TooFewToSplit: split: 1 structures form 1 set(s) of siblings
+    """
 
 
 @dataclass
 class OfficialParts:
-    """Official parts of a dataset, filled while its structures are read.
+    """Official splits of a dataset, filled while its structures are read.
 
     Attributes:
-        rest: where structures in no official part go: shared out among the parts that have no
-            official one (``share``), to ``test``, or to no part (``none``).
-        indices: part -> indices of its structures, as far as the source was read.
+        rest: where structures outside the official splits go: distributed over the other splits
+            (``share``), to ``test``, or to none (``none``).
+        indices: split -> indices of its structures read so far.
 
     Example:
         >>> official = OfficialParts(rest="none")
@@ -49,7 +56,7 @@ class OfficialParts:
     indices: dict[str, array] = field(default_factory=lambda: {part: array("q") for part in PARTS})
 
     def add(self, index: int, part: str | None) -> None:
-        """Record the part of a structure; None: it is in no part."""
+        """Record the split of a structure; None: it is in none."""
         if part is not None:
             self.indices[part].append(index)
 
@@ -60,13 +67,14 @@ def sibling_key(
     by: Literal["group", "composition", "structure"],
     seed: int,
 ) -> int:
-    """Return the pseudo-random 64-bit key that siblings share.
+    """Return a pseudo-random 64-bit key that siblings share.
 
     Args:
         structure: the structure.
-        index: its place in the dataset; it is the key's source where nothing is shared.
-        by: the property that siblings share. With ``group``, a structure without one stands alone.
-        seed: another seed gives other, independent keys.
+        index: its index in the dataset, which determines the key if nothing is shared.
+        by: the property that siblings share. With ``group``, a structure without a group has no
+            siblings.
+        seed: seed for the keys.
     """
     if by == "composition":
         label = f"composition {reduced_composition(structure.numbers)}"
@@ -92,28 +100,28 @@ def split_indices(
     counts: Counts | None = None,
     seed: int = 0,
 ) -> dict[str, np.ndarray]:
-    """Divide structures into parts near the fractions asked for, siblings together.
+    """Divide structures into splits close to the requested fractions, keeping siblings together.
 
-    Sets of siblings are dealt out in the order of their keys (very large ones first), each
-    to the part that lacks most, so that even few sets of siblings come close to the fractions.
+    Sets of siblings are assigned in the order of their keys (very large ones first), each to the
+    split that lacks most, so that even a few sets approximate the fractions.
 
     Args:
         keys: the `sibling_key` of every structure, ``[structures]`` uint64.
-        split: the fractions. A part of fraction 0 stays empty, every other one gets at
-            least one set of siblings.
-        official: parts that the source gives; they keep their structures. A part that it does
-            not give is made from the other structures or, if there are none, taken from the
-            official train part, in the proportion of the fractions.
-        counts: largest sizes of the parts. Parts that are larger lose structures at random;
-            the proportion of parts that are dealt out follows the counts.
-        seed: seed for the choice of structures that are left out for the counts.
+        split: the fractions. A split with fraction 0 stays empty; every other one gets at least one
+            set of siblings.
+        official: splits defined by the source, which keep their structures. Other splits are made
+            from the remaining structures or, if there are none, from the official train split, in
+            the ratio of the fractions.
+        counts: maximum sizes of the splits. Larger splits are subsampled at random; the ratios of
+            new splits follow the counts.
+        seed: seed for subsampling.
 
     Returns:
-        Sorted int64 indices of ``train``, ``valid`` and ``test``.
+        Sorted int64 indices of ``train``, ``valid`` and ``test``, ``[structures]`` each.
 
     Raises:
-        TooFewToSplit: there are fewer sets of siblings than parts.
-        UserError: the official parts leave nothing to train on.
+        TooFewToSplit: if there are fewer sets of siblings than splits.
+        UserError: if the official splits leave nothing to train on.
     """
     counts = counts or Counts()
     given = _official_indices(official)
@@ -127,7 +135,7 @@ def split_indices(
     if given:
         _check_rest(wanted, given, len(free))
     if given and not len(free):
-        # The parts that are still missing are taken from the official train part.
+        # Missing splits are taken from the official train split.
         wanted = [part for part in wanted if not len(parts[part])]
         if wanted:
             free, wanted = parts["train"], ["train", *wanted]
@@ -142,24 +150,24 @@ def split_indices(
 def check_splits(
     splits: Mapping[str, Sequence[int] | np.ndarray], count: int
 ) -> dict[str, np.ndarray]:
-    """Return given splits as sorted int64 indices per part; absent parts are empty.
+    """Return given splits as sorted int64 indices; missing splits are empty.
 
     Raises:
-        ValueError: an unknown part, an index beyond ``count``, or one in two parts.
+        ValueError: if a split is unknown, or an index is out of range or in two splits.
     """
     if unknown := set(splits) - set(PARTS):
-        raise ValueError(f"unknown parts {sorted(unknown)}; the parts are {PARTS}")
+        raise ValueError(f"unknown splits {sorted(unknown)}; the splits are {PARTS}")
     checked = {p: np.sort(np.asarray(splits.get(p, []), dtype=np.int64)) for p in PARTS}
     joined = np.concatenate(list(checked.values()))
     if len(np.unique(joined)) != len(joined):
-        raise ValueError("a structure lies in two parts of the split")
+        raise ValueError("a structure is in two splits")
     if len(joined) and not 0 <= joined.min() <= joined.max() < count:
-        raise ValueError(f"the splits index beyond the {count} structures")
+        raise ValueError(f"an index exceeds the {count} structures")
     return checked
 
 
 def _official_indices(official: OfficialParts | None) -> dict[str, np.ndarray]:
-    """Return the official parts that have structures."""
+    """Return the official splits that have structures."""
     if official is None:
         return {}
     arrays = {part: np.array(found, dtype=np.int64) for part, found in official.indices.items()}
@@ -167,18 +175,18 @@ def _official_indices(official: OfficialParts | None) -> dict[str, np.ndarray]:
 
 
 def _check_rest(wanted: list[str], given: Mapping[str, np.ndarray], free: int) -> None:
-    """Check that no structure is left without a part, and that train has structures."""
+    """Check that every structure has a split, and that train has structures."""
     if free and not wanted:
         raise UserError(
-            f"split: {free} structures are in no official part ({', '.join(given)}), and the "
-            "fractions of the other parts are 0; give fractions, or list every file under "
+            f"split: {free} structures are in no official split ({', '.join(given)}), and the "
+            "fractions of the other splits are 0; give fractions, or list every file under "
             "test_paths or valid_paths"
         )
     if not free and "train" in wanted:
         raise UserError(
             f"split: all structures are in {' and '.join(f'{part}_paths' for part in given)}, so "
-            "nothing is left for train; list files under paths too, or set the fractions of the "
-            "other parts to 0"
+            "nothing is left for train; also list files under paths, or set the fractions of the "
+            "other splits to 0"
         )
 
 
@@ -189,22 +197,22 @@ def _warn_of_siblings(
         others = np.concatenate([parts[other] for other in PARTS if other != part])
         if shared := int(np.isin(keys[others], keys[parts[part]]).sum()):
             logger.warning(
-                "%d structures outside the official %s part have siblings in it; errors on it "
-                "will look better than they are",
+                "%d structures outside the official %s split have siblings in it; its errors will "
+                "be too optimistic",
                 shared,
                 part,
             )
 
 
 def _at_most(indices: np.ndarray, count: int | None, seed: int) -> np.ndarray:
-    """Return ``count`` of the indices, chosen at random; all of them if there are no more."""
+    """Return at most ``count`` of the indices, chosen at random."""
     if count is None or len(indices) <= count:
         return indices
     return np.sort(np.random.default_rng(seed).choice(indices, count, replace=False))
 
 
 def _targets(count: int, wanted: Iterable[str], split: Split, counts: Counts) -> dict[str, float]:
-    """Return how many of ``count`` structures each part should get."""
+    """Return how many of ``count`` structures each split should get."""
     given = {part: getattr(counts, part) for part in wanted}
     fractions = {part: getattr(split, part) for part, limit in given.items() if limit is None}
     rest = max(count - sum(limit for limit in given.values() if limit), 0)
@@ -215,22 +223,22 @@ def _targets(count: int, wanted: Iterable[str], split: Split, counts: Counts) ->
 def _deal(
     keys: np.ndarray, wanted: list[str], split: Split, counts: Counts
 ) -> dict[str, np.ndarray]:
-    """Deal sets of siblings out to the parts; return positions into ``keys``."""
+    """Assign sets of siblings to splits; return positions in ``keys``."""
     if not wanted:
         return {}
     unique, inverse, sizes = np.unique(keys, return_inverse=True, return_counts=True)
     if len(unique) < len(wanted):
         mend = (
-            "add structures, or set the fraction of a part to 0"
+            "add structures, or set the fraction of a split to 0"
             if split.by == "structure"
-            else "set split.by: structure, add structures, or set the fraction of a part to 0"
+            else "set split.by: structure, add structures, or set the fraction of a split to 0"
         )
         raise TooFewToSplit(
             f"split: {len(keys)} structures form {len(unique)} set(s) of siblings (split.by: "
-            f"{split.by}), too few for the parts {', '.join(wanted)}; {mend}"
+            f"{split.by}), too few for the splits {', '.join(wanted)}; {mend}"
         )
     missing = _targets(len(keys), wanted, split, counts)
-    # A set as large as a part can only be placed well while the parts are still empty.
+    # A set as large as a split can only be placed well while the splits are empty.
     large = np.where(sizes > min(missing.values()) / 2, sizes, 0)
     order = np.lexsort((unique, -large))
 

@@ -1,4 +1,4 @@
-"""Stores, read at random by several processes; `layout` describes the file."""
+"""Random access to stores by several processes; `layout` describes the file."""
 
 import json
 import math
@@ -32,18 +32,18 @@ _LARGEST_GAP = 2 * ATOMS_PER_CHUNK
 
 
 class StructureStore:
-    """A store, opened for reading at random.
+    """A store, opened for random access.
 
-    It can be pickled and used on both sides of a fork: every process opens the file for
-    itself when it first reads. Only ``ptr`` and the splits are held in memory.
+    It can be pickled and used on both sides of a fork: every process opens the file itself when it
+    first reads. Only ``ptr`` and the splits are held in memory.
 
     Attributes:
-        path: the file.
-        info: where the data come from.
-        splits: part -> sorted int64 indices of its structures; a part may be empty.
+        path: path of the file.
+        info: origin of the data.
+        splits: split -> sorted int64 indices of its structures; may be empty.
         elements: sorted atomic numbers that occur.
-        num_atoms: atoms of every structure, ``[structures]`` int64.
-        labelled: label (energy, forces, stress) -> number of structures that have it.
+        num_atoms: number of atoms of every structure, ``[structures]`` int64.
+        labelled: label (energy, forces, stress) -> number of structures with it.
 
     Example:
         >>> import tempfile
@@ -69,7 +69,7 @@ class StructureStore:
         """Open a store and check it.
 
         Raises:
-            UserError: the file is missing, damaged, or no store of this version.
+            UserError: if the file is missing, damaged or not a store of this version.
         """
         self.path = Path(path)
         self._file: h5py.File | None = None
@@ -80,7 +80,7 @@ class StructureStore:
         except OSError as error:
             raise self._damaged(error) from error
         except (KeyError, TypeError, ValueError) as error:
-            raise self._damaged(error, "its parts are missing or do not fit together") from error
+            raise self._damaged(error, "its content is incomplete or inconsistent") from error
 
     def __len__(self) -> int:
         return len(self.num_atoms)
@@ -96,22 +96,22 @@ class StructureStore:
         return {**self.__dict__, "_file": None, "_columns": {}, "_process": -1}
 
     def read(self, indices: Sequence[int] | np.ndarray, *, groups: bool = True) -> list[Structure]:
-        """Read structures in the order of ``indices``; neighbours are read together.
+        """Read structures in the order of ``indices``; adjacent ones are read together.
 
         Args:
             indices: indices of structures; negative ones count from the end.
-            groups: whether to read the groups of siblings; training does not need them.
+            groups: whether to read groups, which training does not need.
 
         Raises:
-            IndexError: an index beyond the store.
-            UserError: the file is damaged.
+            IndexError: if an index is out of range.
+            UserError: if the file is damaged.
         """
         wanted = np.asarray(indices, dtype=np.int64).reshape(-1)
         if len(wanted) and not -len(self) <= wanted.min() <= wanted.max() < len(self):
             raise IndexError(f"{self.path}: {len(self)} structures, asked for {indices}")
         wanted = np.where(wanted < 0, wanted + len(self), wanted)
         found: dict[int, Structure] = {}
-        # numpy takes as long to sort one index as HDF5 to read a structure.
+        # Sorting a single index in numpy takes as long as reading a structure.
         runs = self._runs(np.unique(wanted)) if len(wanted) > 1 else [wanted]
         try:
             for run in runs:
@@ -121,19 +121,19 @@ class StructureStore:
         return [found[index] for index in wanted.tolist()]
 
     def iterate(self, indices: Sequence[int] | np.ndarray | None = None) -> Iterator[Structure]:
-        """Yield structures (all of them, if no indices are given) in bounded memory."""
+        """Yield structures (all if no indices are given) in bounded memory."""
         wanted = np.arange(len(self)) if indices is None else np.asarray(indices)
         for block in blocks(self.num_atoms[wanted]):
             yield from self.read(wanted[block])
 
     def count_labels(self, indices: Sequence[int] | np.ndarray | None = None) -> LabelCounts:
-        """Return the numbers of structures that have each label.
+        """Return the numbers of structures with each label.
 
         Args:
-            indices: indices of the structures to count; all if none are given.
+            indices: indices of the structures to count; None: all.
 
         Raises:
-            UserError: the file is damaged.
+            UserError: if the file is damaged.
         """
         wanted = np.arange(len(self)) if indices is None else np.asarray(indices, dtype=np.int64)
         try:
@@ -163,25 +163,25 @@ class StructureStore:
         return found
 
     def require(self, part: str, labels: Iterable[str] = ()) -> np.ndarray:
-        """Return the indices of a part, which must not be empty, with labels on all structures.
+        """Return the indices of a split, checking that it is not empty and has labels.
 
         Args:
-            part: train, valid or test.
-            labels: labels that every structure of the store must have.
+            part: ``train``, ``valid`` or ``test``.
+            labels: labels that every structure in the store must have.
 
         Raises:
-            UserError: the part is empty, or labels are missing.
+            UserError: if the split is empty or labels are missing.
         """
         if part not in self.splits or not len(self.splits[part]):
             raise UserError(
-                f"{self.path}: the {part} part is empty; give it a fraction above 0 under split, "
+                f"{self.path}: the {part} split is empty; give it a fraction above 0 under split, "
                 "then make the store again"
             )
         for label in labels:
             if self.labelled[label] < len(self):
                 raise UserError(
                     f"{self.path}: {len(self) - self.labelled[label]} of {len(self)} structures "
-                    f"have no {label}; name its key under keys, or label them with a model"
+                    f"have no {label}; give its key under keys, or label them with a model"
                 )
         return self.splits[part]
 
@@ -200,7 +200,7 @@ class StructureStore:
         return self._file
 
     def _column(self, name: str) -> h5py.Dataset:
-        """Return a dataset; finding it by its name takes as long as reading a row from it."""
+        """Return a dataset from a cache: looking it up takes as long as reading a row."""
         file = self._open()
         if name not in self._columns:
             self._columns[name] = file[name]
@@ -237,7 +237,7 @@ class StructureStore:
                 raise ValueError(f"{name} has not one row for every structure")
 
     def _runs(self, indices: np.ndarray) -> list[np.ndarray]:
-        """Divide sorted indices at long gaps."""
+        """Split sorted indices at long gaps."""
         gaps = self._ptr[indices[1:]] - self._ptr[indices[:-1] + 1]
         return np.split(indices, np.flatnonzero(gaps > _LARGEST_GAP) + 1)
 
@@ -253,7 +253,7 @@ class StructureStore:
         for index in run.tolist():
             own = slice(self._ptr[index] - start, self._ptr[index + 1] - start)
             row = index - first
-            # Copies, so that one structure does not keep a whole run in memory.
+            # Copies, so that a structure does not keep an entire run in memory.
             yield (
                 index,
                 Structure(
@@ -271,10 +271,10 @@ class StructureStore:
     def _check_atoms(
         self, atoms: dict[str, np.ndarray], cells: np.ndarray, first: int, last: int
     ) -> None:
-        """Raise UserError for values that no conversion writes and no model should see."""
+        """Raise UserError for values that no conversion writes."""
         numbers, positions = atoms["numbers"], atoms["positions"]
         # Sums of squares are not finite if a term is not, and 0 minus 1 is 255: this takes a third
-        # of the time of testing every term, which matters when single structures are read.
+        # of the time of testing every term, which matters for single structures.
         if (
             math.isfinite(np.dot(positions.ravel(), positions.ravel()))
             and math.isfinite(np.dot(cells.ravel(), cells.ravel()))
@@ -290,37 +290,35 @@ class StructureStore:
                 ("a cell", ~np.isfinite(cells[index - first])),
             ):
                 if wrong.any():
-                    error = ValueError(f"structure {index} has {what} that cannot be")
-                    raise self._damaged(error, "its content is not what was written")
+                    error = ValueError(f"structure {index} has {what} that is invalid")
+                    raise self._damaged(error, "its content has changed")
 
     def _groups(self, first: int, last: int) -> np.ndarray:
-        """Return the groups of the structures of a range, ``[structures]`` texts."""
+        """Return the groups of a range of structures, ``[structures]`` strings."""
         rows = self._column("group")[first:last]  # they never decrease
         names = self._column("groups").asstr()[rows[0] : rows[-1] + 1]
         return names[rows - rows[0]]
 
     def _damaged(self, error: Exception, what: str = "") -> UserError:
         if isinstance(error, FileNotFoundError):
-            return UserError(f"{self.path}: no such store; make it first")
+            return UserError(f"{self.path}: there is no such store; make it first")
         if isinstance(error, PermissionError):
             return UserError(f"{self.path}: cannot be read ({error.strerror})")
         if self.path.suffix != ".h5" and (self.path.is_dir() or not h5py.is_hdf5(self.path)):
             # The message must not tell users to delete their own data.
             return UserError(
-                f"{self.path}: no store of structures, which a study's run writes as .h5; the "
-                "command irrepress evaluate reads other files"
+                f"{self.path}: not a store of structures, which a study writes as .h5; the command "
+                "irrepress evaluate reads other files"
             )
         what = what or "not an HDF5 file, or cut off"
-        return UserError(
-            f"{self.path}: damaged ({what}: {error}); delete it, so that it is made again"
-        )
+        return UserError(f"{self.path}: damaged ({what}: {error}); delete it to make it again")
 
 
 def _read_info(file: h5py.File) -> StoreInfo:
     names = ("source", "licence", "citation", "level_of_theory", "labels", "checksum")
     table = file["reference_energies"]
     energies = zip(table["numbers"][:].tolist(), table["energy"][:].tolist(), strict=True)
-    notes = json.loads(file.attrs.get("notes", "[]"))  # stores of earlier versions have none
+    notes = json.loads(file.attrs.get("notes", "[]"))  # missing in stores of earlier versions
     return StoreInfo(
         **{name: file.attrs[name] for name in names},
         reference_energies=dict(energies),

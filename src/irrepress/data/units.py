@@ -1,4 +1,4 @@
-"""Units and sign conventions of sources; every factor is defined here and nowhere else."""
+"""Units and sign conventions of sources; all conversion factors are defined here."""
 
 import numpy as np
 from ase.units import Bohr, GPa, Hartree, Pascal, Rydberg, bar, kcal, kJ, mol, nm
@@ -37,12 +37,12 @@ _SIGN = {"ase": 1.0, "vasp": -1.0}
 
 
 class Factors:
-    """Factors from the units of a source to ours.
+    """Factors from the units of a source to eV, Å and derived units.
 
     Attributes:
         energy: factor to eV.
         length: factor to Å.
-        forces: factor to eV/Å; unless their unit is given, they are in energy per length.
+        forces: factor to eV/Å; by default, the unit of forces is energy per length.
         stress: factor to eV/Å^3 with ASE's sign; NaN if the source holds virials.
 
     Example:
@@ -63,8 +63,7 @@ class Factors:
     def virial(self, cell: np.ndarray) -> float:
         """Return the factor from a virial to a stress in eV/Å^3 with ASE's sign.
 
-        A virial W gives the stress -W/V. Without a volume V (a molecule) there is no stress,
-        and the factor is NaN.
+        The stress is -W/V for a virial W. Without a volume V (for a molecule) the factor is NaN.
 
         Args:
             cell: lattice vectors of the structure as rows, ``[3, 3]`` in Å.

@@ -1,4 +1,4 @@
-"""Writing stores, in bounded memory; `layout` describes the file."""
+"""Writing of stores in bounded memory; `layout` describes the file."""
 
 import json
 import logging
@@ -53,25 +53,24 @@ def write_store(
     counts: Counts | None = None,
     total: int | None = None,
 ) -> None:
-    """Write structures to a new store, one after another, in bounded memory.
+    """Write structures to a new store in bounded memory.
 
-    The file takes its name when it is complete. The same structures, split and seed give the
-    same bytes.
+    The file is written atomically. The same structures, split and seed give the same bytes.
 
     Args:
-        path: the store; one that exists is replaced.
-        structures: read once; labels that are absent are NaN.
-        info: where the data come from. Its reference energies and notes are written after all
-            structures have been read, so that they may be filled meanwhile.
-        split: fractions, or the indices of each part, such as those of another store with
-            the same structures.
+        path: path of the store; an existing one is replaced.
+        structures: the structures, iterated once; missing labels are NaN.
+        info: origin of the data. Its reference energies and notes are written last, so they may be
+            filled while structures are read.
+        split: fractions, or the indices of each split, such as those of another store with the same
+            structures.
         seed: seed for the split.
-        official: parts that the source itself gives; they may be filled meanwhile, too.
-        counts: largest sizes of the parts.
-        total: number of structures, if it is known, for the progress bar.
+        official: splits defined by the source, which may be filled while structures are read.
+        counts: maximum sizes of the splits.
+        total: number of structures, if known, for the progress bar.
 
     Raises:
-        UserError: there are no structures, the split cannot be made, or the disk is full.
+        UserError: if there are no structures, the split is impossible, or the disk is full.
     """
     path = Path(path)
     by = split.by if isinstance(split, Split) else "structure"
@@ -100,11 +99,11 @@ def write_store(
 
 
 class _Writer:
-    """Appends structures to an open file, a buffer at a time.
+    """Appends structures to an open file in buffers.
 
     Attributes:
         elements: atomic numbers seen so far.
-        labelled: label -> number of structures that have it.
+        labelled: label -> number of structures with it.
     """
 
     def __init__(self, file: h5py.File):
@@ -127,10 +126,10 @@ class _Writer:
         self._append("ptr", np.zeros(1, dtype=np.int64))
 
     def add(self, structure: Structure) -> None:
-        """Take one structure.
+        """Add a structure.
 
         Raises:
-            ValueError: its arrays do not fit together.
+            ValueError: if its arrays have inconsistent shapes.
         """
         count = len(structure)
         shapes = {"positions": (count, 3), "forces": (count, 3), "cell": (3, 3), "stress": (6,)}
@@ -162,7 +161,7 @@ class _Writer:
         self._buffer, self._buffered = [], 0
 
     def _append_groups(self, groups: list[str]) -> None:
-        """Give siblings that follow each other the same row of ``groups``."""
+        """Append groups; consecutive structures of one group share a row of ``groups``."""
         previous = [self._last_group, *groups[:-1]]
         is_new = np.array([g != p for g, p in zip(groups, previous, strict=True)])
         rows = self.file["groups"].shape[0] - 1 + np.cumsum(is_new)
@@ -173,7 +172,7 @@ class _Writer:
     def _create(
         self, name: str, shape: tuple[int, ...], dtype: np.dtype, rows: int
     ) -> h5py.Dataset:
-        # Texts lie in HDF5's own heap, which its filters do not reach.
+        # Strings are stored in HDF5's heap, to which filters do not apply.
         filters = {} if dtype.hasobject else _COMPRESSION
         return self.file.create_dataset(
             name, (0, *shape), dtype, maxshape=(None, *shape), chunks=(rows, *shape), **filters
@@ -205,8 +204,8 @@ def _warn_of_unknown_atoms(path: Path, info: StoreInfo, elements: list[int]) -> 
     if info.reference_energies:
         missing = [chemical_symbols[z] for z in elements if z not in info.reference_energies]
         logger.warning(
-            "%s: there is no energy of an isolated atom of %s; reference energies of all elements "
-            "are fitted to the train part instead",
+            "%s: there is no isolated-atom energy for %s; reference energies of all elements are "
+            "fitted to the train split instead",
             path,
             ", ".join(missing),
         )

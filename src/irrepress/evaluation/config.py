@@ -11,6 +11,10 @@ class Dynamics(Section):
     """Molecular dynamics with the models that a study ends at, beside their parents.
 
     A structure is run at constant energy (NVE), by the family's own calculator on the saved file.
+
+    Example:
+        >>> Dynamics(datasets=["silicon"]).atoms
+        64
     """
 
     datasets: Annotated[list[Name], EACH_ONCE] = Field(

@@ -40,15 +40,16 @@ _LEAST_DISK, _LEAST_MEMORY = 5e9, 4e9
 class Check:
     """Something that was looked at.
 
-    >>> Check("sbatch", "could be", "not on PATH", "log in to the cluster").is_needed
-    False
-
     Attributes:
         name: what it is.
         state: ``ok``; ``could be``, where something would work that does not; ``missing``, where
             it is needed.
         found: what was found.
         mend: what can be done about it; empty if it is ok.
+
+    Example:
+        >>> Check("sbatch", "could be", "not on PATH", "log in to the cluster").is_needed
+        False
     """
 
     name: str

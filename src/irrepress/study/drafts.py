@@ -35,13 +35,14 @@ _MAX_ATOMS = 96
 class Target:
     """What a model is to become: one of the three.
 
-    >>> Target(speedup=5).sweep().budgets
-    [0.2]
-
     Attributes:
         speedup: how many times faster it is to be, as measured on the machine.
         parameters: the fraction of its parameters that may stay.
         shape: the irreps that are to stay.
+
+    Example:
+        >>> Target(speedup=5).sweep().budgets
+        [0.2]
     """
 
     speedup: float | None = None
@@ -82,6 +83,13 @@ class Draft:
         target: what the model is to become.
         device: where jobs compute.
         run: the command that runs the study, for its first lines.
+
+    Example:
+        >>> from irrepress.data.summary.scan import summarize
+        >>> examination = Examination(config.datasets["silicon"], summarize(store), findings=[])
+        >>> draft = Draft("fast", config.models["m"], examination, Target(speedup=5))
+        >>> "name: fast" in draft.text()
+        True
     """
 
     name: str

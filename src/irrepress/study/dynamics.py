@@ -18,6 +18,11 @@ class DynamicsRun:
         stage: the stage.
         dataset: name of the dataset.
         fine_tuned: whether it is the model that was fine-tuned on the dataset.
+
+    Example:
+        >>> run = DynamicsRun("m", PARENT_PLAN, ORIGINAL, "silicon", fine_tuned=False)
+        >>> run.stage.name
+        'original'
     """
 
     model: str

@@ -44,12 +44,13 @@ _MEND = "correct or remove them; the report shows all"
 class Finding:
     """Something worth knowing about files.
 
-    >>> print(Finding("3 duplicates", "remove them"))
-    3 duplicates; remove them
-
     Attributes:
         text: what was found.
         mend: what can be done about it; empty if nothing is wrong.
+
+    Example:
+        >>> print(Finding("3 duplicates", "remove them"))
+        3 duplicates; remove them
     """
 
     text: str
@@ -67,6 +68,12 @@ class Examination:
         files: the files as they are read, with the keys of the labels that were found.
         summary: what they hold.
         findings: what is worth knowing about them.
+
+    Example:
+        >>> from irrepress.data.summary.scan import summarize
+        >>> examination = Examination(config.datasets["silicon"], summarize(store), findings=[])
+        >>> examination.elements, examination.largest
+        ([14], 2)
     """
 
     files: Files

@@ -31,6 +31,10 @@ class Launch:
         profile: a profile that is shipped (local, slurm), or the name or path of one's own.
         cores: number of cores; None: as the profile has it.
         arguments: further arguments of Snakemake.
+
+    Example:
+        >>> "--cores" in Launch(StudyFolder(Path("study")), cores=4).command()
+        True
     """
 
     folder: StudyFolder

@@ -24,6 +24,11 @@ class Loaded:
         model: the model, on the CPU.
         path: its file.
         card: the card beside it; None if it has none.
+
+    Example:
+        >>> loaded = load_model("7net-0", "sevennet", warn=print)
+        >>> loaded.model.family.name, loaded.card
+        ('sevennet', None)
     """
 
     model: Model

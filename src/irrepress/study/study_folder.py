@@ -22,6 +22,10 @@ class StudyFolder:
 
     Attributes:
         path: the folder; the workflow runs in it.
+
+    Example:
+        >>> StudyFolder(Path("silicon")).config_file.as_posix()
+        'silicon/config.yaml'
     """
 
     path: Path

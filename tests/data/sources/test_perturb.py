@@ -81,7 +81,7 @@ def test_what_comes_beside_the_copies_is_told(tmp_path, structures, info):
     write_store(tmp_path / "a.h5", structures, info, {"train": [0, 1], "valid": [2]}, seed=0)
     chosen = Perturbations(StructureStore(tmp_path / "a.h5"), settings(count=24))
     assert str(chosen) == (
-        "24 perturbed copies of 3 structures, and all 3 structures as they are "
+        "24 perturbed copies of 3 structures, and all 3 unperturbed structures "
         "(keep_unperturbed): 27"
     )
     assert len(list(chosen)) == 27
@@ -166,7 +166,7 @@ def test_without_a_valid_part_all_is_to_train_on(tmp_path, info):
     chosen = Perturbations(StructureStore(tmp_path / "a.h5"), settings(count=15))
     assert [len(chosen.splits[part]) for part in ("train", "valid")] == [25, 0]
     write_store(tmp_path / "b.h5", originals(), info, {"test": np.arange(12)}, seed=0)
-    with pytest.raises(UserError, match="the train part is empty"):
+    with pytest.raises(UserError, match="the train split is empty"):
         Perturbations(StructureStore(tmp_path / "b.h5"), settings(count=15))
 
 
@@ -175,5 +175,5 @@ def test_the_parts_fit_a_store(tmp_path, store, info):
     write_store(tmp_path / "perturbed.h5", chosen, info, chosen.splits, seed=0)
     written = StructureStore(tmp_path / "perturbed.h5")
     assert len(written) == 40 and not len(written.splits["test"])
-    with pytest.raises(UserError, match="the test part is empty"):
+    with pytest.raises(UserError, match="the test split is empty"):
         written.require("test")

@@ -44,7 +44,7 @@ _MOST_BYTES = 1 << 28
 _PICKLE = b"\x80"  # how a pickle of protocol 2 or later begins
 
 
-class RowRange(NamedTuple):
+class _RowRange(NamedTuple):
     """Rows of an SQLite database by their ids, first and last included; the units that it tells."""
 
     path: str
@@ -53,7 +53,7 @@ class RowRange(NamedTuple):
     units: OwnUnits | None
 
 
-class PackedRow(NamedTuple):
+class _PackedRow(NamedTuple):
     """A row of an ASE-LMDB file as it lies there.
 
     Attributes:
@@ -70,7 +70,17 @@ class PackedRow(NamedTuple):
 
 
 class AseDatabaseReader(Reader):
-    """Reads ASE databases; a chunk is `RowRange` (SQLite) or a list of `PackedRow` (LMDB)."""
+    """Reads ASE databases; a chunk is `_RowRange` (SQLite) or a list of `_PackedRow` (LMDB).
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "silicon.db"
+        >>> with connect(path) as database:
+        ...     for structure in structures:
+        ...         _ = database.write(structure.to_atoms())
+        >>> [record.where[-4:] for record in AseDatabaseReader([path]).records()]
+        ['id 1', 'id 2', 'id 3', 'id 4']
+    """
 
     def _check(self, path: Path) -> None:
         super()._check(path)
@@ -79,7 +89,7 @@ class AseDatabaseReader(Reader):
         elif kind_of(path) != "LMDB" and not is_archive(path):
             raise wrong_kind(path, "an ASE database (.db, .aselmdb)", kind_of(path))
 
-    def chunks(self) -> Iterator[RowRange | list[PackedRow]]:
+    def chunks(self) -> Iterator[_RowRange | list[_PackedRow]]:
         """See `Reader.chunks`."""
         for path in self.paths:
             kind = kind_of(path)
@@ -90,7 +100,7 @@ class AseDatabaseReader(Reader):
             else:
                 yield from gather(_archive_rows(path))
 
-    def _sqlite_chunks(self, path: Path) -> Iterator[RowRange]:
+    def _sqlite_chunks(self, path: Path) -> Iterator[_RowRange]:
         metadata = _metadata(path)
         units = OwnUnits(metadata, str(path)) if tells_units(metadata) else None
         if units is not None:
@@ -112,14 +122,16 @@ class AseDatabaseReader(Reader):
         if first is None:
             raise nothing_in(path)
         while first is not None:
-            yield RowRange(str(path), first, last, units)
+            yield _RowRange(str(path), first, last, units)
             first, last = _span(path, last)
 
-    def parse(self, chunk: RowRange | list[PackedRow]) -> Iterator[Record | Remark | UserError]:
+    def parse(self, chunk: _RowRange | list[_PackedRow]) -> Iterator[Record | Remark | UserError]:
         """See `Reader.parse`."""
-        return self._parse_sqlite(chunk) if isinstance(chunk, RowRange) else self._parse_lmdb(chunk)
+        return (
+            self._parse_sqlite(chunk) if isinstance(chunk, _RowRange) else self._parse_lmdb(chunk)
+        )
 
-    def _parse_sqlite(self, chunk: RowRange) -> Iterator[Record | Remark | UserError]:
+    def _parse_sqlite(self, chunk: _RowRange) -> Iterator[Record | Remark | UserError]:
         path, first, last, units = chunk
         wanted = {name: getattr(self.keys, name) for name in QUANTITIES}
         database = connect(path, type="db", use_lock_file=False)
@@ -140,7 +152,7 @@ class AseDatabaseReader(Reader):
                 f"({type(error).__name__}: {error}); copy or download it again"
             ) from error
 
-    def _parse_lmdb(self, chunk: list[PackedRow]) -> Iterator[Record | Remark | UserError]:
+    def _parse_lmdb(self, chunk: list[_PackedRow]) -> Iterator[Record | Remark | UserError]:
         for source, names, identity, data in chunk:
             where = f"{source}: id {identity}"
             try:
@@ -197,7 +209,7 @@ def _span(path: Path, after: int) -> tuple[Any, ...]:
     )[0]
 
 
-def _lmdb_rows(path: Path, source: str, names: tuple[str, ...]) -> Iterator[tuple[int, PackedRow]]:
+def _lmdb_rows(path: Path, source: str, names: tuple[str, ...]) -> Iterator[tuple[int, _PackedRow]]:
     """Yield size and content of the rows of an ASE-LMDB file in the order of their ids."""
     # LMDB trusts the pages of a file: where they are damaged, it takes the process with it.
     if not _survives(lambda: deque(_whole_rows(path, source, names), maxlen=0)):
@@ -223,7 +235,9 @@ def _survives(read: Callable[[], Any]) -> bool:
     return not (os.WIFSIGNALED(status) and os.WTERMSIG(status) in faults)
 
 
-def _whole_rows(path: Path, source: str, names: tuple[str, ...]) -> Iterator[tuple[int, PackedRow]]:
+def _whole_rows(
+    path: Path, source: str, names: tuple[str, ...]
+) -> Iterator[tuple[int, _PackedRow]]:
     """Yield the rows of a file whose pages are whole; see `_lmdb_rows`."""
     try:
         with (
@@ -245,7 +259,7 @@ def _whole_rows(path: Path, source: str, names: tuple[str, ...]) -> Iterator[tup
                         f"{source}: row {identity} of {last} is missing; copy or download the "
                         "file again"
                     )
-                yield len(data), PackedRow(source, names, identity, data)
+                yield len(data), _PackedRow(source, names, identity, data)
     except UserError:
         raise
     except Exception as error:  # damage shows in LMDB, zlib, and what JSON holds
@@ -300,7 +314,7 @@ def _inflated(data: bytes) -> bytes:
     return content
 
 
-def _archive_rows(path: Path) -> Iterator[tuple[int, PackedRow]]:
+def _archive_rows(path: Path) -> Iterator[tuple[int, _PackedRow]]:
     found = False
     for name, stream in members(path):
         if not name.endswith(SUFFIX):

@@ -29,7 +29,13 @@ _REMARKS = {"vasp-out": remarks_on_outcar, "vasp-xml": remarks_on_vasprun}
 
 
 class FrameAtoms(NamedTuple):
-    """One frame: path of the file, its place there, and what ASE read."""
+    """One frame: path of the file, its place there, and what ASE read.
+
+    Example:
+        >>> frame = FrameAtoms("silicon.traj", 0, structures[0].to_atoms())
+        >>> frame.place, len(frame.atoms)
+        (0, 2)
+    """
 
     path: str
     place: int
@@ -40,6 +46,13 @@ class AseReader(Reader):
     """Reads any file that ASE reads; a chunk is a list of `FrameAtoms`.
 
     Options: ``format``, what ASE calls the format, where it cannot tell it from name and content.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "silicon.traj"
+        >>> ase.io.write(path, [structure.to_atoms() for structure in structures])
+        >>> [record.structure.energy for record in AseReader([path]).records()]
+        [-10.8, -10.8, -10.8, -10.8]
     """
 
     OPTIONS = frozenset({"format"})

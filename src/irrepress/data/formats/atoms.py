@@ -16,7 +16,13 @@ _NAME = "atoms"
 
 
 class AtomsReader(Reader):
-    """Reads a list of atoms; a chunk is a list of `FrameAtoms`."""
+    """Reads a list of atoms; a chunk is a list of `FrameAtoms`.
+
+    Example:
+        >>> reader = AtomsReader([structure.to_atoms() for structure in structures])
+        >>> [record.structure.energy for record in reader.records()]
+        [-10.8, -10.8, -10.8, -10.8]
+    """
 
     def __init__(
         self,

@@ -36,6 +36,11 @@ class Record:
         isolated_atom: its energy is that of a single atom: a reference, no training structure.
         notes: what reading it noticed and did; see `notes`.
         level: key and value that say how its labels were computed, such as ``("head", "pbe")``.
+
+    Example:
+        >>> record = Record(structures[0], "silicon.xyz: frame 0", part="train")
+        >>> record.structure.energy, record.part
+        (-10.8, 'train')
     """
 
     structure: Structure
@@ -53,6 +58,10 @@ class Remark:
     Attributes:
         text: a note; see `notes`.
         where: file, or file and frame.
+
+    Example:
+        >>> Remark("D taken as hydrogen", "silicon.xyz").where
+        'silicon.xyz'
     """
 
     text: str
@@ -74,6 +83,17 @@ class Reader(ABC):
     Attributes:
         remarks: what `chunks` noticed of whole files; it is filled as they are read. (`parse`,
             which may run in another process, yields its remarks.)
+
+    Example:
+        >>> class ListReader(Reader):
+        ...     def chunks(self):
+        ...         return iter([structures])
+        ...
+        ...     def parse(self, chunk):
+        ...         for structure in chunk:
+        ...             yield self._record(Frame.from_atoms(structure.to_atoms(), "a list"))
+        >>> len(list(ListReader([]).records()))
+        4
     """
 
     OPTIONS: ClassVar[frozenset[str]] = frozenset()

@@ -27,6 +27,11 @@ class Columns:
         count: how many there are.
         numbered: whether atomic numbers are among them, which then win over names of atoms.
         notes: notes on them.
+
+    Example:
+        >>> columns = columns_of("species:S:1:pos:R:3:fx:R:1:fy:R:1:fz:R:1")
+        >>> columns.count, columns.notes
+        (7, ('columns fx, fy, fz taken as forces',))
     """
 
     properties: str

@@ -34,7 +34,7 @@ _REAL_TYPES = "real_atom_types"
 _RESULTS = {"energy": "energy", "forces": "force", "stress": "virial"}
 
 
-class Frames(NamedTuple):
+class _Frames(NamedTuple):
     """Consecutive frames of one set of a system.
 
     Attributes:
@@ -59,11 +59,21 @@ class Frames(NamedTuple):
 
 
 class DeepmdReader(Reader):
-    """Reads systems of DeePMD-kit; a chunk is `Frames`. The group is the system's path.
+    """Reads systems of DeePMD-kit; a chunk is `_Frames`. The group is the system's path.
 
     Options: ``lists``, part -> text file that names its systems, one a line; other systems are then
     left out (DPA-2's archives hold the same frames several times over). ``type_map``, elements
     for systems without ``type_map.raw``.
+
+    Example:
+        >>> import tempfile
+        >>> system = Path(tempfile.mkdtemp()) / "silicon"
+        >>> system.mkdir()
+        >>> for name, text in {"type": "0 0", "type_map": "Si", "coord": "0 0 0 1.4 1.4 1.4",
+        ...                    "box": "9 0 0 0 9 0 0 0 9", "energy": "-10.8"}.items():
+        ...     _ = (system / f"{name}.raw").write_text(text)
+        >>> [record.structure.energy for record in DeepmdReader([system]).records() if record.where]
+        [-10.8]
     """
 
     OPTIONS = frozenset({"lists", "type_map"})
@@ -91,7 +101,7 @@ class DeepmdReader(Reader):
         if not is_archive(path):
             raise wrong_kind(path, "a directory or an archive", kind_of(path))
 
-    def chunks(self) -> Iterator[Frames]:
+    def chunks(self) -> Iterator[_Frames]:
         """See `Reader.chunks`."""
         for path in self.paths:
             found = False
@@ -113,7 +123,7 @@ class DeepmdReader(Reader):
                     "with dpdata"
                 )
 
-    def parse(self, chunk: Frames) -> Iterator[Record | Remark | UserError]:
+    def parse(self, chunk: _Frames) -> Iterator[Record | Remark | UserError]:
         """See `Reader.parse`."""
         for offset in range(len(chunk.arrays["coord"])):
             where = f"{chunk.source}: frame {chunk.start + offset}"
@@ -149,7 +159,7 @@ class DeepmdReader(Reader):
     def _result_keys(self) -> dict[str, str]:
         return {name: getattr(self._keys, name) or key for name, key in _RESULTS.items()}
 
-    def _systems(self, path: Path, directory: Path) -> Iterator[Frames]:
+    def _systems(self, path: Path, directory: Path) -> Iterator[_Frames]:
         """Yield the frames of all systems below a directory, which is that of path or unpacked."""
         for system, part in self._listed(path, directory):
             name = system.relative_to(directory).as_posix()
@@ -178,7 +188,7 @@ class DeepmdReader(Reader):
             for line in files[0].read_text().split():
                 yield _find(path, directory, root, line), part
 
-    def _frames(self, path: Path, system: Path, name: str, part: str | None) -> Iterator[Frames]:
+    def _frames(self, path: Path, system: Path, name: str, part: str | None) -> Iterator[_Frames]:
         where = f"{path}: {name}" if name != "." else str(path)
         types = np.loadtxt(system / "type.raw", dtype=np.int64, ndmin=1)
         elements = self._elements(system, where)
@@ -189,7 +199,7 @@ class DeepmdReader(Reader):
         folders = sorted(system.glob("set.*"))
         if not folders and (system / "coord.raw").exists():
             for start, chunk in _raw_frames(system, wanted, frames_per_chunk(48 * len(types))):
-                yield Frames(
+                yield _Frames(
                     where, (str(path), name), start, types, elements, periodic, chunk, part
                 )
             return
@@ -216,7 +226,7 @@ class DeepmdReader(Reader):
                 rows = slice(start, start + step)
                 chunk = {key: np.array(array[rows]) for key, array in arrays.items()}
                 real = chunk.pop(_REAL_TYPES, None)
-                yield Frames(
+                yield _Frames(
                     source=f"{where}/{folder.name}",
                     names=(str(path), name),
                     start=start,

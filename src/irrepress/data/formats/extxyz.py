@@ -41,6 +41,12 @@ class FrameText(NamedTuple):
         names: path of the file and, in an archive, of the member.
         place: place of the frame in the file.
         text: the frame's lines, from the number of atoms to the last atom, in UTF-8.
+
+    Example:
+        >>> lines = [b"1", b"", b"He 0 0 0"]
+        >>> frame = FrameText("helium.xyz", ("helium.xyz",), 0, bytes([10]).join(lines))
+        >>> read_frame(frame.text.decode(), "helium.xyz: frame 0").numbers
+        array([2])
     """
 
     source: str
@@ -50,7 +56,16 @@ class FrameText(NamedTuple):
 
 
 class ExtxyzReader(Reader):
-    """Reads extended XYZ files; a chunk is a list of `FrameText`."""
+    """Reads extended XYZ files; a chunk is a list of `FrameText`.
+
+    Example:
+        >>> import ase.io
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "silicon.xyz"
+        >>> ase.io.write(path, structures[0].to_atoms(), format="extxyz")
+        >>> [record.structure.energy for record in ExtxyzReader([path]).records()]
+        [-10.8]
+    """
 
     def _check(self, path: Path) -> None:
         super()._check(path)

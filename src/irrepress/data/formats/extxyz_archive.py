@@ -23,7 +23,16 @@ SUFFIXES = (".extxyz", ".xyz")
 
 
 class ExtxyzArchiveReader(ExtxyzReader):
-    """Reads the extended XYZ files in archives; a chunk may go over several of them."""
+    """Reads the extended XYZ files in archives; a chunk may go over several of them.
+
+    Example:
+        >>> import tempfile, zipfile
+        >>> path = Path(tempfile.mkdtemp()) / "helium.zip"
+        >>> with zipfile.ZipFile(path, "w") as archive:
+        ...     archive.writestr("a.xyz", "1\\nenergy=-2.5\\nHe 0 0 0\\n")
+        >>> [record.structure.energy for record in ExtxyzArchiveReader([path]).records()]
+        [-2.5]
+    """
 
     def _check(self, path: Path) -> None:
         check_readable(path)

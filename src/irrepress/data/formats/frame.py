@@ -10,7 +10,14 @@ from ase import Atoms
 
 
 class LeftOut(Exception):
-    """A frame that is left out on purpose; its text says why."""
+    """A frame that is left out on purpose; its text says why.
+
+    Example:
+        >>> raise LeftOut("energy_weight is zero")
+        Traceback (most recent call last):
+            ...
+        irrepress.data.formats.frame.LeftOut: energy_weight is zero
+    """
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,11 @@ class Frame:
         where: file and frame, to begin messages with.
         notes: what reading it noticed and did; see `structures.notes`. It grows until the frame
             is a structure.
+
+    Example:
+        >>> frame = Frame.from_atoms(structures[0].to_atoms(), "silicon.xyz: frame 0")
+        >>> frame.results["energy"], frame.is_isolated_atom
+        (-10.8, False)
     """
 
     numbers: np.ndarray

@@ -60,6 +60,10 @@ class Roles:
         other_weights: keys of weights of something else.
         free: keys of energies that forces may belong to, such as ``Free_Energy``.
         per_atom: keys of energies per atom.
+
+    Example:
+        >>> roles_of(("Energy", "virial")).alias, roles_of(("Energy", "virial")).virial
+        ({'energy': 'Energy'}, 'virial')
     """
 
     alias: Mapping[str, str]

@@ -20,6 +20,12 @@ class LabelFinder:
 
     A label that is taken from another key than was asked for, or that is not taken although it
     is there, is noted in the frame.
+
+    Example:
+        >>> frame = Frame.from_atoms(structures[0].to_atoms(), "silicon.xyz: frame 0")
+        >>> finder = LabelFinder(LabelKeys(), Units())
+        >>> finder.find(frame, roles_of(tuple(frame.fields)), "energy")
+        ('energy', -10.8)
     """
 
     def __init__(

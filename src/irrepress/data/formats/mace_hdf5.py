@@ -33,7 +33,7 @@ _BATCH = "config_batch_"
 _GEOMETRY = {"atomic_numbers", "positions", "cell", "pbc", "weight", "property_weights"}
 
 
-class Configs(NamedTuple):
+class _Configs(NamedTuple):
     """Consecutive groups ``config_N`` in one group of a file."""
 
     path: str
@@ -43,7 +43,19 @@ class Configs(NamedTuple):
 
 
 class MaceHdf5Reader(Reader):
-    """Reads HDF5 files of MACE, or directories of them; a chunk is `Configs`."""
+    """Reads HDF5 files of MACE, or directories of them; a chunk is `_Configs`.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "helium.h5"
+        >>> with h5py.File(path, "w") as file:
+        ...     group = file.create_group("config_batch_0/config_0")
+        ...     for key, value in {"atomic_numbers": [2], "positions": [[0.0, 0.0, 0.0]],
+        ...                        "cell": "None", "pbc": "None", "energy": -2.5}.items():
+        ...         group[key] = value
+        >>> [record.structure.energy for record in MaceHdf5Reader([path]).records()]
+        [-2.5]
+    """
 
     def __init__(self, paths: Sequence[Path], *args: Any, **kwargs: Any):
         """See `Reader`. A directory stands for the HDF5 files in it."""
@@ -64,7 +76,7 @@ class MaceHdf5Reader(Reader):
                     "structures as extxyz"
                 )
 
-    def chunks(self) -> Iterator[Configs]:
+    def chunks(self) -> Iterator[_Configs]:
         """See `Reader.chunks`."""
         for path in self.paths:
             # Closed before the first chunk is out: a process forked later must not share it.
@@ -77,9 +89,9 @@ class MaceHdf5Reader(Reader):
             for batch, count in counts.items():
                 step = frames_per_chunk()
                 for start in range(0, count, step):
-                    yield Configs(str(path), batch, start, min(start + step, count))
+                    yield _Configs(str(path), batch, start, min(start + step, count))
 
-    def parse(self, chunk: Configs) -> Iterator[Record | Remark | UserError]:
+    def parse(self, chunk: _Configs) -> Iterator[Record | Remark | UserError]:
         """See `Reader.parse`."""
         path, batch, start, stop = chunk
         with _opened(path) as file:

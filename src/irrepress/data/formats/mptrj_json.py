@@ -46,7 +46,19 @@ _EXPECTED = (
 
 
 class MptrjJsonReader(Reader):
-    """Reads JSON of CHGNet; a chunk is a list of frames, or of what is wrong with one."""
+    """Reads JSON of CHGNet; a chunk is a list of frames, or of what is wrong with one.
+
+    Example:
+        >>> import json, tempfile
+        >>> site = {"species": [{"element": "Si", "occu": 1}], "xyz": [0.0, 0.0, 0.0]}
+        >>> lattice = {"matrix": [[4.0, 0.0, 0.0], [0.0, 4.0, 0.0], [0.0, 0.0, 4.0]]}
+        >>> frame = {"structure": {"lattice": lattice, "sites": [site]},
+        ...          "uncorrected_total_energy": -5.4, "force": [[0.0, 0.0, 0.0]]}
+        >>> path = Path(tempfile.mkdtemp()) / "silicon.json"
+        >>> _ = path.write_text(json.dumps({"mp-1": {"mp-1-0-0": frame}}))
+        >>> [record.structure.energy for record in MptrjJsonReader([path]).records()]
+        [-5.4]
+    """
 
     UNITS: ClassVar[dict[str, str]] = {
         "energy": "eV",

@@ -36,7 +36,7 @@ MOLECULES = (
 FOLDS = range(1, 6)
 
 
-class Frames(NamedTuple):
+class _Frames(NamedTuple):
     """Consecutive frames of one molecule, in kcal/mol and Å."""
 
     path: str
@@ -50,9 +50,13 @@ class Frames(NamedTuple):
 
 
 class Rmd17Reader(Reader):
-    """Reads one molecule, in the order of its npz file; a chunk is `Frames`.
+    """Reads one molecule, in the order of its npz file; a chunk is `_Frames`.
 
     Options: ``molecule``, one of `MOLECULES`, and ``fold``, 1 to 5 (default 1).
+
+    Example:
+        >>> "aspirin" in MOLECULES, sorted(Rmd17Reader.OPTIONS)
+        (True, ['fold', 'molecule'])
     """
 
     OPTIONS = frozenset({"molecule", "fold"})
@@ -80,12 +84,12 @@ class Rmd17Reader(Reader):
         if not is_archive(path):
             raise wrong_kind(path, "the archive of rMD17", kind_of(path))
 
-    def chunks(self) -> Iterator[Frames]:
+    def chunks(self) -> Iterator[_Frames]:
         """See `Reader.chunks`."""
         for path in self.paths:
             yield from self._chunks(path)
 
-    def parse(self, chunk: Frames) -> Iterator[Record | Remark | UserError]:
+    def parse(self, chunk: _Frames) -> Iterator[Record | Remark | UserError]:
         """See `Reader.parse`."""
         for offset, part in enumerate(chunk.parts):
             frame = Frame(
@@ -99,7 +103,7 @@ class Rmd17Reader(Reader):
             )
             yield self._record(frame, chunk.path, part=part)
 
-    def _chunks(self, path: Path) -> Iterator[Frames]:
+    def _chunks(self, path: Path) -> Iterator[_Frames]:
         npz = f"rmd17_{self.molecule}.npz"
         indices = {f"index_{part}_{self.fold:02d}.csv": part for part in ("train", "test")}
         parts: dict[int, str] = {}
@@ -137,7 +141,7 @@ def _indices(path: Path, where: str) -> list[int]:
         ) from error
 
 
-def _frames(file: Path, path: str, npz: str, parts: dict[int, str]) -> Iterator[Frames]:
+def _frames(file: Path, path: str, npz: str, parts: dict[int, str]) -> Iterator[_Frames]:
     """Yield the frames of an npz file a chunk at a time; only so much is in memory."""
     try:
         with zipfile.ZipFile(file) as archive, ExitStack() as stack:
@@ -155,7 +159,7 @@ def _frames(file: Path, path: str, npz: str, parts: dict[int, str]) -> Iterator[
             step = frames_per_chunk(atoms * 48)
             for start in range(0, count, step):
                 rows = min(step, count - start)
-                yield Frames(
+                yield _Frames(
                     path=path,
                     npz=npz,
                     start=start,

@@ -39,6 +39,11 @@ class OwnUnits:
 
     Attributes:
         properties: name -> unit, as the database has them.
+
+    Example:
+        >>> metadata = {DISTANCE: "Bohr", PROPERTIES: {"energy": "kcal/mol"}}
+        >>> print(OwnUnits(metadata, "qm9.db"))
+        positions in Bohr, energy in kcal/mol
     """
 
     def __init__(self, metadata: Mapping[str, Any], where: str):

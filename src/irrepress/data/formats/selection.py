@@ -28,6 +28,11 @@ class Selection:
 
     Args:
         wanted: key -> value, or list of values.
+
+    Example:
+        >>> frame = Frame.from_atoms(structures[0].to_atoms(), "silicon.xyz: frame 0")
+        >>> Selection({"config_type": "bulk"}).refusal(frame)
+        'it has no config_type'
     """
 
     def __init__(self, wanted: Mapping[str, Any]):

@@ -1,1 +1,1 @@
-"""Structures that are made rather than read: generated and perturbed ones."""
+"""Generated and perturbed structures."""

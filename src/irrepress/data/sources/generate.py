@@ -1,4 +1,4 @@
-"""Strained and rattled structures from prototypes, for datasets that a model labels."""
+"""Strained and rattled structures from prototypes, to be labelled by a model."""
 
 import zlib
 from collections.abc import Iterator
@@ -13,30 +13,30 @@ from irrepress.data.config import Generated
 from irrepress.data.geometry import overlapping
 from irrepress.data.sources.prototypes import KINDS, PROTOTYPES, Kind, Prototype, resolve
 
-# Shares of the sum of covalent radii below which a structure is drawn again. The strained
-# parent is held to a little more, so that a small enough rattle always passes.
+# Fractions of the sum of covalent radii below which a structure is redrawn. The limit for the
+# strained parent is slightly larger, so that a small enough rattle always passes.
 _CLOSEST_PARENT = 0.75
 _CLOSEST_CHILD = 0.70
-# Number of sets of siblings of a system, if it has as many structures.
+# Minimum number of parents per system, if it has enough structures.
 _PARENTS = 8
 _SIBLINGS = 4
 
 
 def generate(config: Generated) -> Iterator[Structure]:
-    """Return unlabelled structures, one system after another in turn.
+    """Return unlabelled structures, cycling through the systems.
 
-    A parent is a supercell of a prototype with random occupation (in random alloys) and a
-    random symmetric strain; its children are rattled. The amplitudes of strain and rattle
-    are drawn between almost nothing and the given bounds, so that there are structures near
-    equilibrium and far from it. Structures of one parent share the group
-    ``{prototype}/{parent}``; every system has at least eight parents if it has as many
-    structures. The same settings give the same structures.
+    A parent is a supercell of a prototype with random occupation (in random alloys) and a random
+    symmetric strain; its children are rattled. The amplitudes of strain and rattle are drawn
+    between nearly zero and the given bounds, so that some structures are close to equilibrium and
+    others far from it. Structures of one parent share the group ``{prototype}/{parent}``; every
+    system has at least eight parents if it has enough structures. The same settings give the same
+    structures.
 
     Args:
-        config: which systems, how many structures, how large and how distorted.
+        config: systems, number of structures, size and amplitudes.
 
     Raises:
-        UserError: an unknown system, or one that is larger than ``max_atoms``.
+        UserError: if a system is unknown or larger than ``max_atoms``.
     """
     return _draw(config, _fitting(config))
 
@@ -45,20 +45,20 @@ def check_systems(config: Generated) -> None:
     """Check that every system is known and fits; see `generate`.
 
     Raises:
-        UserError: the same as from `generate`, or there are fewer structures than parts.
+        UserError: as in `generate`, and if there are fewer structures than splits.
     """
     _fitting(config)
     parts = [part for part in ("train", "valid", "test") if getattr(config.split, part) > 0]
     if config.count < len(parts):
         raise UserError(
-            f"count: {config.count} structures are too few for the parts {', '.join(parts)}; raise "
-            "it, or set the fraction of a part to 0"
+            f"count: {config.count} structures are too few for the splits {', '.join(parts)}; "
+            "raise it, or set the fraction of a split to 0"
         )
 
 
 @dataclass(frozen=True)
 class _System:
-    """A prototype with its smallest cell and the supercells of it that fit."""
+    """A prototype with its smallest cell and the supercells within the size limit."""
 
     name: str
     prototype: Prototype
@@ -80,7 +80,7 @@ def _draw(config: Generated, systems: list[_System]) -> Iterator[Structure]:
 
 
 def _fitting(config: Generated) -> list[_System]:
-    """Return the systems; of a kind, those that are small enough."""
+    """Return the systems that are small enough."""
     units = {name: PROTOTYPES[name].build() for name in resolve(config.systems)}
     fitting = [name for name, unit in units.items() if len(unit) <= config.max_atoms]
     for system in config.systems:
@@ -90,8 +90,8 @@ def _fitting(config: Generated) -> list[_System]:
         smallest = min(len(units[name]) for name in members)
         what = f"the smallest of the {system}" if system in KINDS else repr(system)
         raise UserError(
-            f"systems: {what} has {smallest} atoms, more than max_atoms: {config.max_atoms}; "
-            "raise max_atoms, or leave it out"
+            f"systems: {what} has {smallest} atoms, more than max_atoms: {config.max_atoms}; raise "
+            "max_atoms, or remove the system"
         )
     return [
         _System(
@@ -105,7 +105,7 @@ def _fitting(config: Generated) -> list[_System]:
 
 
 def _supercells(unit: Atoms, kind: Kind, max_atoms: int) -> list[tuple[int, int, int]]:
-    """Return the most compact supercell of every number of cells that fits."""
+    """Return the most compact supercell for every number of cells that fits."""
     if kind == "molecules":
         return [(1, 1, 1)]
     most = max_atoms // len(unit)
@@ -137,7 +137,7 @@ def _draw_parent(system: _System, largest: float, rng: np.random.Generator) -> A
 
 
 def _occupy(atoms: Atoms, prototype: Prototype, rng: np.random.Generator) -> None:
-    """Give every site an element of the mixture, each element at least once if there is room."""
+    """Assign elements of the mixture to sites, each at least once if there are enough sites."""
     symbols = list(prototype.mixture)
     shares = np.array(list(prototype.mixture.values()))
     chosen = rng.choice(len(symbols), size=len(atoms), p=shares / shares.sum())
@@ -157,7 +157,7 @@ def _strained(atoms: Atoms, strain: np.ndarray) -> Atoms:
 
 
 def _rattled(atoms: Atoms, rattle: float, rng: np.random.Generator) -> Atoms:
-    """Return atoms with normally distributed displacements, drawn again while they overlap."""
+    """Return atoms with normally distributed displacements, redrawn while atoms overlap."""
     deviation = rattle * rng.uniform(0.05, 1)
     result = atoms.copy()
     while True:

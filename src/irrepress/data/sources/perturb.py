@@ -1,4 +1,4 @@
-"""Strained and rattled copies of a dataset's structures, for a model to label."""
+"""Strained and rattled copies of a dataset's structures, to be labelled by a model."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,31 +11,37 @@ from irrepress.data.config import Perturbed
 from irrepress.data.geometry import closeness, overlapping
 from irrepress.data.store import StructureStore
 
-# The parts that are copied. Copies of test structures would spoil the test.
+# The splits to copy; copies of test structures would bias the test.
 _PARTS = ("train", "valid")
-# How near atoms may come, as a share of how near the closest ones of the structure are, before
-# a copy is drawn again; distances are relative to covalent radii.
+# Copies are redrawn if atoms come closer than this fraction of the smallest distance in the
+# structure; distances are relative to covalent radii.
 _CLOSEST = 0.7
-# Factor on the amplitudes when a copy is drawn again.
+# Factor applied to the amplitudes when a copy is redrawn.
 _WEAKER = 0.9
 
 
 class Perturbations:
-    """Copies of the train and valid structures of a store, without labels.
+    """Unlabelled perturbed copies of the train and valid structures of a store.
 
-    The copies of a structure follow each other, after the structure itself if it is kept. They
-    are read and made while they are iterated over, a few at a time; the same settings give the
-    same structures.
+    The copies of a structure are consecutive, after the structure itself if it is kept. They are
+    made during iteration, a few at a time; the same settings give the same structures.
 
     Args:
-        store: the dataset that is perturbed.
-        config: how many copies, and how far they are perturbed.
+        store: the dataset to perturb.
+        config: number of copies and amplitudes.
 
     Attributes:
-        splits: part -> indices of the copies, int64; a copy is in the part of its structure.
+        splits: split -> int64 indices of the copies; a copy is in the split of its structure.
 
     Raises:
-        UserError: there is nothing to train on, or nothing that is small enough.
+        UserError: if the train split is empty or no structure is small enough.
+
+    Example:
+        >>> from irrepress.catalogue.model_ref import ModelRef
+        >>> labels = ModelRef(family="sevennet", checkpoint="7net-0")
+        >>> config = Perturbed(source="perturbed", of="silicon", count=6, labels=labels)
+        >>> print(Perturbations(store, config))
+        6 perturbed copies of 3 structures, and all 3 unperturbed structures (keep_unperturbed): 9
     """
 
     splits: dict[str, np.ndarray]
@@ -63,7 +69,7 @@ class Perturbations:
         text = f"{copies:,} perturbed copies of {int((self._copies > 0).sum()):,} structures"
         if self.config.keep_unperturbed:
             own = len(self._indices)
-            text += f", and all {own:,} structures as they are (keep_unperturbed): {len(self):,}"
+            text += f", and all {own:,} unperturbed structures (keep_unperturbed): {len(self):,}"
         return text
 
     def __iter__(self) -> Iterator[Structure]:
@@ -87,25 +93,25 @@ class Perturbations:
         sizes = self.store.num_atoms[indices]
         if most < sizes.min():
             raise UserError(
-                f"max_atoms: every structure of the {part} part of {self.store.path} has more than "
-                f"{most} atoms, the smallest {sizes.min()}; raise max_atoms, or leave it out"
+                f"max_atoms: every structure in the {part} split of {self.store.path} has more "
+                f"than {most} atoms, the smallest {sizes.min()}; raise max_atoms, or remove it"
             )
         return indices[sizes <= most]
 
 
 def _shared_out(count: int, members: list[np.ndarray]) -> list[np.ndarray]:
-    """Return how many copies each structure of train and of valid gets, ``count`` in all."""
+    """Return the number of copies of each train and valid structure, ``count`` in total."""
     train, valid = map(len, members)
     for_valid = min(max(round(count * valid / (train + valid)), 1), count - 1) if valid else 0
     shares = (count - for_valid, train), (for_valid, valid)
-    # If there are fewer copies than structures, the structures that get one are spread evenly.
+    # If there are fewer copies than structures, they are spread evenly.
     return [np.diff(np.arange(n + 1) * total // max(n, 1)) for total, n in shares]
 
 
 def _perturbed(
     structure: Structure, config: Perturbed, closest: float, rng: np.random.Generator
 ) -> Structure:
-    """Return a copy that is strained and rattled by amplitudes up to those of the config."""
+    """Return a copy that is strained and rattled with random amplitudes up to the config's."""
     rattle, strain = config.rattle * rng.uniform(), config.strain * rng.uniform()
     directions = _periodic_directions(structure)
     while True:
@@ -116,20 +122,20 @@ def _perturbed(
             cell=structure.cell @ deformation,
             positions=structure.positions @ deformation + displacements,
         )
-        # Without an amplitude left, the copy is the structure and passes.
+        # As the amplitudes approach zero, the copy approaches the structure and passes.
         if not overlapping(copy.to_atoms(), closest):
             return copy
         rattle, strain = rattle * _WEAKER, strain * _WEAKER
 
 
 def _periodic_directions(structure: Structure) -> np.ndarray:
-    """Return an orthonormal basis of the space that the periodic vectors span, ``[vectors, 3]``."""
+    """Return an orthonormal basis of the span of the periodic vectors, ``[vectors, 3]``."""
     if structure.pbc.all():
         return np.eye(3)
     return np.linalg.qr(structure.cell[structure.pbc].T)[0].T
 
 
 def _draw_strain(directions: np.ndarray, largest: float, rng: np.random.Generator) -> np.ndarray:
-    """Return a symmetric strain within some directions, ``[3, 3]``; components to ``largest``."""
+    """Return a symmetric strain in some directions, ``[3, 3]``, components up to ``largest``."""
     components = rng.uniform(-largest, largest, size=(len(directions),) * 2)
     return directions.T @ ((components + components.T) / 2) @ directions

@@ -1,8 +1,7 @@
-"""Prototypes: the crystals, alloys, surfaces and molecules that `generate` starts from.
+"""Prototypes: the crystals, alloys, surfaces and molecules that `generate` uses.
 
-Lattice constants are experimental ones, rounded; they need not be a model's minimum, since
-generated structures are strained and rattled anyway. Molecules are those of the G2 set as
-ASE holds them.
+Lattice constants are rounded experimental values; they need not be a model's minimum, because
+generated structures are strained and rattled. Molecules are those of the G2 set in ASE.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -33,13 +32,18 @@ _VACUUM = 6.0  # Å on either side of a slab
 
 @dataclass(frozen=True)
 class Prototype:
-    """An undistorted system.
+    """An undistorted structure to generate others from.
 
     Attributes:
-        kind: crystal, alloy, slab or molecule, which decides along which directions it may be
-            repeated and strained.
-        build: function that makes the smallest cell.
-        mixture: for a random substitutional alloy, symbol -> share of the sites.
+        kind: kind of system, which determines the directions along which it may be repeated and
+            strained.
+        build: function that builds the smallest cell.
+        mixture: for a random substitutional alloy, symbol -> fraction of the sites.
+
+    Example:
+        >>> prototype = PROTOTYPES["nacl"]
+        >>> prototype.kind, prototype.build().get_chemical_formula()
+        ('crystals', 'Cl4Na4')
     """
 
     kind: Kind
@@ -48,10 +52,10 @@ class Prototype:
 
 
 def resolve(systems: Iterable[str]) -> list[str]:
-    """Return the prototypes that names of prototypes and kinds stand for, each once, in order.
+    """Return the prototypes for names of prototypes and kinds, without duplicates, in order.
 
     Raises:
-        UserError: a name is unknown.
+        UserError: if a name is unknown.
     """
     names: dict[str, None] = {}
     for system in systems:
@@ -91,14 +95,14 @@ def _perovskite(a_site: str, b_site: str, a: float) -> Prototype:
 
 
 def _ordered(symbols: list[str], c_over_a: float, a: float) -> Prototype:
-    """An ordered fcc alloy: four sites of the cubic cell with the given elements."""
+    """Return an ordered fcc alloy with the given elements on the four sites of the cubic cell."""
     sites = [(0, 0, 0), (0.5, 0.5, 0), (0.5, 0, 0.5), (0, 0.5, 0.5)]
     cell = [a, a, a * c_over_a]
     return Prototype("alloys", lambda: Atoms(symbols, scaled_positions=sites, cell=cell, pbc=True))
 
 
 def _random(symbol: str, structure: str, a: float, mixture: Mapping[str, float]) -> Prototype:
-    """A random alloy on the sites of a cubic crystal."""
+    """Return a random alloy on the sites of a cubic crystal."""
     return Prototype("alloys", partial(bulk, symbol, structure, a=a, cubic=True), mixture)
 
 
@@ -129,7 +133,7 @@ def _molecule(name: str) -> Prototype:
 
 
 def _plain(atoms: Atoms) -> Atoms:
-    """Return the geometry alone, without tags, magnetic moments and the like."""
+    """Return only the geometry, without tags, magnetic moments and the like."""
     return Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
 
 

@@ -28,6 +28,11 @@ class Block:
         pbc: periodicity along them, ``[structures, 3]``.
         energies: total energies in eV, ``[structures]``.
         stresses: stresses in eV/Å^3 in Voigt order, ``[structures, 6]``.
+
+    Example:
+        >>> block = Block.of(structures, first=0)
+        >>> len(block), block.counts[:, 14]
+        (4, array([2, 2, 2, 2]))
     """
 
     first: int

@@ -21,6 +21,11 @@ class Contact:
         second: the other one; the same for an atom and its periodic image.
         distance: distance of the two in Å.
         share: the distance relative to the sum of the covalent radii.
+
+    Example:
+        >>> (contact, *_) = close_contacts(Block.of(structures, first=0), below=1.5)
+        >>> contact.index, contact.first, contact.second
+        (0, 0, 1)
     """
 
     index: int

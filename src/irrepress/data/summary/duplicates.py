@@ -26,6 +26,11 @@ class Duplicate:
         index: its place in the store.
         original: place of the earlier one.
         energy_difference: difference of the energies in eV/atom; NaN without labels.
+
+    Example:
+        >>> keys = np.zeros(len(store), dtype=np.uint64)  # compare all structures
+        >>> list(find_duplicates(store, keys, tolerance=1e-6))
+        []
     """
 
     index: int

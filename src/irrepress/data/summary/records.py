@@ -25,6 +25,12 @@ class Distribution(Record):
         counts: number of values in each bin, ``[bins]``; a value on an edge counts upwards.
         below: number of values below the first edge.
         above: number of values above the last edge.
+
+    Example:
+        >>> from irrepress.data.summary.distributions import distribution_of
+        >>> distribution = distribution_of([1.0, 2.0, 4.0])
+        >>> distribution.count, distribution.quantiles["0.5"]
+        (3, 2.0)
     """
 
     count: int
@@ -38,7 +44,12 @@ class Distribution(Record):
 
 
 class PartCount(Record):
-    """Structures and atoms of a part; ``none`` are those that no part holds."""
+    """Structures and atoms of a part; ``none`` are those that no part holds.
+
+    Example:
+        >>> PartCount(part="train", structures=2, atoms=16).atoms
+        16
+    """
 
     part: PartName
     structures: int
@@ -54,6 +65,13 @@ class ElementCount(Record):
         train_structures: those of them in the train part.
         atoms: atoms of it.
         reference_energy: its contribution to a total energy in eV; None if that is unknown.
+
+    Example:
+        >>> silicon = ElementCount(
+        ...     number=14, structures=4, train_structures=2, atoms=8, reference_energy=-5.4
+        ... )
+        >>> silicon.structures - silicon.train_structures
+        2
     """
 
     number: int
@@ -72,6 +90,12 @@ class Suspect(Record):
         group: the group that it shares with its siblings; may be empty.
         value: the value that is suspicious, in the unit of its kind.
         reason: the same in words.
+
+    Example:
+        >>> reason = "80 eV/Å on atom 0"
+        >>> suspect = Suspect(index=7, part="train", group="", value=80.0, reason=reason)
+        >>> suspect.value
+        80.0
     """
 
     index: int
@@ -88,6 +112,12 @@ class SuspectList(Record):
         kind: key of `suspects.KINDS`.
         count: how many there are.
         listed: the worst of them, the worst one first.
+
+    Example:
+        >>> reason = "80 eV/Å on atom 0"
+        >>> suspect = Suspect(index=7, part="train", group="", value=80.0, reason=reason)
+        >>> SuspectList(kind="force", count=1, listed=[suspect]).listed[0].index
+        7
     """
 
     kind: str
@@ -96,7 +126,16 @@ class SuspectList(Record):
 
 
 class Origin(Record):
-    """Where a dataset comes from, as its store records it."""
+    """Where a dataset comes from, as its store records it.
+
+    Example:
+        >>> origin = Origin(
+        ...     source="si.xyz", licence="MIT", citation="", level_of_theory="PBE", labels="PBE",
+        ...     checksum="",
+        ... )
+        >>> origin.labels
+        'PBE'
+    """
 
     source: str
     licence: str
@@ -107,7 +146,12 @@ class Origin(Record):
 
 
 class NoteCount(Record):
-    """What reading a dataset noticed or did, as `notes.Note`."""
+    """What reading a dataset noticed or did, as `notes.Note`.
+
+    Example:
+        >>> NoteCount(text="D taken as hydrogen", count=2, first="a.xyz: frame 0").count
+        2
+    """
 
     text: str
     count: int
@@ -137,6 +181,12 @@ class DatasetSummary(RecordFile):
         suspects: kinds of which there are any.
         suspicious: number of structures that look wrong in at least one way.
         notes: what reading the dataset noticed and did, by kind.
+
+    Example:
+        >>> from irrepress.data.summary.scan import summarize
+        >>> summary = summarize(store)
+        >>> summary.atoms, [element.number for element in summary.elements]
+        (8, [14])
     """
 
     schema_version: Literal[1] = 1

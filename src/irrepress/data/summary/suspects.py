@@ -52,6 +52,10 @@ class Kind:
         title: its name, a singular noun.
         unit: unit of the values.
         meaning: what makes a structure one of this kind, a phrase.
+
+    Example:
+        >>> KINDS["force"].title, KINDS["force"].unit
+        ('exploding force', 'eV/Å')
     """
 
     title: str
@@ -118,6 +122,12 @@ class Suspects:
     Args:
         store: the dataset that they belong to.
         parts: part of every structure, index into `PART_NAMES`, ``[structures]`` int8.
+
+    Example:
+        >>> suspects = Suspects(store, part_codes(store))
+        >>> suspects.add("force", np.array([2]), np.array([80.0]), lambda place: (80.0, "80 eV/Å"))
+        >>> suspects.structures, suspects.lists()[0].listed[0].part
+        (1, 'valid')
     """
 
     def __init__(self, store: StructureStore, parts: np.ndarray):

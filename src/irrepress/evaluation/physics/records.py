@@ -27,6 +27,11 @@ class Trace(Record):
         picoseconds: times since the beginning of the run at constant energy.
         energy: total energy, less that at the beginning, in eV/atom.
         temperature: temperature in K.
+
+    Example:
+        >>> trace = Trace(picoseconds=[0.0, 0.1], energy=[0.0, 1e-5], temperature=[600.0, 310.0])
+        >>> trace.energy[-1]
+        1e-05
     """
 
     picoseconds: list[float]
