@@ -213,7 +213,7 @@ def test_encrypted_members(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"<html><body>Sign in</body></html>", "this is a web page; the server sent a page"),
+        (b"<html><body>Sign in</body></html>", "this is a web page; the server sent a web page"),
         (b"\x89HDF\r\n\x1a\n", "this is an HDF5 file; set format: mace-hdf5"),
         (b"hello", "it does not look like that"),
     ],

@@ -324,7 +324,7 @@ def test_pickles_are_named_and_not_opened(tmp_path, monkeypatch, name):
     items = {str(i).encode(): pickle.dumps(Payload(), protocol=4) for i in range(8)}
     items[b"length"] = pickle.dumps(8)
     path = write_lmdb(tmp_path / name, items)
-    with pytest.raises(UserError, match=r"LMDB file of pickles.*runs whatever code.*as extxyz or"):
+    with pytest.raises(UserError, match=r"LMDB file of pickles.*runs the code in it.*as extxyz or"):
         list(make_reader("auto", [path]).records())
     assert not (tmp_path / "unpickled").exists()
 

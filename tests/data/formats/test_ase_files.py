@@ -89,7 +89,7 @@ def test_files_that_are_cut_off(tmp_path, name):
     ("name", "content", "message"),
     [
         ("a.traj", b"garbage garbage", "frame 0 cannot be read"),
-        ("a.unknown", b"garbage garbage", "ASE does not know this file by its name or content"),
+        ("a.unknown", b"garbage garbage", "ASE does not recognise this file by name or content"),
         ("a.cif", b"\n", "frame 0 cannot be read|no structures"),
         ("a.traj.gz", b"not compressed", "frame 0: the compressed file|cut off or damaged"),
         ("a.traj", b"<html>", "expected a file that ASE reads, but this is a web page"),

@@ -215,8 +215,8 @@ def shorten(name):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (remove("type_map.raw"), "there is no type_map.raw that tells the elements"),
-        (change("type_map.raw", "Na X1"), "X1 in type_map.raw is no element"),
+        (remove("type_map.raw"), "there is no type_map.raw with the elements"),
+        (change("type_map.raw", "Na X1"), "X1 in type_map.raw is not an element"),
         (change("type.raw", "0 one"), "the system a is cut off or damaged"),
         (remove("set.000/coord.npy"), "set.000 has no coord.npy"),
         (remove("set.000/box.npy"), "set.000 has no box.npy and there is no file nopbc"),
@@ -297,7 +297,9 @@ def test_lists_that_do_not_fit(tmp_path):
         records(tmp_path, None, None, options)
     (tmp_path / "sys_dir").mkdir()
     (tmp_path / "sys_dir/train.txt").write_text("data/b\n")
-    with pytest.raises(UserError, match="the list of systems names data/b, which is not there"):
+    with pytest.raises(
+        UserError, match="the list of systems contains data/b, which does not exist"
+    ):
         records(tmp_path, None, None, options)
 
 
@@ -342,7 +344,7 @@ def test_sets_beside_raw_files_are_read_and_the_raw_files_are_not(tmp_path):
     ("spoil", "message"),
     [
         (lambda folder: (folder / "box.raw").unlink(), "it has no box.raw and no file nopbc"),
-        (lambda folder: cut(folder / "energy.raw"), "energy.raw have not equally many lines"),
+        (lambda folder: cut(folder / "energy.raw"), "energy.raw have different numbers of lines"),
         (lambda folder: (folder / "force.raw").write_text("a b\n" * 3), "could not convert"),
         (lambda folder: (folder / "coord.raw").write_text("1 2\n1\n1\n"), "number of columns"),
     ],

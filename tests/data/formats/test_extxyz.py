@@ -393,7 +393,7 @@ def test_a_frame_is_bounded(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"  <!DOCTYPE html><html>sign in</html>", "a web page; the server sent a page"),
+        (b"  <!DOCTYPE html><html>sign in</html>", "a web page; the server sent a web page"),
         (b"SQLite format 3\x00 and so on", "an SQLite database; set format: ase-db"),
         (b"PK\x03\x04", "a zip archive; set format: extxyz-archive"),
         (b"\x89HDF\r\n\x1a\n", "an HDF5 file; set format: mace-hdf5"),

@@ -86,7 +86,7 @@ def test_what_is_meant_is_read_and_noted(read, change, note):
         (("energy=-1", "energy=-1 stress=None"), "stress is 'None', not numbers"),
         (
             ("energy=-1", 'energy=-1 weights="0 1 1"'),
-            "weights has 3 values, neither one nor one an",
+            "weights has 3 values, neither one nor one per",
         ),
     ],
 )

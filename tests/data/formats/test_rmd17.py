@@ -137,7 +137,7 @@ def test_wrong_names(tmp_path):
     path = write_rmd17(tmp_path / "a.tar.bz2", [water()], [], [])
     with pytest.raises(UserError, match="no molecule 'ethanal'; did you mean 'ethanol'"):
         records(path, "ethanal")
-    with pytest.raises(UserError, match="no fold 6; take one of 1 to 5"):
+    with pytest.raises(UserError, match="no fold 6; use 1 to 5"):
         records(path, fold=6)
     with pytest.raises(UserError, match=r"rmd17_aspirin\.npz is not in this archive"):
         records(path, "aspirin")

@@ -26,7 +26,7 @@ def test_units_are_those_of_the_database(tmp_path):
         assert_frame(record.structure, atoms, 1e-10)
     (remark,) = reader.remarks
     assert remark.text == (
-        "units are those that the database itself tells: positions in Ang, energy in kcal/mol, "
+        "units taken from the metadata of the database: positions in Ang, energy in kcal/mol, "
         "forces in kcal/mol/Ang"
     )
 
@@ -69,7 +69,9 @@ def test_other_names_of_properties_and_units_that_no_label_has(tmp_path):
 
 def test_units_of_the_config_beside_its_own_are_refused(tmp_path):
     path = write_schnetpack(tmp_path / "a.db", [water()], {"energy": "kcal/mol"}, **KCAL)
-    with pytest.raises(UserError, match=r"units says energy: meV, but the database tells its own"):
+    with pytest.raises(
+        UserError, match=r"units says energy: meV, but the database defines its own"
+    ):
         records(path, None, Units(energy="meV"))
 
 

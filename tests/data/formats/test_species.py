@@ -24,7 +24,7 @@ def test_names(names, expected, notes):
 
 @pytest.mark.parametrize("name", ["Qq", "water", "Hx", "", "1H", "Si-"[2:]])
 def test_what_is_no_element_is_refused(name):
-    with pytest.raises(ValueError, match="is no element; name atoms by the symbols"):
+    with pytest.raises(ValueError, match="is not an element; use the symbols"):
         atomic_numbers(["H", name])
 
 

@@ -78,7 +78,7 @@ def test_an_outcar_is_known_by_its_first_line(tmp_path, name):
 def test_units_are_not_converted_twice(tmp_path):
     (tmp_path / "OUTCAR").write_text(outcar(IMAGES))
     for units in (Units(stress="kbar", stress_sign="vasp"), Units(energy="meV")):
-        with pytest.raises(UserError, match=r"OUTCAR: units says .* vasp-out .* leave units out"):
+        with pytest.raises(UserError, match=r"OUTCAR: units says .* vasp-out .* remove units"):
             list(reading(tmp_path / "OUTCAR", units=units))
 
 

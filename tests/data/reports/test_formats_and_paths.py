@@ -65,7 +65,7 @@ def test_database_of_schnetpack(reports, errors_of):
         read = errors_of(path)
         assert read.is_exact("energy", "forces")
         assert read.noted("energy in kcal/mol, forces in kcal/mol/Ang") == 1
-    assert "but the database tells its own" in refused(path, units={"energy": "meV"})
+    assert "but the database defines its own" in refused(path, units={"energy": "meV"})
 
 
 @pytest.mark.parametrize("name", ["", "omat/train", "omat/**/*.aselmdb"])

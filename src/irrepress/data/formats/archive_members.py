@@ -20,22 +20,22 @@ from irrepress.data.formats.file_kinds import HEAD, kind_of, kind_of_bytes, wron
 
 
 def is_archive(path: Path) -> bool:
-    """Tell whether a file is a zip or a (compressed) tar archive.
+    """Return whether a file is a zip or a (compressed) tar archive.
 
     Raises:
-        UserError: it is damaged at its beginning.
+        UserError: if its beginning is damaged.
     """
     return kind_of(path) in ("zip", "empty zip") or kind_of_bytes(head_of(path)) == "tar"
 
 
 def members(path: Path) -> Iterator[tuple[str, BinaryIO]]:
-    """Yield name and content of the files in a zip or tar archive, in its order.
+    """Yield name and content of the files in a zip or tar archive, in order.
 
-    Nothing is unpacked to disk, and a tar archive is read once, forward. A stream must be read
-    before the next one is asked for. Files that operating systems hide are left out.
+    Nothing is unpacked to disk, and a tar archive is read once. A stream must be read before
+    requesting the next one. Hidden files are skipped.
 
     Raises:
-        UserError: it is no archive, or it is cut off or damaged.
+        UserError: if it is not an archive, or is truncated or damaged.
     """
     if not is_archive(path):
         raise wrong_kind(path, "a zip or tar archive", kind_of(path))
@@ -60,7 +60,7 @@ def _zip(path: Path) -> Iterator[tuple[str, BinaryIO]]:
             if info.file_size > max(LEAST_BOUND, MOST_RATIO * info.compress_size):
                 raise UserError(
                     f"{path}: {info.filename} expands to more than {MOST_RATIO} times its size, "
-                    "as no structures do; unpack it yourself if you trust it"
+                    "which structures do not; unpack it yourself if you trust it"
                 )
             with archive.open(info) as stream:
                 yield info.filename, io.BufferedReader(cast(io.RawIOBase, stream), 1 << 16)
@@ -70,12 +70,12 @@ def _tar(path: Path) -> Iterator[tuple[str, BinaryIO]]:
     with open_binary(path) as source:
         with tarfile.open(fileobj=source, mode="r|") as archive:
             while (member := archive.next()) is not None:
-                # It would remember every member, and some archives have a million.
+                # tarfile would keep every member in memory, and some archives have a million.
                 archive.members.clear()  # type: ignore[attr-defined]  # absent from typeshed
                 stream = archive.extractfile(member) if member.isfile() else None
                 if stream is not None:
                     yield member.name, cast(BinaryIO, stream)
-        # tarfile takes a header that is cut off for the end; the decompressor then knows of it.
+        # tarfile mistakes a truncated header for the end; the decompressor then raises.
         while source.read(1 << 20):
             pass
     if kind_of(path) == "tar" and not _ends_as_tar(path):
@@ -83,7 +83,7 @@ def _tar(path: Path) -> Iterator[tuple[str, BinaryIO]]:
 
 
 def _ends_as_tar(path: Path) -> bool:
-    """Tell whether a plain tar archive ends with a block of zeros."""
+    """Return whether a plain tar archive ends with a block of zeros."""
     with path.open("rb") as stream:
         stream.seek(-HEAD, io.SEEK_END)
         return not any(stream.read())

@@ -1,9 +1,9 @@
 """ASE databases: SQLite (``.db``), LMDB (``.aselmdb``), and tar archives of LMDB files.
 
-An ASE-LMDB file maps the text of an id to a row as JSON, compressed by zlib; ``nextid`` and
-``deleted_ids`` tell which ids there are. It is read here through ``lmdb`` itself, because the
-package that gives it to ``ase.db`` brings drivers of three database servers along. The main
-process takes the compressed rows, the workers decode them.
+An ASE-LMDB file maps ids (as strings) to rows as JSON, compressed by zlib; ``nextid`` and
+``deleted_ids`` determine the existing ids. It is read with ``lmdb`` directly, because the package
+that adds it to ``ase.db`` requires drivers for three database servers. The main process reads the
+compressed rows, the workers decode them.
 
 sAlex is tar.gz of such files, in eV, eV/Å and eV/Å^3; its row's ``data`` hold ``sid``, such as
 ``agm003300702_0_0``, whose first part is the material.
@@ -39,13 +39,13 @@ from irrepress.data.formats.schnetpack import OwnUnits, tells_units
 from irrepress.data.formats.temporary import temporary_file
 
 SUFFIX = ".aselmdb"
-# No structure needs more; zlib can turn a megabyte into a gigabyte.
+# No structure needs more, while zlib can expand a megabyte to a gigabyte.
 _MOST_BYTES = 1 << 28
 _PICKLE = b"\x80"  # how a pickle of protocol 2 or later begins
 
 
 class _RowRange(NamedTuple):
-    """Rows of an SQLite database by their ids, first and last included; the units that it tells."""
+    """Rows of an SQLite database from first to last id, inclusive, with units from its metadata."""
 
     path: str
     first: int
@@ -54,10 +54,10 @@ class _RowRange(NamedTuple):
 
 
 class _PackedRow(NamedTuple):
-    """A row of an ASE-LMDB file as it lies there.
+    """A compressed row of an ASE-LMDB file.
 
     Attributes:
-        source: what messages call the file.
+        source: name of the file in messages.
         names: path of the file and, in an archive, of the member.
         id: the row's id.
         data: JSON compressed by zlib.
@@ -108,9 +108,9 @@ class AseDatabaseReader(Reader):
                 given = self.units.model_dump(exclude_defaults=True)
                 raise UserError(
                     f"{path}: units says {', '.join(f'{k}: {v}' for k, v in given.items())}, but "
-                    f"the database tells its own ({units}); leave units out of the config"
+                    f"the database defines its own ({units}); remove units from the config"
                 )
-            text = f"units are those that the database itself tells: {units}"
+            text = f"units taken from the metadata of the database: {units}"
             self.remarks.append(Remark(text, str(path)))
         else:
             self.remarks += [
@@ -146,7 +146,7 @@ class AseDatabaseReader(Reader):
                 yield self._record(frame, path)
         except UserError:
             raise
-        except Exception as error:  # a damaged page or value fails in any of three libraries
+        except Exception as error:  # damaged pages or values fail in any of three libraries
             raise UserError(
                 f"{path}: the database is damaged between ids {first} and {last} "
                 f"({type(error).__name__}: {error}); copy or download it again"
@@ -157,7 +157,7 @@ class AseDatabaseReader(Reader):
             where = f"{source}: id {identity}"
             try:
                 frame = _frame(decode(_inflated(data).decode()), where)
-            except Exception as error:  # what JSON holds can be wrong in many ways
+            except Exception as error:  # the content can be wrong in many ways
                 yield UserError(
                     f"{where} cannot be read ({type(error).__name__}: {error}); copy or download "
                     "the file again"
@@ -167,7 +167,7 @@ class AseDatabaseReader(Reader):
 
 
 def _check_sqlite(path: Path) -> None:
-    """Check that it is a database of ASE's; ASE would else make it one."""
+    """Check that it is an ASE database; otherwise ASE would turn it into one."""
     if not _query(path, "SELECT name FROM sqlite_master WHERE type='table' AND name='systems'"):
         raise UserError(
             f"{path}: an SQLite database, but not of ASE's (it has no table systems); export the "
@@ -186,7 +186,7 @@ def _query(path: Path, question: str) -> list[tuple[Any, ...]]:
 
 
 def _metadata(path: Path) -> dict[str, Any]:
-    """Return what a database says of itself as a whole."""
+    """Return the metadata of a database."""
     if not _query(path, "SELECT name FROM sqlite_master WHERE type='table' AND name='information'"):
         return {}
     found = _query(path, "SELECT value FROM information WHERE name='metadata'")
@@ -201,7 +201,7 @@ def _metadata(path: Path) -> dict[str, Any]:
 
 def _span(path: Path, after: int) -> tuple[Any, ...]:
     """Return first and last id of the next chunk; None twice at the end."""
-    # By the primary key: an offset would count the rows from the first one each time.
+    # Selected by the primary key: an offset would count rows from the beginning each time.
     return _query(
         path,
         "SELECT min(id), max(id) FROM (SELECT id FROM systems "
@@ -211,7 +211,7 @@ def _span(path: Path, after: int) -> tuple[Any, ...]:
 
 def _lmdb_rows(path: Path, source: str, names: tuple[str, ...]) -> Iterator[tuple[int, _PackedRow]]:
     """Yield size and content of the rows of an ASE-LMDB file in the order of their ids."""
-    # LMDB trusts the pages of a file: where they are damaged, it takes the process with it.
+    # LMDB trusts the pages of a file: damaged ones crash the process.
     if not _survives(lambda: deque(_whole_rows(path, source, names), maxlen=0)):
         raise UserError(
             f"{source}: the LMDB file is damaged (a process that read it crashed); copy or "
@@ -221,14 +221,14 @@ def _lmdb_rows(path: Path, source: str, names: tuple[str, ...]) -> Iterator[tupl
 
 
 def _survives(read: Callable[[], Any]) -> bool:
-    """Tell whether a process that does something ends by itself, and not by a fault of memory."""
+    """Return whether a function runs in a forked process without crashing it."""
     child = os.fork()
     if child == 0:
         try:
             faulthandler.disable()
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             read()
-        finally:  # what it raises is raised again where it can be told
+        finally:  # errors are raised again in the main process
             os._exit(0)
     _, status = os.waitpid(child, 0)
     faults = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
@@ -238,7 +238,7 @@ def _survives(read: Callable[[], Any]) -> bool:
 def _whole_rows(
     path: Path, source: str, names: tuple[str, ...]
 ) -> Iterator[tuple[int, _PackedRow]]:
-    """Yield the rows of a file whose pages are whole; see `_lmdb_rows`."""
+    """Yield the rows of a file with intact pages; see `_lmdb_rows`."""
     try:
         with (
             lmdb.open(str(path), subdir=False, readonly=True, lock=False) as environment,
@@ -262,12 +262,12 @@ def _whole_rows(
                 yield len(data), _PackedRow(source, names, identity, data)
     except UserError:
         raise
-    except Exception as error:  # damage shows in LMDB, zlib, and what JSON holds
+    except Exception as error:  # damage causes errors in LMDB, zlib and JSON
         raise damaged(source, error) from error
 
 
 def _check_whole(path: Path, source: str, environment: lmdb.Environment) -> None:
-    """Check the length of a file: to read beyond it would kill the process."""
+    """Check the length of a file: reading beyond its end would kill the process."""
     pages = environment.info()["last_pgno"] + 1
     needed, size = pages * environment.stat()["psize"], path.stat().st_size
     if size < needed:
@@ -277,7 +277,7 @@ def _check_whole(path: Path, source: str, environment: lmdb.Environment) -> None
 
 
 def _check_rows(transaction: lmdb.Transaction, source: str) -> None:
-    """Check that what lies in an LMDB file are rows of ASE's."""
+    """Check that an LMDB file contains rows of ASE."""
     if transaction.get(b"nextid") is not None:
         return
     key, value = next(iter(transaction.cursor()), (None, b""))
@@ -285,11 +285,10 @@ def _check_rows(transaction: lmdb.Transaction, source: str) -> None:
         raise nothing_in(Path(source))
     if transaction.get(b"0", value)[:1] == _PICKLE:
         raise UserError(
-            f"{source}: an LMDB file of pickles, such as those of OC20 and OC22; "
-            "to open a pickle runs whatever code is in it, so it is not read here. If you trust "
-            "the file, read it with the package that wrote it (fairchem-core 1: "
-            "fairchem.core.datasets.LmdbDataset), and write its structures as extxyz or with "
-            "ase.db as .aselmdb"
+            f"{source}: an LMDB file of pickles, such as those of OC20 and OC22; opening a pickle "
+            "runs the code in it, so it is not read. If you trust the file, read it with the "
+            "package that wrote it (fairchem-core 1: fairchem.core.datasets.LmdbDataset), and "
+            "write its structures as extxyz or with ase.db as .aselmdb"
         )
     shown = key[:40].decode(errors="replace")
     raise UserError(
@@ -304,7 +303,7 @@ def _number(transaction: lmdb.Transaction, key: str, default: Any) -> Any:
 
 
 def _inflated(data: bytes) -> bytes:
-    """Decompress a row, which may claim to be larger than the memory."""
+    """Decompress a row, with a limit on its size."""
     decompressor = zlib.decompressobj()
     content = decompressor.decompress(data, _MOST_BYTES)
     if decompressor.unconsumed_tail:
@@ -320,7 +319,7 @@ def _archive_rows(path: Path) -> Iterator[tuple[int, _PackedRow]]:
         if not name.endswith(SUFFIX):
             continue
         found = True
-        # LMDB needs a file; one at a time keeps the disk free.
+        # LMDB needs a file; unpacking one at a time saves disk space.
         with temporary_file(stream, "rows.aselmdb", f"{path}: {name}") as plain:
             with plain.open("rb") as start:
                 kind = kind_of_bytes(start.read(64))
@@ -329,12 +328,12 @@ def _archive_rows(path: Path) -> Iterator[tuple[int, _PackedRow]]:
             yield from _lmdb_rows(plain, f"{path}: {name}", (str(path), name))
     if not found:
         raise UserError(
-            f"{path}: there are no {SUFFIX} files in this archive; set format to what it holds"
+            f"{path}: there are no {SUFFIX} files in this archive; set format to match its content"
         )
 
 
 def _frame(row: Mapping[str, Any], where: str) -> Frame:
-    """Take a frame from a row; arrays are nested lists in files that fairchem wrote."""
+    """Return the frame of a row; arrays are nested lists in files written by fairchem."""
     return Frame(
         numbers=np.asarray(row["numbers"]),
         positions=np.asarray(row["positions"], dtype=float).reshape(-1, 3),

@@ -1,6 +1,6 @@
-"""Whatever ASE reads that has no reader of its own: trajectories, VASP output, CIF, ...
+"""Formats read by ASE without a separate reader here: trajectories, VASP output, CIF, ...
 
-ASE reads these forward in one process, so a chunk holds the atoms as read.
+ASE reads these sequentially in one process, so a chunk contains the atoms as read.
 """
 
 from collections.abc import Iterator
@@ -23,13 +23,13 @@ from irrepress.data.formats.texts import encoding_of, text_in_utf8
 from irrepress.data.formats.vasp import remarks_on_outcar, remarks_on_vasprun
 
 _BYTES_PER_ATOM = 100  # number, position, forces and what comes with them
-# Formats of ASE that hold numbers as they were put in; it converts those of all others itself.
+# Formats of ASE that store numbers unchanged; it converts units of all other formats.
 _CONTAINERS = {"bundletrajectory", "db", "extxyz", "json", "netcdftrajectory", "traj", "xyz"}
 _REMARKS = {"vasp-out": remarks_on_outcar, "vasp-xml": remarks_on_vasprun}
 
 
 class FrameAtoms(NamedTuple):
-    """One frame: path of the file, its place there, and what ASE read.
+    """A frame: path of the file, index in the file, and atoms read by ASE.
 
     Example:
         >>> frame = FrameAtoms("silicon.traj", 0, structures[0].to_atoms())
@@ -45,7 +45,7 @@ class FrameAtoms(NamedTuple):
 class AseReader(Reader):
     """Reads any file that ASE reads; a chunk is a list of `FrameAtoms`.
 
-    Options: ``format``, what ASE calls the format, where it cannot tell it from name and content.
+    Options: ``format``, ASE's name of the format, if it cannot be detected.
 
     Example:
         >>> import tempfile
@@ -83,8 +83,8 @@ class AseReader(Reader):
                 except Exception as error:  # ASE's readers raise errors of many types on bad input
                     raise UserError(
                         f"{path}: frame {index} cannot be read as ASE's format {format} "
-                        f"({type(error).__name__}: {error}); correct or remove it, set format to "
-                        "what it is, or write the file again as extxyz"
+                        f"({type(error).__name__}: {error}); correct or remove it, set the right "
+                        "format, or write the file again as extxyz"
                     ) from error
                 if not index:
                     raise _nothing_in(path, format, "format" in self.options)
@@ -92,33 +92,32 @@ class AseReader(Reader):
                     self.remarks.append(Remark(text, str(path)))
 
     def _format(self, path: Path, file: Path) -> str:
-        """Return what ASE calls the format of a file, given or guessed."""
+        """Return ASE's name of the format of a file, given or detected."""
         try:
             format = self.options.get("format") or filetype(str(file))
-            get_ioformat(format)  # for a suffix that it does not know, filetype returns that
+            get_ioformat(format)  # filetype returns unknown suffixes unchanged
         except (UnknownFileTypeError, OSError, ValueError) as error:
             raise UserError(
-                f"{path}: ASE does not know this file by its name or content; set format to what "
-                "it is (the command 'ase info --formats' lists those of ASE), or write it again as "
-                "extxyz"
+                f"{path}: ASE does not recognise this file by name or content; set format (see "
+                "'ase info --formats'), or write it again as extxyz"
             ) from error
         if format not in _CONTAINERS and self.units != Units():
             given = self.units.model_dump(exclude_defaults=True)
             raise UserError(
                 f"{path}: units says {', '.join(f'{k}: {v}' for k, v in given.items())}, but ASE "
-                f"converts numbers of the format {format} to eV, Å and eV/Å^3 with its own sign "
-                "when it reads them; leave units out"
+                f"converts numbers of the format {format} to eV, Å and eV/Å^3 with its own sign; "
+                "remove units"
             )
         return str(format)
 
 
 @contextmanager
 def _plain(path: Path) -> Iterator[Path]:
-    """Give a file that ASE can seek in: itself, or decompressed and without a byte-order mark."""
+    """Yield a file that ASE can seek in: itself, or decompressed and without a byte-order mark."""
     if not is_compressed(path) and encoding_of(head_of(path)) is None:
         yield path
         return
-    # It keeps its name, which may tell the format.
+    # It keeps its name, which may indicate the format.
     name = path.stem if is_compressed(path) else path.name
     with open_binary(path) as stream:
         try:
@@ -133,6 +132,6 @@ def _nothing_in(path: Path, format: str, given: bool) -> UserError:
     if given:
         return UserError(f"{path}: there are no structures of the format {format} in this file")
     return UserError(
-        f"{nothing_in(path)}, or set format: ASE takes it for {format} by its name or content "
-        "(the command 'ase info --formats' lists the others)"
+        f"{nothing_in(path)}, or set format: ASE recognises it as {format} by name or content (see "
+        "'ase info --formats' for others)"
     )

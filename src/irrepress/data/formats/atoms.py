@@ -1,4 +1,4 @@
-"""ASE's atoms in memory, read as if they stood in a file."""
+"""ASE atoms in memory, read like a file."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from irrepress.data.formats.ase_files import FrameAtoms
 from irrepress.data.formats.base import CHUNK_FRAMES, Reader, Record, Remark
 from irrepress.data.formats.frame import Frame
 
-# What messages and notes call them.
+# Their name in messages and notes.
 _NAME = "atoms"
 
 
@@ -34,8 +34,8 @@ class AtomsReader(Reader):
         """Take the frames; see `Reader` for the other arguments.
 
         Args:
-            frames: labels in their calculators count while these are up to date.
-            keys: where the labels are.
+            frames: the atoms; results of their calculators are labels if these are up to date.
+            keys: keys of the labels.
             units: units of the labels and positions.
             options: options of all readers.
 
@@ -57,6 +57,6 @@ class AtomsReader(Reader):
             notes = []
             calculator = atoms.calc
             if calculator is not None and calculator.results and calculator.check_state(atoms):
-                notes.append("results of a calculator not read, for the atoms have changed since")
+                notes.append("results of a calculator not read, as the atoms have changed since")
                 atoms = atoms.copy()  # without its calculator
             yield self._record(Frame.from_atoms(atoms, f"{name}: frame {index}", notes=notes), name)

@@ -1,4 +1,4 @@
-"""What a reader is: it cuts a source into chunks, and parses chunks, in other processes too."""
+"""The interface of readers, which divide sources into chunks and parse these in parallel."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,10 +16,10 @@ from irrepress.data.formats.frame import Frame, LeftOut
 from irrepress.data.formats.labels import LabelReader
 from irrepress.data.formats.selection import Selection
 
-# A chunk is what one process parses at a time: enough to be worth sending, little to hold.
+# Limits on a chunk, which one process parses at a time.
 CHUNK_FRAMES = 256
 CHUNK_BYTES = 4 << 20
-# Options that every reader takes.
+# Options of all readers.
 _COMMON_OPTIONS = frozenset({"parts", "labels", "group_pattern", "select", "unlabelled"})
 
 Item = TypeVar("Item")
@@ -27,15 +27,15 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Record:
-    """A structure as read, with what the file says about it.
+    """A structure as read, with information from the file.
 
     Attributes:
-        structure: labels in eV, eV/Å, eV/Å^3 (ASE's sign and order); absent labels are NaN.
-        where: such as ``file: frame 3``, to begin messages with.
-        part: official part, ``train``, ``valid`` or ``test``; None if the source does not say.
-        isolated_atom: its energy is that of a single atom: a reference, no training structure.
-        notes: what reading it noticed and did; see `notes`.
-        level: key and value that say how its labels were computed, such as ``("head", "pbe")``.
+        structure: the structure; labels in eV, eV/Å, eV/Å^3 (ASE's sign and order), NaN if missing.
+        where: file and frame, such as ``file: frame 3``, with which messages begin.
+        part: official split, ``train``, ``valid`` or ``test``; None if the source has none.
+        isolated_atom: whether it is an isolated atom, whose energy is a reference.
+        notes: notes from reading it; see `notes`.
+        level: key and value that identify the level of theory, such as ``("head", "pbe")``.
 
     Example:
         >>> record = Record(structures[0], "silicon.xyz: frame 0", part="train")
@@ -53,10 +53,10 @@ class Record:
 
 @dataclass(frozen=True)
 class Remark:
-    """A note on a whole file, or on a frame that is left out on purpose.
+    """A note on an entire file, or on a frame that is left out intentionally.
 
     Attributes:
-        text: a note; see `notes`.
+        text: text of the note; see `notes`.
         where: file, or file and frame.
 
     Example:
@@ -69,20 +69,20 @@ class Remark:
 
 
 class Reader(ABC):
-    """Cuts a source into chunks (cheap, in one pass) and parses chunks (in several processes).
+    """Divides a source into chunks (cheap, sequential) and parses chunks (in several processes).
 
-    Readers can be pickled. Every reader takes these options:
+    Readers can be pickled. All readers have these options:
 
-    - ``parts``: glob -> part. The first glob that matches the file's path or name, or an
-      archive member's path or name, says which part the frames belong to.
-    - ``labels``: labels that every frame must have, for sources that are known; if it is not
-      given, any label will do; see `labels.LabelReader`.
+    - ``parts``: glob -> split. The first glob that matches the path or name of the file or archive
+      member determines the split of its frames.
+    - ``labels``: labels that every frame must have; by default, any label suffices; see
+      `labels.LabelReader`.
     - ``select``: see `selection.Selection`.
     - ``group_pattern`` and ``unlabelled``: see `labels.LabelReader`.
 
     Attributes:
-        remarks: what `chunks` noticed of whole files; it is filled as they are read. (`parse`,
-            which may run in another process, yields its remarks.)
+        remarks: remarks of `chunks` on entire files, filled during reading. (`parse`, which may run
+            in another process, yields its remarks.)
 
     Example:
         >>> class ListReader(Reader):
@@ -97,7 +97,7 @@ class Reader(ABC):
     """
 
     OPTIONS: ClassVar[frozenset[str]] = frozenset()
-    UNITS: ClassVar[Mapping[str, str]] = {}  # where the format itself fixes units
+    UNITS: ClassVar[Mapping[str, str]] = {}  # fixed by the format
 
     def __init__(
         self,
@@ -106,18 +106,18 @@ class Reader(ABC):
         units: Units | None = None,
         options: Mapping[str, Any] | None = None,
     ):
-        """Check that the source looks right; nothing is read yet.
+        """Check the source without reading it.
 
         Args:
-            paths: files or directories that belong together, read one after another.
-            keys: where the labels are; not given means where ASE puts them.
-            units: units of the source; not given means eV, Å, eV/Å^3. Units that the format
-                fixes win.
-            options: see the class.
+            paths: files or directories of the source, in reading order.
+            keys: keys of the labels; None: ASE's results.
+            units: units of the source; None: eV, Å, eV/Å^3. Units fixed by the format take
+                precedence.
+            options: options of the reader; see the class.
 
         Raises:
-            UserError: a file is missing, empty, or not of this format.
-            ValueError: an option is unknown.
+            UserError: if a file is missing, empty, or not of this format.
+            ValueError: if an option is unknown.
         """
         self.paths = [Path(path) for path in paths]
         self.options = dict(options or {})
@@ -141,27 +141,27 @@ class Reader(ABC):
 
     @abstractmethod
     def chunks(self) -> Iterator[Any]:
-        """Yield the source in pieces that can be pickled, in its order and in bounded memory.
+        """Yield picklable chunks of the source, in order and in bounded memory.
 
-        A piece holds what it needs: no temporary file must outlive it.
+        A chunk must be self-contained, without references to temporary files.
 
         Raises:
-            UserError: a file is cut off, damaged, or holds no structures.
+            UserError: if a file is truncated, damaged, or contains no structures.
         """
 
     @abstractmethod
     def parse(self, chunk: Any) -> Iterator[Record | Remark | UserError]:
-        """Yield what a chunk holds, in order; it depends on nothing but the chunk.
+        """Yield the records of a chunk, in order, depending only on the chunk.
 
-        A bad frame is yielded as the error that names file, frame, value and correction, so that a
-        caller may leave it out. Remarks may stand between the frames.
+        A bad frame is yielded as an error that names file, frame, value and correction, so that
+        callers can skip it. Remarks may be yielded between frames.
 
         Raises:
-            UserError: the file is damaged.
+            UserError: if the file is damaged.
         """
 
     def records(self) -> Iterator[Record | Remark | UserError]:
-        """Yield all chunks, parsed in this process."""
+        """Yield the records of all chunks, parsed in this process."""
         for chunk in self.chunks():
             yield from self.parse(chunk)
 
@@ -172,12 +172,12 @@ class Reader(ABC):
     def _record(
         self, frame: Frame, *names: str, part: str | None = None
     ) -> Record | Remark | UserError:
-        """Return the record of a frame, why it is left out, or what is wrong with it.
+        """Return the record of a frame, a remark why it is left out, or an error.
 
         Args:
-            frame: what the file says.
-            names: path of the file and, in an archive, of the member: they tell the part.
-            part: official part, if the source itself says it.
+            frame: the frame.
+            names: path of the file and, in an archive, of the member, which determine the split.
+            part: official split, if given by the source itself.
         """
         if (reason := self._selection.refusal(frame)) is not None:
             return Remark(f"left out: {reason}", frame.where)
@@ -201,7 +201,7 @@ class Reader(ABC):
     def _part(self, *names: str) -> str | None:
         for glob, part in self._parts.items():
             for name in names:
-                # A path may itself hold characters of a glob.
+                # A path may itself contain glob characters.
                 if name == glob or fnmatchcase(name, glob):
                     return part
                 if fnmatchcase(PurePosixPath(name).name, glob):
@@ -210,9 +210,9 @@ class Reader(ABC):
 
 
 def gather(items: Iterable[tuple[int, Item]]) -> Iterator[list[Item]]:
-    """Gather items with their sizes in bytes into chunks of bounded length and size.
+    """Collect items with sizes in bytes into chunks of bounded length and size.
 
-    An item that is larger than a chunk makes one of its own.
+    An item larger than the limit forms a chunk on its own.
     """
     chunk: list[Item] = []
     total = 0
@@ -227,7 +227,7 @@ def gather(items: Iterable[tuple[int, Item]]) -> Iterator[list[Item]]:
 
 
 def frames_per_chunk(frame_bytes: int = 0) -> int:
-    """Return how many frames of one size make a chunk; of small ones, if it is not known."""
+    """Return the number of frames per chunk for a frame size in bytes; 0: small frames."""
     return max(1, min(CHUNK_FRAMES, CHUNK_BYTES // max(frame_bytes, 1)))
 
 

@@ -1,14 +1,14 @@
-"""What stands in the columns of extended XYZ, as ``Properties`` says."""
+"""The columns of extended XYZ, described by ``Properties``."""
 
 from dataclasses import dataclass
 from functools import lru_cache
 
-# The names of atoms are read here, not by ASE, under a name that it does not know.
+# Names of atoms are read under a name unknown to ASE, and interpreted here.
 SPECIES = "species_of_file"
 _SPECIES = ("species", "symbol", "symbols", "element", "elements")
 _POSITIONS = ("pos", "position", "positions")
 _NUMBERS = ("z", "numbers", "atomic_numbers", "atomic_number")
-# Vectors whose components stand under names of their own, one after another.
+# Vectors whose components are in consecutive columns with separate names.
 _COMPONENTS = {
     ("x", "y", "z"): "pos",
     **{
@@ -23,10 +23,10 @@ class Columns:
     """The columns of a frame.
 
     Attributes:
-        properties: the description of the columns for ASE.
-        count: how many there are.
-        numbered: whether atomic numbers are among them, which then win over names of atoms.
-        notes: notes on them.
+        properties: description of the columns for ASE.
+        count: number of columns.
+        numbered: whether atomic numbers are included, which take precedence over names of atoms.
+        notes: notes on the columns.
 
     Example:
         >>> columns = columns_of("species:S:1:pos:R:3:fx:R:1:fy:R:1:fz:R:1")
@@ -42,13 +42,12 @@ class Columns:
 
 @lru_cache(maxsize=256)
 def columns_of(properties: str) -> Columns:
-    """Read ``Properties``, with the names of species, atomic numbers and positions in any case.
+    """Parse ``Properties``; names of species, atomic numbers and positions may be in any case.
 
-    Components of positions or forces in columns of their own (``fx:R:1:fy:R:1:fz:R:1``) are
-    taken together.
+    Components of positions or forces in separate columns (``fx:R:1:fy:R:1:fz:R:1``) are joined.
 
     Raises:
-        ValueError: it is not of the form NAME:TYPE:COLUMNS:..., names something twice, or lacks
+        ValueError: if it is not of the form NAME:TYPE:COLUMNS:..., repeats a name, or lacks
             positions or species.
     """
     words = properties.split(":")
@@ -84,7 +83,7 @@ def columns_of(properties: str) -> Columns:
 
 
 def _joined(columns: list[tuple[str, str, int]], notes: list[str]) -> list[tuple[str, str, int]]:
-    """Return columns with the three components of a vector as one."""
+    """Return columns in which the three components of a vector are joined."""
     joined = []
     place = 0
     while place < len(columns):

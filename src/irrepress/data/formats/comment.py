@@ -1,7 +1,7 @@
-"""The comment line of extended XYZ: its keys and values, and what is periodic.
+"""The comment line of extended XYZ: keys, values and periodicity.
 
-ASE reads such lines character by character, tells ``Lattice`` from ``lattice``, takes any text
-under ``pbc`` for true, and refuses a stress of six numbers. Values are converted as ASE does.
+ASE reads such lines character by character, distinguishes ``Lattice`` from ``lattice``, takes any
+string under ``pbc`` as true, and rejects a stress of six numbers. Values are converted as in ASE.
 """
 
 import json
@@ -13,14 +13,14 @@ import numpy as np
 
 FORTRAN = "Fortran's exponents (1.0D-3) read as 1.0E-3"
 
-# Keys that ASE knows by one spelling only.
+# Keys for which ASE knows only one spelling.
 _CANONICAL = {"lattice": "Lattice", "properties": "Properties", "pbc": "pbc"}
 _MATRICES = ("Lattice", "virial", "stress")
 _UNCONVERTED = "uid"
 
 _SPECIAL = re.compile(r"[\s=\\\"'{\[]")
 _SPACE = re.compile(r"\s*")
-# How a text goes on after its opening mark, up to the closing one.
+# The rest of a string after its opening mark, up to the closing one.
 _QUOTED = {
     mark: re.compile(rf"((?:\\.|[^{re.escape(end)}\\])*){re.escape(end)}", re.S)
     for mark, end in {'"': '"', "'": "'", "{": "}", "[": "]"}.items()
@@ -36,12 +36,12 @@ _PERIODIC = {
     **dict.fromkeys(("t", "true", ".true.", "1"), True),
     **dict.fromkeys(("f", "false", ".false.", "0"), False),
 }
-# Other names for the cell, with or without what it is given by.
+# Other names of the cell.
 _CELL = re.compile(
     r"(.*_)?(unit_?)?(cell|box|lattice)s?(_?(vec|par|mat|len|dim|abc|size).*)?", re.I
 )
 _LENGTHS = ("a", "b", "c")
-# Other names for pbc.
+# Other names of pbc.
 _PBC = re.compile(
     r"pbcs|periodic(ity)?|is_periodic|(periodic_)?boundar(y|ies)(_conditions?)?", re.I
 )
@@ -50,17 +50,16 @@ _PBC = re.compile(
 def parse_comment(line: str, notes: list[str]) -> dict[str, Any]:
     """Return the keys and values of a comment line.
 
-    ``Lattice``, ``Properties`` and ``pbc`` come under these spellings whatever they are written
-    as; the value of ``pbc`` is three booleans, that of ``Lattice`` ``[3, 3]`` with vectors as
-    columns.
+    ``Lattice``, ``Properties`` and ``pbc`` are returned in this spelling for any case; the value of
+    ``pbc`` is three booleans, that of ``Lattice`` is ``[3, 3]`` with vectors as columns.
 
     Args:
-        line: text without the end of the line.
-        notes: list that notes on it are appended to.
+        line: the line without line end.
+        notes: list to append notes to.
 
     Raises:
-        ValueError: a key occurs twice with different values, or ``pbc`` or ``Lattice`` cannot be
-            understood.
+        ValueError: if a key occurs twice with different values, or ``pbc`` or ``Lattice`` is
+            invalid.
     """
     texts: dict[str, str] = {}
     for key, text in _pairs(line):
@@ -88,11 +87,11 @@ def parse_comment(line: str, notes: list[str]) -> dict[str, Any]:
 def parse_pbc(text: str) -> list[bool]:
     """Return the periodicity along three vectors from the usual spellings.
 
-    Such are ``T T F``, ``t,t,f``, ``TTF``, ``[true, true, false]``, ``1 1 0`` and ``T`` for
-    all three.
+    These are ``T T F``, ``t,t,f``, ``TTF``, ``[true, true, false]``, ``1 1 0`` and ``T`` for all
+    three.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: if it is anything else.
     """
     words = _PARTS.findall(text.removeprefix("_JSON ").strip().strip("[](){}").lower())
     if len(words) == 1 and len(words[0]) == 3:
@@ -105,19 +104,19 @@ def parse_pbc(text: str) -> list[bool]:
 
 
 def with_exponents(text: str) -> tuple[str, bool]:
-    """Return a text with Fortran's exponents as others write them, and whether there were any."""
+    """Return a string with Fortran's exponents converted, and whether there were any."""
     replaced, count = re.subn(rf"(?<!\S){_D_EXPONENT.pattern}(?!\S)", r"\1e\2", text)
     return replaced, count > 0
 
 
 def _pairs(line: str) -> Iterator[tuple[str, str]]:
-    """Yield keys and values, both without quotes; a key alone is a flag.
+    """Yield keys and values without quotes; a key without a value is a flag.
 
-    A quote or bracket that nothing closes is a character like any other: comments hold
-    apostrophes. Every character is looked at a few times at most, however hostile a line is.
+    An unclosed quote or bracket is an ordinary character, because comments contain apostrophes.
+    Every character is examined only a few times, even in malicious lines.
     """
-    words: list[str] = []  # the key, and what stands between the signs of equality after it
-    pieces: list[str] = []  # of the word at hand, if there is one
+    words: list[str] = []  # the key, followed by the pieces between equality signs
+    pieces: list[str] = []  # pieces of the current word, if any
     unclosed = set()
     place = 0
     while place < len(line):
@@ -182,12 +181,12 @@ def _converted(key: str, text: str, notes: list[str]) -> Any:
 
 
 def _numbers(words: list[str]) -> np.ndarray | None:
-    """Return words as integers, else as floats; None if one is no number or there are none."""
+    """Return words as integers or floats; None if there are none or one is not a number."""
     if not words or not (words[0][-1].isdigit() or words[0][-1] in ".fFnNyY"):
         return None  # quick: most texts end here
     for convert, kind in ((int, np.int64), (float, np.float64)):
         try:
-            # Python takes 1_000 for a number, which names of frames are not.
+            # Python accepts 1_000 as a number, but such words are names of frames.
             if any("_" in word for word in words):
                 return None
             return np.array([convert(word) for word in words], dtype=kind)
@@ -197,7 +196,7 @@ def _numbers(words: list[str]) -> np.ndarray | None:
 
 
 def _check_no_cell(info: dict[str, Any]) -> None:
-    """Refuse a frame that has no Lattice, but what looks like one under another name."""
+    """Reject a frame without Lattice that seems to have a cell under another name."""
     for key, value in info.items():
         if _CELL.fullmatch(key) and np.size(value) in (3, 6, 9) and not isinstance(value, str):
             raise ValueError(f"there is no Lattice, but {key!r} looks like the cell; rename it")
@@ -206,7 +205,7 @@ def _check_no_cell(info: dict[str, Any]) -> None:
 
 
 def _check_no_periodicity(texts: dict[str, str], periodic: bool) -> None:
-    """Refuse a frame that has no pbc, but another one than is assumed under another name."""
+    """Reject a frame without pbc that seems to have a different periodicity under another name."""
     for key, text in texts.items():
         if not _PBC.fullmatch(key):
             continue

@@ -1,4 +1,4 @@
-"""Notes about labels that stand under several keys and differ: which one was taken."""
+"""Notes on labels that differ between several keys."""
 
 from typing import Any
 
@@ -16,15 +16,15 @@ _SAME_STRESS = 1e-4  # eV/Å^3
 def note_competing(
     frame: Frame, roles: Roles, name: str, taken: str, value: Any, factors: Factors
 ) -> None:
-    """Note further labels of the kind that was taken that differ from it.
+    """Note further labels of the same kind that differ from the one taken.
 
     Args:
-        frame: the frame, whose notes grow.
-        roles: what its keys look like.
-        name: energy, forces or stress.
-        taken: the key that was taken.
+        frame: the frame, to whose notes they are added.
+        roles: roles of its keys.
+        name: ``energy``, ``forces`` or ``stress``.
+        taken: key of the label taken.
         value: the label under this key, in the units of the source.
-        factors: from the units of the source to ours.
+        factors: conversion factors from the units of the source.
     """
     atoms = len(frame.numbers)
     others = {key: frame.fields[key] for key in roles.others[name]}
@@ -69,13 +69,13 @@ def _compare_virial(frame: Frame, taken: str, value: Any, virial: str, factors: 
             for label, factor in zip((value, frame.fields[virial]), to_ours, strict=True)
         )
     except UserError:
-        return  # what is wrong with the label that is taken is told where it is read
+        return  # errors in the label taken are reported where it is read
     if np.abs(one - other).max() > max(_SAME_STRESS, 1e-2 * np.abs(other).max()):
         _note(frame, "stress", taken, virial)
 
 
 def free_energy(frame: Frame, roles: Roles) -> tuple[str, Any] | None:
-    """Return key and value of the energy that forces belong to where there is smearing."""
+    """Return key and value of the free energy, to which forces belong if there is smearing."""
     if frame.results.get("free_energy") is not None:
         return "free_energy", frame.results["free_energy"]
     return next(

@@ -1,4 +1,4 @@
-"""Reading files that may be compressed, and errors for those that are damaged."""
+"""Reading of files that may be compressed, and errors for damaged ones."""
 
 import bz2
 import errno
@@ -22,11 +22,11 @@ _OPENERS: dict[str, Callable[..., Any]] = {
     "xz": lzma.open,
 }
 _SUFFIXES = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".tgz": "gzip", ".tbz2": "bzip2"}
-_BUFFER = 1 << 20  # bytes that are decompressed ahead
-# Structures compress to a tenth; gzip makes a thousandth of a file of zeros.
+_BUFFER = 1 << 20  # bytes to decompress ahead
+# Structures compress to a tenth of their size, zeros to a thousandth.
 MOST_RATIO = 200
-LEAST_BOUND = 1 << 28  # bytes; less does no harm, whatever the ratio
-# Exceptions of decompressing a damaged file; bz2 raises OSError.
+LEAST_BOUND = 1 << 28  # bytes; smaller files are harmless for any ratio
+# Exceptions raised for damaged files; bz2 raises OSError.
 DAMAGE = (
     EOFError,
     OSError,
@@ -38,15 +38,15 @@ DAMAGE = (
 
 
 def is_compressed(path: Path) -> bool:
-    """Tell whether a file is compressed, by its first bytes, or should be, by its name."""
+    """Return whether a file is compressed by its first bytes, or should be by its name."""
     return kind_of(path) in _OPENERS or path.suffix.lower() in _SUFFIXES
 
 
 def open_binary(path: Path) -> BinaryIO:
-    """Open a file, decompressed if it is compressed by gzip, bzip2 or xz.
+    """Open a file, decompressing gzip, bzip2 and xz.
 
     Raises:
-        UserError: its name says that it is compressed, and it is not.
+        UserError: if it is not compressed although its name says so.
     """
     kind = kind_of(path)
     named = _SUFFIXES.get(path.suffix.lower())
@@ -59,12 +59,12 @@ def open_binary(path: Path) -> BinaryIO:
         raise wrong_kind(path, f"a file compressed by {named}", kind)
     if kind not in _OPENERS:
         return io.BufferedReader(path.open("rb"), _BUFFER)
-    # Decompressors read lines in Python; a buffer around them reads lines in C.
+    # A buffer reads lines in C, decompressors in Python.
     return io.BufferedReader(_Expanding(_OPENERS[kind](path, "rb"), path), _BUFFER)
 
 
 class _Expanding(io.RawIOBase):
-    """What a decompressor gives, until it is more than any data make of a file of this size."""
+    """A decompressed stream with a limit on its size relative to the file."""
 
     def __init__(self, stream: IO[bytes], path: Path):
         self._stream = stream
@@ -82,7 +82,7 @@ class _Expanding(io.RawIOBase):
         if self._count > self._most:
             raise UserError(
                 f"{self._path}: the compressed file expands to more than {MOST_RATIO} times its "
-                "size, as no structures do; decompress it yourself if you trust it"
+                "size, which structures do not; decompress it yourself if you trust it"
             )
         return len(data)
 
@@ -92,7 +92,7 @@ class _Expanding(io.RawIOBase):
 
 
 def damaged(where: str, error: BaseException) -> UserError:
-    """Return the error for a file that cannot be read on, because of one of `DAMAGE`."""
+    """Return the error for a file that raised one of `DAMAGE`."""
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return UserError(
             f"{where}: there is no space in the temporary directory {tempfile.gettempdir()} to "
@@ -105,10 +105,10 @@ def damaged(where: str, error: BaseException) -> UserError:
 
 
 def head_of(path: Path) -> bytes:
-    """Return the first 512 bytes of a file, of what is in it if it is compressed.
+    """Return the first 512 bytes of a file, after decompression.
 
     Raises:
-        UserError: it is damaged at its beginning.
+        UserError: if its beginning is damaged.
     """
     opener = _OPENERS.get(kind_of(path) or "", open)
     try:

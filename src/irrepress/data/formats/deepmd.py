@@ -1,13 +1,13 @@
 """Systems of DeePMD-kit in its npy and raw formats, in directories or archives of them.
 
-A system is a directory with ``type.raw`` (the type of each atom), ``type_map.raw`` (the element
-of each type), an empty file ``nopbc`` if it is not periodic, and directories ``set.*`` with
-``box``, ``coord``, ``energy``, ``force`` and ``virial`` as npy files, a frame a row, in Å, eV,
-eV/Å and eV. Of mixed type are systems whose sets hold ``real_atom_types``, the types frame by
-frame, in which -1 stands for an atom that is none. The stress is -virial/volume.
+A system is a directory with ``type.raw`` (the type of each atom), ``type_map.raw`` (the element of
+each type), an empty file ``nopbc`` if it is not periodic, and directories ``set.*`` with ``box``,
+``coord``, ``energy``, ``force`` and ``virial`` as npy files, a frame a row, in Å, eV, eV/Å and eV.
+Systems of mixed type have sets with ``real_atom_types``, the types for each frame, in which -1 is
+padding. The stress is -virial/volume.
 
-In the raw format, from which DeePMD-kit makes the sets, ``coord.raw`` and so on lie beside
-``type.raw`` in place of the sets: the same numbers as text, a frame a line.
+In the raw format, from which DeePMD-kit makes the sets, ``coord.raw`` and so on are beside
+``type.raw`` instead of the sets, with the same numbers as text, one frame per line.
 """
 
 import shutil
@@ -61,8 +61,8 @@ class _Frames(NamedTuple):
 class DeepmdReader(Reader):
     """Reads systems of DeePMD-kit; a chunk is `_Frames`. The group is the system's path.
 
-    Options: ``lists``, part -> text file that names its systems, one a line; other systems are then
-    left out (DPA-2's archives hold the same frames several times over). ``type_map``, elements
+    Options: ``lists``, split -> text file that lists its systems, one per line; other systems are
+    then left out (DPA-2's archives contain the same frames several times). ``type_map``, elements
     for systems without ``type_map.raw``.
 
     Example:
@@ -82,7 +82,7 @@ class DeepmdReader(Reader):
     def __init__(
         self, paths: Sequence[Path], keys: LabelKeys | None = None, *args: Any, **kwargs: Any
     ):
-        """See `Reader`. A path is a directory that holds systems, or an archive of them.
+        """See `Reader`. A path is a directory or an archive of systems.
 
         Keys of labels name npy files: ``energy: energy_dft`` is ``set.*/energy_dft.npy``.
         """
@@ -93,8 +93,8 @@ class DeepmdReader(Reader):
         if path.is_dir():
             if not any(path.rglob("type.raw")):
                 raise UserError(
-                    f"{path}: there is no system of DeePMD-kit in it (no type.raw); name the "
-                    "directory that holds the systems"
+                    f"{path}: there is no system of DeePMD-kit in it (no type.raw); give the "
+                    "directory of the systems"
                 )
             return
         check_readable(path)
@@ -110,7 +110,7 @@ class DeepmdReader(Reader):
                     yield chunk
                     found = True
             else:
-                # An archive holds the files of a system in any order.
+                # Files of a system may be in any order in an archive.
                 with temporary_directory() as directory:
                     _unpack(path, directory, self.options.get("lists", {}).values())
                     for chunk in self._systems(path, directory):
@@ -129,7 +129,7 @@ class DeepmdReader(Reader):
             where = f"{chunk.source}: frame {chunk.start + offset}"
             mixed = chunk.types.ndim == 2
             types = chunk.types[offset] if mixed else chunk.types
-            # Only where types are mixed, frames are filled up with atoms that are none.
+            # Only frames of mixed type are padded.
             real = types >= 0 if mixed else np.full(len(types), True)
             rows = {name: array[offset] for name, array in chunk.arrays.items()}
             try:
@@ -160,7 +160,7 @@ class DeepmdReader(Reader):
         return {name: getattr(self._keys, name) or key for name, key in _RESULTS.items()}
 
     def _systems(self, path: Path, directory: Path) -> Iterator[_Frames]:
-        """Yield the frames of all systems below a directory, which is that of path or unpacked."""
+        """Yield the frames of all systems below a directory, which may be unpacked from path."""
         for system, part in self._listed(path, directory):
             name = system.relative_to(directory).as_posix()
             try:
@@ -172,7 +172,7 @@ class DeepmdReader(Reader):
                 ) from error
 
     def _listed(self, path: Path, directory: Path) -> Iterator[tuple[Path, str | None]]:
-        """Yield the systems that are to be read, with the part that a list gives them."""
+        """Yield the systems to read, with their split if they are listed."""
         lists = self.options.get("lists", {})
         if not lists:
             for file in sorted(directory.rglob("type.raw")):
@@ -181,8 +181,8 @@ class DeepmdReader(Reader):
             files = sorted(directory.rglob(name))
             if not files:
                 raise UserError(
-                    f"{path}: there is no list {name} of the systems of the part {part}; it is "
-                    "another archive, or cut off: download it again"
+                    f"{path}: there is no list {name} of the systems in the {part} split; it is "
+                    "another archive or truncated: download it again"
                 )
             root = files[0].parents[len(PurePosixPath(name).parts) - 1]
             for line in files[0].read_text().split():
@@ -204,10 +204,10 @@ class DeepmdReader(Reader):
                 )
             return
         if folders and (system / "coord.raw").exists():
-            text = "raw files not read, for the sets of npy files beside them are made from them"
+            text = "raw files not read, as the sets of npy files beside them were made from them"
             self.remarks.append(Remark(text, where))
         for folder in folders:
-            # Rows of a memory map are read when they are copied into a chunk.
+            # Memory-mapped rows are read when they are copied to a chunk.
             arrays = {
                 key: np.load(folder / f"{key}.npy", mmap_mode="r")
                 for key in (*wanted, _REAL_TYPES)
@@ -242,8 +242,8 @@ class DeepmdReader(Reader):
         names = file.read_text().split() if file.exists() else self.options.get("type_map", ())
         if not names:
             raise UserError(
-                f"{where}: there is no type_map.raw that tells the elements; write one, an "
-                "element a line in the order of the types"
+                f"{where}: there is no type_map.raw with the elements; write one, with one element "
+                "per line in the order of the types"
             )
         try:
             numbers, notes = atomic_numbers(names)
@@ -254,8 +254,8 @@ class DeepmdReader(Reader):
             ) from error
         if unknown := [name for name, number in zip(names, numbers, strict=True) if not number]:
             raise UserError(
-                f"{where}: {', '.join(unknown)} in type_map.raw is no element; write the elements "
-                "in the order of the types"
+                f"{where}: {', '.join(unknown)} in type_map.raw is not an element; write the "
+                "elements in the order of the types"
             )
         self.remarks += [Remark(note, where) for note in notes]
         return numbers
@@ -264,10 +264,10 @@ class DeepmdReader(Reader):
 def _raw_frames(
     system: Path, wanted: Collection[str], step: int
 ) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
-    """Yield place and rows of consecutive frames of a system in the raw format.
+    """Yield index and rows of consecutive frames of a system in the raw format.
 
     Raises:
-        ValueError: a file is missing, or they have not equally many lines.
+        ValueError: if a file is missing or their numbers of lines differ.
     """
     present = [name for name in wanted if (system / f"{name}.raw").exists()]
     if missing := {"coord", "box"} & {*wanted} - {*present}:
@@ -287,7 +287,7 @@ def _raw_frames(
             }
             count = len(lines["coord"])
             if uneven := [name for name in lines if len(lines[name]) != count]:
-                raise ValueError(f"coord.raw and {uneven[0]}.raw have not equally many lines")
+                raise ValueError(f"coord.raw and {uneven[0]}.raw have different numbers of lines")
             if not count:
                 return
             yield start, {name: np.loadtxt(text, ndmin=2) for name, text in lines.items()}
@@ -295,9 +295,9 @@ def _raw_frames(
 
 
 def _find(path: Path, directory: Path, root: Path, line: str) -> Path:
-    """Return the system that a line of a list names.
+    """Return the system in a line of a list.
 
-    Lists were made on the authors' machines: of a path, the end counts that exists here.
+    Lists contain paths on the authors' machines, whose last components are looked up.
     """
     parts = [part for part in PurePosixPath(line).parts if part not in ("/", "..")]
     for base in (root, directory):
@@ -306,12 +306,12 @@ def _find(path: Path, directory: Path, root: Path, line: str) -> Path:
             if (system / "type.raw").exists():
                 return system
     raise UserError(
-        f"{path}: the list of systems names {line}, which is not there; download it again"
+        f"{path}: the list of systems contains {line}, which does not exist; download it again"
     )
 
 
 def _unpack(path: Path, directory: Path, lists: Collection[str]) -> None:
-    """Unpack the files of systems, and lists of them, from an archive."""
+    """Unpack the files and lists of systems from an archive."""
     try:
         for name, stream in members(path):
             parts = PurePosixPath(name).parts

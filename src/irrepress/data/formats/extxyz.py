@@ -1,9 +1,9 @@
 """Extended XYZ, plain or compressed by gzip, bzip2 or xz.
 
-The main process only finds where frames begin and end. ASE parses them one by one in the
-workers: all frames of a chunk at once would be 5 % faster, but could not name the bad one. What
-ASE takes for something else than is meant (the case of keys, texts under ``pbc``) or cannot read
-(a stress of six numbers, Fortran's exponents, names of atoms) is read here.
+The main process only finds the boundaries of frames. ASE parses them one by one in the workers:
+parsing all frames of a chunk at once would be 5 % faster, but could not identify bad ones. This
+module handles what ASE misinterprets (case of keys, strings under ``pbc``) or cannot read (a stress
+of six numbers, Fortran's exponents, names of atoms).
 """
 
 import io
@@ -28,7 +28,7 @@ from irrepress.data.formats.texts import lines_of, text_in_utf8
 
 _PLAIN = "species:S:1:pos:R:3"
 _TEXT = (None, "gzip", "bzip2", "xz")
-# More cannot be meant; a wrong number would have the rest of the file read as one frame.
+# A larger number must be wrong, and would read the rest of the file as one frame.
 _MOST_ATOMS = 10_000_000
 _MOST_BYTES = 1 << 30
 
@@ -37,10 +37,10 @@ class FrameText(NamedTuple):
     """The lines of one frame.
 
     Attributes:
-        source: what messages call the file.
+        source: name of the file in messages.
         names: path of the file and, in an archive, of the member.
-        place: place of the frame in the file.
-        text: the frame's lines, from the number of atoms to the last atom, in UTF-8.
+        place: index of the frame in the file.
+        text: lines of the frame, from the number of atoms to the last atom, in UTF-8.
 
     Example:
         >>> lines = [b"1", b"", b"He 0 0 0"]
@@ -110,7 +110,7 @@ def read_frame(text: str, where: str) -> Frame:
         where: file and frame.
 
     Raises:
-        Exception: of many types, on bad input; most come from ASE.
+        Exception: if the input is bad; the type depends on the error in ASE.
     """
     notes: list[str] = []
     columns: list[Columns] = []
@@ -119,7 +119,7 @@ def read_frame(text: str, where: str) -> Frame:
     def parse(line: str) -> dict[str, Any]:
         info = parse_comment(line, notes)
         columns.append(columns_of(info.get("Properties", _PLAIN)))
-        # ASE would take six numbers for components in its own order, and fails on a text.
+        # ASE would read six numbers in its own order, and fails for strings.
         stress: Any = info.get("stress")
         if np.shape(stress) == (6,) or isinstance(stress, str):
             apart["stress"] = info.pop("stress")
@@ -150,16 +150,16 @@ def read_frame(text: str, where: str) -> Frame:
 def frames_of(
     stream: BinaryIO, source: str, names: tuple[str, ...]
 ) -> Iterator[tuple[int, FrameText]]:
-    """Yield size and text of each frame of a stream, read forward only.
+    """Yield size and text of each frame of a stream, which is read sequentially.
 
     Args:
         stream: extended XYZ.
-        source: what messages call it.
-        names: passed on.
+        source: name of the stream in messages.
+        names: names for `FrameText`.
 
     Raises:
-        UserError: the stream is damaged or ends within a frame, or a frame begins where none
-            can: where the next one begins is then unknown.
+        UserError: if the stream is damaged or ends within a frame, or the beginning of a frame is
+            invalid.
     """
     index = 0
     try:
@@ -175,7 +175,7 @@ def frames_of(
                     "download it again"
                 )
             line = next(rows, b"")
-            while line.lstrip().startswith(b"VEC"):  # an old way to give the cell
+            while line.lstrip().startswith(b"VEC"):  # an old format of the cell
                 lines.append(line)
                 line = next(rows, b"")
             text = b"".join(lines)
@@ -187,18 +187,18 @@ def frames_of(
 
 
 def _is_cut(lines: list[bytes]) -> bool:
-    """Tell whether the file ends within the last row: no line end, and fewer columns."""
+    """Return whether the last row is truncated: no line end and fewer columns."""
     last, before = lines[-1], lines[-2]
     return not last.endswith(b"\n") and len(lines) > 3 and len(last.split()) < len(before.split())
 
 
 def _next_line(lines: Iterator[bytes]) -> bytes:
-    """Return the next line that is not blank; nothing at the end."""
+    """Return the next line that is not blank; empty at the end."""
     return next((line for line in lines if line.strip()), b"")
 
 
 def _within(lines: Iterator[bytes], where: str) -> Iterator[bytes]:
-    """Yield lines as long as all of them together are no more than a frame may have."""
+    """Yield lines up to the size limit of a frame."""
     size = 0
     for line in lines:
         size += len(line)

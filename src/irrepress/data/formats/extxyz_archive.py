@@ -1,13 +1,13 @@
 """Archives (zip, tar, tar.gz, ...) of extended XYZ files, read without unpacking them.
 
-- MPtrj of Matbench Discovery: a zip with one file a material (``mp-1.extxyz``). Energy, forces
-  and stress stand where ASE finds them, in eV, eV/Å and eV/Å^3 with ASE's sign; the info key
-  ``material_id`` tells the material. (``mp2020_corrected_energy`` is not what models that
-  are compared on Matbench Discovery are trained on.)
+- MPtrj of Matbench Discovery: a zip with one file per material (``mp-1.extxyz``). Energy, forces
+  and stress are under ASE's keys, in eV, eV/Å and eV/Å^3 with ASE's sign; the info key
+  ``material_id`` is the material. (Models on Matbench Discovery are not trained on
+  ``mp2020_corrected_energy``.)
 - WBM of Matbench Discovery: the same with ``wbm-1-1.extxyz``, one structure each, no labels in
   the initial structures.
 - SPICE as MACE-OFF23 used it: tar.gz with one file; ``energy`` and ``forces`` in eV and eV/Å,
-  ``smiles`` tells the molecule. ``MACE_energy`` and ``MACE_forces`` beside them are predictions.
+  ``smiles`` is the molecule. ``MACE_energy`` and ``MACE_forces`` are predictions.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ SUFFIXES = (".extxyz", ".xyz")
 
 
 class ExtxyzArchiveReader(ExtxyzReader):
-    """Reads the extended XYZ files in archives; a chunk may go over several of them.
+    """Reads extended XYZ files in archives; a chunk may span several files.
 
     Example:
         >>> import tempfile, zipfile
@@ -57,7 +57,7 @@ class ExtxyzArchiveReader(ExtxyzReader):
             if not found and others:
                 raise UserError(
                     f"{path}: there are no {' or '.join(SUFFIXES)} files in this archive, only "
-                    f"such as {', '.join(others)}; set format to what they are"
+                    f"files such as {', '.join(others)}; set format accordingly"
                 )
             if not found:
                 raise nothing_in(path)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from irrepress.core.errors import UserError
 
-# Offset of each kind's mark, the mark, and the name of the kind in messages. HTML is recognised
-# separately, because it may begin with white space.
+# Offset of each kind's magic bytes, the bytes, and the name of the kind in messages. HTML is
+# recognised separately, because it may begin with white space.
 _MARKS = {
     "gzip": (0, b"\x1f\x8b", "a file compressed by gzip"),
     "bzip2": (0, b"BZh", "a file compressed by bzip2"),
@@ -21,9 +21,9 @@ _MARKS = {
     "PDF": (0, b"%PDF-", "a PDF document"),
     "web page": (0, b"<html", "a web page"),
 }
-HEAD = 512  # bytes that suffice to recognise a file
+HEAD = 512  # bytes needed to recognise a file
 _ANSWERS = {
-    "web page": "the server sent a page in place of the file, download it again",
+    "web page": "the server sent a web page instead of the file, download it again",
     "SQLite": "set format: ase-db",
     "LMDB": "set format: ase-db",
     "HDF5": "set format: mace-hdf5, if MACE wrote it",
@@ -34,13 +34,13 @@ _ANSWERS = {
 
 
 def check_readable(path: Path) -> None:
-    """Check that a file is there.
+    """Check that a file exists and can be read.
 
     Raises:
-        UserError: it is missing, a directory, empty, or may not be read.
+        UserError: if it is missing, a directory, empty, or not readable.
     """
     if path.is_dir():
-        raise UserError(f"{path}: is a directory; name the files in it")
+        raise UserError(f"{path}: is a directory; give the files in it")
     try:
         with path.open("rb") as stream:
             first = stream.read(1)
@@ -69,13 +69,13 @@ def kind_of_bytes(head: bytes) -> str | None:
 
 
 def wrong_kind(path: Path | str, expected: str, kind: str | None) -> UserError:
-    """Return the error for a file that is something else than its format says.
+    """Return the error for a file of the wrong kind.
 
     Args:
         path: file, or file and member.
         expected: what it should be, such as ``an archive``.
-        kind: what `kind_of` found.
+        kind: result of `kind_of`.
     """
     found = f"this is {_MARKS[kind][2]}" if kind else "it does not look like that"
-    answer = _ANSWERS.get(kind or "", "set format to what it is, or download it again")
+    answer = _ANSWERS.get(kind or "", "set the right format, or download it again")
     return UserError(f"{path}: expected {expected}, but {found}; {answer}")

@@ -1,4 +1,4 @@
-"""One frame as a file holds it: geometry, labels and everything else, in the file's own units."""
+"""A frame as read from a file: geometry, labels and everything else, in the file's units."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from ase import Atoms
 
 
 class LeftOut(Exception):
-    """A frame that is left out on purpose; its text says why.
+    """Raised for a frame that is left out intentionally; the message gives the reason.
 
     Example:
         >>> raise LeftOut("energy_weight is zero")
@@ -22,18 +22,18 @@ class LeftOut(Exception):
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame with everything that a file says about it, in the file's own units.
+    """A frame with all information from a file, in the file's units.
 
     Attributes:
         numbers: atomic numbers, ``[atoms]``.
         positions: Cartesian positions, ``[atoms, 3]``.
         cell: lattice vectors as rows, ``[3, 3]``.
         pbc: periodicity along each vector, ``[3]``.
-        results: labels under the names that ASE gives them: energy, forces, stress.
-        fields: everything else by its key, for one structure or by atom.
-        where: file and frame, to begin messages with.
-        notes: what reading it noticed and did; see `structures.notes`. It grows until the frame
-            is a structure.
+        results: labels under ASE's names: energy, forces, stress.
+        fields: everything else by key, per structure or per atom.
+        where: file and frame, with which messages begin.
+        notes: notes from reading it; see `notes`. Extended until the frame is converted to a
+            structure.
 
     Example:
         >>> frame = Frame.from_atoms(structures[0].to_atoms(), "silicon.xyz: frame 0")
@@ -58,13 +58,13 @@ class Frame:
         fields: Mapping[str, Any] = {},
         notes: Sequence[str] = (),
     ) -> "Frame":
-        """Take a frame from ASE atoms.
+        """Return a frame from ASE atoms.
 
         Args:
-            atoms: with labels in its calculator, ``info`` or ``arrays``.
+            atoms: atoms with labels in the calculator, ``info`` or ``arrays``.
             where: file and frame.
             fields: further values by key.
-            notes: what reading it noticed and did.
+            notes: notes from reading it.
         """
         return cls(
             numbers=atoms.get_atomic_numbers(),

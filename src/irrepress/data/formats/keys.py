@@ -1,6 +1,6 @@
-"""The roles of a frame's keys: labels under other names, weights, virials.
+"""Roles of a frame's keys: labels under other names, weights, virials.
 
-Frames of a file have the same keys, so that a frame costs one look-up here.
+Frames of a file have the same keys, so results are cached.
 """
 
 import re
@@ -13,10 +13,10 @@ import numpy as np
 
 from irrepress.core.quantities import QUANTITIES
 
-# Names that can mean nothing else, whatever their case; the first is ASE's own.
+# Unambiguous names, in any case; the first is ASE's own.
 _ALIASES = {"energy": ("energy",), "forces": ("forces", "force"), "stress": ("stress",)}
 _VIRIALS = ("virial", "virials")
-# Keys that are mostly labels of another calculation...
+# Keys that are usually labels of another calculation...
 _LOOKS = {
     "energy": re.compile(r"(^|[_-])(tot(al)?_?)?energ(y|ies)$|^(e|etot|e_tot(al)?)$", re.I),
     "forces": re.compile(r"(^|[_-])(forces?|grad(ient)?s?)$", re.I),
@@ -28,11 +28,11 @@ _ANOTHER = re.compile(
     r"zero_?point|nuclear|repulsion|dispersion|per_?atom|max|norm|rms|std|var",
     re.I,
 )
-# Other energies that forces may belong to, and an energy that is to be multiplied.
+# Other energies that forces may belong to, and energies per atom.
 _FREE = re.compile(r"(.*_)?(free_?(energy|energies|e)|e_?free|toten)", re.I)
 _PER_ATOM = re.compile(r"per_?atom|/atom", re.I)
 _VIRIAL = re.compile(r"(.*[_-])?virials?", re.I)
-# Keys that may be the label if there is no better one.
+# Keys that may be labels if there are no better ones.
 _MAY_BE = {"energy": re.compile("ene?rg|etot", re.I), "forces": re.compile("for[ck]|grad", re.I)}
 _WEIGHT = re.compile(r"(?<![a-z])(weights?|wts?)(?![a-z])|^w (?=[a-z])|(?<=[a-z]) w$", re.I)
 _WHOLE_WEIGHT = re.compile(
@@ -48,16 +48,16 @@ _WEIGHED = {
 
 @dataclass(frozen=True)
 class Roles:
-    """The possible roles of a frame's keys.
+    """Possible roles of a frame's keys.
 
     Attributes:
-        alias: label -> key that means it, though not ASE's own, such as ``Energy``, ``force``.
+        alias: label -> another key with the same meaning as ASE's, such as ``Energy``, ``force``.
         virial: key of a virial, such as ``virial`` or ``virials``; None if there is none.
         others: label -> further keys that look like it, such as ``REF_energy``.
         possible: label -> all keys that might be it, such as ``energie``.
-        weights: label -> keys of weights of this label.
-        whole_weights: keys of weights of all labels of a frame.
-        other_weights: keys of weights of something else.
+        weights: label -> keys of weights for this label.
+        whole_weights: keys of weights for all labels of a frame.
+        other_weights: keys of other weights.
         free: keys of energies that forces may belong to, such as ``Free_Energy``.
         per_atom: keys of energies per atom.
 
@@ -129,22 +129,22 @@ def roles_of(keys: tuple[str, ...]) -> Roles:
 
 
 def is_per_atom(key: str) -> bool:
-    """Tell whether a key says that its energy is one per atom."""
+    """Return whether a key indicates an energy per atom."""
     return bool(_PER_ATOM.search(key))
 
 
 def is_gradient(key: str) -> bool:
-    """Tell whether a key says that it is the gradient of the energy, minus the forces."""
+    """Return whether a key indicates a gradient of the energy, minus the forces."""
     return "grad" in key.lower()
 
 
 def is_virial(key: str) -> bool:
-    """Tell whether a key says that it is a virial and no stress."""
+    """Return whether a key indicates a virial instead of a stress."""
     return bool(_VIRIAL.fullmatch(key))
 
 
 def weights_of(fields: Mapping[str, Any], keys: Iterable[str]) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield each key that holds numbers, and the numbers."""
+    """Yield the keys with numeric values, and the values."""
     for key in keys:
         if fields[key] is None:
             continue

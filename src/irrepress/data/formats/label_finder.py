@@ -1,4 +1,4 @@
-"""Where labels stand: under the key of the user, ASE's name, or another that means the same."""
+"""Location of labels: under the user's key, ASE's name, or another one with the same meaning."""
 
 from collections.abc import Collection
 from typing import Any
@@ -16,10 +16,10 @@ from irrepress.data.units import Factors
 
 
 class LabelFinder:
-    """Finds energy, forces and stress among everything that a frame holds.
+    """Finds energy, forces and stress in a frame.
 
-    A label that is taken from another key than was asked for, or that is not taken although it
-    is there, is noted in the frame.
+    Labels that are taken from another key than requested, or not taken although present, are noted
+    in the frame.
 
     Example:
         >>> frame = Frame.from_atoms(structures[0].to_atoms(), "silicon.xyz: frame 0")
@@ -43,7 +43,7 @@ class LabelFinder:
         self._required = None if required is None else frozenset(required)
 
     def find(self, frame: Frame, roles: Roles, name: str) -> tuple[str, Any] | None:
-        """Return key and value of a label as it stands in the file; None if it is absent."""
+        """Return key and value of a label as stored in the file; None if it is missing."""
         key = getattr(self._keys, name)
         if key is False:
             return None
@@ -68,7 +68,7 @@ class LabelFinder:
         return None
 
     def _alias(self, frame: Frame, roles: Roles, name: str) -> str | None:
-        """Return another key that means a label, and note that it is taken."""
+        """Return another key with the meaning of a label, and note that it is taken."""
         key = roles.alias.get(name)
         if key is not None and frame.fields[key] is not None:
             frame.notes.append(f"{name} taken from the key {key!r}")
@@ -81,7 +81,7 @@ class LabelFinder:
         return roles.virial
 
     def _lacking(self, frame: Frame, name: str, key: str) -> None:
-        """Note that a frame lacks a label whose key was given; a source that must have it fails."""
+        """Note that a frame lacks a label whose key was given; raise if the label is required."""
         spared = frame.is_isolated_atom and name != "energy"
         if spared:
             return
@@ -92,7 +92,7 @@ class LabelFinder:
         frame.notes.append(f"{lack_of(name, key)}, but {_listing(frame)}")
 
     def _absent(self, frame: Frame, roles: Roles, name: str) -> None:
-        """Raise UserError if a label must not be absent, or is likely to be under another key."""
+        """Raise UserError if a label is required, or is likely to be under another key."""
         if frame.is_isolated_atom and name != "energy":
             return
         if name in (self._required or ()) or (frame.is_isolated_atom and name == "energy"):
@@ -121,7 +121,7 @@ class LabelFinder:
         )
 
     def _may_hold(self, frame: Frame, name: str) -> bool:
-        """Tell whether a frame may have a label, to find those that have none at all."""
+        """Return whether a frame may have a label, to find frames without any."""
         key = getattr(self._keys, name)
         if key is False:
             return False
@@ -142,13 +142,13 @@ class LabelFinder:
     def _note_competing(
         self, frame: Frame, roles: Roles, name: str, taken: str, value: Any
     ) -> None:
-        """Note further labels of the kind that is taken, if nobody said which one is meant."""
+        """Note competing labels, unless the labels of the source are known."""
         if self._required is None:
             note_competing(frame, roles, name, taken, value, self._factors)
 
 
 def lack_of(name: str, key: str) -> str:
-    """Return the beginning of a note that a label is absent."""
+    """Return the beginning of a note on a missing label."""
     return f"no {name} under the key {key!r}"
 
 

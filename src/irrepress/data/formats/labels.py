@@ -1,4 +1,4 @@
-"""From a frame as a file holds it to a structure with labels in our units."""
+"""Conversion of frames to structures with labels in eV and Å."""
 
 import re
 from collections.abc import Collection
@@ -18,10 +18,10 @@ from irrepress.data.units import VOIGT, Factors
 
 
 class LabelReader:
-    """Finds energy, forces, stress and group of frames and converts them to our units.
+    """Finds energy, forces, stress and group of frames and converts units.
 
-    What is taken from another key than was asked for, not taken although it is there, or of
-    weight zero is noted in the frame.
+    Labels that are taken from another key than requested, not taken although present, or have zero
+    weight are noted in the frame.
 
     Example:
         >>> from ase.build import bulk
@@ -45,15 +45,13 @@ class LabelReader:
         """Describe the source.
 
         Args:
-            keys: names of the labels; null means ASE's results, and the group under ``group``.
+            keys: keys of the labels; null: ASE's results, and ``group`` for the group.
             units: units of the source.
-            required: labels without which a frame is bad; only the energy for an isolated atom.
-                None: any label will do, and further keys that look like labels are noted, because
-                nobody knows what else is in the source.
-            group_pattern: regular expression whose match at the beginning of a group's text is
-                the group, for sources that name each frame but not what siblings share.
-            unlabelled: whether frames without any label, and without keys that may be labels, are
-                taken as well.
+            required: labels that every frame must have (for an isolated atom, only the energy).
+                None: any label suffices, and further keys that look like labels are noted.
+            group_pattern: regular expression whose match at the beginning of the group's value is
+                the group, for sources that name each frame separately.
+            unlabelled: whether to accept frames without any label or key that may be one.
         """
         self._keys = keys
         self._units = units
@@ -62,12 +60,12 @@ class LabelReader:
         self._group_pattern = re.compile(group_pattern) if group_pattern else None
 
     def structure(self, frame: Frame) -> Structure:
-        """Return the structure of a frame, labels in eV, eV/Å and eV/Å^3.
+        """Return the structure of a frame, with labels in eV, eV/Å and eV/Å^3.
 
         Raises:
-            UserError: a label or the group is absent, or a label has the wrong shape or is
-                not finite.
-            LeftOut: all labels of the frame have the weight zero.
+            UserError: if a label or the group is missing, or a label has the wrong shape or is not
+                finite.
+            LeftOut: if all labels of the frame have zero weight.
         """
         factors = self._factors
         roles = roles_of(tuple(frame.fields))
@@ -94,7 +92,7 @@ class LabelReader:
     def _label(
         self, frame: Frame, roles: Roles, name: str, shape: tuple[int, ...], cell: np.ndarray
     ) -> np.ndarray:
-        """Return a label in our units, NaN if it is absent."""
+        """Return a label in eV and Å, NaN if it is missing."""
         found = self._finder.find(frame, roles, name)
         if found is None or is_weightless(frame, roles, name, found[0]):
             return np.full(shape, np.nan)
@@ -111,7 +109,7 @@ class LabelReader:
         return label * self._factors.energy
 
     def _check_sign(self, frame: Frame, key: str) -> None:
-        """Raise UserError for a key of a gradient whose sign the units do not give."""
+        """Raise UserError for a gradient if the units do not define its sign."""
         if is_gradient(key) and "forces_sign" not in self._units.model_fields_set:
             raise UserError(
                 f"{frame.where}: the key {key!r} of the forces is that of a gradient, which has "
@@ -131,7 +129,7 @@ class LabelReader:
         if virial and not np.isfinite(factor):
             frame.notes.append("virial of a structure without a volume gives no stress")
             return np.full(6, np.nan)
-        # ASE's own results are in its order.
+        # ASE's results are in its own order.
         own_order = key not in frame.results
         order: tuple[str, ...] = VOIGT
         if np.size(value) == 6 and own_order:
@@ -139,7 +137,7 @@ class LabelReader:
         return voigt(value, factor, order, frame.where)
 
     def _order(self, frame: Frame) -> tuple[str, ...]:
-        """Return the order of six components; note it, or raise UserError if it is a guess."""
+        """Return the order of six components; note it, or raise UserError if it is ambiguous."""
         if self._units.stress_order is not None:
             return tuple(self._units.stress_order.split())
         if self._units.stress_sign == "vasp":

@@ -1,4 +1,4 @@
-"""HDF5 files that ``mace_prepare_data`` writes, in eV, eV/Å and eV/Å^3.
+"""HDF5 files written by ``mace_prepare_data``, in eV, eV/Å and eV/Å^3.
 
 A file holds groups ``config_batch_N``, each with groups ``config_N``:
 
@@ -7,8 +7,8 @@ A file holds groups ``config_batch_N``, each with groups ``config_N``:
   ``property_weights`` with the weight of each; in older ones both lie beside the positions, the
   weights as ``energy_weight`` and so on.
 
-The text ``None`` stands for what is absent; older versions wrote zeros with the weight 0. To make
-the number of frames even MACE repeats the last one and sets the attribute ``drop_last``.
+Missing values are the string ``None``, or in older versions zeros with zero weight. To make the
+number of frames even, MACE repeats the last one and sets the attribute ``drop_last``.
 """
 
 import re
@@ -27,7 +27,7 @@ from irrepress.data.formats.file_kinds import check_readable, kind_of, wrong_kin
 from irrepress.data.formats.frame import Frame
 
 SUFFIXES = (".h5", ".hdf5")
-# No frame has more; a damaged size would reserve the memory.
+# No frame has more; the limit protects the memory from damaged sizes.
 _MOST_BYTES = 1 << 28
 _BATCH = "config_batch_"
 _GEOMETRY = {"atomic_numbers", "positions", "cell", "pbc", "weight", "property_weights"}
@@ -58,7 +58,7 @@ class MaceHdf5Reader(Reader):
     """
 
     def __init__(self, paths: Sequence[Path], *args: Any, **kwargs: Any):
-        """See `Reader`. A directory stands for the HDF5 files in it."""
+        """See `Reader`. A directory is read as all HDF5 files in it."""
         files = [file for path in paths for file in _files_in(Path(path))]
         super().__init__(files, *args, **kwargs)
         named = {value for value in self.keys.model_dump().values() if value}
@@ -79,7 +79,7 @@ class MaceHdf5Reader(Reader):
     def chunks(self) -> Iterator[_Configs]:
         """See `Reader.chunks`."""
         for path in self.paths:
-            # Closed before the first chunk is out: a process forked later must not share it.
+            # Closed before the first chunk is yielded: processes forked later must not share it.
             with _opened(str(path)) as file:
                 counts = {name: len(file[name]) for name in _batches(file)}
                 last = list(counts)[-1]
@@ -109,7 +109,7 @@ class MaceHdf5Reader(Reader):
 
 
 class _opened:
-    """An HDF5 file, whose damage found by opening or reading is a UserError."""
+    """An open HDF5 file, whose errors are converted to UserError."""
 
     def __init__(self, path: str):
         self._path = path
@@ -123,7 +123,7 @@ class _opened:
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         self._file.close()
-        # An object may be of another kind than its name says: a dataset for a group, ...
+        # An object may be of another kind than expected: a dataset instead of a group, ...
         if isinstance(error, Exception) and not isinstance(error, UserError):
             raise self._damaged(error) from error
 
@@ -151,7 +151,7 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 
 def is_of_mace(path: Path) -> bool:
-    """Tell whether a file is one that this reader reads; False for what is not there or damaged."""
+    """Return whether this reader can read a file; False if it is missing or damaged."""
     if not path.is_file() or kind_of(path) != "HDF5":
         return False
     try:
@@ -173,9 +173,9 @@ def _is_group(item: Any) -> bool:
 
 
 def _repeats_last(file: h5py.File, batch: str, count: int) -> bool:
-    """Tell whether the last frame of a file is there twice, for the sake of an even number.
+    """Return whether the last frame of a file is repeated to make their number even.
 
-    The attribute is set on all files of a set, but only the last one ends with the repetition.
+    The attribute is set on all files of a set, but only the last one has the repetition.
     """
     if count < 2 or not file.attrs.get("drop_last", False):
         return False
@@ -187,15 +187,15 @@ def _repeats_last(file: h5py.File, batch: str, count: int) -> bool:
 
 
 def _frame(group: h5py.Group, where: str, wanted: frozenset[str]) -> Frame:
-    """Take a frame from its group.
+    """Return the frame of a group.
 
     Args:
         group: ``config_N``.
-        where: what messages call it.
-        wanted: names of the properties that are read; each takes longer than its numbers do.
+        where: its name in messages.
+        wanted: names of the properties to read, as each takes time.
     """
     properties = group["properties"] if "properties" in group else group
-    # Only the names of the others are kept, for messages.
+    # Only the names of others are kept, for messages.
     fields: dict[str, Any] = dict.fromkeys(set(properties) - _GEOMETRY)
     for key in wanted & fields.keys():
         fields[key] = _value(properties[key])
@@ -227,7 +227,7 @@ def _value(dataset: h5py.Dataset) -> Any:
 
 
 def _weight(group: h5py.Group, key: str) -> float:
-    """Return the weight of a property, 1 if none is written."""
+    """Return the weight of a property, 1 if there is none."""
     weights = group.get("property_weights")
     if weights is not None:
         value = _value(weights[key]) if key in weights else None

@@ -16,7 +16,7 @@ MPtrj, but what VASP computed in a file of one's own); times the number of atoms
 A run of VASP is ``{"structure": [...], "energy_per_atom": [...], "force": [...], ...}``, a list
 of the frames' values under each of these names.
 
-Frames of one material are siblings: the material is the group.
+The group of a frame is its material.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -46,7 +46,7 @@ _EXPECTED = (
 
 
 class MptrjJsonReader(Reader):
-    """Reads JSON of CHGNet; a chunk is a list of frames, or of what is wrong with one.
+    """Reads JSON of CHGNet; a chunk is a list of frames or errors.
 
     Example:
         >>> import json, tempfile
@@ -100,7 +100,7 @@ class MptrjJsonReader(Reader):
             columns: dict[str, list[Any] | None] = {}
             for material, frames in _materials(path):
                 if isinstance(frames, list) or (columns and frames is None):
-                    columns[material] = frames  # a run of VASP; its columns fit into memory
+                    columns[material] = frames  # a run of VASP, whose columns fit into memory
                     continue
                 if not isinstance(frames, dict):
                     raise UserError(
@@ -119,7 +119,7 @@ class MptrjJsonReader(Reader):
     def _item(
         self, path: Path, frame: Any, material: str, where: str
     ) -> tuple[int, tuple[str, Frame | UserError]]:
-        """Return size and content of what is sent to a worker."""
+        """Return size and content of an item for a worker."""
         try:
             if self.keys.energy is None and _only_per_atom(frame):
                 self._tell_once(f"energy taken from {PER_ATOM} times the number of atoms", path)
@@ -135,7 +135,7 @@ class MptrjJsonReader(Reader):
 
 
 def _materials(path: Path) -> Iterator[tuple[str, Any]]:
-    """Yield the materials with their frames; one material at a time is in memory."""
+    """Yield the materials with their frames, one at a time."""
     last = "its beginning"
     try:
         with open_binary(path) as plain:
@@ -153,7 +153,7 @@ def _materials(path: Path) -> Iterator[tuple[str, Any]]:
 
 
 def _rows(path: Path, columns: Mapping[str, list[Any] | None]) -> Iterator[dict[str, Any]]:
-    """Yield the frames of a run of VASP, of which each column holds one value of all."""
+    """Yield the frames of a run of VASP from its columns."""
     if not columns:
         return
     frames = columns.get("structure")
@@ -166,14 +166,14 @@ def _rows(path: Path, columns: Mapping[str, list[Any] | None]) -> Iterator[dict[
     if uneven:
         raise UserError(
             f"{path}: {len(frames)} values of structure, but {len(columns[uneven[0]] or ())} of "
-            f"{uneven[0]}; the frames cannot be told apart, write the file again"
+            f"{uneven[0]}; the frames cannot be separated, write the file again"
         )
     for values in zip(*columns.values(), strict=True):
         yield dict(zip(columns, values, strict=True))
 
 
 def _frame(frame: Mapping[str, Any], material: str, where: str) -> Frame:
-    """Take arrays from a frame: they are sent to a worker faster than pymatgen's dictionary."""
+    """Convert a frame to arrays, which are sent to workers faster than pymatgen's dictionary."""
     structure = frame["structure"]
     sites = structure["sites"]
     cell = np.array(structure["lattice"]["matrix"], dtype=float).reshape(3, 3)
@@ -199,7 +199,7 @@ def _frame(frame: Mapping[str, Any], material: str, where: str) -> Frame:
 
 
 def _only_per_atom(frame: Mapping[str, Any]) -> bool:
-    """Tell whether a frame's only energy is that per atom; MPtrj has corrections in it."""
+    """Return whether a frame's only energy is per atom, which includes corrections in MPtrj."""
     others = (*ENERGIES, "energy")
     return frame.get(PER_ATOM) is not None and not any(key in frame for key in others)
 

@@ -1,4 +1,4 @@
-"""Readers by name, and the name that fits a file."""
+"""Readers by name, and detection of formats."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -35,14 +35,14 @@ READERS: dict[str, type[Reader]] = {
     "rmd17": Rmd17Reader,
     "deepmd": DeepmdReader,
 }
-# JSON of CHGNet and what is much like it: a material's id, or structures of pymatgen, by name or
-# in lists. What ASE writes has no structure.
+# JSON of CHGNet and similar files: a material's id, or structures of pymatgen, by name or in lists.
+# JSON of ASE has no structure.
 _CHGNET = re.compile(rb'\s*[\[{]\s*("(mp-|mvc-)|.*?"structures?"\s*:)', re.S)
 # The count of atoms, and a comment line that only extended XYZ has.
 _EXTXYZ = re.compile(rb"\s*\d+[ \t]*\r?\n.*\b(Properties|Lattice)\s*=", re.IGNORECASE)
-# The first line of VASP's main output, whatever its file is called.
+# The first line of VASP's main output.
 _OUTCAR = re.compile(rb"\s*vasp\.\d")
-# The largest number of members of an archive that are looked at.
+# Maximum number of archive members to examine.
 _MEMBERS = 20
 
 
@@ -56,15 +56,15 @@ def make_reader(
     """Return the reader of a format.
 
     Args:
-        format: one of `READERS`; or what ASE calls a format; or ``auto``: what `guess_format`
-            says of the first path.
-        paths: see `base.Reader`, as for the other arguments.
-        keys: where the labels are.
+        format: one of `READERS`, ASE's name of a format, or ``auto``: the result of `guess_format`
+            for the first path.
+        paths: paths of the source; see `base.Reader`.
+        keys: keys of the labels.
         units: units of the source.
         options: options of the reader.
 
     Raises:
-        UserError: the format is unknown, or the paths do not hold it.
+        UserError: if the format is unknown or does not match the files.
     """
     if format == "auto":
         format = guess_format(paths[0])
@@ -85,10 +85,10 @@ def make_reader(
 
 
 def guess_format(path: Path) -> str:
-    """Guess the reader of a file or directory of a user.
+    """Return the detected format of a file or directory.
 
     Raises:
-        UserError: it is missing or empty, or a directory or archive of other things.
+        UserError: if it is missing or empty, or a directory or archive of other files.
     """
     path = Path(path)
     if path.is_dir():
@@ -105,8 +105,8 @@ def guess_format(path: Path) -> str:
     head = head_of(path)
     if (inner := kind_of_bytes(head)) in ("SQLite", "LMDB", "HDF5"):
         raise UserError(
-            f"{path}: compressed, with a file of {inner} in it, which is read at many places at "
-            "once; decompress it first"
+            f"{path}: compressed, but its content ({inner}) needs random access; decompress it "
+            "first"
         )
     head = in_utf8(head)
     if name.removesuffix(".txt").endswith(SUFFIXES) or _EXTXYZ.match(head):

@@ -1,9 +1,9 @@
-"""Revised MD17 as published: one tar.bz2 with an npz file a molecule and five official splits.
+"""Revised MD17 as published: a tar.bz2 with an npz file per molecule and five official splits.
 
 - ``rmd17/npz_data/rmd17_<molecule>.npz``: ``nuclear_charges [atoms]``, ``coords [frames, atoms,
   3]`` in Å, ``energies [frames]`` in kcal/mol, ``forces [frames, atoms, 3]`` in kcal/mol/Å;
-- ``rmd17/splits/index_train_01.csv`` ... ``index_test_05.csv``: one index a line, 1000 each; the
-  other 98,000 frames are in neither part.
+- ``rmd17/splits/index_train_01.csv`` ... ``index_test_05.csv``: one index per line, 1000 each; the
+  other 98,000 frames are in neither split.
 """
 
 import zipfile
@@ -66,7 +66,7 @@ class Rmd17Reader(Reader):
         """See `Reader`.
 
         Raises:
-            UserError: also if molecule or fold are none of rMD17's.
+            UserError: as in `Reader`, and if rMD17 lacks the molecule or fold.
         """
         super().__init__(*args, **kwargs)
         name = str(self.options.get("molecule", ""))
@@ -77,7 +77,7 @@ class Rmd17Reader(Reader):
                 f"{self.paths[0]}: rMD17 has no molecule {name!r}; {nearest(name, MOLECULES)}"
             )
         if self.fold not in FOLDS:
-            raise UserError(f"{self.paths[0]}: rMD17 has no fold {self.fold}; take one of 1 to 5")
+            raise UserError(f"{self.paths[0]}: rMD17 has no fold {self.fold}; use 1 to 5")
 
     def _check(self, path: Path) -> None:
         super()._check(path)
@@ -109,8 +109,7 @@ class Rmd17Reader(Reader):
         parts: dict[int, str] = {}
         with ExitStack() as stack:
             wanted: dict[str, Path | None] = dict.fromkeys([npz, *indices])
-            # The order within the archive is not known; what is not needed is not decompressed
-            # once all is there.
+            # The order within the archive is unknown; reading stops once all files are found.
             for member, stream in members(path):
                 name = member.rsplit("/", 1)[-1]
                 if wanted.get(name, member) is not None:
@@ -122,12 +121,12 @@ class Rmd17Reader(Reader):
             missing = [name for name in wanted if name not in files]
             if missing:
                 raise UserError(
-                    f"{path}: {', '.join(missing)} is not in this archive; it is not that of "
-                    "rMD17, or cut off: download it again"
+                    f"{path}: {', '.join(missing)} is not in this archive; it is not that of rMD17 "
+                    "or is truncated: download it again"
                 )
             for name, part in indices.items():
                 for index in _indices(files[name], f"{path}: {name}"):
-                    # Train comes first: a frame that is in both parts must not test.
+                    # Train comes first: a frame in both splits must not be used for tests.
                     parts.setdefault(index, part)
             yield from _frames(files[npz], str(path), npz, parts)
 
@@ -142,7 +141,7 @@ def _indices(path: Path, where: str) -> list[int]:
 
 
 def _frames(file: Path, path: str, npz: str, parts: dict[int, str]) -> Iterator[_Frames]:
-    """Yield the frames of an npz file a chunk at a time; only so much is in memory."""
+    """Yield the frames of an npz file, one chunk in memory at a time."""
     try:
         with zipfile.ZipFile(file) as archive, ExitStack() as stack:
             numbers = np.load(stack.enter_context(archive.open("nuclear_charges.npy")))
@@ -176,7 +175,7 @@ def _frames(file: Path, path: str, npz: str, parts: dict[int, str]) -> Iterator[
 
 
 class _Array:
-    """An npy file in a zip archive, read row by row: np.load would read it whole."""
+    """An npy file in a zip archive, read row by row, which np.load cannot do."""
 
     def __init__(self, stream: IO[bytes]):
         self._stream = stream

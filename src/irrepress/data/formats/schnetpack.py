@@ -1,8 +1,8 @@
-"""Databases of SchNetPack 2: SQLite databases of ASE whose metadata hold the units.
+"""Databases of SchNetPack 2: SQLite databases of ASE with units in their metadata.
 
-``_distance_unit`` is that of positions and cells, ``_property_unit_dict`` maps the names of
-properties (``energy``, ``forces``, ``energy_U0``, ...) to units such as ``kcal/mol/Ang``. The
-properties lie in the data of a row, as arrays.
+``_distance_unit`` is the unit of positions and cells, ``_property_unit_dict`` maps properties
+(``energy``, ``forces``, ``energy_U0``, ...) to units such as ``kcal/mol/Ang``. Properties are
+arrays in the data of a row.
 """
 
 import re
@@ -17,7 +17,7 @@ from irrepress.core.errors import UserError
 from irrepress.data.formats.frame import Frame
 
 DISTANCE, PROPERTIES = "_distance_unit", "_property_unit_dict"
-# Names that ASE's units do not have, in lower case.
+# Names of units in lower case.
 _NAMES = {
     **{
         "ang": 1.0,
@@ -38,7 +38,7 @@ class OwnUnits:
     """The units in the metadata of a database.
 
     Attributes:
-        properties: name -> unit, as the database has them.
+        properties: name -> unit, from the database.
 
     Example:
         >>> metadata = {DISTANCE: "Bohr", PROPERTIES: {"energy": "kcal/mol"}}
@@ -54,7 +54,7 @@ class OwnUnits:
             where: path of the database.
 
         Raises:
-            UserError: a unit is not known.
+            UserError: if a unit is unknown.
         """
         self.properties: dict[str, str] = dict(metadata.get(PROPERTIES) or {})
         self._distance = str(metadata.get(DISTANCE) or "Ang")
@@ -63,19 +63,19 @@ class OwnUnits:
         self._where = where
 
     def convert(self, frame: Frame, wanted: Mapping[str, str | None]) -> Frame:
-        """Return a frame in eV and Å, its properties where ASE has the results of a calculator.
+        """Return a frame in eV and Å, with properties as results of a calculator.
 
         Args:
-            frame: the frame as the database holds it.
-            wanted: label -> property that is to be it; None: the property of that name.
+            frame: the frame from the database.
+            wanted: label -> property to use; None: the property of the same name.
 
         Raises:
-            UserError: a label's property has a unit that is not known.
+            UserError: if the unit of a label's property is unknown.
         """
         fields, results = dict(frame.fields), {}
         for name in self.properties.keys() & fields.keys():
             factor = self._factors[name]
-            # A dipole may have any unit: nobody asks for it.
+            # Properties such as dipoles are not used and may have any unit.
             fields[name] = None if factor is None else np.asarray(fields[name], float) * factor
         for label, key in wanted.items():
             if (key or label) in self.properties:
@@ -97,12 +97,12 @@ class OwnUnits:
 
 
 def tells_units(metadata: Mapping[str, Any]) -> bool:
-    """Tell whether a database says which units it is in."""
+    """Return whether a database defines its units."""
     return bool(metadata.get(PROPERTIES)) or bool(metadata.get(DISTANCE))
 
 
 def _known_factor(unit: str, where: str, key: str) -> float:
-    """Return the factor of a unit that must be known."""
+    """Return the factor of a unit, which must be known."""
     factor = _factor(unit)
     if factor is None:
         raise UserError(
@@ -113,7 +113,7 @@ def _known_factor(unit: str, where: str, key: str) -> float:
 
 
 def _factor(unit: str) -> float | None:
-    """Return the factor of a unit such as ``kcal/mol/Ang`` to one of eV and Å, if it is known."""
+    """Return the factor of a unit such as ``kcal/mol/Ang`` to eV and Å; None if unknown."""
     text = re.sub(r"\s+", "", str(unit)) or "1"
     factor, sign = 1.0, 1
     for piece in re.split(r"([*/])", text):

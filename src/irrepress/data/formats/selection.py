@@ -1,4 +1,4 @@
-"""Selection of frames, and keys that reveal different levels of theory."""
+"""Selection of frames, and detection of levels of theory."""
 
 import re
 from collections.abc import Mapping
@@ -9,12 +9,12 @@ import numpy as np
 
 from irrepress.data.formats.frame import Frame
 
-# Keys whose values say how labels were computed, in any case; MACE's is head.
+# Keys whose values are levels of theory, in any case; MACE uses head.
 _LEVEL = re.compile(
     r"((mace|data)_)?heads?|(dft_)?functional|xc|xc_functional|(level_of_)?theory|lot|task_name",
     re.I,
 )
-# Values that say so under whatever key, such as method=PBE: without signs and in lower case.
+# Values that are levels of theory under any key, such as method=PBE; without signs, in lower case.
 _METHODS = frozenset(
     "lda pw91 pbe pbeu pbesol pbe0 revpbe rpbe pbed3 pbed3bj pbetsd scan r2scan r2scand3 "
     "r2scanrvv10 scanrvv10 hse hse06 blyp b3lyp bp86 tpss m062x wb97x wb97xd wb97xd3 wb97xd4 "
@@ -24,10 +24,10 @@ _METHODS = frozenset(
 
 
 class Selection:
-    """Frames that have given values under given keys.
+    """Selects frames with given values under given keys.
 
     Args:
-        wanted: key -> value, or list of values.
+        wanted: key -> value or list of values.
 
     Example:
         >>> frame = Frame.from_atoms(structures[0].to_atoms(), "silicon.xyz: frame 0")
@@ -42,10 +42,9 @@ class Selection:
         }
 
     def refusal(self, frame: Frame) -> str | None:
-        """Return why a frame is not selected; None if it is.
+        """Return the reason why a frame is not selected; None if it is.
 
-        Isolated atoms stay whatever their ``config_type``, which marks them, and without keys
-        that only structures have.
+        Isolated atoms are kept for any ``config_type``, which marks them, and if they lack a key.
         """
         for key, values in self._wanted.items():
             value = _field(frame, key)
@@ -58,7 +57,7 @@ class Selection:
         return None
 
     def level(self, frame: Frame) -> tuple[str, str] | None:
-        """Return key and value that say how labels were computed, unless they are selected."""
+        """Return key and value of the level of theory, unless it is selected."""
         chosen = {key.lower() for key in self._wanted}
         for key, value in frame.fields.items():
             if key.lower() in chosen or value is None:
@@ -69,7 +68,7 @@ class Selection:
 
 
 def _field(frame: Frame, key: str) -> Any:
-    """Return the value of a key, or of the only key that differs from it by case."""
+    """Return the value of a key, or of the only key that differs by case."""
     if key in frame.fields:
         return frame.fields[key]
     close = [name for name in frame.fields if name.lower() == key.lower()]
@@ -82,7 +81,7 @@ def _is_method(text: str) -> bool:
 
 
 def _text(value: Any) -> str:
-    """Return a value as text, so that 1, 1.0 and "1" are the same."""
+    """Return a value as a string, so that 1, 1.0 and "1" are equal."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, float) and value.is_integer():

@@ -1,4 +1,4 @@
-"""Elements by the names that files give to atoms."""
+"""Elements from the names of atoms in files."""
 
 import re
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from ase.data import chemical_symbols
 
-# 0 is ASE's X, a dummy atom, which checks of structures refuse.
+# 0 is ASE's X, a dummy atom, which checks of structures reject.
 _NUMBERS = {symbol: number for number, symbol in enumerate(chemical_symbols)}
 _HYDROGEN = ("D", "T")
 # A site or type after the symbol: Si1, C_2, Fe3+, O-ads, H(1).
@@ -21,10 +21,10 @@ def atomic_numbers(names: Sequence[str]) -> tuple[np.ndarray, list[str]]:
     """Return the atomic numbers of atoms, and notes on their names.
 
     Args:
-        names: symbols in any case, with or without a number or name of a site behind.
+        names: symbols in any case, optionally followed by a number or name of a site.
 
     Raises:
-        ValueError: a name is no element's, with what to do about it.
+        ValueError: if a name is not that of an element; the message suggests a correction.
     """
     try:
         return np.array([_NUMBERS[name] for name in names], dtype=np.int64), []
@@ -40,7 +40,7 @@ def atomic_numbers(names: Sequence[str]) -> tuple[np.ndarray, list[str]]:
 def _number(name: str) -> tuple[int, str | None]:
     symbol = name.capitalize()
     if symbol in _NUMBERS:
-        # CO may be a carbon of some kind; small letters cannot be mistaken.
+        # CO may be a kind of carbon; lower case is unambiguous.
         return _NUMBERS[symbol], CAPITALS if len(name) == 2 and name.isupper() else None
     if symbol in _HYDROGEN:
         return 1, ISOTOPES
@@ -54,4 +54,4 @@ def _number(name: str) -> tuple[int, str | None]:
             f"the atoms are named by numbers ({name}), which may be atomic numbers or types; "
             "write symbols, or declare atomic numbers as Properties=Z:I:1:pos:R:3:..."
         )
-    raise ValueError(f"{name!r} is no element; name atoms by the symbols of elements")
+    raise ValueError(f"{name!r} is not an element; use the symbols of elements")

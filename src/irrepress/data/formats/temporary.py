@@ -13,15 +13,15 @@ from irrepress.data.formats.compression import DAMAGE, damaged
 
 @contextmanager
 def temporary_file(stream: IO[bytes], name: str, where: str) -> Iterator[Path]:
-    """Copy a stream to a temporary file of this name, for libraries that need a file.
+    """Copy a stream to a temporary file with a given name.
 
     Args:
         stream: the stream, which is read to its end.
-        name: name of the file; a directory is made for it.
-        where: what messages call the stream.
+        name: name of the file, in a new directory.
+        where: name of the stream in messages.
 
     Raises:
-        UserError: the stream is damaged, or there is no space.
+        UserError: if the stream is damaged or the disk is full.
     """
     with temporary_directory() as directory:
         path = directory / name
@@ -35,7 +35,7 @@ def temporary_file(stream: IO[bytes], name: str, where: str) -> Iterator[Path]:
 
 @contextmanager
 def temporary_directory() -> Iterator[Path]:
-    """Provide a directory that is removed afterwards, or, after a kill, by the next call."""
+    """Yield a directory that is removed afterwards or, after a kill, by the next call."""
     remove_leftovers(Path(tempfile.gettempdir()), "irrepress-")
     with tempfile.TemporaryDirectory(prefix=f"irrepress-{owner_mark()}") as directory:
         yield Path(directory)

@@ -1,4 +1,4 @@
-"""Texts as lines and as UTF-8, whatever encoding editors and shells wrote them in."""
+"""Text files as lines and as UTF-8, from several encodings."""
 
 import codecs
 import io
@@ -7,32 +7,32 @@ from typing import Any, BinaryIO, cast
 
 from irrepress.core.errors import UserError
 
-# Bytes of the longest line; a comment line of extended XYZ has some hundred.
+# Maximum bytes per line; a comment line of extended XYZ has some hundred.
 MOST_LINE = 1 << 24
-# Bytes that are decoded ahead.
+# Bytes to decode ahead.
 _BUFFER = 1 << 20
 
 
 def lines_of(stream: BinaryIO, where: str) -> Iterator[bytes]:
-    """Yield the lines of a text, with their line ends; none may be longer than `MOST_LINE`.
+    """Yield the lines of a text with line ends, of at most `MOST_LINE` bytes.
 
     Args:
         stream: the text.
         where: the name of the text in messages.
 
     Raises:
-        UserError: a line is longer, which would fill the memory.
+        UserError: if a line is longer, which would fill the memory.
     """
     while line := stream.readline(MOST_LINE):
         if len(line) == MOST_LINE and not line.endswith(b"\n"):
             raise UserError(
-                f"{where}: a line is longer than {MOST_LINE >> 20} MiB; this is no text of "
-                "structures, set format to what it is"
+                f"{where}: a line is longer than {MOST_LINE >> 20} MiB; this is not a text file of "
+                "structures, set the right format"
             )
         yield line
 
 
-# Byte-order marks at the beginning of a text, and the encodings that they stand for.
+# Byte-order marks at the beginning of a text, and their encodings.
 _BYTE_ORDER_MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark it begins with
@@ -43,7 +43,7 @@ _BYTE_ORDER_MARKS = {
 
 
 def encoding_of(head: bytes) -> str | None:
-    """Return the encoding of a text by its byte-order mark; None if it has none."""
+    """Return the encoding given by a byte-order mark; None if there is none."""
     marks = _BYTE_ORDER_MARKS.items()
     return next((encoding for mark, encoding in marks if head.startswith(mark)), None)
 
@@ -63,7 +63,7 @@ def text_in_utf8(stream: BinaryIO) -> BinaryIO:
         stream: text in UTF-8, or in UTF-16 or UTF-32 with their marks. One of `DAMAGE` is raised
             if it is damaged at its beginning.
     """
-    # A buffer needs no more of a stream than that it can be read.
+    # BufferedReader only needs a readable stream.
     buffered = (
         stream
         if isinstance(stream, io.BufferedReader)
@@ -79,7 +79,7 @@ def text_in_utf8(stream: BinaryIO) -> BinaryIO:
 
 
 class _Recoded(io.RawIOBase):
-    """A stream of text in one encoding as the bytes of the same text in UTF-8."""
+    """A text stream, recoded to UTF-8."""
 
     def __init__(self, stream: BinaryIO, encoding: str):
         self._stream = stream

@@ -1,4 +1,4 @@
-"""Numbers of labels: their shapes, whether two are the same, stresses in Voigt order."""
+"""Values of labels: shapes, equality, and stresses in Voigt order."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from irrepress.core.errors import UserError
 from irrepress.data.units import VOIGT
 
-# Two energies of a frame that agree better than this per atom are the same.
+# Energies of a frame that differ by less per atom are considered equal.
 _SAME_ENERGY = 1e-6  # in the file's own units
 
 
 def shaped(value: Any, shape: tuple[int, ...], name: str, where: str) -> np.ndarray:
-    """Return a label as float64 of the given shape; a missing number must not pass as NaN."""
+    """Return a label as float64 of the given shape; NaN is rejected."""
     try:
         array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
@@ -32,7 +32,7 @@ def shaped(value: Any, shape: tuple[int, ...], name: str, where: str) -> np.ndar
 
 
 def same(one: Any, other: Any, atoms: int = 1, times: int = 1) -> bool:
-    """Tell whether two labels, the other times a number, are equal, energies per atom."""
+    """Return whether ``one`` equals ``other * times``, within a tolerance per atom."""
     try:
         one, other = (np.asarray(value, dtype=np.float64).ravel() for value in (one, other))
     except (TypeError, ValueError):
@@ -43,13 +43,13 @@ def same(one: Any, other: Any, atoms: int = 1, times: int = 1) -> bool:
 
 
 def voigt(value: Any, factor: float, order: tuple[str, ...], where: str) -> np.ndarray:
-    """Return stress times factor in Voigt order, from 6 components or a symmetric matrix."""
+    """Return stress times factor in Voigt order, ``[6]``, from 6 components or a matrix."""
     if np.size(value) == 6:
         given = shaped(value, (6,), "stress", where) * factor
         return given if order == VOIGT else given[[order.index(name) for name in VOIGT]]
     matrix = shaped(value, (3, 3), "stress", where)
     converted = matrix * factor
-    # Published stresses are rounded: differences far below 0.01 eV/Å^3 are no asymmetry.
+    # Published stresses are rounded, so differences far below 0.01 eV/Å^3 are accepted.
     asymmetry = np.abs(converted - converted.T).max()
     if asymmetry > 1e-3 * max(np.abs(converted).max(), 1e-2):
         raise UserError(

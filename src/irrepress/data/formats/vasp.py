@@ -1,7 +1,7 @@
-"""Remarks on VASP's outputs: ASE silently leaves out a step that the file ends within.
+"""Remarks on VASP outputs: ASE silently drops a truncated last step.
 
-ASE takes the energies that are extrapolated to zero smearing for the energy. Forces and stress are
-derivatives of the free energy (TOTEN), which it keeps as ``free_energy``.
+ASE uses the energy extrapolated to zero smearing. Forces and stress are derivatives of the free
+energy (TOTEN), which it stores as ``free_energy``.
 """
 
 import re
@@ -12,7 +12,7 @@ from pathlib import Path
 _ITERATION = re.compile(rb"-+ Iteration +(\d+)\( *\d+\)")
 _END = b"General timing and accounting"
 
-UNFINISHED = "file without the end that VASP writes: the run was stopped or still goes on"
+UNFINISHED = "file without the end that VASP writes: the run was stopped or is still running"
 
 
 def remarks_on_outcar(path: Path, frames: int) -> list[str]:
@@ -20,7 +20,7 @@ def remarks_on_outcar(path: Path, frames: int) -> list[str]:
 
     Args:
         path: the file.
-        frames: number of ionic steps that ASE found whole.
+        frames: number of complete ionic steps found by ASE.
     """
     begun, ended = 0, False
     with path.open("rb") as stream:

@@ -1,4 +1,4 @@
-"""Weights of frames and labels in files: labels of weight zero are left out."""
+"""Weights of frames and labels in files: labels with zero weight are dropped."""
 
 import numpy as np
 
@@ -6,39 +6,38 @@ from irrepress.core.errors import UserError
 from irrepress.data.formats.frame import Frame, LeftOut
 from irrepress.data.formats.keys import Roles, weights_of
 
-# The words of notes on labels that are taken as absent.
+# Text in notes on labels that are dropped.
 WEIGHTLESS = " of weight zero"
 
 
 def weigh_frame(frame: Frame, roles: Roles) -> None:
-    """Note weights of the whole frame that are not used.
+    """Note weights of an entire frame that are not used.
 
     Raises:
-        LeftOut: a weight is zero.
+        LeftOut: if a weight is zero.
     """
     for key, values in weights_of(frame.fields, roles.whole_weights):
         if not values.any():
             raise LeftOut(f"{key} is zero")
         if values.size not in (1, len(frame.numbers)):
             raise UserError(
-                f"{frame.where}: {key} has {values.size} values, neither one nor one an atom; "
-                "give energy, forces and stress weights of their own, such as energy_weight=0"
+                f"{frame.where}: {key} has {values.size} values, neither one nor one per atom; "
+                "give energy, forces and stress separate weights, such as energy_weight=0"
             )
         _note_uneven(frame, key, values)
     for key, values in weights_of(frame.fields, roles.other_weights):
         if not values.any():
-            frame.notes.append(f"{key} of zero not used, for it is no label's weight")
+            frame.notes.append(f"{key} of zero not used, as it is not a label's weight")
 
 
 def is_weightless(frame: Frame, roles: Roles, name: str, label_key: str) -> bool:
-    """Tell whether a label has the weight zero, and note it.
+    """Return whether a label has zero weight, and note it.
 
-    If some atoms of a label have the weight zero, the whole label has, so that these atoms do not
-    count.
+    If some atoms have zero weight, the entire label is dropped, so that these atoms do not count.
     """
     keys = roles.weights[name]
     if name == "stress":
-        # Stress and virial have weights of their own, and one of them may be a placeholder.
+        # Stress and virial have separate weights, and one of them may be a placeholder.
         other = "stress" if "virial" in label_key.lower() else "virial"
         keys = tuple(k for k in keys if other not in k.lower() or other in label_key.lower())
     for key, values in weights_of(frame.fields, keys):
@@ -57,7 +56,7 @@ def is_weightless(frame: Frame, roles: Roles, name: str, label_key: str) -> bool
 
 
 def only_virial_counts(frame: Frame, roles: Roles) -> bool:
-    """Tell whether the stress has the weight zero and there is a virial that has not."""
+    """Return whether the stress has zero weight and there is a virial with nonzero weight."""
     if roles.virial is None or frame.fields[roles.virial] is None:
         return False
     zero = {
