@@ -33,7 +33,17 @@ EXAMPLES = [
     path.with_suffix("").as_posix() for path in MODULES if ">>> " in (ROOT / path).read_text()
 ]
 # Every public class of these packages has an example.
-COMPLETE = ("pruning", "training", "evaluation", "core", "study", "data")
+COMPLETE = (
+    "core",
+    "catalogue",
+    "download",
+    "data",
+    "pruning",
+    "quantization",
+    "training",
+    "evaluation",
+    "study",
+)
 
 
 CONFIG = {

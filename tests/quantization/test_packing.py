@@ -65,7 +65,7 @@ def test_a_truncated_file_is_one_clear_message(sevennet, small_sevennet, tmp_pat
     path = tmp_path / "packed.pt"
     pack(small_sevennet, path)
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(UserError, match=r"packed\.pt: not a packed model, or cut off"):
+    with pytest.raises(UserError, match=r"packed\.pt: not a packed model, or truncated"):
         unpack(sevennet, path)
 
 
@@ -119,7 +119,7 @@ def last_scale(content, value):
         (lambda c: c.update(family=7), "the name of a family"),
         (lambda c: c.update(dtype="int8"), "float32 or float64"),
         (lambda c: c.update(version=None), "packed format None"),
-        (lambda c: c.update(native={"cutoff": 5}), "its config builds no model"),
+        (lambda c: c.update(native={"cutoff": 5}), "its config does not build a model"),
         (lambda c: c["parameters"].popitem(), "the file has no parameter"),
         (lambda c: c["parameters"].update(other=1), "the model has no parameter 'other'"),
         (change_shape, r"its shape is \[7\], the model's"),
@@ -132,8 +132,8 @@ def last_scale(content, value):
         (lambda c: first_matrix(c).update(start=-4), "cannot begin at -4"),
         (lambda c: first_matrix(c).update(start=10**9), "cannot begin at 1000000000"),
         (lambda c: first_matrix(c).update(scales=torch.ones(3)), "scales has the shape"),
-        (lambda c: first_matrix(c).update(scales="one"), "scales must be a tensor"),
-        (lambda c: last_scale(c, float("nan")), "scales holds NaN"),
+        (lambda c: first_matrix(c).update(scales="one"), "scales must be a floating-point tensor"),
+        (lambda c: last_scale(c, float("nan")), "scales contains NaN"),
         (lambda c: last_scale(c, -1.0), "scales must be positive"),
     ],
 )

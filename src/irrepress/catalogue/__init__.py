@@ -1,4 +1,4 @@
 """Published datasets and checkpoints: names, addresses, checksums and licences.
 
-It needs neither torch nor the network.
+This package needs neither torch nor network access.
 """

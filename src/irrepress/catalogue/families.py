@@ -1,4 +1,4 @@
-"""The families, and what is known about them without torch and their packages.
+"""The families, with information that needs neither torch nor their packages.
 
 A new family is a line in the tables here and in `irrepress.catalogue.families`, and one package.
 """
@@ -15,7 +15,7 @@ from irrepress.catalogue.entry import Licence, RemoteFile
 from irrepress.core.errors import UserError, nearest
 from irrepress.core.target import Explicit
 
-# family name -> packages that it needs beside those that irrepress needs
+# family name -> packages that it needs in addition to those of irrepress
 _PACKAGES = {"escn": ("fairchem.core",), "mace": ("mace",), "sevennet": ("sevenn",)}
 # family name -> module that imports neither torch nor the family's packages, with
 # `check_checkpoint`, `CHECKPOINTS` (keyword -> what has a `file` and a `licence`), where they are
@@ -23,7 +23,7 @@ _PACKAGES = {"escn": ("fairchem.core",), "mace": ("mace",), "sevennet": ("sevenn
 # levels of theory) and `shapes()`, where there are any, `SETTINGS` of untrained models,
 # `NUMBER_TYPES` and `SHORTENS_CUTOFF`
 _CATALOGUES = {name: f"irrepress.catalogue.checkpoints.{name}" for name in _PACKAGES}
-# family name -> module and call of the calculator of the family's own package, and what it calls
+# family name -> module and call of the calculator of the family's own package, and its keyword for
 # the modal
 _CALCULATORS = {
     "escn": (
@@ -37,19 +37,19 @@ _CALCULATORS = {
 
 
 def family_names() -> list[str]:
-    """Return the names of all families that irrepress knows, installed or not."""
+    """Return the names of all known families, installed or not."""
     return sorted(_PACKAGES)
 
 
 def needed_packages(name: str) -> tuple[str, ...]:
-    """Return the packages that family ``name`` needs beside those that irrepress needs."""
+    """Return the packages that a family needs in addition to those of irrepress."""
     if name not in _PACKAGES:
         raise UserError(f"unknown family {name!r}; {nearest(name, _PACKAGES)}")
     return _PACKAGES[name]
 
 
 def missing_packages(name: str) -> list[str]:
-    """Return the packages that family ``name`` needs and that cannot be imported here."""
+    """Return the packages of a family that are not installed."""
     return [package for package in needed_packages(name) if not _is_installed(package)]
 
 
@@ -58,37 +58,37 @@ def _is_installed(package: str) -> bool:
         spec = importlib.util.find_spec(package)
     except ModuleNotFoundError:  # its parent package is missing
         return False
-    # A folder of the same name in the working directory is found, too, but has no file.
+    # A folder of the same name in the working directory is also found, but has no file.
     return spec is not None and spec.origin is not None
 
 
 def is_path(checkpoint: str) -> bool:
-    """Tell a checkpoint's path from a family's keyword."""
+    """Return whether a checkpoint is given by path, not by a family's keyword."""
     path = Path(checkpoint)
     return path.is_file() or len(path.parts) > 1 or checkpoint.endswith(os.sep) or path.suffix != ""
 
 
 def check_keyword(name: str, keyword: str, accepted: str | None) -> None:
-    """Check a keyword of a family, and that a licence that restricts its use was accepted.
+    """Check a keyword of a family, and that a restrictive licence was accepted.
 
-    The family's packages need not be there.
+    The family's packages need not be installed.
 
     Args:
         name: name of the family.
         keyword: keyword of a checkpoint, not a path.
-        accepted: name of the licence that the user gives, if any.
+        accepted: name of the licence that the user accepts, if any.
 
     Raises:
-        UserError: the licence was not accepted, or the family has no such keyword.
+        UserError: if the licence was not accepted or the family has no such keyword.
     """
     _catalogue(name).check_checkpoint(keyword, accepted)
 
 
 def canonical_keyword(name: str, keyword: str) -> str:
-    """Return a keyword in the one spelling that all of its spellings share.
+    """Return the canonical spelling of a keyword.
 
     Args:
-        name: name of the family; an unknown one has no spellings.
+        name: name of the family, which may be unknown.
         keyword: keyword of a checkpoint, not a path.
     """
     spellings = getattr(_catalogue(name), "SPELLINGS", {}) if name in _CATALOGUES else {}
@@ -96,10 +96,10 @@ def canonical_keyword(name: str, keyword: str) -> str:
 
 
 def family_of_keyword(keyword: str) -> str:
-    """Return the family that has a checkpoint of a keyword, installed or not.
+    """Return the family of a keyword, installed or not.
 
     Raises:
-        UserError: none has.
+        UserError: if no family has this keyword.
     """
     known = {name: _keywords(name) for name in family_names()}
     for name, keywords in known.items():
@@ -112,7 +112,7 @@ def family_of_keyword(keyword: str) -> str:
 
 
 def published_checkpoint(name: str, keyword: str) -> tuple[RemoteFile, Licence] | None:
-    """Return the file and the licence of a keyword that is downloaded; None if none is.
+    """Return file and licence of a keyword whose checkpoint is downloaded, otherwise None.
 
     Args:
         name: name of the family.
@@ -123,19 +123,19 @@ def published_checkpoint(name: str, keyword: str) -> tuple[RemoteFile, Licence] 
 
 
 def find_checkpoint_file(name: str, file: str) -> RemoteFile | None:
-    """Return the published checkpoint of a family whose file has this name, if there is one."""
+    """Return the published checkpoint of a family with a given file name, if any."""
     return next((each.file for each in _published(name).values() if each.file.name == file), None)
 
 
 def known_modals(name: str, keyword: str) -> tuple[str, ...] | None:
-    """Return the levels of theory that a keyword's model has several of.
+    """Return the levels of theory of a keyword's model, empty if there is only one.
 
     Args:
         name: name of the family.
         keyword: keyword of a checkpoint, not a path.
 
     Returns:
-        None if it is not known without the file.
+        The levels of theory; None if they are unknown without the file.
     """
     modals: Mapping[str, tuple[str, ...]] = getattr(_catalogue(name), "MODALS", {})
     return modals.get(canonical_keyword(name, keyword))
@@ -146,61 +146,62 @@ def check_settings(name: str, settings: Iterable[str]) -> None:
 
     Args:
         name: name of the family.
-        settings: names, as the config gives them.
+        settings: names of the settings in the config.
 
     Raises:
-        UserError: one is unknown.
+        UserError: if one is unknown.
     """
     known = _catalogue(name).SETTINGS
     for setting in settings:
         if setting not in known:
             raise UserError(
-                f"untrained.{setting}: no setting of the family {name}; {nearest(setting, known)}"
+                f"untrained.{setting}: not a setting of the family {name}; "
+                f"{nearest(setting, known)}"
             )
 
 
 def number_types(name: str) -> tuple[str, ...]:
-    """Return the types of numbers that a family's files can hold."""
+    """Return the dtypes that a family's files support."""
     return tuple(_catalogue(name).NUMBER_TYPES)
 
 
 def check_number_type(name: str, dtype: str, source: str) -> None:
-    """Check that a family's files can hold a type of numbers.
+    """Check that a family's files support a dtype.
 
     Args:
-        name: the family.
-        dtype: such as ``float64``.
-        source: the option that asks for it, to begin the message with.
+        name: name of the family.
+        dtype: name of the dtype, such as ``float64``.
+        source: the option that requests it, with which the message begins.
 
     Raises:
-        UserError: they cannot.
+        UserError: if they do not.
     """
     if dtype not in (known := number_types(name)):
         raise UserError(
-            f"{source}: files of the family {name} hold {' and '.join(known)} only, not {dtype}"
+            f"{source}: files of the family {name} only support {' and '.join(known)}, not {dtype}"
         )
 
 
 def shortens_cutoff(name: str) -> bool:
-    """Tell whether the cutoff of a family's models can be shortened."""
+    """Return whether the cutoff of a family's models can be shortened."""
     return bool(_catalogue(name).SHORTENS_CUTOFF)
 
 
 def named_shapes(name: str) -> Mapping[str, Explicit]:
-    """Return the shapes that plans can name as their target, such as those of official models."""
+    """Return named target shapes for plans, such as those of official models."""
     shapes = getattr(_catalogue(name), "shapes", None)
     return {} if shapes is None else shapes()
 
 
 def loading_line(name: str, path: str | Path, modal: str | None = None) -> str:
-    """Return Python that makes a model file the calculator of ASE's ``atoms``.
+    """Return a line of Python that sets a model file as the calculator of ASE's ``atoms``.
 
-    It imports the family's own package and nothing of irrepress.
+    It imports the family's own package, not irrepress.
 
     Args:
         name: name of the family.
         path: path of a model in the family's native format.
-        modal: level of theory or head of a model of several.
+        modal: level of theory or head of a model with several.
 
     >>> loading_line("sevennet", "model.pt")
     "from sevenn.calculator import SevenNetCalculator; atoms.calc = SevenNetCalculator('model.pt')"

@@ -1,1 +1,1 @@
-"""Transfers from the web: resumed, verified, bounded."""
+"""Downloads that resume, are verified, and are bounded in time and size."""

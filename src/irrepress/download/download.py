@@ -1,10 +1,9 @@
-"""Files of published datasets: from a local mirror or their official addresses, verified.
+"""Verified downloads of published files, from a local mirror or their official addresses.
 
-requests handles redirects, proxies, certificates and timeouts; `transfer` keeps the bytes of a
-broken transfer. pooch, which is made for such files, is not used: it cannot resume, reads each
-finished file a second time for its checksum (12 GB for one of ours), and names its temporary
-files at random, so that a killed process leaves them behind for good. Its download, checksum and
-retries would all have to be replaced.
+requests handles redirects, proxies, certificates and timeouts; `transfer` keeps the bytes of an
+interrupted transfer. pooch is not used, because it cannot resume, reads each finished file a second
+time for its checksum (12 GB in one case), and uses random names for temporary files, which a killed
+process leaves behind. Its download, checksum and retries would all have to be replaced.
 """
 
 import logging
@@ -33,26 +32,26 @@ def download(
     retries: int,
     timeout: float,
 ) -> str:
-    """Bring a file to its place, unless it is there already, and verify it.
+    """Download a file unless it exists already, and verify it.
 
-    Tried in this order: what is there, the local mirror, the file's addresses. Where no checksum
-    is published, the SHA-256 of the first download is written beside the file as
-    ``NAME.sha256`` (`sha256sum --check` reads it), and later downloads must match it.
+    An existing file, the local mirror and the file's addresses are tried in this order. If no
+    checksum is published, the SHA-256 of the first download is written beside the file as
+    ``NAME.sha256`` (for `sha256sum --check`), and later downloads must match it.
 
     Args:
-        file: the file to bring.
-        target: the path that it gets.
-        mirror: local directory with COLLECTION/NAME or NAME in it.
-        collection: directory of the file in a mirror.
-        retries: further attempts for each address.
-        timeout: seconds without a byte that end an attempt.
+        file: the file to download.
+        target: path of the downloaded file.
+        mirror: local directory that contains COLLECTION/NAME or NAME.
+        collection: directory of the file in the mirror.
+        retries: number of further attempts per address.
+        timeout: timeout in seconds without receiving data.
 
     Returns:
         The SHA-256 of the file.
 
     Raises:
-        UserError: no source gives the right file, or it cannot be written; nothing half-written
-            bears the file's name, and a rerun goes on where this one stopped.
+        UserError: if no source provides the right file or it cannot be written; ``target`` is never
+            incomplete, and a rerun resumes the download.
     """
     target = Path(target)
     record = _record(target)
@@ -61,7 +60,7 @@ def download(
     if sha256 is None:
         algorithms = [checksum.partition(":")[0]] if checksum else []
         with PartialFile(target, algorithms) as partial:
-            # Another process may have brought it while this one waited for it.
+            # Another process may have downloaded it in the meantime.
             sha256 = _present(target, checksum)
             if sha256 is None:
                 sha256 = _bring(
@@ -81,7 +80,7 @@ def _bring(
     retries: int,
     timeout: float,
 ) -> str:
-    """Try all sources; return the SHA-256 of the file, which then is in its place."""
+    """Try all sources until the file is downloaded; return its SHA-256."""
     failures = []
     no_network = False
     for path in mirrored:
@@ -129,13 +128,13 @@ def _fetch_verified(
         if wrong is None:
             return
         partial.restart()
-        # The beginning may have been another file's, or another address's.
+        # The beginning may have been from another file or address.
         if not resumed:
             raise AddressError(wrong)
 
 
 def _copy(source: Path, target: Path, checksum: str | None) -> str:
-    """Copy a file of the local mirror to its place if its checksum is right."""
+    """Copy a file from the local mirror if its checksum is right."""
     digests = Digests([checksum.partition(":")[0]] if checksum else [])
     try:
         stream = source.open("rb")
@@ -163,19 +162,19 @@ def _chunks(stream: BinaryIO) -> Iterator[bytes]:
 
 
 def _present(target: Path, checksum: str | None) -> str | None:
-    """Return the SHA-256 of the file that is in its place, or None if there is no right one."""
-    if not os.path.exists(target):  # False too where the directory may not be searched
+    """Return the SHA-256 of an existing file, or None if it is missing or wrong."""
+    if not os.path.exists(target):  # also False if the directory is not searchable
         return None
     results = digest_file(target, [checksum.partition(":")[0]] if checksum else [])
     wrong = _mismatch(results, checksum)
     if wrong is None:
         return results["sha256"]
-    logger.warning("%s: %s; it is downloaded again", target, wrong)
+    logger.warning("%s: %s; downloading it again", target, wrong)
     return None
 
 
 def _mismatch(results: dict[str, str], checksum: str | None) -> str | None:
-    """Return what is wrong with a file's checksums, or None."""
+    """Return a message if a checksum differs, otherwise None."""
     if checksum is None:
         return None
     algorithm, _, expected = checksum.partition(":")
@@ -189,7 +188,7 @@ def _record(target: Path) -> Path:
 
 
 def _recorded(record: Path) -> str | None:
-    """Return the checksum that an earlier download recorded."""
+    """Return the checksum recorded by an earlier download."""
     if not os.path.exists(record):
         return None
     try:
@@ -197,12 +196,15 @@ def _recorded(record: Path) -> str | None:
     except (OSError, UnicodeDecodeError, IndexError):
         digest = ""
     if not re.fullmatch("[0-9a-f]{64}", digest):
-        raise UserError(f"{record}: holds no SHA-256; delete it, the next download writes it again")
+        raise UserError(
+            f"{record}: does not contain a SHA-256; delete it, and the next download writes it "
+            "again"
+        )
     return f"sha256:{digest}"
 
 
 def _mirrored(file: RemoteFile, mirror: str | Path | None, collection: str) -> list[Path]:
-    """Return the files of the local mirror to try; with none there, the first that might be."""
+    """Return the existing files of the local mirror, or its first possible path."""
     if mirror is None:
         return []
     places = [Path(mirror) / collection / file.name, Path(mirror) / file.name]
@@ -212,8 +214,8 @@ def _mirrored(file: RemoteFile, mirror: str | Path | None, collection: str) -> l
 def _failed(
     file: RemoteFile, target: Path, mirrored: list[Path], failures: list[str], no_network: bool
 ) -> UserError:
-    """Return the error that lists what was tried and what to do."""
-    reasons = "; ".join(failures) or "no address of it is known that needs no browser"
+    """Return an error that lists what was tried and what to do."""
+    reasons = "; ".join(failures) or "no address is known that works without a browser"
     mends = []
     if no_network:
         mends.append("run `snakemake data` where there is a network (a login node)")

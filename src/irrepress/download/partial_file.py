@@ -1,4 +1,4 @@
-"""The bytes of a transfer on disk, so far as they have come, and their checksums."""
+"""Partial files of transfers, with checksums."""
 
 import fcntl
 import hashlib
@@ -22,7 +22,14 @@ _RESERVE = 1e9  # bytes
 
 
 class Digests:
-    """Several checksums of the same bytes, SHA-256 always among them."""
+    """Several checksums of the same bytes, always including SHA-256.
+
+    Example:
+        >>> digests = Digests(["md5"])
+        >>> digests.update(b"abc")
+        >>> digests.results()["md5"]
+        '900150983cd24fb0d6963f7d28e17f72'
+    """
 
     def __init__(self, algorithms: Iterable[str] = ()):
         self._hashes = {
@@ -30,20 +37,20 @@ class Digests:
         }
 
     def update(self, data: bytes) -> None:
-        """Take in the next bytes."""
+        """Add bytes."""
         for digest in self._hashes.values():
             digest.update(data)
 
     def results(self) -> dict[str, str]:
-        """Return algorithm -> hexadecimal text."""
+        """Return algorithm -> hexadecimal string."""
         return {name: digest.hexdigest() for name, digest in self._hashes.items()}
 
 
 def digest_file(path: Path, algorithms: Iterable[str] = ()) -> dict[str, str]:
-    """Return the checksums of a file, read once: algorithm -> hexadecimal text.
+    """Return the checksums of a file, which is read once: algorithm -> hexadecimal string.
 
     Raises:
-        UserError: the file cannot be read.
+        UserError: if the file cannot be read.
     """
     digests = Digests(algorithms)
     try:
@@ -56,20 +63,29 @@ def digest_file(path: Path, algorithms: Iterable[str] = ()) -> dict[str, str]:
 
 
 class PartialFile:
-    """``NAME.partial`` beside the file that it is to become.
+    """The partial file ``NAME.partial``, beside the target.
 
-    ``NAME.partial.json`` identifies the file of the bytes: the validator that the server sent
-    with them (an ETag or a date), so that a file that changed meanwhile is not patched
-    together, and the length of the whole. Both outlive a killed process. While one process has
-    it open, others that want the same file wait.
+    ``NAME.partial.json`` identifies the remote file by the validator that the server sent (an ETag
+    or a date), so that different versions are not mixed, and by its total length. Both survive a
+    killed process. While a process has the partial file open, others that need the same file wait.
 
     Attributes:
-        size: bytes that are there.
-        total: length of the whole, if the server said so.
-        validator: value for ``If-Range``, if the server gave any.
+        size: number of bytes so far.
+        total: total length, if the server sent it.
+        validator: value for ``If-Range``, if the server sent one.
 
     Raises:
-        UserError: the directory or the file cannot be written to.
+        UserError: if the directory or the file is not writable.
+
+    Example:
+        >>> import tempfile
+        >>> target = Path(tempfile.mkdtemp()) / "data.zip"
+        >>> with PartialFile(target) as partial:
+        ...     partial.restart(validator='"etag"', total=3)
+        ...     partial.append(b"abc")
+        ...     partial.finish()
+        >>> target.read_bytes()
+        b'abc'
     """
 
     def __init__(self, target: Path, algorithms: Iterable[str] = ()):
@@ -84,7 +100,7 @@ class PartialFile:
         except OSError as error:
             raise self._unwritable(error) from error
         self.validator, self.total = self._read_note()
-        # Bytes of an earlier run are hashed when it is known that they are of use.
+        # Bytes of an earlier run are only hashed if they are used.
         self._digests = None if self.size else Digests(self._algorithms)
 
     def __enter__(self) -> Self:
@@ -103,11 +119,11 @@ class PartialFile:
 
     @property
     def complete(self) -> bool:
-        """Whether all bytes are there, as far as the length of the whole is known."""
+        """Whether all bytes have been received, if the total length is known."""
         return self.total is not None and self.size == self.total
 
     def restart(self, validator: str | None = None, total: int | None = None) -> None:
-        """Start again, with the file as the server describes it now."""
+        """Start again with the validator and length that the server sends now."""
         try:
             self._stream.truncate(0)
             self._stream.seek(0)
@@ -115,11 +131,11 @@ class PartialFile:
             raise self._unwritable(error) from error
         self.size, self.validator, self.total = 0, validator, total
         self._digests = Digests(self._algorithms)
-        # The note is there before the bytes are: bytes without their validator are worthless.
+        # The note is written before the bytes, which are useless without their validator.
         write_json(self._note, {"validator": validator, "total": total})
 
     def append(self, data: bytes) -> None:
-        """Add bytes at the end; they are the system's when this returns, whatever happens next."""
+        """Append bytes without buffering."""
         digests = self._known_digests()
         rest = memoryview(data)
         try:
@@ -134,44 +150,44 @@ class PartialFile:
         """Check that the rest of the file fits on the disk.
 
         Args:
-            total: length of the whole, if the server did not say so.
+            total: total length, if the server did not send it.
 
         Raises:
-            UserError: it does not.
+            UserError: if it does not.
         """
         missing = (self.total or total or 0) - self.size
         free = shutil.disk_usage(self.path.parent).free
         if missing > free:
             raise UserError(
-                f"{self.target}: {missing / 1e9:.2f} GB are still to come, but the disk has only "
-                f"{free / 1e9:.2f} GB free; free some, a rerun goes on where this one stopped"
+                f"{self.target}: {missing / 1e9:.2f} GB are still missing, but the disk has only "
+                f"{free / 1e9:.2f} GB free; free some space, and a rerun resumes the download"
             )
 
     def check_reserve(self) -> None:
-        """Check that a file of unknown length does not fill the disk to the last byte.
+        """Check that a file of unknown length does not fill the disk.
 
         Raises:
-            UserError: it would.
+            UserError: if the disk is nearly full.
         """
         free = shutil.disk_usage(self.path.parent).free
         if free < _RESERVE:
             raise UserError(
-                f"{self.target}: {self.size / 1e9:.2f} GB have come, the server does not say how "
-                f"many are to come, and the disk has only {free / 1e9:.2f} GB free; free some, or "
-                f"delete {self.path} and fetch the file from elsewhere"
+                f"{self.target}: {self.size / 1e9:.2f} GB have been received, the total size is "
+                f"unknown, and the disk has only {free / 1e9:.2f} GB free; free some space, or "
+                f"delete {self.path} and get the file from elsewhere"
             )
 
     def results(self) -> dict[str, str]:
-        """Return the checksums of what is there: algorithm -> hexadecimal text."""
+        """Return the checksums of the bytes so far: algorithm -> hexadecimal string."""
         return self._known_digests().results()
 
     def finish(self) -> None:
-        """Give the file its final name."""
+        """Rename the file to its final name."""
         try:
             os.fsync(self._stream.fileno())
-            # A disk that lost bytes, or a second writer where locks do not work.
+            # Bytes were lost, or there was another writer on a file system without locks.
             if self.path.stat().st_size != self.size:
-                raise OSError(f"{self.path} holds other bytes than were written")
+                raise OSError(f"{self.path} has other content than was written")
             os.replace(self.path, self.target)
         except OSError as error:
             raise self._unwritable(error) from error
@@ -195,25 +211,25 @@ class PartialFile:
 
     def _unwritable(self, error: OSError) -> UserError:
         return UserError(
-            f"{self.target}: cannot be written ({error.strerror or error}); free the place or "
-            "choose another downloads.directory, a rerun goes on where this one stopped"
+            f"{self.target}: cannot be written ({error.strerror or error}); check permissions and "
+            "free space, or choose another downloads.directory; a rerun resumes the download"
         )
 
 
 def _open_locked(path: Path) -> FileIO:
-    """Open a file for reading and writing, unbuffered, and wait until no other process has it."""
+    """Open a file for unbuffered reading and writing, waiting for other processes."""
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         stream = os.fdopen(handle, "r+b", buffering=0)
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            logger.info("%s: waiting for another process that downloads it", path)
+            logger.info("%s: waiting for another process that is downloading it", path)
             fcntl.flock(stream, fcntl.LOCK_EX)
         except OSError:
             pass  # a file system without locks; `finish` checks the length
         try:
-            # The other process may have renamed or removed the file that was waited for.
+            # The other process may have renamed or removed the file in the meantime.
             if os.path.samestat(os.fstat(handle), path.stat()):
                 return stream
         except FileNotFoundError:

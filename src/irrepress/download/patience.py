@@ -1,7 +1,7 @@
-"""Limits on a server: time for its answer, time for the body, and bytes on the disk.
+"""Limits on servers: time to respond, transfer rate, and size.
 
-A timeout counts from byte to byte, so a server that sends one now and then never exceeds it. The
-limits are generous: whatever exceeds them would not have ended.
+A timeout applies to each read, so a server that sends occasional bytes never exceeds it. The limits
+are generous: anything beyond them would practically never finish.
 """
 
 import socket
@@ -12,26 +12,32 @@ from typing import Any
 
 from requests.adapters import HTTPAdapter
 
-# Seconds that the head of an answer may take, and over which the rate of the body is averaged.
+# Seconds for the header of a response, and for averaging the rate of the body.
 WINDOW = 60.0
-# Bytes a second; a modem of 1990 was faster.
+# Bytes per second; a modem of 1990 was faster.
 LEAST_RATE = 1000.0
-# Bytes. No file that a config can name comes near it.
+# Bytes; far larger than any file in the catalogue.
 LARGEST = 10**12
 
 
 class Pace:
-    """Watches how fast bytes come."""
+    """Monitors the rate of a transfer.
+
+    Example:
+        >>> pace = Pace()
+        >>> pace.too_slow(100) is None  # too early to tell
+        True
+    """
 
     def __init__(self) -> None:
         self._begin = time.monotonic()
         self._count = 0
 
     def too_slow(self, count: int) -> float | None:
-        """Count bytes that came; at the end of a window, return the rate if it is too low.
+        """Count received bytes; at the end of a window, return the rate if it is too low.
 
         Returns:
-            Bytes a second on average over `WINDOW`, or None if all is well.
+            The average rate in bytes per second over `WINDOW` if it is too low, otherwise None.
         """
         self._count += count
         passed = time.monotonic() - self._begin
@@ -42,10 +48,18 @@ class Pace:
 
 
 class ImpatientAdapter(HTTPAdapter):
-    """Ends connections whose answer has no end of its head within `WINDOW`."""
+    """Closes connections whose response header is incomplete after `WINDOW`.
+
+    Example:
+        >>> import requests
+        >>> session = requests.Session()
+        >>> session.mount("https://", ImpatientAdapter())
+        >>> type(session.get_adapter("https://example.org")).__name__
+        'ImpatientAdapter'
+    """
 
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
-        """Return a pool whose connections do not wait for ever; see `HTTPAdapter`."""
+        """Return a pool of connections with a time limit; see `HTTPAdapter`."""
         pool = super().get_connection_with_tls_context(*args, **kwargs)
         if not issubclass(pool.ConnectionCls, _Impatient):
             kind = type(pool.ConnectionCls.__name__, (_Impatient, pool.ConnectionCls), {})
@@ -54,7 +68,7 @@ class ImpatientAdapter(HTTPAdapter):
 
 
 class _Impatient:
-    """Mixed into a connection of urllib3."""
+    """A mixin for connections of urllib3."""
 
     def getresponse(self, *args: Any, **kwargs: Any) -> Any:
         timer = threading.Timer(WINDOW, self._hang_up)

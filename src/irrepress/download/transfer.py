@@ -1,4 +1,4 @@
-"""One file over HTTP, into a partial file that a later run can go on with."""
+"""HTTP transfer of a file to a partial file that later runs can resume."""
 
 import logging
 import re
@@ -20,13 +20,13 @@ logger = logging.getLogger(__name__)
 BACKOFF = 1.0
 LONGEST_WAIT = 300.0
 _BEGINNING = 512  # bytes
-_CHECKED = 1 << 26  # bytes after which the room on the disk is looked at
+_CHECKED = 1 << 26  # bytes between checks of the free space
 _MOST_DIGITS = 18
 
-# 202: figshare's answer while it fetches a file from cold storage, or suspects a robot.
+# 202: figshare's response while it retrieves a file from cold storage, or suspects a robot.
 RETRIED = frozenset({202, 408, 425, 429, 500, 502, 503, 504})
 
-# Beginnings of files, by the end of their names: they reveal an error page at its first bytes.
+# Magic bytes by suffix, to detect error pages early.
 MAGIC = {
     ".zip": b"PK",
     ".gz": b"\x1f\x8b",
@@ -37,7 +37,7 @@ MAGIC = {
 
 HEADERS = {
     "User-Agent": f"irrepress/{__version__}",
-    # The bytes of the file itself are wanted: their number and their checksum are known.
+    # No compression, because size and checksum refer to the file itself.
     "Accept-Encoding": "identity",
 }
 
@@ -45,10 +45,14 @@ Show = Callable[[int, int | None], None]
 
 
 class AddressError(Exception):
-    """An address does not give the file; another one may.
+    """Raised if an address does not provide the file; another one may.
 
     Attributes:
-        no_network: nothing was ever heard from its host.
+        no_network: whether its host never responded.
+
+    Example:
+        >>> AddressError("HTTP 404 Not Found").no_network
+        False
     """
 
     def __init__(self, reason: str, no_network: bool = False):
@@ -57,12 +61,12 @@ class AddressError(Exception):
 
 
 class _Interrupted(Exception):
-    """A transfer ended early and is worth another attempt.
+    """Raised if a transfer was interrupted and may be retried.
 
     Attributes:
-        heard: the host answered.
-        wait: seconds to wait, if the host asks for it.
-        slow: bytes came, but so slowly that they do not count.
+        heard: whether the host responded.
+        wait: seconds to wait, if the host requests it.
+        slow: whether bytes were received, but too slowly to count.
     """
 
     def __init__(
@@ -86,21 +90,21 @@ def fetch(
 ) -> None:
     """Complete a partial file from one address.
 
-    A transfer that breaks off goes on where it stopped (HTTP Range). One that would not end is
-    ended; see `patience`.
+    An interrupted transfer is resumed (HTTP Range). One that would never finish is stopped; see
+    `patience`.
 
     Args:
-        url: http or https.
-        partial: what is there already.
-        size: length of the right file in bytes, if known.
-        blind_resume: go on even if the server gives no validator, because a checksum will tell.
-        retries: further attempts after one that brought no bytes that were not there before.
-        timeout: seconds without a byte that end an attempt.
-        show: called with the bytes that are there and the length of the whole.
+        url: address (http or https).
+        partial: the partial file.
+        size: length of the file in bytes, if known.
+        blind_resume: whether to resume without a validator, because the checksum is known.
+        retries: number of further attempts after one without new bytes.
+        timeout: timeout in seconds without receiving data.
+        show: called with the number of bytes so far and in total, if known.
 
     Raises:
-        AddressError: this address does not give the file.
-        UserError: the disk does not take it.
+        AddressError: if this address does not provide the file.
+        UserError: if it cannot be written.
     """
     fruitless, furthest, heard = 0, partial.size, False
     with requests.Session() as session:
@@ -118,7 +122,8 @@ def fetch(
                 came = partial.size > furthest and not interruption.slow
                 fruitless = 0 if came else fruitless + 1
                 furthest = max(furthest, partial.size)
-                # A host never heard from is probably out of reach: no long wait for each mirror.
+                # A host that never responded is probably unreachable: do not wait long for each
+                # mirror.
                 if fruitless > (retries if heard else min(retries, 1)):
                     raise AddressError(str(interruption), no_network=not heard) from interruption
                 wait = interruption.wait
@@ -133,7 +138,7 @@ def fetch(
 def _ask(
     session: requests.Session, url: str, partial: PartialFile, blind: bool, timeout: float
 ) -> requests.Response:
-    """Ask for what is missing; return a response with status 200, 206 or 416."""
+    """Request the missing bytes; return a response with status 200, 206 or 416."""
     headers = {}
     if partial.size and (partial.validator or blind):
         headers["Range"] = f"bytes={partial.size}-"
@@ -164,18 +169,18 @@ def _receive(
     timeout: float,
     show: Show,
 ) -> None:
-    """Take in the body of a response, at the place where it belongs."""
+    """Write the body of a response to the partial file."""
     chunks = _body(response, timeout)
     most = size or patience.LARGEST
     if response.status_code == 200:
         total = _number(response.headers.get("Content-Length"))
         first = _beginning(chunks)
-        # All checks come before bytes of an earlier attempt are given up.
+        # Check everything before discarding bytes of an earlier attempt.
         _check_first(response, first, partial.target.name)
         if None not in (size, total) and size != total:
-            raise AddressError(f"the file there has {total:,} bytes in place of {size:,}")
+            raise AddressError(f"the remote file has {total:,} bytes instead of {size:,}")
         if total is not None and total > most:
-            raise AddressError(f"the file there has {total:,} bytes, which cannot be meant")
+            raise AddressError(f"the remote file has {total:,} bytes, which is unreasonable")
         partial.restart(_validator(response.headers), total)
         partial.check_room(size)
         partial.append(first)
@@ -185,33 +190,32 @@ def _receive(
             return
         if begin != partial.size or (partial.total is not None and total != partial.total):
             partial.restart()
-            raise _Interrupted("the file there is not the one that was begun")
+            raise _Interrupted("the remote file has changed")
         partial.total = total
         partial.check_room()
     show(partial.size, partial.total)
     for chunk in chunks:
         if partial.size + len(chunk) > (partial.total or most):
             partial.restart()
-            raise AddressError(f"more than {partial.total or most:,} bytes came, without an end")
+            raise AddressError(f"more than {partial.total or most:,} bytes were received")
         partial.append(chunk)
         show(partial.size, partial.total)
         if partial.total is None and size is None and partial.size % _CHECKED < len(chunk):
             partial.check_reserve()
     if partial.total is not None and partial.size < partial.total:
-        raise _Interrupted(f"the transfer broke off at byte {partial.size:,}")
+        raise _Interrupted(f"the transfer was interrupted at byte {partial.size:,}")
 
 
 def _body(response: requests.Response, timeout: float) -> Iterator[bytes]:
-    """Yield the bytes as they are sent: an archive with Content-Encoding: gzip stays one."""
+    """Yield the bytes as sent, without decoding Content-Encoding: gzip."""
     pace = Pace()
     try:
-        # Bytes are taken as they arrive: on a slow line, waiting for a whole chunk may not end.
+        # Bytes are read as they arrive: on a slow line, waiting for a full chunk may take forever.
         while data := response.raw.read1(CHUNK, decode_content=False):
             yield data
             if (rate := pace.too_slow(len(data))) is not None:
                 raise _Interrupted(
-                    f"{rate:.0f} bytes a second came over {patience.WINDOW:.0f} s, which would "
-                    "not end",
+                    f"only {rate:.0f} bytes per second were received over {patience.WINDOW:.0f} s",
                     slow=True,
                 )
     except HTTPError as error:
@@ -219,7 +223,7 @@ def _body(response: requests.Response, timeout: float) -> Iterator[bytes]:
 
 
 def _beginning(chunks: Iterator[bytes]) -> bytes:
-    """Return enough of a body to recognise its kind, or all of it."""
+    """Return the beginning of a body, enough to recognise its kind."""
     data = b""
     for chunk in chunks:
         data += chunk
@@ -229,19 +233,19 @@ def _beginning(chunks: Iterator[bytes]) -> bytes:
 
 
 def _check_first(response: requests.Response, first: bytes, name: str) -> None:
-    """Refuse a web page (a login, an error) or anything else that is not the archive."""
+    """Reject web pages (a login, an error) and anything else that is not the file."""
     page = response.headers.get("Content-Type", "").startswith("text/html")
     if page or first.lstrip()[:1] == b"<":
-        raise AddressError("a web page came in place of the file (a login or an error page)")
+        raise AddressError("a web page was received instead of the file (a login or an error page)")
     if not first:
-        raise AddressError("an empty file came")
+        raise AddressError("an empty file was received")
     magic = MAGIC.get(Path(name).suffix, b"")
     if not first.startswith(magic):
-        raise AddressError(f"what came is no {Path(name).suffix} file")
+        raise AddressError(f"the received data are not a {Path(name).suffix} file")
 
 
 def _validator(headers: Mapping[str, str]) -> str | None:
-    """Return the value for If-Range: a strong ETag, else the date of the last change."""
+    """Return the value for If-Range: a strong ETag, otherwise the modification date."""
     etag = headers.get("ETag", "")
     if etag and not etag.startswith("W/"):
         return etag
@@ -249,7 +253,7 @@ def _validator(headers: Mapping[str, str]) -> str | None:
 
 
 def _content_range(response: requests.Response) -> tuple[int | None, int | None]:
-    """Return first byte and length of the whole from ``bytes 5-9/10``, or from ``bytes */10``."""
+    """Return first byte and total length from ``bytes 5-9/10`` or ``bytes */10``."""
     text = response.headers.get("Content-Range", "")
     match = re.fullmatch(r"bytes\s+(?:(\d+)-\d+|\*)/(\d+|\*)", text)
     return (_number(match[1]), _number(match[2])) if match else (None, None)
@@ -259,7 +263,7 @@ def _number(text: str | None) -> int | None:
     if not text or not text.isdecimal():
         return None
     if len(text) > _MOST_DIGITS:
-        raise AddressError(f"it says that the file's length has {len(text):,} digits")
+        raise AddressError(f"the length that it sent has {len(text):,} digits")
     return int(text)
 
 
@@ -267,7 +271,7 @@ def _wished_wait(response: requests.Response) -> float | None:
     try:
         wait = Retry().get_retry_after(response.raw)
         return None if wait is None else float(wait)
-    except (HTTPError, ValueError, OverflowError):  # neither a number nor a date that can be meant
+    except (HTTPError, ValueError, OverflowError):  # neither a number nor a valid date
         return None
 
 
@@ -276,18 +280,18 @@ def _reason(error: Exception, timeout: float) -> str:
     if isinstance(error, requests.ConnectTimeout):
         return f"no connection within {timeout:g} s"
     if isinstance(error, requests.Timeout) or isinstance(root, ReadTimeoutError):
-        return f"no byte for {timeout:g} s"
+        return f"no data for {timeout:g} s"
     if isinstance(root, NameResolutionError):
-        return "the name of its host is not known here"
+        return "the name of its host cannot be resolved"
     if isinstance(root, IncompleteRead):
-        return "the transfer broke off"
+        return "the transfer was interrupted"
     if isinstance(root, OSError):
         return f"the connection failed ({root.strerror or root})"
     return str(root)
 
 
 def _root(error: BaseException) -> BaseException:
-    """Return the innermost of the exceptions that requests and urllib3 wrap."""
+    """Return the innermost exception wrapped by requests and urllib3."""
     while True:
         inner = getattr(error, "reason", None) or error.__cause__ or error.__context__
         inner = next((a for a in error.args if isinstance(a, BaseException)), inner)

@@ -1,7 +1,7 @@
-"""The packed file of a quantized model, and the way back to a native one.
+"""The packed file of a quantized model, and its conversion to a native one.
 
-The file is a ZIP of tensors written by torch.save. It holds plain Python types and tensors
-only and is loaded with ``weights_only=True``: a packed file can run no code.
+The file is written by torch.save. It only contains plain Python types and tensors and is loaded
+with ``weights_only=True``, so it cannot run code.
 """
 
 import math
@@ -27,12 +27,12 @@ def pack(model: Model, path: str | Path, *, bits: int = 8) -> None:
     """Write a model with quantized path and radial weights.
 
     Args:
-        model: the model; its family says which weights may be quantized.
-        path: where to write, atomically.
+        model: the model; its family determines which weights may be quantized.
+        path: path of the file, which is written atomically.
         bits: 8 or 4.
 
     Raises:
-        UserError: bits that are not supported, or weights that are not finite.
+        UserError: if ``bits`` is not supported or weights are not finite.
     """
     blocks: dict[str, list[WeightBlock]] = {}
     for block in model.weight_blocks():
@@ -53,7 +53,7 @@ def pack(model: Model, path: str | Path, *, bits: int = 8) -> None:
         "native": plain(model.native),
         "parameters": parameters,
     }
-    # Given a path, torch.save would write the temporary file's name into the file, many times.
+    # Given a path, torch.save would store the temporary file's name in the file.
     with atomic_path(path) as temporary, temporary.open("wb") as stream:
         torch.save(content, stream)
 
@@ -62,26 +62,26 @@ def packed_family(path: str | Path) -> str:
     """Return the family of the model in a packed file.
 
     Raises:
-        UserError: not a packed file, or of another version.
+        UserError: if the file is not a packed file or has another version.
     """
     return _read(path)["family"]
 
 
 def unpack(family: Family, path: str | Path) -> Model:
-    """Rebuild the native model from a packed file; its weights are the dequantized ones.
+    """Rebuild the native model from a packed file, with dequantized weights.
 
     Raises:
-        UserError: not a packed file, of another version or another family, or one whose parts do
-            not fit together.
+        UserError: if the file is not a packed file, has another version or family, or is
+            inconsistent.
     """
     content = _read(path)
     if content["family"] != family.name:
         raise UserError(f"{path}: holds a {content['family']} model, not {family.name}")
-    dtype = getattr(torch, content.get("dtype", "float32"))  # older files do not say
+    dtype = getattr(torch, content.get("dtype", "float32"))  # missing in older files
     try:
         model = family.build(content["native"], modal=content["modal"], dtype=dtype)
-    except Exception as error:  # a damaged config can fail anywhere in the family's constructor
-        raise _damaged(path, f"its config builds no model ({first_line(error)})") from error
+    except Exception as error:  # a damaged config can cause any error in the family's constructor
+        raise _damaged(path, f"its config does not build a model ({first_line(error)})") from error
     parameters = dict(model.network.named_parameters())
     if astray := sorted(parameters.keys() ^ content["parameters"].keys()):
         where = "the model" if astray[0] in content["parameters"] else "the file"
@@ -96,7 +96,7 @@ def unpack(family: Family, path: str | Path) -> Model:
     return model
 
 
-# Key -> the type that it must hold, and the name of the type in messages.
+# Key -> check of its value, and description of valid values in messages.
 _CONTENT: dict[str, tuple[Callable[[Any], bool], str]] = {
     "bits": (lambda value: type(value) is int and value in SUPPORTED_BITS, "8 or 4"),
     "family": (lambda value: isinstance(value, str), "the name of a family"),
@@ -113,8 +113,10 @@ def _read(path: str | Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
-    except Exception as error:  # damaged archives and pickles raise exceptions of many types
-        raise UserError(f"{path}: not a packed model, or cut off; pack the model again") from error
+    except Exception as error:  # damaged files raise exceptions of many types
+        raise UserError(
+            f"{path}: not a packed model, or truncated; pack the model again"
+        ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise UserError(f"{path}: not a packed model of irrepress")
     if content.get("version") != VERSION:
@@ -133,7 +135,7 @@ def _read(path: str | Path) -> dict[str, Any]:
 
 def _damaged(path: str | Path, reason: str) -> UserError:
     return UserError(
-        f"{path}: {reason}; the file is damaged or was changed: pack the model again, or get the "
+        f"{path}: {reason}; the file is damaged or was changed: pack the model again, or copy the "
         "file again"
     )
 
@@ -143,7 +145,7 @@ def _reason(error: Exception) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Return the value with NumPy arrays as lists, devices and types as text, recursively."""
+    """Return a value with arrays as lists, and devices and types as strings, recursively."""
     if isinstance(value, dict):
         return {plain(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -158,7 +160,7 @@ def plain(value: Any) -> Any:
 
 
 def _pack_parameter(parameter: Tensor, blocks: list[WeightBlock], bits: int) -> dict[str, Any]:
-    """Quantize the blocks of a parameter; numbers outside all blocks are kept exactly."""
+    """Quantize the blocks of a parameter; values outside all blocks are kept exactly."""
     flat = parameter.detach().cpu().flatten()
     covered = torch.zeros(flat.numel(), dtype=torch.bool)
     matrices = []
@@ -183,18 +185,18 @@ def _pack_parameter(parameter: Tensor, blocks: list[WeightBlock], bits: int) -> 
 
 
 def _unpack_parameter(entry: Any, shape: Sequence[int]) -> Tensor:
-    """Undo `_pack_parameter`.
+    """Invert `_pack_parameter`.
 
     Args:
         entry: the result of `_pack_parameter`.
         shape: shape of the parameter in the model.
 
     Raises:
-        ValueError: sizes, types or numbers that do not fit; the message says which.
-        KeyError: a key is missing.
+        ValueError: if sizes, types or values are invalid; the message says which.
+        KeyError: if a key is missing.
     """
     if not isinstance(entry, dict):
-        raise ValueError(f"it is a {type(entry).__name__} and no table of what it holds")
+        raise ValueError(f"it is a {type(entry).__name__} instead of a dictionary")
     if list(entry["shape"]) != list(shape):
         raise ValueError(f"its shape is {list(entry['shape'])}, the model's {list(shape)}")
     if "exact" in entry:
@@ -209,7 +211,7 @@ def _unpack_parameter(entry: Any, shape: Sequence[int]) -> Tensor:
             raise ValueError(f"a matrix of shape {quantized.shape} cannot begin at {start}")
         covered[start:end] = True
         dequantized = quantized.dequantize()
-        # Files of older versions do not say so.
+        # Missing in files of older versions.
         if matrix.get("transposed", False):
             dequantized = dequantized.T
         blocks.append((slice(start, end), dequantized.flatten()))
@@ -222,7 +224,7 @@ def _unpack_parameter(entry: Any, shape: Sequence[int]) -> Tensor:
 
 
 def _quantized(matrix: Any) -> QuantizedMatrix:
-    """Return a matrix of the file whose parts fit together."""
+    """Return a matrix from the file after checking its consistency."""
     bits, (rows, columns) = matrix["bits"], matrix["shape"]
     if type(bits) is not int or bits not in SUPPORTED_BITS:
         raise ValueError(f"bits is {bits!r}, it must be 8 or 4")
@@ -240,11 +242,11 @@ def _quantized(matrix: Any) -> QuantizedMatrix:
 
 
 def _numbers(value: Any, shape: Sequence[int], what: str) -> Tensor:
-    """Return a tensor of finite numbers of some shape."""
+    """Return a tensor after checking its shape and that it is finite."""
     if not isinstance(value, Tensor) or not value.is_floating_point():
-        raise ValueError(f"{what} must be a tensor of numbers")
+        raise ValueError(f"{what} must be a floating-point tensor")
     if list(value.shape) != list(shape):
         raise ValueError(f"{what} has the shape {list(value.shape)}, it must be {list(shape)}")
     if not bool(torch.isfinite(value).all()):
-        raise ValueError(f"{what} holds NaN or infinity")
+        raise ValueError(f"{what} contains NaN or infinity")
     return value

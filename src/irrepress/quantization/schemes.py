@@ -15,8 +15,8 @@ class QuantizedMatrix:
     """A matrix of weights as integers and scales.
 
     Attributes:
-        values: int8 of shape ``[rows, columns]`` for 8 bits; for 4 bits uint8 of shape
-            ``[ceil(rows * columns / 2)]`` with two values a byte, the first one in the low half.
+        values: for 8 bits int8, ``[rows, columns]``; for 4 bits uint8, ``[ceil(rows * columns /
+            2)]``, with two values per byte, the first one in the lower half.
         scales: float32, ``[columns]``: the weight is the integer times its column's scale.
         shape: ``(rows, columns)``.
         bits: 4 or 8.
@@ -43,26 +43,29 @@ class QuantizedMatrix:
 
 
 def quantize(weights: Tensor, bits: int) -> QuantizedMatrix:
-    """Round a matrix to integers with one scale per column.
+    """Quantize a matrix to integers with one scale per column.
 
-    The largest magnitude of a column becomes the largest integer (127 or 7), so that no weight
-    is clipped and no weight moves by more than half its column's scale.
+    The largest magnitude in a column becomes the largest integer (127 or 7), so no weight is
+    clipped or changes by more than half its column's scale.
 
     Args:
         weights: ``[rows, columns]``, any floating-point type.
         bits: 8 or 4.
 
     Raises:
-        UserError: other bits, or weights that are not finite.
+        UserError: if ``bits`` is not supported or weights are not finite.
     """
     if bits not in SUPPORTED_BITS:
         raise UserError(f"quantization.bits: {bits} is not supported; use 8 or 4")
     weights = weights.detach().float().cpu()
     if not torch.isfinite(weights).all():
-        raise UserError("quantization: the model has weights that are NaN or infinite")
+        raise UserError(
+            "quantization: the model has weights that are NaN or infinite; train or download it "
+            "again"
+        )
     largest = 2 ** (bits - 1) - 1
     scales = weights.abs().amax(dim=0) / largest
-    # A column of zeros has no scale of its own, so it gets 1.
+    # The scale of a column of zeros is 1.
     scales = torch.where(scales > 0, scales, torch.ones_like(scales))
     integers = torch.round(weights / scales).clamp(-largest, largest).to(torch.int8)
     values = integers if bits == 8 else _pack_nibbles(integers)

@@ -70,7 +70,7 @@ def test_licence_is_checked_before_any_job():
     check_keyword("mace", "mace-off23-large", "ASL")
     check_keyword("mace", "mace-mp-0-large", None)
     check_keyword("sevennet", "7net-0", None)
-    with pytest.raises(UserError, match="a size alone is no checkpoint"):
+    with pytest.raises(UserError, match="a size alone is ambiguous"):
         check_keyword("mace", "large", None)
 
 

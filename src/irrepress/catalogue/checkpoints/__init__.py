@@ -1,1 +1,1 @@
-"""Checkpoints of each family, without torch and without the packages of the families."""
+"""Checkpoints of each family, without importing torch or the families' packages."""

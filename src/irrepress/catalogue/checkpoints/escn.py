@@ -1,10 +1,10 @@
-"""Checkpoints of eSCN, without torch and without fairchem."""
+"""Checkpoints of eSCN, without importing torch or fairchem."""
 
 from irrepress.core.errors import UserError, nearest
 
 # Untrained models; `irrepress.families.escn.untrained` holds their architectures.
 KEYWORDS = ("escn-md-small",)
-# fairchem's settings that may be chosen; those of which only one value is supported may not.
+# fairchem's settings that can be chosen; others have only one supported value.
 SETTINGS = (
     "sphere_channels",
     "hidden_channels",
@@ -24,13 +24,14 @@ SHORTENS_CUTOFF = False
 
 
 def check_checkpoint(keyword: str, accepted: str | None = None) -> None:
-    """Check that a keyword stands for a model of the family.
+    """Check a keyword of the family.
 
     Raises:
-        UserError: it does not.
+        UserError: if it is unknown.
     """
     if keyword not in KEYWORDS:
         raise UserError(
             f"{keyword}: neither a file nor a keyword of eSCN; {nearest(keyword, KEYWORDS)} "
-            "(untrained). UMA's files need an account: download them by hand and give their paths"
+            "(untrained). UMA's files require an account: download them by hand and give their "
+            "paths"
         )

@@ -1,7 +1,7 @@
-"""Published MACE checkpoints: addresses, checksums, licences and shapes. Imports no torch.
+"""Published MACE checkpoints: addresses, checksums, licences and shapes, without torch.
 
-mace's own keyword ``large`` brings MACE_MPtrj_2022.9, an older model than MACE-MP-0 large, so
-sizes alone are no keywords here.
+mace's own keyword ``large`` means MACE_MPtrj_2022.9, an older model than MACE-MP-0 large, so sizes
+alone are not accepted as keywords.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,13 @@ _OFF = "https://github.com/ACEsuit/mace-off/raw/main/mace_off23"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A published checkpoint."""
+    """A published checkpoint.
+
+    Example:
+        >>> checkpoint = get_checkpoint("mace-mp-0-medium")
+        >>> checkpoint.irreps, checkpoint.licence.name
+        ('128x0e+128x1o', 'MIT')
+    """
 
     file: RemoteFile
     licence: Licence
@@ -104,13 +110,13 @@ def get_checkpoint(keyword: str) -> Checkpoint:
     """Return a published checkpoint.
 
     Raises:
-        UserError: there is none of this name.
+        UserError: if there is none of this name.
     """
     name = keyword.lower()
     if name in _SIZES:
         raise UserError(
-            f"{keyword}: a size alone is no checkpoint (mace's own keyword 'large' brings "
-            f"MACE_MPtrj_2022.9, an older model); name one of "
+            f"{keyword}: a size alone is ambiguous (mace's own keyword 'large' means "
+            "MACE_MPtrj_2022.9, an older model); give one of "
             f"{', '.join(key for key in CHECKPOINTS if key.endswith(name))}"
         )
     if name not in CHECKPOINTS:
@@ -122,15 +128,15 @@ def get_checkpoint(keyword: str) -> Checkpoint:
 
 
 def check_checkpoint(keyword: str, accepted: str | None) -> Checkpoint:
-    """Return a published checkpoint if its licence is free or was accepted by its name.
+    """Return a published checkpoint if its licence is free or was accepted by name.
 
     Args:
         keyword: keyword of the checkpoint.
-        accepted: name of the licence that the user gives, if any.
+        accepted: name of the licence that the user accepts, if any.
 
     Raises:
-        UserError: no such checkpoint, or its licence restricts its use and was not accepted; the
-            message shows the terms.
+        UserError: if there is no such checkpoint, or its licence is restrictive and was not
+            accepted; the message shows the terms.
     """
     found = get_checkpoint(keyword)
     licence = found.licence
@@ -146,7 +152,7 @@ def check_checkpoint(keyword: str, accepted: str | None) -> Checkpoint:
 
 
 def shapes() -> dict[str, Explicit]:
-    """Return the shapes of published checkpoints as targets of plans, by keyword."""
+    """Return the shapes of published checkpoints as targets for plans, by keyword."""
     return {
         keyword: Explicit(irreps=found.irreps, filter_lmax=found.max_ell)
         for keyword, found in CHECKPOINTS.items()

@@ -1,9 +1,9 @@
-"""Checkpoints of SevenNet, without torch and without sevenn."""
+"""Checkpoints of SevenNet, without importing torch or sevenn."""
 
 from irrepress.core.errors import UserError, nearest
 
-# Names that sevenn 0.13 knows after "7net-", in any case of letters; a test compares. sevenn
-# downloads those that are not part of its package.
+# Names after "7net-" that sevenn 0.13 knows, in any case; a test checks them. sevenn downloads
+# those that are not included in its package.
 _NAMES = (
     "0",
     "0_22may2024",
@@ -22,7 +22,7 @@ SPELLINGS = {f"sevennet-{name}": f"7net-{name}" for name in _NAMES} | {
     for prefix in ("7net", "sevennet")
     for date in ("11july2024", "11jul2024")
 }
-# Levels of theory of the checkpoints that are part of the package, in their order; () is one only.
+# Levels of theory of the checkpoints in the package, in order; () if there is only one.
 MODALS: dict[str, tuple[str, ...]] = {
     "7net-0": (),
     "7net-0_22may2024": (),
@@ -50,10 +50,10 @@ SHORTENS_CUTOFF = True
 
 
 def check_checkpoint(keyword: str, accepted: str | None = None) -> None:
-    """Check that sevenn knows a keyword; none of its checkpoints has a licence to accept.
+    """Check a keyword of SevenNet; none of its checkpoints has a restrictive licence.
 
     Raises:
-        UserError: it does not.
+        UserError: if sevenn does not know it.
     """
     name = keyword.lower()
     if SPELLINGS.get(name, name) not in KEYWORDS:

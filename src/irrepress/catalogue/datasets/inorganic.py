@@ -1,8 +1,8 @@
-"""The ten inorganic sets of DPA-2 that downstream studies use, in DeePMD's npy format.
+"""Ten inorganic datasets of DPA-2 for downstream studies, in DeePMD's npy format.
 
-Archives can hold the same frames in several forms (HfO2's holds twice as many as its split), so
-the official lists say which systems to read: ``sys_dir/train.txt`` and ``sys_dir/valid.txt``, one
-system a line. On the second DPA-2's authors test. ``sys_dir_downstream`` is another split.
+Archives may contain the same frames several times (HfO2's twice), so official lists determine the
+systems to read: ``sys_dir/train.txt`` and ``sys_dir/valid.txt``, one system per line. DPA-2's
+authors use the second for tests. ``sys_dir_downstream`` is another split.
 """
 
 from irrepress.catalogue.datasets.licences import LGPL
@@ -30,14 +30,14 @@ def _dpa2(
     """Return an entry.
 
     Args:
-        name: the set's name within DPA-2, in lower case.
+        name: name of the dataset in DPA-2, in lower case.
         what: the materials, a noun phrase.
         page: number of its page at AIS Square.
         archive: file name.
         key: name of the archive in AIS Square's buckets.
-        structures: in the official lists together.
+        structures: total number of structures in the official lists.
         theory: level of theory.
-        citation: DOI of the paper that made the data, if it is known.
+        citation: DOI of the original paper, if known.
         urls: further addresses, tried last.
     """
     landing = f"https://www.aissquare.com/datasets/detail?pageType=datasets&id={page}"
@@ -64,7 +64,8 @@ def _dpa2(
         citation=f"{_DPA2}, {citation}" if citation else _DPA2,
         level_of_theory=theory,
         structures=structures,
-        # Tests are official; for validation, frames of a system may part, for some sets have few.
+        # The test split is official; validation may split frames of a system, as some datasets have
+        # few.
         split_by="structure",
     )
 

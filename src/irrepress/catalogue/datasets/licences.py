@@ -1,4 +1,4 @@
-"""Licences that several published datasets share."""
+"""Licences shared by several published datasets."""
 
 from irrepress.catalogue.entry import Licence
 

@@ -1,4 +1,4 @@
-"""Large sets of inorganic crystals: pre-training, recovery and Matbench Discovery."""
+"""Large datasets of inorganic crystals, for pre-training, recovery and Matbench Discovery."""
 
 from dataclasses import replace
 
@@ -77,7 +77,7 @@ SALEX = PublishedDataset(
     format="ase-db",
     options={
         "parts": {"train.tar.gz": "train", "val.tar.gz": "valid"},
-        # The first part of agm003300702_0_0 is the material.
+        # The first component of agm003300702_0_0 is the material.
         "group_pattern": "[^_]+",
     },
     keys={"group": "sid"},

@@ -57,7 +57,7 @@ _RMD17_ARCHIVE = RemoteFile(
     page="https://figshare.com/articles/dataset/12672038",
 )
 
-# Structures of each molecule.
+# Number of structures of each molecule.
 RMD17_MOLECULES = {
     "aspirin": 100_000,
     "azobenzene": 99_988,
@@ -71,7 +71,8 @@ RMD17_MOLECULES = {
     "uracil": 100_000,
 }
 
-# The study's default, with 50 structures for training, 950 for validation, the rest for test.
+# The default downstream datasets, with 50 structures for training, 950 for validation and the rest
+# for tests.
 RMD17_STUDY = (
     "rmd17-aspirin",
     "rmd17-azobenzene",
@@ -104,7 +105,7 @@ def _rmd17(molecule: str, structures: int) -> PublishedDataset:
         level_of_theory="PBE/def2-SVP (ORCA)",
         structures=structures,
         split_by="structure",
-        # The protocol of the study: 950 of the official training structures only validate.
+        # The default protocol: 950 of the official training structures are used for validation.
         counts={"train": 50, "valid": 950},
     )
 

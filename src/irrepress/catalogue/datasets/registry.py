@@ -15,7 +15,7 @@ def get_published(name: str) -> PublishedDataset:
     """Return the entry of a published dataset.
 
     Raises:
-        UserError: there is none of this name.
+        UserError: if there is none of this name.
     """
     if name not in PUBLISHED:
         raise UserError(
@@ -28,7 +28,7 @@ def get_file(collection: str, name: str) -> RemoteFile:
     """Return a file of a collection.
 
     Raises:
-        UserError: the collection has no such file, or there is no such collection.
+        UserError: if there is no such collection, or it has no such file.
     """
     files = {
         file.name: file
@@ -48,14 +48,14 @@ def get_file(collection: str, name: str) -> RemoteFile:
 
 
 def check_licence(entry: PublishedDataset, accepted: str | None) -> None:
-    """Check that a licence that restricts use was accepted by its name.
+    """Check that a restrictive licence was accepted by name.
 
     Args:
         entry: the dataset.
         accepted: name of the licence that the user accepts, if any.
 
     Raises:
-        UserError: it was not; the message shows the terms.
+        UserError: if it was not; the message shows the terms.
     """
     licence = entry.licence
     if licence.restricted and accepted != licence.name:

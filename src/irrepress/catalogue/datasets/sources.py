@@ -1,4 +1,4 @@
-"""Addresses of files in the public repositories that several datasets come from."""
+"""Addresses of files in public repositories that host several datasets."""
 
 BOTNET = "davkovacs/BOTNet-datasets"
 BOTNET_COMMIT = "29e6d467317e4b5967b7ea5cbee54de953fa0d45"
@@ -7,8 +7,8 @@ BOTNET_COMMIT = "29e6d467317e4b5967b7ea5cbee54de953fa0d45"
 def figshare(number: int) -> tuple[str, ...]:
     """Return the addresses of a figshare file.
 
-    ``figshare.com/ndownloader`` is none of them: it sits behind a check for robots that answers
-    programs with an empty HTTP 202.
+    ``figshare.com/ndownloader`` is not included: its check for robots responds to programs with an
+    empty HTTP 202.
     """
     return (
         f"https://ndownloader.figshare.com/files/{number}",
