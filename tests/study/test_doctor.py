@@ -91,7 +91,7 @@ def test_a_cluster_is_told_by_its_partitions(monkeypatch):
     assert check("SLURM").found == "partitions cpu, gpu"
 
     def fails():
-        raise UserError("sinfo gives no answer")
+        raise UserError("sinfo does not respond")
 
     monkeypatch.setattr(doctor, "partitions", fails)
     assert check("SLURM").state == "could be"

@@ -59,7 +59,7 @@ def explained(what: str, mend: str) -> Iterator[None]:
         mend: what to do about it.
 
     Raises:
-        UserError: an exception was raised; errors that are for users already pass unchanged.
+        UserError: if an exception was raised; a `UserError` passes unchanged.
 
     Example:
         >>> with explained("config: cannot build a network", "correct it"):

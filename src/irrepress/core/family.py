@@ -280,7 +280,7 @@ class MergesExperts(ABC):
             dtype: floating-point type of the parameters.
 
         Raises:
-            UserError: the file or the formula cannot be read, or there are no experts.
+            UserError: if the file or the formula cannot be read, or there are no experts.
         """
 
 

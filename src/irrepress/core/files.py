@@ -175,7 +175,7 @@ def refuse_existing(path: str | Path, overwrite: bool) -> None:
     """Refuse to write to a path that exists, unless it is to be overwritten.
 
     Raises:
-        UserError: it exists.
+        UserError: if it exists.
     """
     if Path(path).exists() and not overwrite:
         raise UserError(

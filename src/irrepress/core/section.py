@@ -96,7 +96,7 @@ def make_section(kind: type[AnySection], call: str, arguments: dict[str, Any]) -
         arguments: values by the names of the section's keys.
 
     Raises:
-        UserError: an unknown name, or a value that it cannot have; the message names the first.
+        UserError: if a name is unknown or a value invalid; the message names the first.
     """
     try:
         return kind.model_validate(arguments)

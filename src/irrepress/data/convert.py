@@ -115,7 +115,7 @@ def store_atoms(
         unlabelled: whether frames without any label are taken as well.
 
     Raises:
-        UserError: see `reading.Reading` and `writing.write_store`.
+        UserError: if reading or writing fails; see `reading.Reading` and `writing.write_store`.
     """
     options = {"select": config.select, "unlabelled": unlabelled}
     reader = AtomsReader(frames, config.keys, config.units, options)

@@ -49,7 +49,7 @@ class Calibration:
         Stores are in the order of their source: a stride takes structures from all of it.
 
         Raises:
-            UserError: the train part is empty.
+            UserError: if the train split is empty.
         """
         train, wanted = self.store.require("train"), self.settings.structures
         return train[:: max(1, len(train) // wanted)][:wanted]

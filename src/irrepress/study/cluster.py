@@ -127,7 +127,7 @@ def partitions() -> list[str]:
     """Return the names of the cluster's partitions, in its order.
 
     Raises:
-        UserError: it gives no answer.
+        UserError: if it does not respond.
     """
     return list(dict.fromkeys(name.rstrip("*") for name in _ask("sinfo", "-h", "-o", "%P")))
 

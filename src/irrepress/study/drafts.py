@@ -103,7 +103,7 @@ class Draft:
         """Return the config as commented YAML.
 
         Raises:
-            UserError: what was given does not make a valid config.
+            UserError: if the config is invalid.
         """
         files = self.examination.files
         sweep = self.target.sweep()
@@ -178,8 +178,8 @@ def find_model(
         licence: licence of a published checkpoint that the user accepts, by name.
 
     Raises:
-        UserError: no such file or keyword, a licence that was not accepted, or a file whose
-            family is not known.
+        UserError: if there is no such file or keyword, a licence was not accepted, or the family of
+            a file is unknown.
     """
     if is_path(model):
         path = Path(model).resolve()

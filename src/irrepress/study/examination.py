@@ -98,7 +98,7 @@ def examine(files: Files) -> Examination:
         files: how a config names them; at most `MOST_FRAMES` frames of every file are read.
 
     Raises:
-        UserError: a file is missing, empty, or of no known format, or has no labels.
+        UserError: if a file is missing, empty, of an unknown format, or has no labels.
     """
     keys = proposed_keys(files)
     with tempfile.TemporaryDirectory() as folder:
@@ -188,7 +188,7 @@ def check_labelled(examination: Examination) -> None:
     """Check that there are energies, which a model of one's own system is trained on.
 
     Raises:
-        UserError: there are none.
+        UserError: if there are none.
     """
     if not examination.summary.labelled.get("energy"):
         (first, *_) = examination.files.paths

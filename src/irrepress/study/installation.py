@@ -28,7 +28,7 @@ def make_environment(family: str, root: Path, options: Sequence[str] = ()) -> Pa
         Its Python.
 
     Raises:
-        UserError: no such family, the folder cannot be written to, or pip failed.
+        UserError: if there is no such family, the folder is not writable, or pip failed.
     """
     packages = needed_packages(family)
     place = root / f".venv-{family}"

@@ -49,7 +49,7 @@ class Launch:
             *options: of Snakemake, beside those of the user.
 
         Raises:
-            UserError: this Python has no Snakemake.
+            UserError: if this Python lacks Snakemake.
         """
         if importlib.util.find_spec("snakemake") is None:
             raise UserError(
@@ -91,7 +91,7 @@ class Launch:
         """Return how many jobs of which rule a run would have: none are run.
 
         Raises:
-            UserError: the config or something that it names is wrong.
+            UserError: if the config or something that it refers to is invalid.
         """
         command = self.command("--dry-run", "--quiet", "rules", "host")
         done = subprocess.run(command, env=_environment(), capture_output=True, text=True)

@@ -26,7 +26,7 @@ def load_parent(reference: ModelRef, device: str) -> Model:
     """Load a model that a config names, on a device.
 
     Raises:
-        UserError: it cannot be loaded.
+        UserError: if it cannot be loaded.
     """
     family = get_family(reference.family)
     source = family.resolve(reference.checkpoint, licence=reference.licence)
@@ -38,7 +38,7 @@ def check_elements_known(draft: Draft, parent: Model) -> None:
     """Check that a model knows all elements of the files.
 
     Raises:
-        UserError: it does not.
+        UserError: if it does not.
     """
     if unknown := unknown_elements(draft.examination.elements, parent.elements):
         raise UserError(
@@ -54,7 +54,7 @@ def check_speedup(draft: Draft, parent: Model) -> str:
         A sentence on what can be reached.
 
     Raises:
-        UserError: it cannot be reached; the message says what can.
+        UserError: if it cannot be reached; the message says what can.
     """
     wanted, most = draft.target.speedup, most_speedup(parent, draft.examination.elements)
     told = (

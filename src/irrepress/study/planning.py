@@ -72,8 +72,8 @@ class Planning:
                 recipe is one in rounds.
 
         Raises:
-            UserError: the target cannot be reached; the message says what can.
-            ValueError: a recipe in rounds without calibration, or the unit time without times.
+            UserError: if the target cannot be reached; the message says what can.
+            ValueError: if a recipe in rounds has no calibration, or the unit ``time`` no times.
         """
         recipe = self.recipe
         if recipe.cutoff is not None:

@@ -72,7 +72,7 @@ def compensate_on(
         The fits, and the record of the stage.
 
     Raises:
-        UserError: the train part is empty.
+        UserError: if the train split is empty.
     """
     train = store.require("train")
     rng = np.random.default_rng(seed)
@@ -126,7 +126,7 @@ def teach(
         How many structures were labelled.
 
     Raises:
-        UserError: a prediction is not finite.
+        UserError: if a prediction is not finite.
     """
     wanted = np.concatenate([store.splits[part] for part in parts])
     labelled = label(parent, store.iterate(np.sort(wanted)), name=name)
@@ -196,7 +196,7 @@ def distillation_options(
         guide: the parent's features, if they are followed.
 
     Raises:
-        UserError: labels of both kinds are to be mixed, and contradict each other.
+        UserError: if labels to be mixed contradict each other.
     """
     if 0 < settings.label_fraction < 1:
         require_one_level(store, teacher)

@@ -43,7 +43,7 @@ class StudyFolder:
         """Tell whether the folder holds the study that is asked for; False if it holds nothing.
 
         Raises:
-            UserError: it holds something else.
+            UserError: if it contains something else.
         """
         if self.path.exists() and not self.path.is_dir():
             raise UserError(f"{self.path}: is a file; name a folder for the results")
@@ -78,7 +78,7 @@ class StudyFolder:
         """Return the config as it is now.
 
         Raises:
-            UserError: it was edited to something that is no config.
+            UserError: if it was edited and is no longer a valid config.
         """
         return load_config(self.config_file)
 

@@ -77,5 +77,5 @@ def test_a_text_of_something_else_is_no_extxyz(tmp_path, suffix):
     path = tmp_path / f"notes{suffix}"
     path.write_text("3 remarks\nthe lattice was hard to find\n")
     assert guess_format(path) == "ase"
-    with pytest.raises(UserError, match=r"notes.*: .*set the right format"):
+    with pytest.raises(UserError, match=r"notes.*: .*set format"):
         list(records(path))

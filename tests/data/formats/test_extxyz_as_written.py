@@ -75,7 +75,7 @@ def test_what_is_meant_is_read_and_noted(read, change, note):
         (("Lattice", "cell"), "there is no Lattice, but 'cell' looks like the cell; rename it"),
         (("energy=-1", "energy=-1 energy=-2"), "the key 'energy' occurs twice"),
         (("Na 0.5", "11 0.5"), "the atoms are named by numbers"),
-        (("Na 0.5", "Qq 0.5"), "'Qq' is no element"),
+        (("Na 0.5", "Qq 0.5"), "'Qq' is not an element"),
         ((":pos:R:3", ":xyz:R:3"), "names no pos"),
         ((":forces:R:3", ":pos:R:3"), "names pos twice"),
         (("energy=-1", "energie=-1"), "no energy under the key 'energy'; set keys.energy"),

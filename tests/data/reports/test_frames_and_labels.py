@@ -55,7 +55,7 @@ def test_forces_in_hartree_per_bohr(reports, errors_of):
     read = errors_of(path, units={"energy": "Hartree", "forces": "Hartree/Bohr"})
     assert read.is_exact("energy", "forces") and not read.noted("set units.forces")
     guessed = errors_of(path, units={"energy": "Hartree"})
-    assert guessed.noted("forces taken in Hartree/Å; programs that print Hartree mostly") == 1
+    assert guessed.noted("forces taken in Hartree/Å; programs that print Hartree usually") == 1
 
 
 VASP = {"stress": "kbar", "stress_sign": "vasp"}

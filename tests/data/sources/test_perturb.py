@@ -156,7 +156,9 @@ def test_structures_that_are_too_large_are_left_out(store):
     copies = list(chosen)
     assert {len(copy) for copy in copies} == {8, 9, 12}
     assert len(chosen.splits["valid"]) >= 1
-    with pytest.raises(UserError, match=r"max_atoms: every .* train part .* the smallest 8; raise"):
+    with pytest.raises(
+        UserError, match=r"max_atoms: every .* train split .* the smallest 8; raise"
+    ):
         Perturbations(store, settings(count=20, max_atoms=7))
 
 

@@ -40,7 +40,7 @@ class AtomsReader(Reader):
             options: options of all readers.
 
         Raises:
-            ValueError: an option is unknown.
+            ValueError: if an option is unknown.
         """
         super().__init__((), keys, units, options)
         self._frames = frames

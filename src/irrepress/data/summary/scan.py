@@ -49,7 +49,7 @@ def summarize(store: StructureStore, workers: int = 1) -> DatasetSummary:
         workers: number of processes that look for leaks.
 
     Raises:
-        UserError: the file is damaged.
+        UserError: if the file is damaged.
     """
     parts = part_codes(store)
     found = Suspects(store, parts)

@@ -46,7 +46,7 @@ def choose_start(store: StructureStore, *, split: str = "test") -> tuple[Structu
     That is the one whose forces are smallest; without labels, the first one.
 
     Raises:
-        UserError: the split is empty.
+        UserError: if the split is empty.
     """
     indices = [int(index) for index in store.require(split)]
     forces = [float(np.sqrt(np.square(store[index].forces).mean())) for index in indices]
