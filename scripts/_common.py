@@ -34,8 +34,8 @@ def report_error(
     """Tell of an error that ends the script; takes the place of `sys.excepthook`."""
     log = str(_snakemake.log[0]) if _snakemake and _snakemake.log else ""
     step = f"rule {_snakemake.rule}" if _snakemake else "irrepress"
-    # Known by their names: importing them may be what fails.
-    if kind.__name__ in ("UserError", "EnvironmentMistake"):
+    # Known by their names, or those of what they derive from: importing them may be what fails.
+    if {"UserError", "EnvironmentMistake"} & {each.__name__ for each in kind.__mro__}:
         message = f"{step}: {error}"
     elif (reason := _fault_of_the_machine(kind, error)) is not None:
         message = f"{step}: {reason}"

@@ -43,6 +43,12 @@ SHAPE = ("--irreps", "8x0e+8x1e", "--filter-lmax", "1")
 
 
 def test_a_config_is_written_and_run(frames, saved, compress, snakemake):
+    page = frames / "own/results/own/report/index.html"
+    made = compress(*SHAPE)
+    assert made.exit_code == 0 and "Report:" not in made.output
+    page.parent.mkdir(parents=True)
+    page.touch()
+    snakemake.clear()
     result = compress(*SHAPE, "--cores", "3", "--", "sweep", "--notemp")
     assert result.exit_code == 0, result.output
     config = yaml.safe_load((frames / "own/config.yaml").read_text())
@@ -52,7 +58,7 @@ def test_a_config_is_written_and_run(frames, saved, compress, snakemake):
     (command,) = snakemake
     assert command[command.index("--cores") + 1] == "3"
     assert "snakemake sweep --notemp --snakefile" in " ".join(command)
-    assert "- elements: 1: Cu" in result.output
+    assert "- elements: 1: Cu" in made.output
     assert "Report: own/results/own/report/index.html" in result.output
     assert "by hand:" in result.output and "--snakefile" in result.output
 

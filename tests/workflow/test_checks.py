@@ -328,6 +328,8 @@ def test_a_script_says_in_one_sentence_which_package_is_missing():
 
 
 FAULTS = {
+    "UserError('a mistake')": "irrepress: a mistake",
+    "OutOfReach('no such budget', 'time', 0.1)": "irrepress: no such budget",
     "KeyboardInterrupt()": "irrepress: interrupted",
     "MemoryError()": "irrepress: the memory is full; lower batch_size",
     "torch.cuda.OutOfMemoryError('CUDA out of memory. Tried to')": "(CUDA out of memory); lower",
@@ -340,6 +342,7 @@ FAULTS = {
 def test_faults_of_the_machine_are_no_faults_of_the_program():
     code = (
         "import sys, torch, _common\n"
+        "from irrepress.pruning.budget import OutOfReach, UserError\n"
         f"for fault in [{', '.join(FAULTS)}]: sys.excepthook(type(fault), fault, None)\n"
         "raise fault"
     )

@@ -209,7 +209,8 @@ def _tell_what_would_be_made(folder: "StudyFolder", launch: "Launch") -> None:
 def _tell_what_was_made(folder: "StudyFolder", command: str) -> None:
     for path in folder.models():
         typer.echo(f"Model:  {path}")
-    typer.echo(f"Report: {folder.page()}")
+    if folder.page().exists():
+        typer.echo(f"Report: {folder.page()}")
     typer.echo(f"To go on, edit {folder.config_file} and repeat this command, or by hand:")
     typer.echo(f"  {command}")
 
