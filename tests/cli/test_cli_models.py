@@ -60,4 +60,4 @@ def test_export_writes_a_native_model(run, saved, sevennet, tmp_path):
     wrong = run("export", saved, output, "--dtype", "float23")
     assert wrong.exit_code == 2 and "float23" in wrong.output
     wrong = run("export", saved, output, "--dtype", "float64")
-    assert wrong.exit_code == 2 and "hold float32 only" in wrong.output
+    assert wrong.exit_code == 2 and "only support float32" in wrong.output

@@ -54,7 +54,7 @@ def test_data_without_labels_are_refused(structures):
 
 def test_the_nearest_setting_is_named():
     check_settings("sevennet", {"lmax": 2})
-    with pytest.raises(UserError, match=r"untrained\.lmx: no setting of .*; did you mean 'lmax'"):
+    with pytest.raises(UserError, match=r"untrained\.lmx: not a setting .*; did you mean 'lmax'"):
         check_settings("sevennet", {"lmx": 2})
 
 

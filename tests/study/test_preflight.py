@@ -151,7 +151,7 @@ NO_TRAIN = STUDY["datasets"]["foundation"] | {"split": {"train": 0, "valid": 0.8
         ),
         (
             {"models__parent": UNTRAINED | {"untrained": {"r_mx": 5.0}}},
-            "models.parent.untrained.r_mx: no setting of the family mace; did you mean 'r_max'",
+            "models.parent.untrained.r_mx: not a setting of the family mace; did you mean 'r_max'",
         ),
         (
             {"models__parent__modal": "PBE"},

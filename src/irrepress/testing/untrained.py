@@ -98,7 +98,7 @@ class UntrainedProtocol:
     def test_unknown_and_impossible_settings_are_refused(
         self, family: Family, wrong: dict[str, Any], data: DataStatistics
     ) -> None:
-        with pytest.raises(UserError, match=r"untrained\.colour: no setting of .* Known: "):
+        with pytest.raises(UserError, match=r"untrained\.colour: not a setting of .* Known: "):
             make_untrained(family, {"colour": "red"}, data, seed=1)
         with pytest.raises(UserError, match="untrained"):
             make_untrained(family, wrong, data, seed=1)
