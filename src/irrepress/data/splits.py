@@ -25,7 +25,7 @@ PARTS = ("train", "valid", "test")
 
 
 class TooFewToSplit(UserError):
-    """Fewer sets of siblings than parts.
+    """Raised if there are fewer sets of siblings than splits.
 
     Example:
         >>> raise TooFewToSplit("split: 1 structures form 1 set(s) of siblings")

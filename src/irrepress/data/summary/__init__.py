@@ -1,1 +1,1 @@
-"""What a dataset holds: counts, distributions and suspicious structures, in one pass."""
+"""Summaries of datasets: counts, distributions and suspicious structures, in one pass."""

@@ -1,4 +1,4 @@
-"""Blocks of neighbouring structures, with the atoms of all of them in one array."""
+"""Blocks of consecutive structures, with concatenated atoms."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ ELEMENTS = 119  # columns of counts: atomic numbers 0 to 118
 
 @dataclass(frozen=True)
 class Block:
-    """Neighbouring structures of a store; labels that are absent are NaN.
+    """Consecutive structures of a store; missing labels are NaN.
 
     Attributes:
         first: index of the first structure in the store.
-        sizes: atoms of every structure, ``[structures]``.
+        sizes: number of atoms of every structure, ``[structures]``.
         numbers: atomic numbers, ``[atoms]``.
         positions: positions in Å, ``[atoms, 3]``.
         forces: forces in eV/Å, ``[atoms, 3]``.
@@ -47,7 +47,7 @@ class Block:
 
     @classmethod
     def of(cls, structures: list[Structure], first: int) -> "Block":
-        """Join structures that follow each other in the store."""
+        """Join consecutive structures of a store."""
         return cls(
             first=first,
             sizes=np.array([len(s) for s in structures]),
@@ -94,7 +94,7 @@ class Block:
     def heights(self) -> np.ndarray:
         """Distance between opposite faces of the cell, ``[structures, 3]`` in Å.
 
-        Infinite where it is not periodic, zero where a periodic cell has no extent.
+        Infinite along open directions, zero if a periodic cell has no extent.
         """
         heights = cell_heights(self.completed_cells)
         heights[~self.cells.any(axis=2)] = 0

@@ -1,4 +1,4 @@
-"""Atoms that are closer to each other than any bond is."""
+"""Atoms that are closer than any bond."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ def close_contacts(block: Block, below: float) -> Iterator[Contact]:
 
     Args:
         block: the structures.
-        below: share of the sum of the covalent radii that a contact lies below.
+        below: fraction of the sum of the covalent radii below which atoms are in contact.
     """
     radii = covalent_radii[block.numbers]
     cutoffs = below * 2 * np.maximum.reduceat(radii, block.starts)

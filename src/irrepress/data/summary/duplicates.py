@@ -23,8 +23,8 @@ class Duplicate:
     """A structure that repeats an earlier one.
 
     Attributes:
-        index: its place in the store.
-        original: place of the earlier one.
+        index: its index in the store.
+        original: index of the earlier one.
         energy_difference: difference of the energies in eV/atom; NaN without labels.
 
     Example:
@@ -39,7 +39,7 @@ class Duplicate:
 
 
 def structure_keys(block: Block) -> np.ndarray:
-    """Return a key for every structure, the same for the same atoms, ``[structures]`` uint64."""
+    """Return a key for every structure, equal for equal atoms, ``[structures]`` uint64."""
     positions = _steps(block.positions)
     cells = _steps(block.cells)
     keys = np.empty(len(block), dtype=np.uint64)

@@ -1,4 +1,4 @@
-"""The summary of a dataset as it is written to JSON and read by the report."""
+"""Records of the summary of a dataset, stored as JSON and read by the report."""
 
 from typing import Literal
 
@@ -14,13 +14,13 @@ SYSTEMS: dict[Periodicity, str] = {"3": "crystals", "2": "slabs", "1": "wires", 
 
 
 class Distribution(Record):
-    """How values are spread.
+    """A distribution of values.
 
     Attributes:
         count: number of values; at least one.
-        minimum: least value.
-        maximum: greatest value.
-        quantiles: share of the values (``0.01`` to ``0.99``) -> the value they lie below.
+        minimum: smallest value.
+        maximum: largest value.
+        quantiles: fraction of the values (``0.01`` to ``0.99``) -> quantile.
         edges: limits of the bins, ``[bins + 1]``, ascending.
         counts: number of values in each bin, ``[bins]``; a value on an edge counts upwards.
         below: number of values below the first edge.
@@ -44,7 +44,7 @@ class Distribution(Record):
 
 
 class PartCount(Record):
-    """Structures and atoms of a part; ``none`` are those that no part holds.
+    """Structures and atoms of a split; ``none`` are those in no split.
 
     Example:
         >>> PartCount(part="train", structures=2, atoms=16).atoms
@@ -57,14 +57,14 @@ class PartCount(Record):
 
 
 class ElementCount(Record):
-    """How often an element occurs.
+    """Occurrences of an element.
 
     Attributes:
         number: atomic number.
-        structures: structures that hold it.
-        train_structures: those of them in the train part.
-        atoms: atoms of it.
-        reference_energy: its contribution to a total energy in eV; None if that is unknown.
+        structures: number of structures that contain it.
+        train_structures: number of those in the train split.
+        atoms: number of its atoms.
+        reference_energy: its contribution to total energies in eV; None if unknown.
 
     Example:
         >>> silicon = ElementCount(
@@ -82,7 +82,7 @@ class ElementCount(Record):
 
 
 class Suspect(Record):
-    """A structure that looks wrong in one way.
+    """A suspicious structure.
 
     Attributes:
         index: its place in the store.
@@ -106,7 +106,7 @@ class Suspect(Record):
 
 
 class SuspectList(Record):
-    """Structures that look wrong in the same way.
+    """Suspicious structures of one kind.
 
     Attributes:
         kind: key of `suspects.KINDS`.
@@ -126,7 +126,7 @@ class SuspectList(Record):
 
 
 class Origin(Record):
-    """Where a dataset comes from, as its store records it.
+    """Origin of a dataset, from its store.
 
     Example:
         >>> origin = Origin(
@@ -146,7 +146,7 @@ class Origin(Record):
 
 
 class NoteCount(Record):
-    """What reading a dataset noticed or did, as `notes.Note`.
+    """A note from reading a dataset; see `notes.Note`.
 
     Example:
         >>> NoteCount(text="D taken as hydrogen", count=2, first="a.xyz: frame 0").count
@@ -159,7 +159,7 @@ class NoteCount(Record):
 
 
 class DatasetSummary(RecordFile):
-    """What a dataset holds: the file ``{dataset}.summary.json``.
+    """The summary of a dataset: the file ``{dataset}.summary.json``.
 
     Attributes:
         schema_version: version of the file.

@@ -154,7 +154,7 @@ class _Composition:
 
 
 class _Energies:
-    """Energies per atom less the elements' reference energies.
+    """Energies per atom relative to the elements' reference energies.
 
     A fit to the train part gives no energy to elements that only other parts hold; energies of
     structures with such elements mean nothing, and are left out. Whether the train part holds

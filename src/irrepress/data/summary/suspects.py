@@ -117,7 +117,7 @@ class _Found:
 
 
 class Suspects:
-    """Collects suspicious structures: counts all, and keeps the worst of each kind.
+    """Collects suspicious structures: counts all and keeps the worst of each kind.
 
     Args:
         store: the dataset that they belong to.
