@@ -10,6 +10,7 @@ from torch import Tensor
 from irrepress.core.groups import Group
 from irrepress.core.irreps import dimension
 from irrepress.core.model import Model, NativeModule
+from irrepress.families.e3nn.groups import feature_group, filter_group, message_group
 from irrepress.families.generic.gates import (
     Axis,
     Observed,
@@ -21,12 +22,7 @@ from irrepress.families.generic.gates import (
 )
 from irrepress.families.mace.architecture import Architecture
 from irrepress.families.mace.contraction import contractions
-from irrepress.families.mace.groups import (
-    feature_group,
-    filter_group,
-    message_group,
-    mixed_group,
-)
+from irrepress.families.mace.groups import mixed_group
 from irrepress.families.mace.package import Contraction, FullyConnectedNet
 
 

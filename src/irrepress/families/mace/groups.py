@@ -15,8 +15,8 @@ layers know of the elements at an edge.
 """
 
 from irrepress.core.groups import Group
-from irrepress.core.irreps import dimension, order
-from irrepress.families.e3nn.groups import feature_group, filter_group, message_group
+from irrepress.core.irreps import dimension
+from irrepress.families.e3nn.groups import feature_group, filter_groups, message_group
 from irrepress.families.mace.architecture import Architecture
 
 HIDDEN = "hidden"
@@ -41,19 +41,8 @@ def mixed_group(kind: str, layer: int) -> str | None:
 
 def make_groups(architecture: Architecture) -> list[Group]:
     """Return all groups in the order of the network."""
-    groups = [
-        Group(
-            name=filter_group(irrep),
-            layer=0,
-            irrep=irrep,
-            channels=1,
-            width=filter_group(irrep),
-            axis="order",
-            # mace's code for products needs one order above the scalars.
-            floor=1 if order(irrep) <= 1 else 0,
-        )
-        for irrep in architecture.basis
-    ]
+    # mace's code for products needs one order above the scalars.
+    groups = filter_groups(architecture.basis, lowest=1)
     layers = len(architecture.layers)
     for t in range(layers):
         groups += _features(architecture, t)

@@ -7,11 +7,11 @@ from typing import Any
 from irrepress.core.irreps import order, write_irreps
 from irrepress.core.model import Model
 from irrepress.core.plan import Plan
+from irrepress.families.e3nn.groups import feature_group, filter_group, message_group
 from irrepress.families.generic.layout import copy_kept
 from irrepress.families.mace.architecture import Architecture
 from irrepress.families.mace.checkpoint import adopt, make_model
 from irrepress.families.mace.config import build_network
-from irrepress.families.mace.groups import feature_group, filter_group, message_group
 from irrepress.families.mace.layout import map_layout
 
 

@@ -4,8 +4,8 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from irrepress.core.errors import UserError
 from irrepress.core.statistics import DataStatistics
+from irrepress.families.generic.checkpoints import check_modal
 
 # A small model; settings have the names of the constructor's arguments.
 DEFAULTS: dict[str, Any] = {
@@ -50,8 +50,7 @@ def native_of(
     Raises:
         UserError: a modal.
     """
-    if modal is not None:
-        raise UserError(f"modal: {modal!r} names a head of several; leave it out")
+    check_modal("untrained", (), modal, "heads")
     config = {**_FIXED, **copy.deepcopy(DEFAULTS), **copy.deepcopy(dict(settings))}
     if isinstance(config["correlation"], int):
         config["correlation"] = [config["correlation"]] * config["num_interactions"]

@@ -24,7 +24,7 @@ from irrepress.families.generic.cost import (
 )
 from irrepress.families.generic.layout import Layout, Weights
 from irrepress.families.sevennet.architecture import MLP_READOUT, Architecture, read_architecture
-from irrepress.families.sevennet.gates import make_groups
+from irrepress.families.sevennet.groups import make_groups
 from irrepress.families.sevennet.layout import READOUT, gate_inputs, make_layout, messages
 
 # Exponential, addition, division and multiplication of x * sigmoid(x), or those of tanh.

@@ -15,6 +15,7 @@ from irrepress.families.sevennet import (
     fits,
     gates,
     graph,
+    groups,
     narrow,
     native,
     untrained,
@@ -56,7 +57,7 @@ class SevenNetFamily(
     predict = staticmethod(graph.predict)
     atomic_energies = staticmethod(graph.atomic_energies)
 
-    make_groups = staticmethod(gates.make_groups)
+    make_groups = staticmethod(groups.make_groups)
     points = staticmethod(gates.points)
     round_plan = staticmethod(native.round_plan)
     narrow_native = staticmethod(narrow.narrow_config)

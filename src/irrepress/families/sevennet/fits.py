@@ -15,10 +15,10 @@ from irrepress.core.fits import LinearFit
 from irrepress.core.model import Model, NativeModule
 from irrepress.core.plan import Plan
 from irrepress.families.e3nn.fits import LinearMapsFit, read_dense, write_dense
+from irrepress.families.e3nn.groups import message_group
 from irrepress.families.generic.fits import Record, Run, State, StepFit
 from irrepress.families.generic.layout import kept_indices
 from irrepress.families.sevennet.architecture import ENERGY, HIDDEN, RESCALE, read_architecture
-from irrepress.families.sevennet.gates import message_group
 from irrepress.families.sevennet.graph import begin, run_until
 from irrepress.families.sevennet.layout import gate_inputs
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from irrepress.core.irreps import order, write_irreps
 from irrepress.core.model import Model
 from irrepress.core.plan import Plan
+from irrepress.families.e3nn.groups import feature_group, filter_group
 from irrepress.families.generic.layout import Layout, copy_kept, copy_rest, kept_indices
 from irrepress.families.sevennet import checkpoint
 from irrepress.families.sevennet.architecture import (
@@ -19,7 +20,6 @@ from irrepress.families.sevennet.architecture import (
     Architecture,
 )
 from irrepress.families.sevennet.fits import readout_maps, set_readout
-from irrepress.families.sevennet.gates import feature_group, filter_group
 from irrepress.families.sevennet.layout import READOUT, make_layout
 
 

@@ -6,7 +6,7 @@ from irrepress.families.e3nn.paths import products
 from irrepress.families.e3nn.rounding import fill_filter
 from irrepress.families.generic.rounding import Keep, drop_dead, grow
 from irrepress.families.sevennet.architecture import Architecture, gate_irrep
-from irrepress.families.sevennet.gates import make_groups
+from irrepress.families.sevennet.groups import make_groups
 
 
 def round_plan(architecture: Architecture, keep: Keep) -> list[str]:

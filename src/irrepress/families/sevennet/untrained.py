@@ -8,8 +8,8 @@ import sevenn._keys as KEY
 import torch
 from ase.data import chemical_symbols
 
-from irrepress.core.errors import UserError
 from irrepress.core.statistics import DataStatistics
+from irrepress.families.generic.checkpoints import check_modal
 from irrepress.families.sevennet import checkpoint
 
 # A small model; what is not named here is SevenNet-0's.
@@ -37,8 +37,7 @@ def native_of(
     Raises:
         UserError: a modal.
     """
-    if modal is not None:
-        raise UserError(f"modal: {modal!r} names a level of theory of several; leave it out")
+    check_modal("untrained", (), modal, "modals")
     with torch.random.fork_rng(devices=[]):  # its network is made with random weights first
         whole = checkpoint.load(checkpoint.fetch("7net-0"), None, torch.float32).native
     config = {**whole, **copy.deepcopy(DEFAULTS), **copy.deepcopy(dict(settings))}
