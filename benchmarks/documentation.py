@@ -11,12 +11,14 @@ and so does a single figure in the text::
 
 with table, row, column and, if it is not ``.3g``, the format. A row is described by cells,
 ``name=value; name=value``; two rows with a slash between them ask for their ratio. The picture of
-the README is drawn from a recorded table, too. ``--study`` first writes quickstart.csv and
-quickstart_downstream.csv from the study's report. A test compares the pages with the tables.
+the README is drawn from a recorded table, too. ``--study`` first writes quickstart.csv and the
+other tables of the quickstart from the study's report; where several are named, such as those of
+further seeds, quickstart_seeds.csv compares them. A test compares the pages with the tables.
 """
 
 import argparse
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -52,11 +54,23 @@ _STARTS = {
 
 
 def models_table(report: Path) -> pd.DataFrame:
-    """One row per model of a study: cost relative to the parent, and errors against labels."""
+    """One row per model of a study: cost relative to the parent, and errors against labels.
+
+    Other uncompressed models, of the same family, stand beside the first one, which is the parent.
+    """
     keys = ["model", "plan", "stage"]
     rows = pd.read_csv(report / "cost.csv").merge(pd.read_csv(report / "errors.csv"), on=keys)
-    named = rows["plan"].where(rows["plan"] == "parent", rows["plan"] + ", " + rows["stage"])
     columns = {**_COST, **_ERRORS}
+    named = rows["plan"].where(rows["plan"] == "parent", rows["plan"] + ", " + rows["stage"])
+    others = (rows["plan"] == "parent") & (rows["model"] != rows["model"].iloc[0])
+    named = named.mask(others, rows["model"])
+    for ratio, of in (
+        ("time ratio", "time per call [ms]"),
+        ("FLOPs ratio", "FLOPs per atom [MFLOP]"),
+    ):
+        rows[ratio] = rows[ratio].mask(others, rows[of] / rows[of].iloc[0])
+    spread = "spread of the ratio [%]"
+    rows[spread] = rows[spread].mask(others)
     return (
         rows[list(columns)]
         .rename(columns=columns)
@@ -77,10 +91,42 @@ def downstream_table(report: Path) -> pd.DataFrame:
     return table[list(columns)].rename(columns=columns)
 
 
+def dynamics_table(report: Path) -> pd.DataFrame:
+    """One row per run of molecular dynamics: what became of energy and temperature."""
+    table = pd.read_csv(report / "dynamics.csv")
+    named = table["plan"].where(table["plan"] == "parent", "compressed, " + table["stage"])
+    columns = ["dataset", "formula", "length [ps]", "temperature [K]"]
+    columns += ["energy drift [meV/atom/ps]", "energy fluctuation [meV/atom]"]
+    columns += ["kinetic fluctuation [meV/atom]", "steps per second", "not passed"]
+    return table[columns].assign(model=named)[["model", *columns]]
+
+
+def seeds_table(studies: Sequence[Path]) -> pd.DataFrame:
+    """One row per study: the compressed model beside the others, and what fine-tuning brings."""
+    rows = []
+    for study in studies:
+        models = models_table(study / "report").set_index("model")
+        tasks = downstream_table(study / "report").set_index("dataset")
+        dynamics = dynamics_table(study / "report")
+        last = models[models.index.str.contains(", ")].iloc[-1]
+        row = {"study": study.name, "time": last["time"]}
+        for column in _ERRORS.values():
+            row[column] = last[column]
+        for quantity in ("energy", "forces"):
+            reduced = tasks[f"{quantity} reduced by [%]"]
+            for summary in ("median", "lowest"):
+                row[f"{quantity} reduced by, {summary} [%]"] = reduced[summary]
+        row["largest drift [meV/atom/ps]"] = dynamics["energy drift [meV/atom/ps]"].abs().max()
+        row["stable runs"] = f"{dynamics['not passed'].isna().sum()} of {len(dynamics)}"
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
 def record_study(report: Path, name: str = "quickstart") -> None:
     """Keep the tables of a study's report that the documentation shows."""
     models_table(report).to_csv(RECORDED / f"{name}.csv", index=False)
     downstream_table(report).to_csv(RECORDED / f"{name}_downstream.csv", index=False)
+    dynamics_table(report).to_csv(RECORDED / f"{name}_dynamics.csv", index=False)
 
 
 def _cell(value: object) -> str:
@@ -129,10 +175,13 @@ def with_recorded(text: str) -> str:
 def main() -> None:
     """Record a study if one is named, and write the pages and the picture."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--study", type=Path, help="such as results/quickstart")
+    parser.add_argument(
+        "--study", type=Path, nargs="+", help="such as results/quickstart; others are compared"
+    )
     arguments = parser.parse_args()
     if arguments.study is not None:
-        record_study(arguments.study / "report")
+        record_study(arguments.study[0] / "report")
+        seeds_table(arguments.study).to_csv(RECORDED / "quickstart_seeds.csv", index=False)
     for page in PAGES:
         page.write_text(with_recorded(page.read_text(encoding="utf-8")), encoding="utf-8")
     picture.draw(read_table(picture.TABLE), picture.PATH)

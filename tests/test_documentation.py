@@ -125,7 +125,8 @@ def test_a_study_is_recorded(documentation, recorded, tmp_path):
 
     from irrepress.report.page import write_report
 
-    config = make_config()
+    evaluation = {"dataset": "foundation", "dynamics": {"datasets": ["silicon"]}}
+    config = make_config(evaluation=evaluation)
     write_report(write_study(tmp_path, config), config, tmp_path / "report")
     documentation.record_study(tmp_path / "report")
     models = pd.read_csv(recorded / "quickstart.csv").set_index("model")
@@ -134,8 +135,37 @@ def test_a_study_is_recorded(documentation, recorded, tmp_path):
     tasks = pd.read_csv(recorded / "quickstart_downstream.csv").set_index("dataset")
     assert (tasks.loc["silicon", "energy scratch [meV/atom]"] == 20).any()
     assert (tasks.loc["mean", "energy reduced by [%]"] > 0).all()
+    runs = pd.read_csv(recorded / "quickstart_dynamics.csv").set_index("model")
+    assert runs.loc["parent", "energy drift [meV/atom/ps]"] == pytest.approx(-1e-3)
+    assert (runs.loc["compressed, recovered, fine-tuned", "steps per second"] == 20).all()
     block = "<!-- recorded: quickstart -->\n<!-- recorded: end -->"
     assert documentation.with_recorded(block).count("taylor-0.50, recovered") > 0
+
+
+def test_studies_of_several_seeds_are_compared(documentation, tmp_path):
+    from study_samples import make_config, write_study
+
+    from irrepress.report.page import write_report
+
+    large = {"family": "sevennet", "checkpoint": "7net-l3i5"}
+    small = {"family": "sevennet", "checkpoint": "7net-0", "compress": False}
+    config = make_config(
+        models={"large": large, "small": small},
+        sweep={"criteria": ["taylor"], "budgets": [0.5], "axes": ["both"]},
+        train_plans=["taylor-0.50"],
+        evaluation={"dataset": "foundation", "dynamics": {"datasets": ["silicon"]}},
+    )
+    studies = [tmp_path / name for name in ("first", "second")]
+    for study in studies:
+        write_report(write_study(study, config), config, study / "report")
+    models = documentation.models_table(studies[0] / "report").set_index("model")
+    assert {"parent", "small", "taylor-0.50, recovered"} <= set(models.index)
+    assert models.loc["small", "time"] == 1  # as slow as the parent of the other one
+    table = documentation.seeds_table(studies).set_index("study")
+    assert table.index.tolist() == ["first", "second"]
+    assert (table["stable runs"] == "2 of 2").all()
+    assert table.loc["first", "largest drift [meV/atom/ps]"] == pytest.approx(2e-3)
+    assert table.loc["first", "forces reduced by, median [%]"] == pytest.approx(62.5)
 
 
 def _blocks(language: str) -> list[tuple[str, str]]:

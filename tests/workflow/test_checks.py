@@ -191,8 +191,8 @@ def test_the_quickstart_has_eight_downstream_tasks(snakemake, tmp_path):
     done = snakemake(tmp_path, "--dry-run", config=ROOT / "config" / "quickstart.yaml")
     assert done.returncode == 0, done.stderr
     counts = job_counts(done)
-    assert counts["fine_tune"] == 3 * 8
-    assert {"recover", "distill", "quantize", "report"} <= counts.keys()
+    assert counts["fine_tune"] == 2 * 8
+    assert {"compensate", "distill", "run_dynamics", "run_dynamics_of_task"} <= counts.keys()
 
 
 @pytest.mark.slow
