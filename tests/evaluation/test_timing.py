@@ -20,6 +20,12 @@ def test_another_element_has_bonds_of_its_own_length():
     assert 1.2 < nearest < 1.8
 
 
+def test_the_crystal_of_molecules_is_no_denser_than_they_are():
+    crystal = reference_crystal([1, 6, 8], 8).to_atoms()
+    assert set(crystal.numbers) == {6}
+    assert len(neighbor_list("i", crystal, 5.0)) / len(crystal) < 150
+
+
 def test_models_are_timed_in_turn(small_sevennet, monkeypatch):
     """A B A B ... after untimed calls, each for as long as one call takes and not shorter."""
     models = [small_sevennet, deepcopy(small_sevennet)]

@@ -31,12 +31,13 @@ def reference_crystal(elements: Sequence[int], atoms: int) -> Structure:
 
     Args:
         elements: atomic numbers that the models know. Silicon is used if it is among them,
-            otherwise the first, with a lattice constant from its covalent radius.
+            otherwise the one with the largest covalent radius, which gives the lattice constant: in
+            a crystal of hydrogen an atom would have a thousand neighbours.
         atoms: desired number of atoms; repeats of the cubic cell of 8 atoms that come closest are
             used.
     """
     silicon = atomic_numbers["Si"]
-    number = silicon if silicon in elements else elements[0]
+    number = silicon if silicon in elements else max(elements, key=lambda z: covalent_radii[z])
     # Nearest neighbours of diamond are sqrt(3)/4 of the lattice constant apart.
     lattice = 5.43 if number == silicon else 2 * covalent_radii[number] * 4 / np.sqrt(3)
     cell = bulk(chemical_symbols[number], "diamond", a=lattice, cubic=True)
