@@ -419,7 +419,7 @@ def test_truncated(tmp_path, path, kept):
     content = path.read_bytes()
     cut = tmp_path / "cut.h5"
     cut.write_bytes(content[: int(len(content) * kept)])
-    with pytest.raises(UserError, match=r"cut\.h5: damaged .* made again"):
+    with pytest.raises(UserError, match=r"cut\.h5: damaged .* make it again"):
         StructureStore(cut)
 
 
@@ -502,7 +502,7 @@ def replace_train(indices):
     ],
 )
 def test_what_cannot_be_is_refused_when_a_store_is_opened(path, tmp_path, edit, message):
-    with pytest.raises(UserError, match=rf"edited\.h5: damaged .*{message}.*made again"):
+    with pytest.raises(UserError, match=rf"edited\.h5: damaged .*{message}.*make it again"):
         StructureStore(edited(path, tmp_path, edit))
 
 

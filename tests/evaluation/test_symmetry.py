@@ -23,8 +23,8 @@ def broken_in(model, broken: bool, change):
     """The model with predictions changed in its family's own code, or in the faster one."""
 
     class Broken(type(model.family)):
-        def predict(self, model, batch, *, create_graph=False, native=False):
-            found = super().predict(model, batch, create_graph=create_graph, native=native)
+        def predict(self, model, batch, create_graph, native):
+            found = super().predict(model, batch, create_graph, native)
             return change(found) if native == broken else found
 
     model = deepcopy(model)

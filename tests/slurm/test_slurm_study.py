@@ -76,7 +76,7 @@ def test_two_ranks_on_the_cluster_give_the_result_of_one(study, copy, run, clust
     job = cluster.job(number)
     assert job["NumTasks"] == "2" and "gres:gpu:a100:2" in job["TresPerJob"]
     log = (directory / "logs/tiny/small/magnitude-half/recovered/model.log").read_text()
-    assert "shared by 2 ranks" in log
+    assert "training with 2 ranks" in log
     alone, shared = (
         pd.read_csv(place / RECOVERED / "training.csv").drop(columns="seconds")
         for place in (study, directory)

@@ -31,6 +31,7 @@ def study(tmp_path: Path) -> Path:
     content |= {"name": "mine", "train_plans": []}
     content["datasets"] = {"mine": {"source": "files", "paths": ["frames.extxyz"]}}
     content["scoring"]["dataset"] = content["evaluation"]["dataset"] = "mine"
+    del content["evaluation"]["dynamics"]
     for section in ("compensation", "recovery", "distillation", "quantization", "downstream"):
         del content[section]
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content))

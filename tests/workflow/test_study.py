@@ -418,6 +418,7 @@ def test_a_dataset_of_the_users_own_files(snakemake, tmp_path):
     }
     content |= {"name": "mine", "datasets": {"mine": files}, "train_plans": []}
     content["scoring"]["dataset"] = content["evaluation"]["dataset"] = "mine"
+    del content["evaluation"]["dynamics"]
     for section in ("compensation", "recovery", "distillation", "quantization", "downstream"):
         del content[section]
     config = tmp_path / "mine.yaml"

@@ -137,5 +137,5 @@ def test_files_load_in_sevenn_and_are_the_same_every_time(sevennet, tiny, struct
 @pytest.mark.parametrize("cutoff", [5.0, 6.0, 2.9])
 def test_a_cutoff_that_is_not_shorter_or_far_too_short_is_refused(small_sevennet, cutoff):
     plan = replace(Plan.identity(small_sevennet.groups()), cutoff=cutoff)
-    with pytest.raises(UserError, match=rf"{cutoff:g} Å is asked for.*less than .* 5 Å .* 3 Å"):
+    with pytest.raises(UserError, match=rf"the cutoff is {cutoff:g} Å.*less than .* 5 Å .* 3 Å"):
         small_sevennet.narrow(plan)

@@ -83,8 +83,8 @@ class AseReader(Reader):
                 except Exception as error:  # ASE's readers raise errors of many types on bad input
                     raise UserError(
                         f"{path}: frame {index} cannot be read as ASE's format {format} "
-                        f"({type(error).__name__}: {error}); correct or remove it, set the right "
-                        "format, or write the file again as extxyz"
+                        f"({type(error).__name__}: {error}); correct or remove it, set format to "
+                        "the right one, or write the file again as extxyz"
                     ) from error
                 if not index:
                     raise _nothing_in(path, format, "format" in self.options)

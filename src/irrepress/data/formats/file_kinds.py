@@ -77,5 +77,5 @@ def wrong_kind(path: Path | str, expected: str, kind: str | None) -> UserError:
         kind: result of `kind_of`.
     """
     found = f"this is {_MARKS[kind][2]}" if kind else "it does not look like that"
-    answer = _ANSWERS.get(kind or "", "set the right format, or download it again")
+    answer = _ANSWERS.get(kind or "", "set format to the right one, or download it again")
     return UserError(f"{path}: expected {expected}, but {found}; {answer}")

@@ -27,7 +27,7 @@ def lines_of(stream: BinaryIO, where: str) -> Iterator[bytes]:
         if len(line) == MOST_LINE and not line.endswith(b"\n"):
             raise UserError(
                 f"{where}: a line is longer than {MOST_LINE >> 20} MiB; this is not a text file of "
-                "structures, set the right format"
+                "structures, set format to the right one"
             )
         yield line
 
