@@ -22,7 +22,7 @@ LOCKED ?=
 constraints = $(if $(LOCKED),-c constraints/$(1).txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-mace setup-escn quickstart test test-main test-mace test-all golden coverage lint docs schema browser clean
+.PHONY: help setup setup-mace setup-escn quickstart test test-main test-mace test-all test-slurm test-all-mace golden coverage lint docs schema browser clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -79,8 +79,14 @@ test-mace: .venv-mace/.installed-test
 
 test-all: $(VENV)/.installed-test .venv-mace/.installed-test
 	$(BIN)/python $(PYTEST) --ignore tests/slurm
+	$(MAKE) --jobs 2 --output-sync test-slurm test-all-mace
+
+# Most of the time jobs of SLURM are waited for: those of MACE run beside them.
+test-slurm: $(VENV)/.installed-test
 	$(BIN)/python -m pytest tests/slurm
-	.venv-mace/bin/python $(PYTEST) tests/families/mace
+
+test-all-mace: .venv-mace/.installed-test
+	.venv-mace/bin/python -m pytest tests/families/mace
 
 # The tests of the workflow run its scripts in processes of their own, which are not counted.
 coverage: $(VENV)/.installed-test .venv-mace/.installed-test

@@ -43,6 +43,11 @@ if CONFIG.distillation is not None:
     include: "rules/distill.smk"
 
 
+if CONFIG.refinement is not None:
+
+    include: "rules/refine.smk"
+
+
 if CONFIG.quantization is not None:
 
     include: "rules/quantize.smk"
@@ -66,6 +71,16 @@ if CONFIG.evaluation.dynamics is not None:
     include: "rules/dynamics.smk"
 
 
+if CONFIG.validation is not None:
+
+    include: "rules/validate.smk"
+
+
+if CONFIG.deploy is not None:
+
+    include: "rules/deploy.smk"
+
+
 include: "rules/archive.smk"
 include: "rules/report.smk"
 
@@ -87,9 +102,12 @@ localrules:
     compensated,
     recovered,
     distilled,
+    refined,
     quantized,
     downstream,
     dynamics,
+    validated,
+    deployed,
     archives,
 
 
@@ -154,6 +172,11 @@ rule distilled:
         TARGETS.trained("distilled"),
 
 
+rule refined:
+    input:
+        TARGETS.trained("refined"),
+
+
 rule quantized:
     input:
         TARGETS.quantized(),
@@ -167,6 +190,16 @@ rule downstream:
 rule dynamics:
     input:
         TARGETS.dynamics(),
+
+
+rule validated:
+    input:
+        TARGETS.validated(),
+
+
+rule deployed:
+    input:
+        TARGETS.deployed(),
 
 
 rule archives:

@@ -10,8 +10,8 @@ and so does a single figure in the text::
     <!-- value: gst | model=parent / model=tuned | parameters | .1f -->3.5<!-- value: end -->
 
 with table, row, column and, if it is not ``.3g``, the format. A row is described by cells,
-``name=value; name=value``; two rows with a slash between them ask for their ratio. The picture of
-the README is drawn from a recorded table, too. ``--study`` first writes quickstart.csv and the
+``name=value; name=value``; two rows with a slash between them ask for their ratio. Pictures are
+drawn from recorded tables, too. ``--study`` first writes quickstart.csv and the
 other tables of the quickstart from the study's report; where several are named, such as those of
 further seeds, quickstart_seeds.csv compares them. A test compares the pages with the tables.
 """
@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-import picture
+from pictures import PICTURES
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
@@ -173,7 +173,7 @@ def with_recorded(text: str) -> str:
 
 
 def main() -> None:
-    """Record a study if one is named, and write the pages and the picture."""
+    """Record a study if one is named, and write the pages and the pictures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--study", type=Path, nargs="+", help="such as results/quickstart; others are compared"
@@ -184,7 +184,8 @@ def main() -> None:
         seeds_table(arguments.study).to_csv(RECORDED / "quickstart_seeds.csv", index=False)
     for page in PAGES:
         page.write_text(with_recorded(page.read_text(encoding="utf-8")), encoding="utf-8")
-    picture.draw(read_table(picture.TABLE), picture.PATH)
+    for picture in PICTURES:
+        picture.draw(read_table(picture.table), picture.path)
 
 
 if __name__ == "__main__":

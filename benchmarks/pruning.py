@@ -131,7 +131,7 @@ def plans(
     for budget in kept:
         for (criterion, values), cutoff in product(scores.items(), cutoffs):
             model.check_cutoff(cutoff)
-            shorter = Measure(groups, Costs.of(model, cutoff=cutoff), "flops", unpruned)
+            shorter = Measure(groups, Costs.of(model, cutoff=cutoff), "flops", measure.whole)
             plan = plan_for_fraction(groups, values, shorter, budget=budget, limits=Limits())
             yield criterion, "greedy", budget, replace(plan, cutoff=cutoff)
         for criterion, values in scores.items():

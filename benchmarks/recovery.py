@@ -23,8 +23,9 @@ from irrepress.core.loss_weights import LossWeights
 from irrepress.core.model import Model
 from irrepress.core.plan import Plan
 from irrepress.core.target import Explicit
-from irrepress.data.config import Files, Perturbed, Split
+from irrepress.data.config import Files, Split
 from irrepress.data.convert import store_files
+from irrepress.data.sources.config import Perturbed
 from irrepress.data.sources.perturb import Perturbations
 from irrepress.data.store import StructureStore
 from irrepress.data.writing import write_store

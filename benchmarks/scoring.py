@@ -22,7 +22,7 @@ from irrepress.core.labels import Labels
 from irrepress.core.loss_weights import LossWeights
 from irrepress.core.model import Model
 from irrepress.core.structure import Structure
-from irrepress.data.config import Generated
+from irrepress.data.sources.config import Generated
 from irrepress.data.sources.generate import generate
 from irrepress.evaluation.predictions import label
 from irrepress.families import get_family

@@ -14,6 +14,7 @@ def run_workflow(
     directory: Path,
     cores: str,
     targets: Sequence[str | Path] = (),
+    options: Sequence[str] = (),
 ) -> float:
     """Run targets of the workflow; return the seconds that it took.
 
@@ -22,13 +23,14 @@ def run_workflow(
         directory: where results go.
         cores: as snakemake takes it.
         targets: files or rules; none: the whole study.
+        options: further options of snakemake.
 
     Raises:
         CalledProcessError: a job failed.
     """
     command = [sys.executable, "-m", "snakemake", *targets, "--rerun-incomplete"]
     command += ["--snakefile", ROOT / "Snakefile", "--directory", directory]
-    command += ["--cores", cores, "--configfile", *configs]
+    command += ["--cores", cores, *options, "--configfile", *configs]
     begin = time.perf_counter()
     subprocess.run(list(map(str, command)), check=True)
     return time.perf_counter() - begin

@@ -97,6 +97,7 @@ for UNTRAINED_MODEL in UNTRAINED:
 rule teach:
     input:
         model=PARENT.model_file,
+        card=PARENT.card,
         store=PATHS.data(),
     output:
         store=PATHS.teacher(),
@@ -113,6 +114,7 @@ rule teach:
     params:
         **ON_DEVICE,
         **SEED,
+        **KEPT_LABELS,
         parts=lambda wildcards: labelled_parts(CONFIG, wildcards.dataset),
     script:
         "../scripts/teach.py"

@@ -10,7 +10,8 @@ LIBRARY = runpy.run_path(str(Path(workflow.basedir) / "scripts" / "_library.py")
 try:
     from irrepress.core.errors import UserError
     from irrepress.core.terminal import print_readably
-    from irrepress.data.config import Generated, Perturbed
+    from irrepress.data.datasets import labelling_model_of, structures_of
+    from irrepress.data.sources.config import Drawn
     from irrepress.study.contents import Contents
     from irrepress.study.inputs import Inputs, downloads
     from irrepress.study.licences import model_licence, outdated, update
@@ -48,12 +49,19 @@ INPUTS = Inputs(CONFIG, PATHS, Contents(".snakemake/irrepress/contents.json"), R
 PLANS = CONFIG.plans()
 # Models that the study trains from scratch.
 UNTRAINED = CONFIG.untrained_models()
-GENERATED = [name for name, dataset in CONFIG.datasets.items() if isinstance(dataset, Generated)]
-PERTURBED = [name for name, dataset in CONFIG.datasets.items() if isinstance(dataset, Perturbed)]
+READ = ("files", "published")
+# Datasets that are read, and then labelled by a model.
+LABELLED = [
+    name
+    for name, dataset in CONFIG.datasets.items()
+    if dataset.source in READ and labelling_model_of(dataset) is not None
+]
 # Parents, stages of plans, and what is made of them for downstream datasets.
 PARENT, STAGE, TASK = PATHS.parent(), PATHS.stage(), PATHS.task()
 # What recovery and distillation begin with.
 START = PATHS.stage(stage=CONFIG.training_start.name)
+# What refinement begins with.
+UNREFINED = PATHS.stage(stage=CONFIG.refinement_start.name)
 # What can be quantized or exported.
 SOURCE = PATHS.stage(stage="{source}")
 
@@ -62,9 +70,14 @@ wildcard_constraints:
     model=one_of(CONFIG.models),
     plan=one_of([PARENT_PLAN, *PLANS]),
     stage=one_of([PARENT_STAGE, *(stage.name for stage in CONFIG.stages())]),
-    source="pruned|compensated|recovered|distilled",
+    source="pruned|compensated|recovered|distilled|refined",
     dataset=one_of(CONFIG.datasets),
     start="finetuned|scratch|restricted",
+
+
+def datasets_from(*sources):
+    """The names of the datasets with some of the sources."""
+    return [name for name, dataset in CONFIG.datasets.items() if dataset.source in sources]
 
 
 def model_of(wildcards):
@@ -90,7 +103,8 @@ def labels_environment(wildcards):
 # What scripts are told that decides nothing about their results (irrepress.study.parameters).
 MODEL = {"model": untracked(model_of)}
 ON_DEVICE = MODEL | {"device": untracked(CONFIG.device)}
-LABELLING = {
+KEPT_LABELS = {"kept_labels": untracked(CONFIG.kept_labels)}
+LABELLING = KEPT_LABELS | {
     "model": untracked(lambda wildcards: dataset_of(wildcards).labels),
     "device": untracked(CONFIG.device),
     "downloads": untracked(CONFIG.downloads),

@@ -32,7 +32,7 @@ rule read_dataset:
     benchmark:
         PATHS.benchmark(PATHS.data())
     wildcard_constraints:
-        dataset=one_of(set(CONFIG.datasets) - {*GENERATED, *PERTURBED}),
+        dataset=one_of(set(datasets_from(*READ)) - set(LABELLED)),
     conda:
         "../envs/workflow.yaml"
     threads: 4
@@ -48,6 +48,50 @@ rule read_dataset:
         "../scripts/read_dataset.py"
 
 
+# Of datasets whose labels are to be a model's, structures alone are read.
+use rule read_dataset as read_structures with:
+    output:
+        store=PATHS.structures(),
+    log:
+        PATHS.log(PATHS.structures()),
+    benchmark:
+        PATHS.benchmark(PATHS.structures())
+    wildcard_constraints:
+        dataset=one_of(LABELLED),
+    params:
+        settings=lambda wildcards: parameters(structures_of(dataset_of(wildcards))),
+        content=lambda wildcards: INPUTS.content_of_files(dataset_of(wildcards)),
+        apart=untracked(lambda wildcards: apart(structures_of(dataset_of(wildcards)))),
+        downloads=untracked(CONFIG.downloads),
+
+
+rule label_dataset:
+    input:
+        structures=PATHS.structures(),
+        checkpoint=lambda wildcards: INPUTS.checkpoint(dataset_of(wildcards).labels),
+    output:
+        store=PATHS.data(),
+    log:
+        PATHS.log(PATHS.data()),
+    benchmark:
+        PATHS.benchmark(PATHS.data())
+    wildcard_constraints:
+        dataset=one_of(LABELLED),
+    conda:
+        labels_environment
+    resources:
+        **gpus(),
+        mem_mb=memory(8000),
+        runtime=minutes(240),
+    params:
+        **LABELLING,
+        labels=lambda wildcards: parameters(dataset_of(wildcards))["labels"],
+        seed=lambda wildcards: dataset_of(wildcards).seed,
+        content=lambda wildcards: INPUTS.content_of_checkpoint(dataset_of(wildcards).labels),
+    script:
+        "../scripts/label_dataset.py"
+
+
 rule generate_dataset:
     input:
         checkpoint=lambda wildcards: INPUTS.checkpoint(dataset_of(wildcards).labels),
@@ -58,7 +102,7 @@ rule generate_dataset:
     benchmark:
         PATHS.benchmark(PATHS.data())
     wildcard_constraints:
-        dataset=one_of(GENERATED),
+        dataset=one_of(datasets_from("generated")),
     conda:
         labels_environment
     resources:
@@ -84,7 +128,7 @@ rule perturb_dataset:
     benchmark:
         PATHS.benchmark(PATHS.data())
     wildcard_constraints:
-        dataset=one_of(PERTURBED),
+        dataset=one_of(datasets_from("perturbed")),
     conda:
         labels_environment
     resources:
@@ -97,6 +141,86 @@ rule perturb_dataset:
         content=lambda wildcards: INPUTS.content_of_checkpoint(dataset_of(wildcards).labels),
     script:
         "../scripts/perturb_dataset.py"
+
+
+rule join_datasets:
+    input:
+        stores=lambda wildcards: [PATHS.data(name) for name in dataset_of(wildcards).of],
+    output:
+        store=PATHS.data(),
+    log:
+        PATHS.log(PATHS.data()),
+    benchmark:
+        PATHS.benchmark(PATHS.data())
+    wildcard_constraints:
+        dataset=one_of(datasets_from("joined")),
+    conda:
+        "../envs/workflow.yaml"
+    resources:
+        mem_mb=memory(2000),
+        runtime=minutes(60),
+    params:
+        settings=lambda wildcards: parameters(dataset_of(wildcards)),
+    script:
+        "../scripts/join_datasets.py"
+
+
+rule draw_dataset:
+    input:
+        source=lambda wildcards: PATHS.data(dataset_of(wildcards).of),
+        checkpoint=lambda wildcards: INPUTS.checkpoint(dataset_of(wildcards).labels),
+    output:
+        store=PATHS.data(),
+    log:
+        PATHS.log(PATHS.data()),
+    benchmark:
+        PATHS.benchmark(PATHS.data())
+    wildcard_constraints:
+        dataset=one_of(
+            name for name, dataset in CONFIG.datasets.items() if isinstance(dataset, Drawn)
+        ),
+    conda:
+        labels_environment
+    resources:
+        **gpus(),
+        mem_mb=memory(8000),
+        runtime=minutes(240),
+    params:
+        **LABELLING,
+        settings=lambda wildcards: parameters(dataset_of(wildcards)),
+        content=lambda wildcards: INPUTS.content_of_checkpoint(dataset_of(wildcards).labels),
+    script:
+        "../scripts/draw_dataset.py"
+
+
+rule sample_dataset:
+    input:
+        source=lambda wildcards: PATHS.data(dataset_of(wildcards).of),
+        checkpoint=lambda wildcards: INPUTS.checkpoint(dataset_of(wildcards).labels),
+    output:
+        store=PATHS.data(),
+    log:
+        PATHS.log(PATHS.data()),
+    benchmark:
+        PATHS.benchmark(PATHS.data())
+    wildcard_constraints:
+        dataset=one_of(datasets_from("sampled")),
+    # Most of a study waits for it; measure_parent does not.
+    priority: 1
+    conda:
+        labels_environment
+    # On CPUs every thread makes whole runs.
+    threads: 8
+    resources:
+        **gpus(),
+        mem_mb=memory(16000),
+        runtime=minutes(480),
+    params:
+        **LABELLING,
+        settings=lambda wildcards: parameters(dataset_of(wildcards)),
+        content=lambda wildcards: INPUTS.content_of_checkpoint(dataset_of(wildcards).labels),
+    script:
+        "../scripts/sample_dataset.py"
 
 
 rule summarize_dataset:

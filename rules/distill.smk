@@ -21,6 +21,7 @@ rule distill:
         PATHS.benchmark(DISTILLED.model_file)
     conda:
         model_environment
+    threads: OF_A_TRAINING
     resources:
         **training(CONFIG.distillation),
         mem_mb=memory(16000),

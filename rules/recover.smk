@@ -19,6 +19,7 @@ rule recover:
         PATHS.benchmark(RECOVERED.model_file)
     conda:
         model_environment
+    threads: OF_A_TRAINING
     resources:
         **training(CONFIG.recovery),
         mem_mb=memory(16000),

@@ -11,6 +11,8 @@ rule report:
         trained=TARGETS.trained(),
         downstream=TARGETS.downstream(),
         dynamics=TARGETS.dynamics(),
+        validated=TARGETS.validated(),
+        deployed=TARGETS.deployed(),
     output:
         **{
             name: report(str(path), caption=f"../report/{name}.rst", category="Tables")

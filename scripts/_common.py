@@ -13,7 +13,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -109,10 +109,13 @@ from irrepress.core.errors import UserError  # noqa: E402
 from irrepress.core.files import sha256  # noqa: E402
 from irrepress.core.terminal import READABLE, draw_on  # noqa: E402
 from irrepress.data.checks import check_elements  # noqa: E402
-from irrepress.data.config import Downloads  # noqa: E402
+from irrepress.data.config import Downloads, KeptLabels  # noqa: E402
+from irrepress.data.label_shards import LabelOrigin, LabelShards  # noqa: E402
+from irrepress.data.layout import StoreInfo  # noqa: E402
 from irrepress.data.store import StructureStore  # noqa: E402
 from irrepress.families import get_family  # noqa: E402
 from irrepress.study.cards import Card, check_model  # noqa: E402
+from irrepress.study.licences import labelled_licence  # noqa: E402
 from irrepress.study.models import StudyModel  # noqa: E402
 from irrepress.study.paths import ModelFolder  # noqa: E402
 
@@ -176,6 +179,31 @@ class Job:
         return get_family(self.reference.family)
 
     @cached_property
+    def labeller(self) -> Any:
+        """The model that labels the job's dataset, on the job's device.
+
+        Raises:
+            UserError: as `labelling_model`.
+        """
+        model = labelling_model(self.reference, self.downloads)
+        digest = sha256(checked_checkpoint(self.reference, self.downloads))
+        return self.labeller_by(model, digest)
+
+    def labeller_by(self, model: Any, checkpoint_sha256: str) -> Any:
+        """Return a labeller by a model of the config, which keeps labels where the config says.
+
+        Args:
+            model: the model.
+            checkpoint_sha256: SHA-256 of the file that it comes from.
+        """
+        from irrepress.evaluation.labeller import Labeller  # some jobs have no torch
+
+        kept = KeptLabels.model_validate(self.params.kept_labels)
+        origin = LabelOrigin(checkpoint_sha256, self.reference.modal, self.reference.dtype)
+        shards = None if kept.directory is None else LabelShards(kept.directory, origin)
+        return Labeller(model.to(self.device), labels_of(self.reference), shards)
+
+    @cached_property
     def downloads(self) -> Downloads:
         """Where downloads lie."""
         return Downloads.model_validate(self.params.downloads)
@@ -233,8 +261,12 @@ class Job:
     @property
     def name(self) -> str:
         """What the job makes, within the study: ``sevennet-0/taylor-0.50/pruned``."""
-        folder = ModelFolder.of(Path(self.outputs.model).parent)
-        return folder.path.relative_to(folder.results).as_posix()
+        return name_of(self.outputs.model)
+
+
+def name_of(path: str | Path) -> str:
+    """Return what the model of a file is called within its study."""
+    return ModelFolder.of(Path(path).parent).name
 
 
 def checked_checkpoint(reference: ModelRef, downloads: Downloads) -> Path:
@@ -285,6 +317,24 @@ def labels_of(reference: ModelRef) -> str:
 
     checkpoint = reference.checkpoint or FROM_SCRATCH
     return labels_by(reference.family, checkpoint, reference.modal)
+
+
+def labelled_info(info: StoreInfo, reference: ModelRef, source: str = "") -> StoreInfo:
+    """Return the origin of structures that a model labels.
+
+    Args:
+        info: origin of the structures.
+        reference: the model.
+        source: what the structures are, if they are made from those of ``info``.
+    """
+    return replace(
+        info,
+        source=f"{source}: {info.source}" if source else info.source,
+        licence=labelled_licence(info.licence, reference),
+        level_of_theory=reference.modal or "as the labelling model",
+        labels=labels_of(reference),
+        reference_energies={},
+    )
 
 
 def run(main: Callable[[Job], None], snakemake: Any) -> None:

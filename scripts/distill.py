@@ -13,17 +13,18 @@ from irrepress.training.ranks import start_by_srun
 def main(job: Job) -> None:
     settings = job.section(Distillation)
     start_by_srun(settings)
-    guide = None
+    parent = guide = None
+    if settings.features > 0 or settings.has_targets:
+        parent = job.load(job.inputs.parent)
     if settings.features > 0:
-        parent, plan = job.load(job.inputs.parent), Plan.load(job.inputs.plan)
-        guide = FeatureGuide(parent, plan)
+        guide = FeatureGuide(parent, Plan.load(job.inputs.plan))
     store, teacher = StructureStore(job.inputs.store), StructureStore(job.inputs.teacher)
     train_and_save(
         job,
         job.load(job.inputs.model),
         settings,
         {"stage": "distilled", "label_fraction": settings.label_fraction},
-        **distillation_options(settings, store, teacher, guide),
+        **distillation_options(settings, store, teacher, guide, parent),
     )
 
 

@@ -1,8 +1,9 @@
 """Run molecular dynamics with a saved model, by the family's own calculator."""
 
 from _common import Job, run
+from irrepress.data.dynamics import supercell
 from irrepress.evaluation.config import Dynamics
-from irrepress.evaluation.physics.dynamics import choose_start, run_dynamics, supercell
+from irrepress.evaluation.physics.dynamics import choose_start, run_dynamics
 
 
 def main(job: Job) -> None:

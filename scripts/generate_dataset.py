@@ -2,19 +2,18 @@
 
 import logging
 
-from _common import Job, labelling_model, labels_of, run
-from irrepress.data.config import Generated
+from _common import Job, labels_of, run
+from irrepress.data.checks import check_elements
 from irrepress.data.layout import StoreInfo
-from irrepress.data.sources.generate import generate
+from irrepress.data.sources.config import Generated
+from irrepress.data.sources.generate import elements_of, generate
 from irrepress.data.writing import write_store
-from irrepress.evaluation.predictions import label
 
 logger = logging.getLogger("generate")
 
 
 def main(job: Job) -> None:
     dataset, reference = job.section(Generated), job.reference
-    model = labelling_model(reference, job.downloads)
     info = StoreInfo(
         source=f"generated: {', '.join(dataset.systems)}",
         licence=reference.licence or "as the labelling model",
@@ -25,7 +24,10 @@ def main(job: Job) -> None:
     )
     name, count = job.wildcards.dataset, dataset.count
     logger.info("datasets.%s: %d structures, to be labelled by %s", name, count, info.labels)
-    structures = label(model.to(job.device), generate(dataset), name=info.labels)
+    labeller = job.labeller
+    elements, known = elements_of(dataset), labeller.model.elements
+    check_elements(elements, known, f"datasets.{name}.systems and datasets.{name}.labels")
+    structures = labeller.label(generate(dataset))
     write_store(job.outputs.store, structures, info, dataset.split, dataset.seed, total=count)
     logger.info("datasets.%s: %d structures are labelled", name, count)
 

@@ -14,15 +14,18 @@ _logger = logging.getLogger("prune")
 def main(job: Job) -> None:
     model = job.load(job.inputs.model)
     plan = Plan.load(job.inputs.plan)
-    groups = model.groups()
+    if plan.layers is not None:
+        model.check_layers(plan.layers, job.inputs.plan)
+    groups = model.with_layers(plan.layers).groups()
     plan.check(groups, job.inputs.plan)
     if plan.cutoff is not None:
         model.check_cutoff(plan.cutoff, job.inputs.plan)
     if plan.edits:
         told = "; ".join(plan.edits)
         _logger.warning("%s was edited by hand since it was made: %s", job.inputs.plan, told)
-    costs, unpruned = Costs.of(model, None, plan.cutoff), Costs.of(model)
-    if write_summary(job.inputs.plan, summarize(plan, groups, costs, unpruned)):
+    costs, unpruned = Costs.of(model, None, plan.cutoff, plan.layers), Costs.of(model)
+    summary = summarize(plan, groups, costs, unpruned, model.groups())
+    if write_summary(job.inputs.plan, summary):
         _logger.warning("%s: its summary told of another plan and is new", job.inputs.plan)
     narrow = model.narrow(plan)
     job.save(narrow, pruned_stage(plan, job.wildcards.plan, sha256(job.inputs.plan)))

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from _common import Job, run
 from irrepress.core.files import read_json
-from irrepress.data.config import Dataset, Published
+from irrepress.data.config import Published
 from irrepress.data.convert import store_files, store_published
+from irrepress.data.datasets import Dataset
 
 
 def main(job: Job) -> None:

@@ -29,13 +29,34 @@ def one_thread() -> None:
 def drawn(monkeypatch):
     """What progress bars have drawn since, on the terminal of a job whose stderr is a log."""
     import pty
+    import select
+    import threading
+    import time
 
     from irrepress.core import terminal
 
     monkeypatch.setattr(terminal, "_device", None)
     first, second = pty.openpty()
     terminal.draw_on(second)
-    yield lambda: os.read(first, 100_000).decode(errors="replace")
+    text, over = bytearray(), threading.Event()
+
+    def watch() -> None:  # a terminal that nobody reads makes what draws on it wait
+        while not over.is_set():
+            if select.select([first], [], [], 0.05)[0]:
+                text.extend(os.read(first, 100_000))
+
+    def so_far() -> str:
+        deadline = time.monotonic() + 10
+        while not text and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(0.2)
+        return text.decode(errors="replace")
+
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
+    yield so_far
+    over.set()
+    watching.join()
     os.close(first)
     os.close(second)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import ase.io
 import pandas as pd
 import pytest
+import yaml
 from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
@@ -127,3 +128,101 @@ def test_the_benchmark_of_training_large_and_pruning(tmp_path):
     assert 0.8 < equal["compute"] <= 1 and equal["steps"] > table.loc["recovered", "steps"]
     assert equal["parameters"] == table.loc["pruned", "parameters"]
     assert "| recovered" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_benchmark_without_labels(sevennet, tmp_path):
+    settings = {
+        "model": "7net-0",
+        "systems": {
+            "copper": {
+                "build": {
+                    "spacegroup": 225,
+                    "cell": [3.61] * 3 + [90] * 3,
+                    "symbols": ["Cu"],
+                    "sites": [[0, 0, 0]],
+                },
+                "temperatures": [300],
+            }
+        },
+        "tiers": {"small": {"irreps": "16x0e+8x1e", "filter_lmax": 1, "stage": "distilled"}},
+        "changes": {
+            "device": "cpu",
+            "scoring": {"structures": 2},
+            "compensation": {"structures": 5},
+            "distillation": {"steps": 4, "validate_every": 2},
+            "evaluation": {"timing_atoms": 8, "timing_repeats": 1},
+            "validation": {"minutes": 0.3, "parent_minutes": 0.3, "atoms": 4},
+        },
+        "datasets": {
+            "sampled": {"runs": 14, "count": 28, "atoms": 4, "equilibration": 1, "steps": 4},
+            "strained": {"count": 4, "atoms": 4},
+        },
+    }
+    (tmp_path / "settings.yaml").write_text(yaml.safe_dump(settings))
+    command = [sys.executable, BENCHMARKS / "no_labels.py", "--out", tmp_path, "--cores", "1"]
+    done = subprocess.run(
+        [*command, "--settings", tmp_path / "settings.yaml"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    (row,) = pd.read_csv(tmp_path / "no_labels.csv").to_dict("records")
+    assert (row["system"], row["tier"], row["temperature [K]"]) == ("copper", "small", 300)
+    assert row["forces [%]"] > 0 and row["layers"] == 5
+    stages = pd.read_csv(tmp_path / "no_labels_stages.csv")
+    assert list(stages["stage"]) == ["compensated", "distilled"]
+    assert stages["forces [%]"].iloc[-1] == row["forces [%]"]
+    (row,) = pd.read_csv(tmp_path / "no_labels_times.csv").to_dict("records")
+    assert row["ends"] == "distilled" and row["sampling [CPU min]"] > 0
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_runtimes(sevennet, tmp_path):
+    arguments = ["--models", "7net-0", "--atoms", "8", "--rounds", "1"]
+    done = subprocess.run(
+        [
+            sys.executable,
+            BENCHMARKS / "runtimes.py",
+            *arguments,
+            "--out",
+            tmp_path / "runtimes.csv",
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    table = pd.read_csv(tmp_path / "runtimes.csv")
+    assert list(table["runtime"]) == ["sevenn get_model", "irrepress, TorchScript"]
+    assert table["faster"].iloc[0] == 1 and (table["time [ms]"] > 0).all()
+    assert (table["error of forces"] < 1e-5).all()
+    assert (table["memory [MB]"].isna() | (table["memory [MB]"] >= 0)).all()
+
+
+@pytest.mark.slow
+def test_the_benchmark_for_gpus_tries_its_codes_on_a_cpu(sevennet, tmp_path):
+    command = [sys.executable, BENCHMARKS / "gpu.py", "--models", "7net-0", "--device", "cpu"]
+    command += ["--atoms", "8", "--rounds", "1", "--batch", "2", "--out", tmp_path / "gpu.csv"]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    table = pd.read_csv(tmp_path / "gpu.csv").set_index("code")
+    assert {"family's own", "irrepress"} <= set(table.index)
+    assert table.loc["family's own", "faster"] == 1 and (table["time [ms]"] > 0).all()
+    assert (table["difference of forces"] < 1e-4).all() and table["memory [MB]"].isna().all()
+    for name in ("cuEquivariance", "OpenEquivariance", "FlashTP"):
+        assert name in table.index or f"7net-0: {name} " in done.stdout
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_quantization(sevennet, tmp_path):
+    frames = [bulk("Cu", cubic=True) for _ in range(12)]
+    for seed, atoms in enumerate(frames):
+        atoms.rattle(0.1, seed=seed)
+    labelled = label(sevennet.load("7net-0"), map(Structure.unlabelled, frames))
+    ase.io.write(tmp_path / "frames.extxyz", [each.to_atoms() for each in labelled])
+    command = [sys.executable, BENCHMARKS / "quantization.py", "7net-0"]
+    command += [tmp_path / "frames.extxyz", "--steps", "2", "--out", tmp_path / "table.csv"]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    table = pd.read_csv(tmp_path / "table.csv").set_index(["trained with", "weights"])
+    assert len(table) == 8
+    start = table.loc["not trained further", "forces [meV/Å]"]
+    assert start["4 bits"] > start["8 bits"] > start["as they are"]

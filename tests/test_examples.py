@@ -41,6 +41,7 @@ COMPLETE = (
     "pruning",
     "quantization",
     "training",
+    "deploy",
     "evaluation",
     "study",
 )

@@ -138,6 +138,7 @@ def rules() -> str:
     for path in sorted((ROOT / "rules").glob("*.smk")):
         text = path.read_text(encoding="utf-8")
         names = re.findall(r"^ *rule (\w+):", text, re.MULTILINE)
+        names += re.findall(r"^ *use rule \w+ as (\w+)", text, re.MULTILINE)
         names += re.findall(r'^ *name:\s*f?"(.+)"$', text, re.MULTILINE)
         comment = re.match(r"((?:# .*\n)+)", text)
         about = " ".join(re.findall(r"# (.*)", comment[1])) if comment else ""

@@ -21,7 +21,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from irrepress.api import Comparison, Frames, Potential, Pruning, UserError, load, merge, read
+    from irrepress.api import (
+        Comparison,
+        Frames,
+        Potential,
+        Proof,
+        Pruning,
+        UserError,
+        load,
+        merge,
+        read,
+    )
 
 __version__ = "0.1.0"
 
@@ -29,6 +39,7 @@ __all__ = [
     "Comparison",
     "Frames",
     "Potential",
+    "Proof",
     "Pruning",
     "UserError",
     "__version__",

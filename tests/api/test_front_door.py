@@ -4,11 +4,14 @@ import subprocess
 import sys
 from copy import deepcopy
 
+import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import bulk
 
 import irrepress
+from irrepress.core.errors import UserError
 from irrepress.core.plan import Plan
 from irrepress.study.cards import Card
 
@@ -47,6 +50,26 @@ def test_five_lines(saved, labelled, tmp_path):
     assert [stage["stage"] for stage in card.stages] == ["pruned", "compensated", "finetuned"]
     assert card.checkpoint == str(saved) and card.parameters == small.model.parameter_count()
     assert Plan.load(tmp_path / "small.plan.json").keep == plan.plan.keep
+
+
+def test_five_lines_without_labels(potential, tmp_path):
+    ase.io.write(tmp_path / "silicon.cif", bulk("Si"))
+    less = {"runs": 6, "count": 12, "atoms": 8, "equilibration": 1, "steps": 4}
+    frames = potential.sample(tmp_path / "silicon.cif", temperatures=[300, 600], **less)
+    assert {part: len(indices) for part, indices in frames.store.splits.items()} == {
+        "train": 8,
+        "valid": 2,
+        "test": 2,
+    }
+    assert frames.labels.forces == 12
+    small = potential.plan(frames, parameters=0.5, multiple=2, floor=2, structures=4).apply()
+    taught = small.compensate(frames).distill(frames, **TRAINING)
+    found = taught.evaluate(frames)
+    assert found.structures == 2 and found.models[1].errors["forces_mae"] < 1e-5
+    again = potential.sample(bulk("Si"), temperatures=[300, 600], **less)
+    assert again.store[0].forces == pytest.approx(frames.store[0].forces, abs=1e-4)
+    with pytest.raises(UserError, match="sample: no argument 'step'; did you mean 'steps'"):
+        potential.sample(bulk("Si"), step=3)
 
 
 @pytest.mark.slow
@@ -90,6 +113,23 @@ def test_without_labels_everything_but_finetuning_works(potential, unlabelled):
     assert found.models[0].errors["forces_mae"] is None
     with pytest.raises(irrepress.UserError, match="frames has no labels"):
         small.finetune(unlabelled, **TRAINING)
+
+
+@pytest.mark.slow
+def test_refining_from_structures_alone(pruned, unlabelled, tmp_path):
+    options = {"runs": 2, "dynamics_steps": 6, "atoms": 8, **TRAINING}
+    folder = tmp_path / "work"
+    refined, again = (
+        pruned.refine(unlabelled, temperatures=[300], rounds=1, added=4, work_dir=folder, **options)
+        for _ in range(2)
+    )
+    stage = refined.card.stages[-1]
+    assert stage["stage"] == "refined" and stage["kept_round"] in (0, 1)
+    assert [each["number"] for each in stage["rounds"]] == [0, 1]
+    assert refined.training["step"].max() == TRAINING["steps"]
+    assert refined.name.endswith("/refined")
+    for name, tensor in refined.model.state_dict().items():
+        assert tensor.equal(again.model.state_dict()[name]), name
 
 
 def test_scores_are_computed_once(potential, frames, monkeypatch):

@@ -10,7 +10,7 @@ import pytest
         (("inspect", "absent.pt"), "absent.pt"),
         (("inspect", "7net-0", "--family", "sevenet"), "did you mean 'sevennet'"),
         (("evaluate", "7net-0", "absent.extxyz"), "absent.extxyz"),
-        (("validate", "absent.yaml"), "absent.yaml: cannot be read"),
+        (("check", "absent.yaml"), "absent.yaml: cannot be read"),
         (("card", "absent.pt"), "card.json: cannot be read"),
         (("unpack", "absent.pt", "model.pt"), "absent.pt: no such file"),
     ],

@@ -1,10 +1,13 @@
 """irrepress compress and new: the config that they write, and the workflow that they call."""
 
+import shutil
 import subprocess
+from pathlib import Path
 
 import ase.io
 import pytest
 import yaml
+from ase.build import bulk
 from samples import copper_frames
 
 from irrepress.study.launch import Launch
@@ -48,6 +51,9 @@ def test_a_config_is_written_and_run(frames, saved, compress, snakemake):
     assert made.exit_code == 0 and "Report:" not in made.output
     page.parent.mkdir(parents=True)
     page.touch()
+    tuned = frames / "own/results/own/model/fisher-shape/compensated/downstream/mine/finetuned"
+    tuned.mkdir(parents=True)
+    shutil.copy(Path(__file__).parents[1] / "records/validation-1.json", tuned / "validation.json")
     snakemake.clear()
     result = compress(*SHAPE, "--cores", "3", "--", "sweep", "--notemp")
     assert result.exit_code == 0, result.output
@@ -60,6 +66,7 @@ def test_a_config_is_written_and_run(frames, saved, compress, snakemake):
     assert "snakemake sweep --notemp --snakefile" in " ".join(command)
     assert "- elements: 1: Cu" in made.output
     assert "Report: own/results/own/report/index.html" in result.output
+    assert "Proof:  failed: 1 of 3 quantities within tolerance, 1 NOT, 1 not done" in result.output
     assert "by hand:" in result.output and "--snakefile" in result.output
 
 
@@ -115,7 +122,7 @@ def test_an_element_that_the_model_lacks_is_told(frames, compress, snakemake):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ((), "give one of --speedup, --parameters and --irreps"),
+        ((), "give one of --speedup, --parameters, or a shape"),
         (("--filter-lmax", "1"), "--filter-lmax belongs to --irreps"),
         (("--irreps", "8y0e"), "--irreps 8y0e: "),
         ((*SHAPE, "--keys", "energie=E"), "keys.energie: "),
@@ -128,6 +135,57 @@ def test_an_option_that_makes_no_sense_is_told(frames, compress, snakemake, opti
     assert result.exit_code == 2
     (line,) = result.output.splitlines()
     assert message in line
+
+
+@pytest.fixture
+def cell(frames):
+    """A crystal without labels, in the working directory."""
+    ase.io.write("copper.cif", bulk("Cu"))
+    return "copper.cif"
+
+
+def test_structures_without_labels_are_sampled(frames, cell, compress, snakemake):
+    words = (*SHAPE, "--temperature", "300", "900")
+    made = compress(*words, files=[cell])
+    assert made.exit_code == 0, made.output
+    config = yaml.safe_load((frames / "own/config.yaml").read_text())
+    assert config["datasets"]["sampled"]["temperatures"] == [300, 900, 1125]
+    assert "- no labels are read: " in made.output
+    again = compress(*words, files=[cell])
+    assert again.exit_code == 0 and "is used as it is" in again.output
+    other = compress(*SHAPE, "--temperature", "300", files=[cell])
+    assert "with temperature 300.0, 900.0, not 300.0" in other.output
+
+
+def test_labelled_frames_besides_are_trained_on_in_the_end(frames, cell, compress, snakemake):
+    made = compress(*SHAPE, "--labels", "frames.extxyz", files=[cell])
+    assert made.exit_code == 0, made.output
+    config = yaml.safe_load((frames / "own/config.yaml").read_text())
+    assert config["datasets"]["mine"]["paths"] == [str(frames / "frames.extxyz")]
+    assert config["downstream"]["datasets"] == ["mine"]
+    assert "- 300 K, for no temperature was given" in made.output
+
+
+@pytest.mark.parametrize(
+    ("options", "files", "message"),
+    [
+        (("--temperature", "0"), ["copper.cif"], "--temperature 0: give temperatures in K"),
+        (("--temperature", "300"), ["frames.extxyz"], "so that --temperature has no use; leave it"),
+        (("--pressure", "1"), ["frames.extxyz"], "so that --pressure has no use; leave it out"),
+        (("--labels", "copper.cif"), ["copper.cif"], "copper.cif: no frame has an energy"),
+        ((), ["nothing.cif"], "nothing.cif"),
+        ((), ["empty.cif"], "empty.cif: "),
+    ],
+)
+def test_what_makes_no_sense_of_structures_is_told(
+    frames, cell, compress, snakemake, options, files, message
+):
+    (frames / "empty.cif").write_text("data_nothing\n_cell_length_a 4\n")
+    result = compress(*SHAPE, *options, files=files)
+    assert result.exit_code == 2, result.output
+    line = result.output.splitlines()[-1]
+    assert line.startswith("irrepress: ") and message in line
+    assert not (frames / "own").exists()
 
 
 def test_a_dry_run_counts_jobs_and_estimates(frames, compress, monkeypatch, snakemake):

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from irrepress.catalogue.families import shortens_cutoff
+from irrepress.catalogue.families import drops_layers, shortens_cutoff
 from irrepress.core.errors import UserError
-from irrepress.core.family import ShortensCutoff
+from irrepress.core.family import DropsLayers, ShortensCutoff
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
@@ -42,7 +42,11 @@ def test_what_a_family_cannot_do_is_refused(small_sevennet):
     with pytest.raises(UserError, match="the family other cannot be shortened; leave it out"):
         model.with_cutoff(0.9 * model.cutoff)
     assert model.with_cutoff(None) is model
+    with pytest.raises(UserError, match="the family other cannot be dropped; leave 'layers' out"):
+        model.with_layers([0, 2])
+    assert model.with_layers(None) is model
 
 
 def test_the_catalogue_knows_what_the_family_can_do(sevennet):
     assert isinstance(sevennet, ShortensCutoff) == shortens_cutoff(sevennet.name)
+    assert isinstance(sevennet, DropsLayers) == drops_layers(sevennet.name)

@@ -49,6 +49,32 @@ def test_a_cutoff_survives_the_file_and_what_follows(tmp_path):
     assert shorter.then(replace(whole, cutoff=4.0)).cutoff == 4.0
 
 
+def test_layers_survive_the_file_and_what_follows(tmp_path):
+    groups = make_groups()
+    whole, path = Plan.identity(groups), tmp_path / "plan.json"
+    fewer = replace(whole, layers=(0, 2))
+    for plan in (whole, fewer):
+        plan.save(path)
+        assert Plan.load(path).layers == plan.layers and Plan.load(path).edits == ()
+        assert ("layers" in json.loads(path.read_text())) == (plan.layers is not None)
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"layers": [0, 3]}))
+    assert Plan.load(path).layers == (0, 3)
+    assert Plan.load(path).edits == ("layers 0, 3 instead of 0, 2",)
+    assert fewer.cut_order(groups, above=1).layers == fewer.then(whole).layers == (0, 2)
+    with pytest.raises(UserError, match="keeps the layers 0, 2; layers can only be dropped by the"):
+        whole.then(fewer)
+
+
+@pytest.mark.parametrize("layers", [3, [], [2, 0], [1, 1], [-1, 2], ["0"], [True, 2], {"0": 1}])
+def test_layers_that_are_none_are_refused(tmp_path, layers):
+    path = tmp_path / "plan.json"
+    Plan.identity(make_groups()).save(path)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"layers": layers}))
+    with pytest.raises(UserError, match=r"plan\.json: 'layers' must list the layers .*; correct"):
+        Plan.load(path)
+
+
 def edited(path, **changes) -> Plan:
     """Change the channels kept by groups in a plan's file, as an editor would, and read it."""
     content = json.loads(path.read_text())

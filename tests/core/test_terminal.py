@@ -84,7 +84,7 @@ ENCODINGS = [
 @pytest.mark.parametrize("variables", ENCODINGS)
 @pytest.mark.parametrize(
     ("arguments", "code"),
-    [(("datasets",), 0), (("datasets", "rmd17-aspirin"), 0), (("validate", "Å漢.yaml"), 2)],
+    [(("datasets",), 0), (("datasets", "rmd17-aspirin"), 0), (("check", "Å漢.yaml"), 2)],
 )
 def test_commands_print_in_every_encoding(arguments, code, variables):
     done = run(COMMAND, *arguments, **variables)
@@ -98,7 +98,7 @@ def test_json_stays_json_in_every_encoding():
     assert json.loads(run(COMMAND, "datasets", "--json", PYTHONIOENCODING="ascii").stdout) == plain
 
 
-@pytest.mark.parametrize(("arguments", "code"), [("datasets", 0), ("validate absent.yaml", 2)])
+@pytest.mark.parametrize(("arguments", "code"), [("datasets", 0), ("check absent.yaml", 2)])
 def test_a_closed_terminal_ends_no_command(arguments, code):
     line = f"{sys.executable} -c '{COMMAND}' {arguments} >&- 2>&-"
     assert subprocess.run(["sh", "-c", line]).returncode == code

@@ -24,6 +24,31 @@ def files(*paths, **changes):
     return Files(source="files", paths=[str(path) for path in paths], **changes)
 
 
+def test_structures_only_drops_labels_and_counts_them(tmp_path, caplog):
+    labelled, bare = bulk("Si"), bulk("Ge")
+    labelled.info["dft_energy"] = -10.0  # no key of irrepress: with labels read, an error
+    labelled.info["energy"], labelled.arrays["forces"] = -9.0, np.full((2, 3), 1e9)
+    ase.io.write(tmp_path / "cells.xyz", [labelled, bare, labelled, bare])
+    path, labels = tmp_path / "cells.h5", False
+    store_files(path, files(tmp_path / "cells.xyz", labels=labels))
+    store = StructureStore(path)
+    assert not any(store.labelled.values()) and store.info.labels == "none"
+    note, _ = store.info.notes  # the other one is on small cells
+    assert note.count == 2
+    assert note.text == "own labels not read, as labels says (energy, forces)"
+    assert "own labels not read" in caplog.text
+
+
+def test_a_single_crystal_needs_no_splits_where_it_needs_no_labels(tmp_path, caplog):
+    ase.io.write(tmp_path / "cell.cif", bulk("Si", cubic=True))
+    store_files(tmp_path / "cell.h5", files(tmp_path / "cell.cif", labels=False))
+    assert StructureStore(tmp_path / "cell.h5").splits["train"].tolist() == [0]
+    assert "all are in the train split instead" in caplog.text
+    thirds = Split(train=0.4, valid=0.3, test=0.3)
+    with pytest.raises(UserError, match="too few for the splits"):
+        store_files(tmp_path / "cell.h5", files(tmp_path / "cell.cif", labels=False, split=thirds))
+
+
 def test_official_test_files_become_the_test_part(shared_data, tmp_path):
     train, test = (shared_data / "rmd17" / f"ethanol-{p}.extxyz.xz" for p in ("train", "test"))
     config = files(

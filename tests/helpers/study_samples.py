@@ -19,11 +19,13 @@ from irrepress.data.layout import StoreInfo
 from irrepress.data.store import StructureStore
 from irrepress.data.summary.scan import summarize
 from irrepress.data.writing import write_store
+from irrepress.deploy.records import Deployment, Time
 from irrepress.evaluation.physics.records import MeasuredDynamics
 from irrepress.evaluation.records import Metrics, StageMetrics
 from irrepress.pruning.scores import Scores
 from irrepress.study.cards import Card
 from irrepress.study.config import Config
+from irrepress.study.deployments import deployment_runs
 from irrepress.study.dynamics import dynamics_runs
 from irrepress.study.models import StudyModel
 from irrepress.study.paths import StudyPaths
@@ -35,6 +37,7 @@ from irrepress.study.stages import (
     ORIGINAL,
     PRUNED,
     RECOVERED,
+    REFINED,
     Stage,
 )
 from irrepress.training.module import COLUMNS
@@ -70,10 +73,16 @@ STAGE_FACTOR = {
     "compensated": 0.75,
     "recovered": 0.5,
     "distilled": 0.4,
+    "refined": 0.3,
     "recovered-int8": 0.55,
     "recovered-float32": 0.5,
 }
 PARENT_FORCES = 0.03
+# Of a refinement, as far as the report tells them.
+ROUNDS = [
+    {"number": 0, "frames": 12, "runs": 4, "broke": ["lost"], "departure": 0.17, "forces_mae": 0.1},
+    {"number": 1, "frames": 12, "runs": 4, "broke": [], "departure": 0.04, "forces_mae": 0.02},
+]
 # energy MAE in eV/atom and forces MAE in eV/Å: scratch, fine-tuned compressed, fine-tuned parent
 DOWNSTREAM = {
     "silicon": {"scratch": (0.02, 0.2), "finetuned": (0.004, 0.1), "parent": (0.003, 0.08)}
@@ -146,6 +155,7 @@ def write_study(root: Path, config: Config) -> Path:
         if config.downstream:
             _write_downstream(base, model, config)
     _write_dynamics(StudyPaths.at(study), config)
+    _write_deployments(StudyPaths.at(study), config)
     return study
 
 
@@ -332,8 +342,10 @@ def _write_run(
     if stage not in (ORIGINAL, PRUNED):
         size = {"structures": 16} if stage == COMPENSATED else {"steps": 300}
         done.append({"stage": stage.name, "dataset": "foundation", "seed": 7, **size})
+    if stage == REFINED:
+        done[-1] |= {"rounds": ROUNDS, "ended": "the last round is done", "kept_round": 1}
     _write_card(folder / "card.json", f"{model}/{plan}/{stage.name}", kept, done, reference)
-    if stage in (RECOVERED, DISTILLED):
+    if stage in (RECOVERED, DISTILLED, REFINED):
         _write_training(folder / "training.csv", forces)
 
 
@@ -430,6 +442,38 @@ def _write_dynamics(paths: StudyPaths, config: Config) -> None:
         path = folder.dynamics(run.dataset)
         path.parent.mkdir(exist_ok=True)
         dynamics(run.dataset, parent=run.plan == "parent").save(path)
+
+
+def _write_deployments(paths: StudyPaths, config: Config) -> None:
+    """Twice as fast as the parent on 8 atoms, four times on 1,000; nothing timed for LAMMPS."""
+    for run in deployment_runs(config):
+        seconds = {(8, "deployed"): 0.01, (8, "parent"): 0.02}
+        seconds |= {(1000, "deployed"): 0.1, (1000, "parent"): 0.4}
+        timed = run.target != "lammps"
+        path = run.folder(paths).deployment(run.target)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Deployment(
+            target=run.target,
+            runtime=run.target,
+            family="sevennet",
+            model="model.pt",
+            source="m",
+            sha256="b" * 64,
+            elements=["Si"],
+            cutoff=5.0,
+            tested={"sevenn": "0.13.0"},
+            tolerance={"energy": 1e-5, "forces": 1e-4, "stress": 1e-5},
+            golden=["Si8"],
+            checked="by check.py in sevenn 0.13.0" if timed else "in torch; no LAMMPS is here",
+            device="cpu",
+            threads=1 if timed else None,
+            machine="a processor",
+            times=[
+                Time(atoms=n, model=who, seconds=s, spread=0.01, calls=3, memory_mb=500)
+                for (n, who), s in (seconds.items() if timed else ())
+            ],
+            stopped="5,000 atoms would take longer than the time limit" if timed else None,
+        ).save(path)
 
 
 def _write_training(path: Path, forces: float) -> None:

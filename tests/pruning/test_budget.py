@@ -183,7 +183,7 @@ def test_what_a_shorter_cutoff_saves_is_left_to_blocks(unit):
         lambda widths: replace(cost_model(widths), flops=0.7 * cost_model(widths).flops),
         lambda widths: 0.7 * seconds(widths),
     )
-    shorter = Measure(GROUPS, less, unit, whole)
+    shorter = Measure(GROUPS, less, unit, measure_of(unit).whole)
     assert shorter.whole == measure_of(unit).whole
     assert shorter(widths_of(GROUPS)) == pytest.approx(0.7 * shorter.whole)
     same = plan_for_fraction(GROUPS, scores(), shorter, budget=0.8)

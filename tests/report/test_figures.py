@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from study_samples import ONE_SYSTEM, PARENT_FORCES, make_config, write_study
 
+from irrepress.core.plan import Plan
 from irrepress.report import figures, theme
+from irrepress.report.figures.heat_maps import kept_figure
 from irrepress.report.figures.panel import log_axis
-from irrepress.report.study import read_study
+from irrepress.report.study import GroupScores, read_study
 
 POINTS = st.lists(st.tuples(st.floats(0.01, 10), st.floats(0.01, 10)), min_size=1, max_size=20)
 
@@ -159,6 +161,19 @@ def test_kept_channels_by_site_and_layer(study):
     assert cell(figure, "filter 2e", "all") == (0, "0/1")
     value, text = cell(figure, "messages 0e", "2")  # no such site
     assert math.isnan(value) and text == ""
+
+
+def test_columns_are_layers_of_the_unpruned_model_where_layers_were_dropped():
+    scores = [GroupScores(f"features.{t}.0e", t, "0e", "channel", np.ones(8)) for t in range(4)] + [
+        GroupScores("filter.0e", 0, "0e", "order", np.ones(1))
+    ]
+    keep = {"features.0.0e": (0, 1), "features.1.0e": (2,), "features.2.0e": (0, 1, 2, 3)}
+    keep["filter.0e"] = (0,)
+    channels = {name: 8 for name in keep} | {"filter.0e": 1}
+    figure = kept_figure(scores, Plan(keep, channels, layers=(0, 2)))
+    found = [cell(figure, "features 0e", str(t))[1] for t in range(4)]
+    assert found == ["2/8", "0/8", "1/8", "4/8"]
+    assert cell(figure, "filter 0e", "all") == (100, "1/1")
 
 
 def test_groups_of_every_family_have_a_cell_of_their_own(tmp_path):

@@ -8,7 +8,10 @@ import pytest
 from study_samples import ONE_SYSTEM, dynamics, make_config, write_study
 
 from irrepress.core.errors import UserError
-from irrepress.report.page import write_report
+from irrepress.data.layout import UNLABELLED
+from irrepress.evaluation.physics.verdicts import Validated, Verdict
+from irrepress.report.page import render, write_report
+from irrepress.report.study import read_study
 from irrepress.study.uses import used_datasets
 
 # The least that still has every part: quick to write again.
@@ -77,6 +80,16 @@ def test_labels_from_files_alone_raise_no_warning(tmp_path):
     study_dir = write_study(tmp_path, config)
     write_report(study_dir, config, tmp_path)
     assert "not DFT" not in (tmp_path / "index.html").read_text(encoding="utf-8")
+
+
+def test_datasets_without_labels_are_not_said_to_have_some(small, tmp_path):
+    study, config = small
+    for path in (study / "data").glob("*.summary.json"):
+        content = json.loads(path.read_text())
+        content["origin"]["labels"] = UNLABELLED
+        path.write_text(json.dumps(content))
+    write_report(study, config, tmp_path / "report")
+    assert "The labels of" not in (tmp_path / "report" / "index.html").read_text()
 
 
 def test_cites_what_it_stands_on(markup):
@@ -390,3 +403,114 @@ def test_dynamics_that_break_are_told(tmp_path):
     assert "Not all runs are stable:" in page
     assert f"taylor-0.50, recovered, fine-tuned on Si16 of silicon: {broke}" in page
     assert f"the run with the compressed model broke: {broke}." in page.replace("\u00a0", " ")
+
+
+def with_validation(tmp_path, within, stable=True):
+    """A small study whose distilled model was validated, and its config."""
+    config = make_config(validation={"dataset": "foundation"}, **SMALL)
+    study_dir = write_study(tmp_path / "study", config)
+    verdicts = [
+        Verdict(
+            structure="Si8",
+            check="eos",
+            quantity="bulk modulus",
+            value=2.5 if within else 25,
+            unit="%",
+            tolerance=5,
+            within=within,
+            remark="100 GPa, the parent 98",
+        ),
+        Verdict(structure="Si8", check="phonons", quantity="phonons", remark="no time"),
+        Verdict(
+            structure="Si8",
+            check="dynamics 300 K",
+            quantity="stability at 300 K",
+            within=stable,
+            essential=True,
+        ),
+    ]
+    curves = {
+        "Si8": {
+            "equation of state": {"x": [1, 2], "own": [0, 1], "parent_x": [1, 2], "parent": [0, 1]},
+            "phonon frequencies": {"x": [1, 2], "own": [1, 2.1]},
+        }
+    }
+    Validated(
+        model="m",
+        parent="p",
+        sha256="",
+        code="sevenn",
+        device="cpu",
+        threads=1,
+        seed=0,
+        settings={},
+        seconds=1.0,
+        structures=[],
+        verdicts=verdicts,
+        cut=["Si8, dynamics 300 K with the parent: 1 of 20 ps, cut by the time limit"],
+        curves=curves,
+    ).save(study_dir / "sevennet-0/taylor-0.50/distilled/validation.json")
+    return study_dir, config
+
+
+def test_a_model_that_is_not_like_its_parent_is_told_in_the_first_lines(tmp_path):
+    study_dir, config = with_validation(tmp_path, within=False)
+    write_report(study_dir, config, tmp_path / "report")
+    page = (tmp_path / "report/index.html").read_text()
+    header = page[page.index("<header>") : page.index("</header>")]
+    assert "Not every model does what its parent does." in header
+    assert "failed: 1 of 3 quantities within tolerance, 1 NOT, 1 not done" in header
+    assert "bulk modulus 25 %" in header
+    assert "Not all models are within the tolerances." in page
+    assert "cut by the time limit" in page and "no time" in page
+    story = page[page.index('id="story"') : page.index('id="models"')].replace("\u00a0", " ")
+    assert "The result is failed: 1 of 3" in story and "bulk modulus 25 %" in story
+    table = pd.read_csv(tmp_path / "report/validation.csv").set_index("quantity")
+    assert table.loc["bulk modulus", ["value", "tolerance"]].tolist() == [25, 5]
+    assert table["judged"].tolist() == ["NOT WITHIN", "not done", "within"]
+    assert table["plan"].unique() == ["taylor-0.50"]
+
+
+def test_a_model_that_was_not_measured_in_full_is_not_called_proven(tmp_path):
+    study_dir, config = with_validation(tmp_path, within=True, stable=None)
+    write_report(study_dir, config, tmp_path / "report")
+    page = (tmp_path / "report/index.html").read_text()
+    header = page[page.index("<header>") : page.index("</header>")]
+    assert "Not every model is proven." in header and "incomplete: 1 of 3" in header
+    assert "what is essential is missing: stability at 300 K (Si8)" in header
+    assert "Not every model does what its parent does." not in header
+    assert "Not all that is essential was measured." in page
+
+
+def test_a_model_that_is_like_its_parent_has_a_section_and_no_warning(tmp_path, markup):
+    study_dir, config = with_validation(tmp_path, within=True)
+    write_report(study_dir, config, tmp_path / "report")
+    page = (tmp_path / "report/index.html").read_text()
+    assert 'id="validation"' in page and "All models are within the tolerances." in page
+    assert "Not every model does what its parent does." not in page
+    assert 'id="validation"' not in markup
+
+
+def test_a_refinement_is_told_round_by_round(tmp_path):
+    settings = {"dataset": "foundation", "of": "silicon", "temperatures": [300, 900]}
+    config = make_config(refinement=settings)
+    page = render(read_study(write_study(tmp_path, config), config))
+    page = page.replace("\u2060", "").replace("\u00a0", " ")  # which keep units together
+    assert "round 0: forces off by 17 % of their mean, 100 meV/Å, on 12 frames, 1 of 4 runs" in page
+    assert "ended because the last round is done; the model of round 1 is kept" in page
+    assert "from silicon at 300 and 900 K" in " ".join(page.split())
+
+
+def test_deployments_have_a_section_with_times_beside_the_parents(tmp_path, markup):
+    deploy = {"targets": ["native", "lammps"], "stages": ["distilled"]}
+    config = make_config(deploy=deploy, **SMALL)
+    write_report(write_study(tmp_path, config), config, tmp_path / "report")
+    page = (tmp_path / "report/index.html").read_text(encoding="utf-8")
+    assert 'id="deploy"' in page and "checked in torch; no LAMMPS is here" in page
+    assert "5,000 atoms would take longer than the time limit" in page
+    table = pd.read_csv(tmp_path / "report/deploy.csv").set_index(["target", "atoms"])
+    assert table.loc[("native", 8), "speed-up"] == pytest.approx(2)
+    assert table.loc[("native", 1000), "speed-up"] == pytest.approx(4)
+    assert table.loc[("native", 8), "versions"] == "sevenn 0.13.0"
+    assert len(table) == 3 and table["time [ms]"].isna().sum() == 1
+    assert 'id="deploy"' not in markup

@@ -3,12 +3,16 @@ import copy
 import pytest
 import yaml
 from minimal_config import MINIMAL
+from study_samples import make_config
 
 from irrepress.core.errors import UserError
 from irrepress.study.config import Config
 from irrepress.study.reading import load_config, parse_config
 from irrepress.study.stages import PRUNED
+from irrepress.study.uses import used_datasets
 
+JOINED = {"source": "joined"}
+STRUCTURES = {"source": "files", "paths": ["own.cif"], "labels": False}
 PERTURBED = {
     "source": "perturbed",
     "of": "own",
@@ -79,8 +83,36 @@ def test_cutoffs_have_plans_of_their_own():
     }
 
 
+def test_layers_have_plans_of_their_own():
+    sweep = {
+        "criteria": ["taylor"],
+        "budgets": [0.5],
+        "axes": ["both"],
+        "cutoffs": [None, 4.5],
+        "layers": [None, 3],
+        "explicit": {"short": {"irreps": "16x0e", "layers": [0, 4]}},
+    }
+    plans = parse_config(changed("sweep", sweep)).plans()
+    assert {name: (plan.layers, plan.cutoff) for name, plan in plans.items()} == {
+        "taylor-0.50": (None, None),
+        "taylor-0.50-4.5A": (None, 4.5),
+        "taylor-0.50-3L": (3, None),
+        "taylor-0.50-3L-4.5A": (3, 4.5),
+        "taylor-short": ([0, 4], None),
+    }
+    with pytest.raises(UserError, match="layers cannot go with the allocation 'measured'"):
+        parse_config(changed("sweep", sweep | {"allocations": ["greedy", "measured"]}))
+
+
 @pytest.mark.parametrize(
-    "named", [{"cutoff": 4}, {"filter_lmax": 1}, {"widths": {"readout": 8}}, {"irreps": "16x0e"}]
+    "named",
+    [
+        {"cutoff": 4},
+        {"filter_lmax": 1},
+        {"widths": {"readout": 8}},
+        {"irreps": "16x0e"},
+        {"layers": 3},
+    ],
 )
 def test_explicit_plans_name_only_what_changes(named):
     sweep = {"criteria": ["taylor"], "budgets": [], "explicit": {"other": named}}
@@ -90,7 +122,7 @@ def test_explicit_plans_name_only_what_changes(named):
 
 
 def test_an_explicit_plan_that_names_nothing_is_refused():
-    with pytest.raises(UserError, match=r"other: .*give irreps, filter_lmax, widths or cutoff"):
+    with pytest.raises(UserError, match=r"other: .*give irreps, filter_lmax, widths, cutoff or"):
         parse_config(changed("sweep", {"explicit": {"other": {"filter_lmax": None}}}))
 
 
@@ -179,16 +211,38 @@ def test_allocations_have_plans_of_their_own():
             PERTURBED | {"of": "onw"},
             ["datasets.p.of: no dataset 'onw'; did you mean 'own'? Known: foundation, own"],
         ),
-        ("datasets.p", PERTURBED | {"of": "p"}, ["datasets.p.of: 'p' is itself perturbed"]),
+        ("datasets.p", PERTURBED | {"of": "p"}, ["datasets.p.of: 'p' would be made from itself"]),
         (
             "datasets",
-            MINIMAL["datasets"] | {"p": PERTURBED, "q": PERTURBED | {"of": "p"}},
-            ["datasets.q.of: 'p' is itself perturbed; give the dataset that"],
+            MINIMAL["datasets"] | {"p": PERTURBED | {"of": "q"}, "q": PERTURBED | {"of": "p"}},
+            ["datasets.p.of: 'p' would be made from itself; give the dataset that"],
         ),
         (
             "datasets.perturbed",  # named like its source
             PERTURBED | {"ratle": 0.1},
             ["datasets.perturbed.ratle: unknown key; did you mean 'rattle'"],
+        ),
+        ("datasets.own.labels", True, ["own.labels: neither false (structures only), null"]),
+        ("datasets.own.labels", "7net-0", ["own.labels: neither", "(got '7net-0')"]),
+        (
+            "datasets.own.labels",
+            {"family": "sevennet", "checkpiont": "7net-0", "checkpoint": "7net-0"},
+            ["datasets.own.labels.checkpiont: unknown key; did you mean 'checkpoint'"],
+        ),
+        (
+            "datasets.own",
+            STRUCTURES | {"keys": {"energy": "E"}},
+            ["datasets.own: keys.energy asks for labels of the files, but labels is false"],
+        ),
+        (
+            "datasets.all",
+            {"source": "joined", "of": ["own", "foundation"]},
+            ["datasets.all.of: the labels of 'own' (unknown) and of 'foundation' (sevennet"],
+        ),
+        (
+            "datasets",
+            MINIMAL["datasets"] | {"a": JOINED | {"of": ["b"]}, "b": JOINED | {"of": ["a"]}},
+            ["datasets.a.of: 'a' would be made from itself"],
         ),
         ("downstream", {"baselines": ["scrach"]}, ["unknown value 'scrach'", "'scratch'"]),
         ("models.bad name", {"family": "sevennet", "checkpoint": "x"}, ["bad name"]),
@@ -202,6 +256,33 @@ def test_a_mistake_is_one_line_with_key_value_and_mend(path, value, parts):
     for part in parts:
         assert part in message
     assert len(message.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("sections", "where"),
+    [
+        ({"recovery": {"dataset": "own"}}, "recovery.dataset"),
+        ({"downstream": {"datasets": ["own"], "stage": "pruned"}}, "downstream.datasets"),
+        (
+            {"distillation": {"dataset": "own", "label_fraction": 0.5}},
+            "distillation.label_fraction",
+        ),
+        ({"scoring": {"dataset": "own"}, "sweep": {"criteria": ["taylor"]}}, "sweep.criteria"),
+    ],
+)
+def test_structures_without_labels_are_used_where_none_are_needed(sections, where):
+    content = changed("datasets.own", STRUCTURES)
+    with pytest.raises(UserError, match=f"^config: {where}.*: 'own' has no labels") as caught:
+        parse_config(content | sections)
+    assert "datasets.own.labels" in str(caught.value)
+    labels = {"family": "sevennet", "checkpoint": "7net-0"}
+    content["datasets"]["labelled"] = {**STRUCTURES, "labels": labels}
+    section, value = next(iter(sections.items()))
+    names = {"dataset": "labelled"} if "dataset" in value else {"datasets": ["labelled"]}
+    assert parse_config(content | sections | {section: value | names})
+    unlabelled = {"dataset": "own"}
+    uses = dict.fromkeys(("scoring", "compensation", "distillation", "evaluation"), unlabelled)
+    assert parse_config(content | uses | {"sweep": {"criteria": ["fisher"]}})
 
 
 @pytest.mark.parametrize(
@@ -222,6 +303,33 @@ def test_perturbed_structures_test_nothing(sections, message):
     assert message in str(caught.value)
     used = {"scoring": {"dataset": "p"}, "distillation": {"dataset": "p"}}
     assert parse_config(content | used).datasets["p"].keep_unperturbed
+
+
+def test_joined_datasets_are_what_their_members_are():
+    labels = {"family": "sevennet", "checkpoint": "SevenNet-L3I5"}  # as foundation's
+    datasets = {
+        "cells": {**STRUCTURES, "labels": labels},
+        "p": {**PERTURBED, "labels": labels},
+        "all": {**JOINED, "of": ["foundation", "cells", "p"]},
+        "more": {**JOINED, "of": ["all", "cells"]},
+        "perturbed": {**JOINED, "of": ["p"]},
+        "bare": {**JOINED, "of": ["structures"]},
+        "structures": STRUCTURES,
+    }
+    content = changed("datasets", MINIMAL["datasets"] | datasets)
+    used = {"scoring": {"dataset": "more"}, "evaluation": {"dataset": "all"}}
+    assert used_datasets(parse_config(content | used))["cells"] == [
+        *("source of all", "source of more")
+    ]
+    for sections, message in (
+        (
+            {"evaluation": {"dataset": "perturbed"}},
+            "'perturbed' has no test split, .*'own'",
+        ),
+        ({"recovery": {"dataset": "bare"}}, "recovery.dataset: 'bare' has no labels"),
+    ):
+        with pytest.raises(UserError, match=message):
+            parse_config(content | sections)
 
 
 def test_dynamics_need_a_dataset_with_a_test_part():
@@ -346,3 +454,22 @@ def test_the_home_directory_may_be_written_as_a_tilde(monkeypatch):
     assert config.downloads.directory == "/home/me/files"
     assert config.downloads.mirror == "/home/me/mirror"
     assert config.models["own"].checkpoint == "/home/me/my.model"
+
+
+def test_refinement_follows_the_last_training_before_it():
+    settings = {"dataset": "foundation", "of": "silicon", "temperatures": [300]}
+    taught = make_config(refinement=settings)
+    assert taught.refinement_start.name == "distilled"
+    assert [stage.name for stage in taught.stages()][-2:] == ["refined", "recovered-int8"]
+    assert make_config(refinement=settings, distillation=None).refinement_start.name == "recovered"
+    bare = make_config(
+        refinement=settings, distillation=None, recovery=None, quantization=None, downstream=None
+    )
+    assert bare.refinement_start == bare.training_start
+    for wrong, message in (
+        ({"of": "nothing"}, "refinement.of: no dataset 'nothing'"),
+        ({"dataset": None}, "refinement.dataset: give the dataset"),
+        ({"dataset": "nothing"}, "refinement.dataset: no dataset"),
+    ):
+        with pytest.raises(UserError, match=message):
+            make_config(refinement=settings | wrong)

@@ -3,6 +3,7 @@
 import ase.io
 import numpy as np
 import pytest
+from ase.build import bulk, fcc111, molecule
 from samples import copper_frames
 
 from irrepress.core.errors import UserError
@@ -43,6 +44,23 @@ def test_what_files_hold_is_told(tmp_path):
     assert "elements: 1: Cu" in told
     assert any(line.startswith("8 frames are few; ") for line in told)
     check_labelled(found)
+
+
+@pytest.mark.parametrize(
+    ("atoms", "kind"),
+    [
+        (fcc111("Cu", (1, 1, 4), vacuum=6.0, periodic=True), "along c): a slab in a box"),
+        (molecule("CH3OH", vacuum=6.0, pbc=True), "along a, b, c): a molecule in a box"),
+        (molecule("CH3OH", vacuum=6.0), None),
+        (fcc111("Cu", (1, 1, 4), vacuum=6.0), None),
+    ],
+)
+def test_periodicity_across_empty_space_is_told_with_its_mend(tmp_path, atoms, kind):
+    found = examine(files(written(tmp_path, atoms)))
+    told = [text for text in texts(found) if "empty space" in text]
+    assert len(told) == (kind is not None)
+    if kind:
+        assert kind in told[0] and "leave periodicity along" in told[0]
 
 
 def test_labels_under_one_other_key_are_taken_and_told(tmp_path):
@@ -89,13 +107,35 @@ def test_a_file_of_another_kind_ends_in_one_message(tmp_path, content):
         examine(files(path))
 
 
-def test_frames_without_labels_end_in_one_message(tmp_path):
-    frames = copper_frames(3)
-    for frame in frames:
-        frame.calc = None
-    path = written(tmp_path, frames)
-    with pytest.raises(UserError, match=r"there are no labels at all"):
-        examine(files(path))
+def test_structures_without_labels_are_known_as_such(tmp_path):
+    path = tmp_path / "copper.cif"
+    ase.io.write(path, bulk("Cu"))
+    found = examine(files(path))
+    assert found.files.labels is False and not found.has_labels
+    assert (found.elements, found.largest, found.largest_supercell) == ([29], 1, 64)
+    told = texts(found)
+    assert any(line.startswith("no labels are read: ") for line in told)
+    line = "1 atom is repeated to supercells of 64 for dynamics, where atoms of a small cell"
+    assert any(text.startswith(line) for text in told)
+    assert not any("empty space" in text for text in told)
+    assert not any("are few" in line for line in told)
+
+
+def test_labels_that_are_not_to_be_read_are_told(tmp_path):
+    found = examine(files(written(tmp_path, copper_frames(3)), labels=False))
+    assert not found.has_labels
+    assert any(line.startswith("own labels not read") for line in texts(found))
+
+
+def test_a_large_cell_is_told_with_its_mend(tmp_path):
+    found = examine(files(written(tmp_path, [bulk("Cu").repeat(7)])))
+    assert found.largest_supercell == 343
+    assert any("a smaller cell of the same material" in line for line in texts(found))
+
+
+def test_too_few_labelled_frames_to_divide_end_in_one_message(tmp_path):
+    with pytest.raises(UserError, match="split"):
+        examine(files(written(tmp_path, copper_frames(1))))
 
 
 def test_forces_without_energies_are_no_labels_to_train_on(tmp_path):

@@ -95,11 +95,19 @@ def test_what_settings_ask_for_is_read(inputs):
     models = {"m": {"family": "sevennet", "checkpoint": "7net-0", "restrict_to": "silicon"}}
     reads = inputs(sweep=sweep, distillation=training, models=models, train_plans=["taylor-0.50"])
     assert reads.shapes("m") == [ROOT / "m/shapes.json"]
+    explicit = sweep | {"budgets": [], "explicit": {"shape": {"irreps": "8x0e"}}}
+    changes = {"models": models, "train_plans": ["fisher-shape"]}
+    assert inputs(sweep=explicit | {"criteria": ["fisher"]}, **changes).shapes("m") == []
     assert reads.guides("m", "taylor-0.50") == {
         "parent": ROOT / "m/parent/original/model.pt",
         "plan": ROOT / "m/taylor-0.50/plan.json",
     }
     assert reads.elements("m") == {"store": ROOT / "data/silicon.h5"}
+    training = {"dataset": "foundation", "hessian_rows": 2}
+    reads = inputs(distillation=training, train_plans=["taylor-0.50"])
+    assert reads.guides("sevennet-0", "taylor-0.50") == {
+        "parent": ROOT / "sevennet-0/parent/original/model.pt"
+    }
 
 
 def test_the_parent_labels_only_what_is_read():

@@ -6,7 +6,7 @@ import pytest
 from pydantic import TypeAdapter
 from study_samples import make_config
 
-from irrepress.data.config import Dataset
+from irrepress.data.datasets import Dataset
 from irrepress.study.parameters import apart, parameters, plan_parameters, untracked
 from irrepress.study.reading import load_config
 from irrepress.study.recipes import Recipe
@@ -21,6 +21,15 @@ def test_texts_and_settings_of_the_machine_are_no_parameters():
     assert made["steps"] == 10 and not {"devices", "workers", "checkpoint_minutes"} & made.keys()
     assert "licence" not in parameters(config.models["sevennet-0"])
     assert "licence" not in parameters(config.datasets["foundation"])["labels"]
+
+
+def test_targets_that_are_not_used_are_no_parameters():
+    """Studies of earlier versions stay valid."""
+    plain = make_config(distillation={"dataset": "foundation"}).distillation
+    used = make_config(distillation={"dataset": "foundation", "hessian_rows": 1}).distillation
+    names = {"atomic_energies", "hessian_rows", "hessian_weight"}
+    assert not names & parameters(plain).keys() and names <= parameters(used).keys()
+    assert {**parameters(plain), **apart(plain)} == plain.model_dump(mode="json")
 
 
 def test_the_whole_config_is_a_parameter_as_it_is():

@@ -142,8 +142,8 @@ NO_TRAIN = STUDY["datasets"]["foundation"] | {"split": {"train": 0, "valid": 0.8
         ),
         (
             {"datasets__other": {"source": "published", "name": "wbm"}}
-            | {"recovery": {"dataset": "other"}},
-            "recovery.dataset: 'other' has no train split",
+            | {"distillation": {"dataset": "other"}},
+            "distillation.dataset: 'other' has no train split",
         ),
         (
             {"datasets__foundation__count": 2},
@@ -161,6 +161,11 @@ NO_TRAIN = STUDY["datasets"]["foundation"] | {"split": {"train": 0, "valid": 0.8
             {"models__parent": {"family": "escn", "checkpoint": "escn-md-small"}}
             | {"sweep__cutoffs": [None, 4.5]},
             "sweep.cutoffs: the cutoff of models of the family escn .* cannot be shortened",
+        ),
+        (
+            {"models__parent": {"family": "escn", "checkpoint": "escn-md-small"}}
+            | {"sweep__layers": [None, 3]},
+            "sweep.layers: layers of models of the family escn .* cannot be dropped",
         ),
         (
             {"export": {"dtypes": ["float64"], "stages": ["pruned"]}},
@@ -214,7 +219,7 @@ def test_keywords_are_found_in_any_case_and_spelling():
         assert mistakes(models__parent__checkpoint=keyword) == []
 
 
-def test_validate_tells_all_mistakes_a_line_each(tmp_path, monkeypatch):
+def test_check_tells_all_mistakes_a_line_each(tmp_path, monkeypatch):
     import yaml
 
     monkeypatch.chdir(tmp_path)
@@ -227,7 +232,7 @@ def test_validate_tells_all_mistakes_a_line_each(tmp_path, monkeypatch):
             )
         )
     )
-    result = CliRunner().invoke(app, ["validate", str(path), "--conda"])
+    result = CliRunner().invoke(app, ["check", str(path), "--conda"])
     assert result.exit_code == 2
     assert len(result.output.strip().splitlines()) == 2
     assert "7net-9" in result.output and "path/to/my/frames.extxyz" in result.output

@@ -15,7 +15,9 @@ from irrepress.core.records import RecordFile
 from irrepress.data.layout import SCHEMA_VERSION as STORE_VERSION
 from irrepress.data.store import StructureStore
 from irrepress.data.summary.records import DatasetSummary
+from irrepress.deploy.records import Deployment
 from irrepress.evaluation.physics.records import MeasuredDynamics
+from irrepress.evaluation.physics.verdicts import Validated
 from irrepress.evaluation.records import Metrics, StageMetrics
 from irrepress.pruning.latency import SCHEMA_VERSION as TIMES_VERSION
 from irrepress.pruning.latency import TimeTable
@@ -32,6 +34,7 @@ def present(kind: type[RecordFile]) -> int:
 
 VERSIONS = {
     "card": present(Card),
+    "deployment": present(Deployment),
     "dynamics": present(MeasuredDynamics),
     "metrics": present(Metrics),
     "plan": PLAN_VERSION,
@@ -39,6 +42,7 @@ VERSIONS = {
     "shapes": TIMES_VERSION,
     "store": STORE_VERSION,
     "summary": present(DatasetSummary),
+    "validation": present(Validated),
 }
 
 
@@ -86,6 +90,19 @@ def test_dynamics():
     run = MeasuredDynamics.load(FILES / "dynamics-1.json")
     assert (run.formula, run.picoseconds, run.failures()) == ("Cu4", 0.1, [])
     assert len(run.trace.energy) == len(run.trace.temperature) == 101
+
+
+def test_deployments():
+    record = Deployment.load(FILES / "deployment-1.json")
+    assert record.target == "torchscript" and record.tested == {"torch": "2.13.0"}
+    assert list(record.speedups()) == [8]
+
+
+def test_validations():
+    validated = Validated.load(FILES / "validation-1.json")
+    assert not validated.passed
+    assert [each.quantity for each in validated.failures()] == ["bulk modulus"]
+    assert validated.summary() == "failed: 1 of 3 quantities within tolerance, 1 NOT, 1 not done"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from irrepress.study.stages import COMPENSATED, ORIGINAL, PRUNED, RECOVERED, Stage
+from irrepress.study.stages import COMPENSATED, ORIGINAL, PRUNED, RECOVERED, REFINED, Stage
 
 NAMES = {
     "original": ORIGINAL,
@@ -10,6 +10,8 @@ NAMES = {
     "compensated": COMPENSATED,
     "recovered-int8": Stage("recovered", bits=8),
     "pruned-int4": Stage("pruned", bits=4),
+    "refined": REFINED,
+    "refined-int8": Stage("refined", bits=8),
     "distilled-float64": Stage("distilled", dtype="float64"),
 }
 

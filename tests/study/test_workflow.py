@@ -35,7 +35,13 @@ class Rule(SimpleNamespace):
     """Stands for a rule of Snakemake."""
 
 
-def stand_in(*, executor: str | None = None, nodes: int | None = None, **others: object):
+def stand_in(
+    *,
+    executor: str | None = None,
+    nodes: int | None = None,
+    cores: int | None = None,
+    **others: object,
+):
     """Return a stand-in of Snakemake's workflow."""
     plugin = None if executor is None else SimpleNamespace(name=executor)
     known = {
@@ -43,7 +49,7 @@ def stand_in(*, executor: str | None = None, nodes: int | None = None, **others:
         "deployment_settings": Deployment(),
         "executor_plugin": plugin,
         "is_main_process": True,
-        "resource_settings": SimpleNamespace(nodes=nodes),
+        "resource_settings": SimpleNamespace(nodes=nodes, cores=cores),
         "basedir": ".",
         "rules": [],
     }
@@ -68,6 +74,22 @@ def test_a_wildcard_is_one_of_some_names():
 )
 def test_slurm_is_known_before_and_after_snakemake_begins(executor, nodes, slurm):
     assert Run(stand_in(executor=executor, nodes=nodes)).uses_slurm == slurm
+
+
+@pytest.mark.parametrize(
+    ("cores", "nodes", "jobs", "threads"),
+    [
+        (2, None, 1, 1),
+        (4, None, 1, 3),
+        (2, None, 3, 1),
+        (9, None, 2, 4),
+        (64, None, 0, 8),
+        (None, None, 1, 1),
+        (16, 4, 1, 1),
+    ],
+)
+def test_cores_that_would_be_idle_are_shared_but_on_a_cluster(cores, nodes, jobs, threads):
+    assert Run(stand_in(cores=cores, nodes=nodes)).threads(jobs) == threads
 
 
 def test_options_of_the_command_line_are_known():

@@ -53,6 +53,18 @@ def test_a_shorter_cutoff_is_refused(parent, plan):
         FeatureGuide(parent, replace(plan, cutoff=4.5))
 
 
+def test_where_layers_were_dropped_those_that_stay_are_compared(parent, batch):
+    layers = (0, 2, 4)
+    fewer = parent.with_layers(layers)
+    guide = FeatureGuide(parent, replace(Plan.identity(fewer.groups()), layers=layers))
+    with observed(parent) as features:
+        parent.atomic_energies(batch)
+    assert float(guide.loss({n: features[guide.followed[n]] for n in guide.kept}, batch)) == 0
+    for place, t in enumerate((0, 2, 4, 5)):
+        assert guide.followed[f"features.{place}.0e"] == f"features.{t}.0e"
+    assert loss(guide, fewer, batch) > 0.01
+
+
 def test_invariant_under_rotation(parent, plan, cut_sevennet, labelled):
     guide = FeatureGuide(parent, plan)
     atoms = labelled[0].to_atoms()

@@ -38,7 +38,7 @@ guide = FeatureGuide(load(), Plan.identity(load().groups()))
 result = train(
     load(), StructureStore(store), settings, seed=0, device="cpu", work_dir=Path(out),
     metrics_csv=Path(out) / "training.csv", teacher=StructureStore(teacher), label_fraction=0.5,
-    guide=guide,
+    guide=guide, parent=load(),
 )
 if is_first():
     torch.save(result.model.state_dict(), Path(out) / "weights.pt")
@@ -63,6 +63,8 @@ def test_two_ranks_give_the_result_of_one(small_sevennet_double, store, teacher,
             precision="64",
             devices=devices,
             features=0.1,
+            atomic_energies=0.5,
+            hessian_rows=2,
             learning_rate=2e-3,
         )
         task = tmp_path / "task.pickle"

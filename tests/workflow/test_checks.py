@@ -275,9 +275,9 @@ def test_the_schema_is_current():
     [
         # What reads data and writes the report needs neither torch nor a command line.
         ("workflow", ["workflow"], {"torch", "lightning", "typer"}),
-        ("sevennet", ["sevennet"], set()),
-        ("escn", ["escn"], set()),
-        ("mace", ["mace"], set()),
+        ("sevennet", ["sevennet", "validation"], {"irrepress[validation]"}),
+        ("escn", ["escn", "validation"], {"irrepress[validation]"}),
+        ("mace", ["mace", "validation"], {"irrepress[validation]"}),
     ],
 )
 def test_environments_agree_with_the_project(environment_file, extras, left_out):

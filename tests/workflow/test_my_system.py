@@ -56,6 +56,11 @@ def tiny() -> dict:
     content["datasets"]["mine"]["paths"] = ["silicon.extxyz"]
     perturbed = {"source": "perturbed", "of": "mine", "count": 12, "labels": small}
     content["datasets"]["perturbed"] = perturbed
+    content["datasets"]["taught"] = {**content["datasets"]["mine"], "labels": small}
+    sampled = {"source": "sampled", "of": "mine", "temperatures": [300], "runs": 3, "count": 6}
+    sampled |= {"atoms": 8, "equilibration": 1, "steps": 4, "labels": small}
+    content["datasets"]["sampled"] = sampled
+    content["datasets"]["all"] = {"source": "joined", "of": ["taught", "perturbed"]}
     content["scoring"]["structures"] = content["compensation"]["structures"] = 6
     content["sweep"]["explicit"]["fast"] = {"irreps": "16x0e+8x1e", "filter_lmax": 1}
     short = {"steps": 4, "validate_every": 2}
@@ -73,8 +78,12 @@ def study(snakemake, sevennet, tmp_path_factory) -> Path:
     write(directory / "silicon.extxyz", silicon_frames(sevennet, 12))
     config = directory / "my-system.yaml"
     config.write_text(yaml.safe_dump(tiny()))
-    done = snakemake(directory, "downstream", str(PRUNED / "metrics.json"), config=config)
-    assert done.returncode == 0, done.stderr[-8000:]
+    stores = [str(DATA / f"{name}.h5") for name in ("all", "sampled")]
+    # First one dataset that is labelled: jobs side by side do not wait for each other's labels.
+    first = [str(DATA / "taught.h5")]
+    for targets in (first, ["downstream", *stores, str(PRUNED / "metrics.json")]):
+        done = snakemake(directory, *targets, config=config)
+        assert done.returncode == 0, done.stderr[-8000:]
     return directory
 
 
@@ -102,6 +111,33 @@ def test_an_unedited_config_says_in_one_line_what_to_write(snakemake, tmp_path):
     (line,) = done.stderr.strip().splitlines()
     assert "my-system.yaml: datasets.mine.paths: there is no file 'path/to/my/frames" in line
     assert f"give the path of your file (relative paths begin at {tmp_path})" in line
+
+
+def test_a_model_labels_files_in_place_of_their_own_labels(study):
+    """Both stores hold the same structures; one the labels of the files, one the model's."""
+    mine, taught = (StructureStore(study / DATA / f"{n}.h5") for n in ("mine", "taught"))
+    structures = StructureStore(study / DATA / "taught.structures.h5")
+    assert taught.info.labels == "sevennet 7net-0" and structures.info.labels == "none"
+    (note,) = taught.info.notes
+    assert note.text.startswith("own labels not read") and note.count == len(mine)
+    assert {p: len(i) for p, i in taught.splits.items()} == {
+        p: len(i) for p, i in mine.splits.items()
+    }
+    for own, labelled in zip(mine.iterate(), taught.iterate(), strict=True):
+        assert np.array_equal(own.positions, labelled.positions)
+        assert abs(own.energy - labelled.energy) > 1 and np.isfinite(labelled.forces).all()
+
+
+def test_datasets_with_the_same_labels_are_joined(study):
+    names = ("taught", "perturbed", "all")
+    taught, perturbed, joined = (StructureStore(study / DATA / f"{n}.h5") for n in names)
+    assert len(joined) == len(taught) + len(perturbed)
+    for part, found in joined.splits.items():
+        assert len(found) == len(taught.splits[part]) + len(perturbed.splits[part])
+    assert joined.info.labels == taught.info.labels
+    # Structures that come unperturbed were labelled before.
+    log = (study / "logs/my-system/data/perturbed.log").read_text()
+    assert f"{len(taught) - len(taught.splits['test'])} were there, in labels/" in log
 
 
 def test_the_model_has_finite_errors_and_a_card(study):
@@ -213,3 +249,11 @@ def job_table(output: str) -> list[str]:
     """The rows of Snakemake's first table of jobs."""
     table = output.split("Job stats:")[1].split("\n\n")[0]
     return table.splitlines()[3:]
+
+
+def test_frames_are_sampled_by_the_labelling_models_dynamics(study):
+    sampled = StructureStore(study / DATA / "sampled.h5")
+    assert sampled.info.labels == "sevennet 7net-0"
+    assert [len(sampled.splits[part]) for part in ("train", "valid", "test")] == [2, 2, 2]
+    assert all(count == 6 for count in sampled.labelled.values())
+    assert not list((study / DATA).glob(".sampled.runs-*"))

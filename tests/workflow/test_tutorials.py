@@ -22,10 +22,18 @@ def directory(tmp_path: Path) -> Path:
 
 def test_every_tutorial_is_followed_by_a_test():
     pages = {path.name for path in TUTORIALS.glob("*.md")} - {"index.md"}
-    here = {"my-system.md", "python.md", "mace-molecules.md"}
+    here = {"from-a-cif.md", "my-system.md", "python.md", "mace-molecules.md"}
     assert pages == here | {"cluster.md"}  # in tests/slurm
     for page in pages:
         assert len(blocks(page)) > 3
+
+
+def test_from_a_cif(directory, sevennet):
+    follow("from-a-cif.md", directory)
+    folder = directory / "salt/results/salt"
+    metrics = json.loads((folder / "7net-0/fisher-shape/distilled/metrics.json").read_text())
+    assert metrics["split"] == "test" and 0 < metrics["errors"]["labels"]["forces_mae"] < 1
+    assert (folder / "report/index.html").exists()
 
 
 def test_my_system(directory, sevennet):

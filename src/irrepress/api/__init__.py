@@ -14,10 +14,23 @@ Every step returns something new and leaves what it was made from as it is.
 """
 
 from irrepress.api.comparison import Comparison
+from irrepress.api.deploying import Deployed
 from irrepress.api.frames import Frames, read
 from irrepress.api.loading import load, merge
 from irrepress.api.potential import Potential
 from irrepress.api.pruning import Pruning
+from irrepress.api.validation import Proof
 from irrepress.core.errors import UserError
 
-__all__ = ["Comparison", "Frames", "Potential", "Pruning", "UserError", "load", "merge", "read"]
+__all__ = [
+    "Comparison",
+    "Deployed",
+    "Frames",
+    "Potential",
+    "Proof",
+    "Pruning",
+    "UserError",
+    "load",
+    "merge",
+    "read",
+]

@@ -133,6 +133,11 @@ def read(
     """
     given = {**settings, "valid_paths": _listed(valid), "test_paths": _listed(test)}
     given = {key: value for key, value in given.items() if value not in (None, [])}
+    if given.get("labels"):
+        raise UserError(
+            "read: labels is False (structures only) or left out; to have a model label structures "
+            "see distill, or irrepress.evaluation.predictions.label"
+        )
     if isinstance(source, Frames | StructureStore):
         if given:
             raise UserError(f"read: these structures were read before; leave {min(given)} out")

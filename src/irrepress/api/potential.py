@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 import torch
@@ -16,11 +16,16 @@ from ase.calculators.calculator import Calculator
 from ase.data import chemical_symbols
 
 from irrepress.api.comparison import Comparison
+from irrepress.api.deploying import Deployed, deploy_potential
 from irrepress.api.frames import AnyPath, Frames, FramesLike, read
 from irrepress.api.judging import Part, Subject, compare
 from irrepress.api.pruning import Pruning
+from irrepress.api.refining import refined
+from irrepress.api.sampling import sample
 from irrepress.api.showing import as_html, as_text, count, one_line, themed
-from irrepress.api.targets import Target, settings_of
+from irrepress.api.targets import name_of, out_of_reach, settings_of
+from irrepress.api.validation import Proof, validate_potential
+from irrepress.api.working import told_when_stopped
 from irrepress.core.errors import UserError, nearest
 from irrepress.core.files import refuse_existing, sha256
 from irrepress.core.groups import widths_of
@@ -30,6 +35,7 @@ from irrepress.core.section import make_section
 from irrepress.data.checks import check_elements
 from irrepress.data.store import StructureStore
 from irrepress.evaluation.alignment import Setting
+from irrepress.evaluation.labeller import Labeller
 from irrepress.evaluation.shapes import make_time_table
 from irrepress.pruning.budget import Costs, OutOfReach, summarize
 from irrepress.pruning.calibration import Calibration
@@ -41,6 +47,7 @@ from irrepress.quantization.packing import pack, unpack
 from irrepress.report import theme
 from irrepress.report.figures.curves import TRAINING_QUANTITIES, Curve, curves_figure
 from irrepress.study.cards import Card, card_path, versions
+from irrepress.study.plan_target import Target
 from irrepress.study.planning import Planning
 from irrepress.study.steps import (
     Stage,
@@ -52,9 +59,8 @@ from irrepress.study.steps import (
     teach,
     trained_stage,
 )
-from irrepress.training.config import Distillation, Training
+from irrepress.training.config import Distillation, Refinement, Training
 from irrepress.training.features import FeatureGuide
-from irrepress.training.interruption import Stopped
 from irrepress.training.lock import locked
 from irrepress.training.trainer import train
 
@@ -165,6 +171,7 @@ class Potential:
         filter_lmax: int | None = None,
         widths: Mapping[str, int] | None = None,
         cutoff: float | None = None,
+        layers: Literal["auto"] | int | Sequence[int] | None = None,
         criterion: Criterion = "fisher",
         axes: Axes = "both",
         allocation: Allocation = "greedy",
@@ -188,6 +195,8 @@ class Potential:
             filter_lmax: the highest order of the filter.
             widths: further numbers of channels, by the names that ``irrepress inspect`` lists.
             cutoff: a shorter cutoff in Å, beside a target or as the only one.
+            layers: how many message-passing layers to keep, or which, counted from 0; beside a
+                target or as the only one. ``auto``: as many as suit a budget.
             criterion: what blocks are scored by; ``taylor`` and ``hessian`` follow labels.
             axes: ``channels`` keeps every order.
             allocation: how a budget is spread over layers and orders.
@@ -202,23 +211,25 @@ class Potential:
         """
         target = Target.of(
             {"speedup": speedup, "flops": flops, "parameters": parameters, "blocks": blocks},
-            {"irreps": irreps, "filter_lmax": filter_lmax, "widths": dict(widths or {})},
+            irreps=irreps,
+            filter_lmax=filter_lmax,
+            widths=dict(widths or {}),
             cutoff=cutoff,
-            allocation=allocation,
-            criterion=criterion,
-            axes=axes,
+            layers=layers,
+            said="arguments",
         )
+        recipe = target.recipe(criterion, axes, allocation)
         scoring, sweep, timing = settings_of(settings)
         sweep = sweep.model_copy(update={"unit": target.unit})
-        if target.recipe.cutoff is not None:
-            self.model.check_cutoff(target.recipe.cutoff)
+        if recipe.cutoff is not None:
+            self.model.check_cutoff(recipe.cutoff)
         calibration = None
         if frames is not None:
             chosen = self._frames(frames)
             calibration = Calibration(
                 chosen.store, scoring.model_copy(update={"dataset": chosen.name}), seed
             )
-        elif criterion not in _WITHOUT_FRAMES or target.recipe.in_rounds:
+        elif criterion not in _WITHOUT_FRAMES or recipe.in_rounds:
             raise UserError(
                 f"plan: the criterion {criterion!r} with allocation {allocation!r} needs frames, "
                 "labelled or not; give some, or take criterion='magnitude'"
@@ -227,13 +238,13 @@ class Potential:
         if sweep.unit == "time":
             options = {"atoms": timing.timing_atoms, "repeats": timing.timing_repeats}
             times = self._timed(shapes=sweep.timed_shapes, seed=seed, **options)
-        scores = self._scored(calibration, target.recipe.criterion, seed)
-        planning = Planning(self.model, target.recipe, sweep, scores, times)
+        scores = self._scored(calibration, recipe.criterion, seed)
+        planning = Planning(self.model, recipe, sweep, scores, times)
         try:
             plan = planning.plan(calibration)
         except OutOfReach as error:
-            raise target.out_of_reach(error, sweep) from None
-        return Pruning(self, target.name, plan, scores, planning.summary(plan), seed)
+            raise out_of_reach(target, recipe, error, sweep) from None
+        return Pruning(self, name_of(target, recipe), plan, scores, planning.summary(plan), seed)
 
     def prune(
         self,
@@ -256,13 +267,14 @@ class Potential:
         """
         if not isinstance(plan, Plan):
             plan = Plan.load(plan)
-        groups = self.model.groups()
+        groups = self.model.with_layers(plan.layers).groups()
         plan.check(groups)
         if plan.cutoff is not None:
             self.model.check_cutoff(plan.cutoff)
         if summary is None:
-            costs, unpruned = Costs.of(self.model, None, plan.cutoff), Costs.of(self.model)
-            summary = summarize(plan, groups, costs, unpruned)
+            costs = Costs.of(self.model, None, plan.cutoff, plan.layers)
+            unpruned = Costs.of(self.model)
+            summary = summarize(plan, groups, costs, unpruned, self.model.groups())
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "plan.json"
             plan.save(path, summary)
@@ -378,7 +390,8 @@ class Potential:
             features: weight of how far the features of all layers are from the parent's.
             seed: seed for everything random.
             work_dir: see `finetune`.
-            **settings: see `finetune`.
+            **settings: see `finetune`; and ``atomic_energies``, ``hessian_rows`` and
+                ``hessian_weight``, further targets that the parent computes before training.
 
         Raises:
             UserError: the potential was not pruned, there are too few structures, or the training
@@ -393,19 +406,114 @@ class Potential:
         with tempfile.TemporaryDirectory(prefix="irrepress-") as folder:
             path = Path(folder) / chosen.store.path.name
             card = parent.origin
+            labels = labels_by(card.family, card.checkpoint, card.modal)
             teach(
-                parent.model,
+                Labeller(parent.model, labels),
                 chosen.store,
                 path,
                 parts=("train", "valid"),
-                labels=labels_by(card.family, card.checkpoint, card.modal),
-                name=parent.name,
                 seed=seed,
             )
-            options = distillation_options(given, chosen.store, StructureStore(path), guide)
+            options = distillation_options(
+                given, chosen.store, StructureStore(path), guide, parent.model
+            )
             stage = {"stage": "distilled", "label_fraction": given.label_fraction}
             model = copy.deepcopy(self.model)
             return self._trained(model, chosen, given, stage, seed, work_dir, **options)
+
+    def sample(
+        self,
+        structures: FramesLike,
+        *,
+        temperatures: Sequence[float] = (300.0,),
+        pressure: float | None = None,
+        runs: int = 12,
+        count: int = 96,
+        seed: int = 0,
+        **settings: Any,
+    ) -> Frames:
+        """Run molecular dynamics from structures, and return frames with the potential's labels.
+
+        They are what a smaller potential can be made with where there are no labels: runs are kept
+        apart in train, valid and test parts.
+
+        Args:
+            structures: what runs start from; labels are not read.
+            temperatures: in K, up to the highest that the potential is for.
+            pressure: in GPa, at which the cell may change; None: constant cells.
+            runs: number of runs, each in a cell that is strained at random.
+            count: number of frames that are kept, those that differ most.
+            seed: seed for everything random.
+            **settings: what a config may say beside: ``atoms``, ``strain``, ``timestep``,
+                ``equilibration``, ``steps``, ``keep``, ``relax`` and ``split``.
+
+        Raises:
+            UserError: an unknown element or setting, or all runs at a temperature break.
+
+        Example:
+            >>> from ase.build import bulk
+            >>> import irrepress
+            >>> model = irrepress.load("7net-0")
+            >>> less = {"runs": 3, "count": 6, "atoms": 2, "equilibration": 1, "steps": 4}
+            >>> len(model.sample(bulk("Si"), temperatures=[300], **less))
+            6
+        """
+        chosen = self._frames(structures)
+        asked = {"temperatures": list(temperatures), "pressure": pressure}
+        asked |= {"runs": runs, "count": count}
+        return sample(self.model, self.origin, chosen, asked | settings, seed)
+
+    def refine(
+        self,
+        frames: FramesLike,
+        *,
+        temperatures: Sequence[float],
+        starts: FramesLike | None = None,
+        rounds: int = 3,
+        added: int = 32,
+        seed: int = 0,
+        work_dir: AnyPath | None = None,
+        **settings: Any,
+    ) -> Potential:
+        """Run dynamics, let the parent label the frames, train on those that are wrong; repeat.
+
+        It ends after ``rounds``, or once the error on new dynamics no longer falls. The card holds
+        these errors for every round.
+
+        Args:
+            frames: structures to train on, beside those of the dynamics; labels are not read.
+            temperatures: temperatures of the dynamics in K.
+            starts: structures that dynamics start from; None: the train and valid parts of frames.
+            rounds: maximum number of rounds.
+            added: maximum number of frames that a round adds.
+            seed: seed for everything random.
+            work_dir: see `finetune`.
+            **settings: what a config may say of a refinement: ``runs``, ``threshold``,
+                ``dynamics_steps``, ``minutes``, ``steps``, ``learning_rate``, ...
+
+        Raises:
+            UserError: the potential was not pruned, there are too few structures, or the training
+                failed.
+        """
+        parent, plan = self._pruned_from("refine")
+        chosen = self._frames(frames)
+        begun = chosen if starts is None else self._frames(starts)
+        asked = {"of": begun.name, "temperatures": list(temperatures), "rounds": rounds}
+        given = make_section(Refinement, "refine", {**asked, "frames": added, **settings})
+        self._check_training("refine", chosen)
+        card = parent.origin
+        result, rows, stage = refined(
+            self.model,
+            parent.model,
+            plan,
+            chosen,
+            begun,
+            given,
+            labels=labels_by(card.family, card.checkpoint, card.modal),
+            seed=seed,
+            work_dir=work_dir,
+        )
+        return self._made(result.model.to(self.device), stage, seed, training=rows)
 
     def quantize(self, bits: int = 8) -> Potential:
         """Return the potential with path and radial weights rounded to 8 or 4 bits.
@@ -494,6 +602,84 @@ class Potential:
             alignment=alignment,
             batch_size=batch_size,
             timing=(timing_atoms, timing_repeats),
+        )
+
+    def validate(
+        self,
+        structures: FramesLike,
+        *,
+        temperatures: Sequence[float] = (300.0,),
+        against: Potential | None = None,
+        seed: int = 0,
+        work_dir: AnyPath | None = None,
+        **settings: Any,
+    ) -> Proof:
+        """Measure what users do with a potential beside its parent: dynamics, crystals, curves.
+
+        Args:
+            structures: what is measured on; labels are not needed.
+            temperatures: of dynamics, in K.
+            against: what it is compared with; None: its parent.
+            seed: seed for velocities and thermostats.
+            work_dir: folder for ``validation.json`` and the parent's values, from which the same
+                call goes on if it was interrupted; None: they are not kept.
+            **settings: what a config may say of a validation: ``minutes``, ``parent_minutes``,
+                ``picoseconds``, ``structures``, ``atoms``, ``tolerances``, ...
+
+        Raises:
+            UserError: no parent, an unknown element, or settings out of their bounds.
+        """
+        return validate_potential(
+            self,
+            structures,
+            against=against,
+            temperatures=temperatures,
+            seed=seed,
+            work_dir=work_dir,
+            settings=settings,
+        )
+
+    def deploy(
+        self,
+        to: str,
+        out: AnyPath,
+        *,
+        check: FramesLike | None = None,
+        against: Potential | None = None,
+        lammps: str | None = None,
+        overwrite: bool = False,
+        **settings: Any,
+    ) -> Deployed:
+        """Write the potential in the form of a runtime, with its proof and its times.
+
+        The folder holds the model's file, a script or an input that runs it, golden energies,
+        forces and stress with ``check.py``, which compares them where the model is installed, the
+        card, and times against the number of atoms beside the parent's in the same runtime.
+
+        Args:
+            to: ``native``, ``torchscript``, ``lammps``, ``symmetrix`` or ``torch-sim``.
+            out: the folder to make.
+            check: structures that the model is checked on, of which the first crystal is timed;
+                None: a few of its elements are made.
+            against: what it is timed beside; None: its parent, if it was pruned.
+            lammps: command of a LAMMPS with the pair style; None: ``lmp``, if it has it.
+            overwrite: whether a folder that is there is replaced.
+            **settings: what a config may say of a deployment: ``structures``, ``largest`` (number
+                of atoms), ``minutes`` (0: no times) and ``own_form``.
+
+        Raises:
+            UserError: the runtime does not take the model, a package is missing, or the model does
+                not compute there what it computes in its family's own code.
+        """
+        return deploy_potential(
+            self,
+            to,
+            out,
+            check=check,
+            against=against,
+            lammps=lammps,
+            overwrite=overwrite,
+            settings=settings,
         )
 
     def save(self, path: AnyPath, *, overwrite: bool = False) -> None:
@@ -674,25 +860,17 @@ class Potential:
         """Train a model, which may be changed, and return the potential that it becomes."""
         with tempfile.TemporaryDirectory(prefix="irrepress-") as folder:
             checkpoints, curve = Path(work_dir or folder), Path(folder) / "training.csv"
-            try:
-                with locked(checkpoints):
-                    result = train(
-                        model.to("cpu"),
-                        frames.store,
-                        settings,
-                        seed=seed,
-                        device=str(self.device),
-                        work_dir=checkpoints,
-                        metrics_csv=curve,
-                        **options,
-                    )
-            except Stopped as error:
-                if work_dir is None:
-                    raise KeyboardInterrupt from None
-                raise UserError(
-                    f"training: interrupted, and saved in {work_dir}; the same call goes on from "
-                    "there"
-                ) from error
+            with told_when_stopped("training", work_dir), locked(checkpoints):
+                result = train(
+                    model.to("cpu"),
+                    frames.store,
+                    settings,
+                    seed=seed,
+                    device=str(self.device),
+                    work_dir=checkpoints,
+                    metrics_csv=curve,
+                    **options,
+                )
             rows = pd.read_csv(curve)
         stage = stage | trained_stage(result, frames.store, settings, seed)
         stage |= {"dataset": frames.name, "data_sha256": frames.identity}

@@ -90,6 +90,8 @@ class Pruning:
         rows = [("irreps", one_line(summary["irreps"]))]
         if summary["filter_lmax"] is not None:
             rows.append(("filter lmax", str(summary["filter_lmax"])))
+        if "layers" in summary:
+            rows.append(("layers", ", ".join(map(str, summary["layers"]))))
         if "cutoff" in summary:
             rows.append(("cutoff", f"{summary['cutoff']:g} Å"))
         rows += [

@@ -21,7 +21,7 @@ _PACKAGES = {"escn": ("fairchem.core",), "mace": ("mace",), "sevennet": ("sevenn
 # `check_checkpoint`, `CHECKPOINTS` (keyword -> what has a `file` and a `licence`), where they are
 # downloaded, or else `KEYWORDS`; and `SPELLINGS` (other spelling -> keyword), `MODALS` (keyword ->
 # levels of theory) and `shapes()`, where there are any, `SETTINGS` of untrained models,
-# `NUMBER_TYPES` and `SHORTENS_CUTOFF`
+# `NUMBER_TYPES`, `SHORTENS_CUTOFF` and `DROPS_LAYERS`
 _CATALOGUES = {name: f"irrepress.catalogue.checkpoints.{name}" for name in _PACKAGES}
 # family name -> module and call of the calculator of the family's own package, and its keyword for
 # the modal
@@ -185,6 +185,11 @@ def check_number_type(name: str, dtype: str, source: str) -> None:
 def shortens_cutoff(name: str) -> bool:
     """Return whether the cutoff of a family's models can be shortened."""
     return bool(_catalogue(name).SHORTENS_CUTOFF)
+
+
+def drops_layers(name: str) -> bool:
+    """Return whether a family's models can be built with fewer layers."""
+    return bool(_catalogue(name).DROPS_LAYERS)
 
 
 def named_shapes(name: str) -> Mapping[str, Explicit]:

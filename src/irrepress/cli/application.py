@@ -9,13 +9,16 @@ from irrepress.cli import (
     comparison,
     compression,
     datasets,
+    deployment,
     evaluation,
     machine,
     models,
     studies,
+    validation,
     workflow,
 )
 from irrepress.cli.errors import plain_errors
+from irrepress.cli.many_values import ManyValues
 from irrepress.cli.passing_on import PassingOn
 from irrepress.core.terminal import print_readably
 
@@ -36,11 +39,13 @@ _COMMANDS = (
     compression.distill,
     comparison.compare,
     evaluation.evaluate,
+    validation.validate,
+    deployment.deploy,
     datasets.summarize,
     datasets.datasets,
     workflow.compress,
     workflow.new,
-    studies.validate,
+    studies.check,
     models.card,
     models.unpack,
     models.export,
@@ -50,8 +55,11 @@ _COMMANDS = (
 )
 # Those that call another program, which takes what stands after "--".
 _PASSING_ON = (workflow.compress, machine.setup)
+# Those with an option that takes several numbers.
+_MANY_VALUES = (validation.validate, workflow.new)
 for _command in _COMMANDS:
-    app.command(cls=PassingOn if _command in _PASSING_ON else None)(plain_errors(_command))
+    _kind = PassingOn if _command in _PASSING_ON else None
+    app.command(cls=ManyValues if _command in _MANY_VALUES else _kind)(plain_errors(_command))
 
 
 def main() -> None:

@@ -29,6 +29,7 @@ from irrepress.cli.options import (
     file_settings,
     settings,
 )
+from irrepress.core.errors import UserError
 from irrepress.core.files import refuse_existing
 
 if TYPE_CHECKING:
@@ -64,6 +65,9 @@ def prune(
     ] = None,
     filter_lmax: Annotated[int | None, typer.Option(help="Highest order of the filter.")] = None,
     cutoff: Annotated[float | None, typer.Option(help="A shorter cutoff in Å.")] = None,
+    layers: Annotated[
+        str | None, typer.Option(help="Message-passing layers to keep: 3, which: 0,2,4, or auto.")
+    ] = None,
     plan: Annotated[
         Path | None, typer.Option(help="A plan that is there already, in place of all these.")
     ] = None,
@@ -112,6 +116,7 @@ def prune(
             irreps=irreps,
             filter_lmax=filter_lmax,
             cutoff=cutoff,
+            layers=_layers(layers),
             criterion=criterion,
             axes=axes,
             allocation=allocation,
@@ -218,6 +223,22 @@ def distill(
         **settings(set_),
     )
     _save(trained, out, overwrite)
+
+
+def _layers(text: str | None) -> Literal["auto"] | int | list[int] | None:
+    """Return how many layers an option asks for, or which."""
+    if text is None:
+        return None
+    if text == "auto":
+        return "auto"
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise UserError(
+            f"--layers: {text!r} is neither a number of layers, such as 3, nor a list of those to "
+            "keep, such as 0,2,4, nor auto"
+        ) from None
+    return numbers if "," in text else numbers[0]
 
 
 def _save(potential: "Potential", out: Path, overwrite: bool) -> None:

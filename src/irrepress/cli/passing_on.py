@@ -3,12 +3,13 @@
 from typing import Any
 
 import typer
-from typer.core import TyperCommand
+
+from irrepress.cli.many_values import ManyValues
 
 _KEY = "irrepress.passed_on"
 
 
-class PassingOn(TyperCommand):
+class PassingOn(ManyValues):
     """A command that keeps what stands after ``--`` for another program, if it asks for it."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 
-def validate(
+def check(
     config: Annotated[Path, typer.Argument(metavar="CONFIG")],
     conda: Annotated[
         bool,

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import torch
 from ase.calculators.calculator import Calculator
@@ -45,7 +45,7 @@ class WeightBlock:
 
     Example:
         >>> block = WeightBlock("embedding.weight", start=0, shape=(16, 32))
-        >>> torch.arange(1024)[block.start :][: 16 * 32].reshape(block.shape).shape
+        >>> block.of(torch.arange(1024)).shape
         torch.Size([16, 32])
     """
 
@@ -53,6 +53,12 @@ class WeightBlock:
     start: int
     shape: tuple[int, int]
     transposed: bool = False
+
+    def of(self, flat: Tensor) -> Tensor:
+        """Return the matrix, a view of the flattened parameter."""
+        rows, columns = self.shape
+        part = flat[self.start : self.start + rows * columns]
+        return part.view(columns, rows).T if self.transposed else part.view(rows, columns)
 
 
 class Family(ABC):
@@ -166,7 +172,7 @@ class Family(ABC):
 
     @abstractmethod
     def narrow_blocks(self, model: Model, plan: Plan) -> Model:
-        """Remove the blocks that a plan does not keep, ignoring its cutoff; see `Model.narrow`."""
+        """Remove the blocks that a plan does not keep, and nothing else; see `Model.narrow`."""
 
     @abstractmethod
     def linear_fits(self, parent: Model, narrowed: Model, plan: Plan) -> Sequence[LinearFit]:
@@ -254,6 +260,99 @@ class ShortensCutoff(ABC):
         """Return the closest model with a shorter cutoff in Å, which has been checked."""
 
 
+class DropsLayers(ABC):
+    """A family that can build its models with fewer message-passing layers.
+
+    Example:
+        >>> isinstance(model.family, DropsLayers)
+        True
+    """
+
+    @abstractmethod
+    def drop_layers(self, model: Model, layers: Sequence[int]) -> Model:
+        """Return the model with some of its layers alone, which have been checked.
+
+        Weights are copied and not yet fitted to each other. Where the features that leave one
+        layer have other irreps than those that enter the next, the common channels stay.
+        """
+
+    @abstractmethod
+    def groups_with_layers(self, model: Model, layers: Sequence[int]) -> dict[str, str]:
+        """Return group of the model with some of its layers alone -> group of the model.
+
+        What the blocks of both are is the same to those who read them: the features that enter a
+        layer that is kept. The model may have more channels; the first ones stay.
+        """
+
+
+class Evaluator(Protocol):
+    """Code for single structures on a CPU, with the weights that a model had when it was made.
+
+    Example:
+        >>> evaluate: Evaluator = model.family.evaluator(model)
+        >>> evaluate(structures[0]).forces.shape, evaluate.features(structures[0]).shape
+        (torch.Size([2, 3]), torch.Size([2, 128]))
+    """
+
+    def __call__(self, structure: Structure) -> Prediction:
+        """Return what the model predicts of a structure, as a batch of it alone."""
+
+    def features(self, structure: Structure) -> Tensor:
+        """Return the features that the model's last layer gives to atoms, if they are invariant.
+
+        Shape ``[atoms, channels]``. They take a part of the time of a prediction.
+        """
+
+
+class EvaluatesFaster(ABC):
+    """A family that has faster code for single structures on a CPU than for batches.
+
+    Example:
+        >>> isinstance(model.family, EvaluatesFaster)
+        True
+    """
+
+    @abstractmethod
+    def evaluator(self, model: Model) -> Evaluator:
+        """Return code that predicts what the model predicts, up to round-off.
+
+        It runs on the CPU and gives no gradients.
+
+        Raises:
+            UserError: the model has parts that this code does not know.
+        """
+
+
+class WritesFastTorchScript(ABC):
+    """A family that can write its models as TorchScript that is faster than its package's own.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     model.family.write_torchscript(model, Path(folder) / "model.pt")
+        ...     (Path(folder) / "model.pt").exists()
+        True
+    """
+
+    @abstractmethod
+    def write_torchscript(self, model: Model, path: Path) -> None:
+        """Write a file that runs wherever the TorchScript of the family's package runs.
+
+        It gives the same results up to round-off, in the model's type, and first derivatives of
+        the energy alone. Files for several processes that share one structure are not offered: the
+        package's own tools make them of a saved model. A model of several levels of theory is
+        written for the one that it was loaded with.
+
+        Args:
+            model: the model.
+            path: the file, which is written atomically.
+
+        Raises:
+            UserError: the model has parts that such a file cannot hold.
+        """
+
+
 class MergesExperts(ABC):
     """A family with mixtures of experts, each of which is one network for one composition.
 
@@ -281,6 +380,55 @@ class MergesExperts(ABC):
 
         Raises:
             UserError: if the file or the formula cannot be read, or there are no experts.
+        """
+
+
+class WritesTorchScript(ABC):
+    """A family whose package writes models as TorchScript, for LAMMPS and for use without it.
+
+    Example:
+        >>> isinstance(model.family, WritesTorchScript)
+        True
+    """
+
+    @abstractmethod
+    def write_own_torchscript(self, model: Model, path: Path) -> None:
+        """Write the file that the family's package makes of a model for its pair style of LAMMPS.
+
+        Args:
+            model: the model; its weights are written in its own type where the package can.
+            path: the file.
+
+        Raises:
+            UserError: the package cannot write this model.
+        """
+
+
+class WritesSymmetrix(ABC):
+    """A family whose models symmetrix evaluates, if their architecture is one that it takes.
+
+    Example:
+        >>> isinstance(model.family, WritesSymmetrix)  # a SevenNet
+        False
+    """
+
+    @abstractmethod
+    def symmetrix_refusals(self, model: Model) -> list[str]:
+        """Return what of a model's architecture symmetrix does not take; empty if it takes it."""
+
+    @abstractmethod
+    def symmetrix_groups(self, groups: Sequence[Group]) -> list[Group]:
+        """Return the groups of a model that symmetrix takes, restricted so that it stays so.
+
+        What has to stay has a floor, and what has to be as wide as features follows them.
+        """
+
+    @abstractmethod
+    def write_symmetrix(self, model: Model, path: Path) -> None:
+        """Write a model as symmetrix's JSON.
+
+        Raises:
+            UserError: symmetrix does not take the model.
         """
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from irrepress.core.cost import NEIGHBOURS, CostModel, CostTerms
 from irrepress.core.errors import UserError
 from irrepress.core.family import (
+    DropsLayers,
     Family,
     Observer,
     RestrictsElements,
@@ -169,12 +170,79 @@ class Model(torch.nn.Module):
     def narrow(self, plan: Plan) -> Model:
         """Build the smaller model that a plan describes.
 
-        Up to round-off, it equals the model with the plan's cutoff and with gates of 0 and 1.
+        Up to round-off, it equals the model with the plan's layers and cutoff and with gates of 0
+        and 1.
 
         Raises:
             UserError: if the plan does not fit the model.
         """
-        return self.family.narrow_blocks(self.with_cutoff(plan.cutoff), plan)
+        reduced = self.with_layers(plan.layers).with_cutoff(plan.cutoff)
+        return self.family.narrow_blocks(reduced, plan)
+
+    def with_layers(self, layers: Sequence[int] | None) -> Model:
+        """Return a model with some of the message-passing layers alone; None: this model.
+
+        Layers hand on features that the next one was not trained to read, unless it followed
+        before: the weights need compensation, training, or both.
+
+        Args:
+            layers: indices of the layers to keep, in ascending order. The last layer, whose
+                features the readout reads, must be among them.
+
+        Raises:
+            UserError: if there is no such layer, or the family does not support this.
+        """
+        if layers is None:
+            return self
+        family = self._dropping(layers, "plan")
+        return self if len(layers) == self.layers else family.drop_layers(self, layers)
+
+    def groups_with_layers(self, layers: Sequence[int] | None) -> dict[str, str]:
+        """Return the groups of the model with some of its layers, and which they are here.
+
+        Args:
+            layers: indices of the layers to keep; None: all.
+
+        Returns:
+            Name of the group in `with_layers` -> name of the group in this model, of whose
+            channels the first ones are there.
+        """
+        if layers is None or len(layers) == self.layers:
+            return {group.name: group.name for group in self.groups()}
+        return self._dropping(layers, "plan").groups_with_layers(self, layers)
+
+    @property
+    def layers(self) -> int:
+        """Number of message-passing layers."""
+        return int(self.shape()["layers"])
+
+    def check_layers(self, layers: Sequence[int], source: str = "plan") -> None:
+        """Check that the model can be built with some of its layers alone.
+
+        Args:
+            layers: indices of the layers to keep.
+            source: where they were requested, such as a plan's path, for messages.
+
+        Raises:
+            UserError: if it cannot.
+        """
+        self._dropping(layers, source)
+
+    def _dropping(self, layers: Sequence[int], source: str) -> DropsLayers:
+        """Check layers as in `check_layers` and return the family."""
+        if not isinstance(self.family, DropsLayers):
+            raise UserError(
+                f"{source}: layers of models of the family {self.family.name} cannot be dropped; "
+                "leave 'layers' out"
+            )
+        count = self.layers
+        if sorted({*layers} & {*range(count)}) != list(layers) or count - 1 not in layers:
+            raise UserError(
+                f"{source}: layers {', '.join(map(str, layers)) or 'none'}: the model has the "
+                f"layers 0 to {count - 1}; name some of them in ascending order, with {count - 1}, "
+                "which the readout follows"
+            )
+        return self.family
 
     def with_cutoff(self, cutoff: float | None) -> Model:
         """Return a model with a shorter cutoff in Å; None: this model.
@@ -346,6 +414,8 @@ class Prediction:
         forces: forces in eV/Å, ``[atoms, 3]``.
         stress: stress in eV/Å^3, ``[structures, 6]``, in Voigt order xx, yy, zz, yz, xz, xy with
             ASE's sign. Meaningless for structures without a periodic cell.
+        atomic_energies: contribution of each atom to the energy in eV, ``[atoms]``; None if the
+            code that ran does not tell (a family's own may not).
 
     Example:
         >>> prediction = model.predict(model.batch(structures))
@@ -356,3 +426,4 @@ class Prediction:
     energy: Tensor
     forces: Tensor
     stress: Tensor
+    atomic_energies: Tensor | None = None

@@ -1,4 +1,4 @@
-"""Plans: the irreps blocks to keep in each group, and the cutoff, as data that users can edit."""
+"""Plans: what to keep of a model (layers, cutoff, irreps blocks), as data that users can edit."""
 
 import math
 import os
@@ -16,7 +16,7 @@ from irrepress.core.files import read_json, write_json
 from irrepress.core.groups import Group, followers, widths_of
 
 SCHEMA_VERSION = 1
-_KEYS = ("schema_version", "provenance", "summary", "cutoff", "groups", "made")
+_KEYS = ("schema_version", "provenance", "summary", "layers", "cutoff", "groups", "made")
 _RANGE = re.compile(r"0*([0-9]+)(?: *- *0*([0-9]+))?", re.ASCII)
 # Far more than any group has; the limit keeps damaged files from exhausting the memory.
 _MOST_CHANNELS, _MOST_DIGITS = 1_000_000, 8
@@ -24,14 +24,19 @@ _MOST_CHANNELS, _MOST_DIGITS = 1_000_000, 8
 
 @dataclass(frozen=True)
 class Plan:
-    """The channels to keep in every group, and the cutoff.
+    """The channels to keep in every group, the cutoff and the layers.
+
+    Layers go first: groups and channels are those of the model that has only the layers to keep
+    (`irrepress.core.model.Model.with_layers`), which are counted anew from 0.
 
     Attributes:
         keep: group name -> sorted indices of the channels to keep.
-        channels: group name -> number of channels in the unpruned model.
+        channels: group name -> number of channels in the unpruned model, with the plan's layers.
         provenance: origin of the plan (criterion, budget, parent's sha256, ...).
         cutoff: cutoff radius in Å; None: that of the unpruned model.
         edits: a phrase for each change made to the file by hand since the plan was made.
+        layers: the message-passing layers of the unpruned model to keep, in ascending order,
+            counted from 0; None: all.
 
     Example:
         >>> from irrepress.core.groups import Group
@@ -47,6 +52,7 @@ class Plan:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     cutoff: float | None = None
     edits: tuple[str, ...] = ()
+    layers: tuple[int, ...] | None = None
 
     @classmethod
     def identity(cls, groups: Sequence[Group]) -> "Plan":
@@ -96,8 +102,13 @@ class Plan:
                 plan keeps nothing. If it has a cutoff, that is the shorter one.
 
         Raises:
-            UserError: if ``following`` belongs to another model.
+            UserError: if ``following`` belongs to another model, or drops layers.
         """
+        if following.layers is not None:
+            raise UserError(
+                f"plan: the following plan keeps the layers {_listed(following.layers)}; layers "
+                "can only be dropped by the first plan"
+            )
         for name, channels in following.channels.items():
             kept = len(self.keep.get(name, ()))
             if channels != kept:
@@ -132,7 +143,8 @@ class Plan:
         """Check the plan against a model's groups.
 
         Args:
-            groups: the groups of the model to apply the plan to.
+            groups: the groups of the model to apply the plan to, with the plan's layers
+                (`irrepress.core.model.Model.with_layers`).
             source: name of the plan in messages, such as its path.
 
         Raises:
@@ -202,8 +214,8 @@ class Plan:
     def save(self, path: str | Path, summary: Mapping[str, Any] | None = None) -> None:
         """Write the plan as JSON that users can read and edit.
 
-        The plan is written twice: ``groups`` and ``cutoff`` are applied, while ``made`` later shows
-        what was changed by hand.
+        The plan is written twice: ``groups``, ``layers`` and ``cutoff`` are applied, while ``made``
+        later shows what was changed by hand.
 
         Args:
             path: path of the file.
@@ -214,11 +226,16 @@ class Plan:
             "schema_version": SCHEMA_VERSION,
             "provenance": dict(self.provenance),
             "summary": dict(summary or {}),
+            **({} if self.layers is None else {"layers": list(self.layers)}),
             **({} if self.cutoff is None else {"cutoff": self.cutoff}),
             "groups": {
                 name: {"channels": self.channels[name], "keep": ranges[name]} for name in self.keep
             },
-            "made": {"cutoff": self.cutoff, "keep": ranges},
+            "made": {
+                **({} if self.layers is None else {"layers": list(self.layers)}),
+                "cutoff": self.cutoff,
+                "keep": ranges,
+            },
         }
         write_json(path, content)
 
@@ -260,8 +277,9 @@ class Plan:
                 f"{path}: 'provenance' must hold keys and values, it is {_short(provenance)}; "
                 "correct it or leave it out"
             )
-        edits = _edits(content.get("made"), keep, channels, cutoff, str(path))
-        return cls(keep, channels, provenance=provenance, cutoff=cutoff, edits=edits)
+        layers = _parse_layers(content.get("layers"), str(path))
+        plan = cls(keep, channels, provenance=provenance, cutoff=cutoff, layers=layers)
+        return replace(plan, edits=_edits(content.get("made"), plan, str(path)))
 
 
 def write_summary(path: str | Path, summary: Mapping[str, Any]) -> bool:
@@ -289,13 +307,7 @@ def write_summary(path: str | Path, summary: Mapping[str, Any]) -> bool:
     return True
 
 
-def _edits(
-    made: Any,
-    keep: Mapping[str, tuple[int, ...]],
-    channels: Mapping[str, int],
-    cutoff: float | None,
-    source: str,
-) -> tuple[str, ...]:
+def _edits(made: Any, plan: Plan, source: str) -> tuple[str, ...]:
     """Return a phrase for each difference between a plan and the original one."""
     if made is None:
         return ("what stays was written by hand",)
@@ -305,28 +317,50 @@ def _edits(
             "'groups' and restore 'made', or remove it"
         )
     edits = []
-    if cutoff != made.get("cutoff"):
-        edits.append(f"cutoff {_radius(cutoff)} instead of {_radius(made.get('cutoff'))}")
-    for name, kept in keep.items():
+    layers = _parse_layers(made.get("layers"), f"{source}: 'made'")
+    if plan.layers != layers:
+        edits.append(f"layers {_listed(plan.layers)} instead of {_listed(layers)}")
+    if plan.cutoff != made.get("cutoff"):
+        edits.append(f"cutoff {_radius(plan.cutoff)} instead of {_radius(made.get('cutoff'))}")
+    for name, kept in plan.keep.items():
+        channels = plan.channels[name]
         if name not in made["keep"]:
             edits.append(f"{name} was added")
             continue
         before = _parse_group(
-            {"channels": channels[name], "keep": made["keep"][name]},
+            {"channels": channels, "keep": made["keep"][name]},
             f"{source}: 'made', group {name!r}",
         )[1]
         if kept == before:
             continue
         if len(kept) == len(before):
-            edits.append(f"{name} keeps other channels, {len(kept)} of {channels[name]} as before")
+            edits.append(f"{name} keeps other channels, {len(kept)} of {channels} as before")
         else:
-            edits.append(f"{name} keeps {len(kept)} of {channels[name]} instead of {len(before)}")
-    edits += [f"{name} was left out" for name in made["keep"] if name not in keep]
+            edits.append(f"{name} keeps {len(kept)} of {channels} instead of {len(before)}")
+    edits += [f"{name} was left out" for name in made["keep"] if name not in plan.keep]
     return tuple(edits)
 
 
 def _radius(cutoff: float | None) -> str:
     return "that of the unpruned model" if cutoff is None else f"{cutoff:g} Å"
+
+
+def _listed(layers: Sequence[int] | None) -> str:
+    return "all" if layers is None else ", ".join(map(str, layers))
+
+
+def _parse_layers(layers: Any, source: str) -> tuple[int, ...] | None:
+    """Return the layers to keep."""
+    if layers is None:
+        return None
+    are_numbers = isinstance(layers, list) and all(type(i) is int and i >= 0 for i in layers)
+    if not are_numbers or not layers or sorted(set(layers)) != layers:
+        raise UserError(
+            f"{source}: 'layers' must list the layers of the unpruned model to keep, from 0 and "
+            f"in ascending order, such as [0, 2, 4]; it is {_short(layers)}; correct it, or leave "
+            "it out to keep all"
+        )
+    return tuple(layers)
 
 
 def _check_keys(content: Mapping[str, Any], known: Sequence[str], where: str) -> None:

@@ -52,6 +52,18 @@ Channels = Annotated[int, Field(ge=0, le=10**6), _IS_NUMBER]
 Weight = Annotated[float, Field(ge=0, le=1e6), _IS_NUMBER]
 # Cutoff radius in Å.
 Radius = Annotated[float, Field(gt=0, le=100), _IS_NUMBER]
+# Message-passing layers: how many, or their indices.
+LayerCount = Annotated[int, Field(ge=1, le=1000), _IS_NUMBER]
+LayerIndex = Annotated[int, Field(ge=0, le=1000), _IS_NUMBER]
+Layers = LayerCount | Annotated[list[LayerIndex], Field(min_length=1)]
+# The same, or as many as suit a budget.
+LayerChoice = Literal["auto"] | Layers
+# Conditions of molecular dynamics, in K, GPa and fs.
+Temperature = Annotated[float, Field(gt=0, le=10_000), _IS_NUMBER]
+Pressure = Annotated[float, Field(ge=-100, le=1000), _IS_NUMBER]
+TimeStep = Annotated[float, Field(gt=0, le=20), _IS_NUMBER]
+# A time limit.
+Minutes = Annotated[float, Field(gt=0, le=1e6), _IS_NUMBER]
 # Highest order of irreps.
 Order = Annotated[int, Field(ge=0, le=100), _IS_NUMBER]
 # A learning rate relative to another.

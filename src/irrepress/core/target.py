@@ -4,7 +4,7 @@ from pydantic import Field, field_validator, model_validator
 
 from irrepress.core.errors import UserError
 from irrepress.core.irreps import parse_irreps
-from irrepress.core.section import Channels, Order, Radius, Section
+from irrepress.core.section import Channels, Layers, Order, Radius, Section
 
 
 class Explicit(Section):
@@ -33,6 +33,13 @@ class Explicit(Section):
         "stay as in the parent.",
     )
     cutoff: Radius | None = Field(None, description="Cutoff radius in Å; null: the parent's.")
+    layers: Layers | None = Field(
+        None,
+        exclude_if=lambda layers: layers is None,
+        description="Message-passing layers to keep: how many, of which the first and the last "
+        "stay and the others are spread evenly, or a list of the parent's, counted from 0, such "
+        "as [0, 3, 4]; null: all. Irreps in a list are then those of the layers that stay.",
+    )
 
     @property
     def names_shape(self) -> bool:
@@ -57,5 +64,7 @@ class Explicit(Section):
     @model_validator(mode="after")
     def _names_something(self) -> "Explicit":
         if not self.model_dump(exclude_defaults=True):
-            raise ValueError("nothing to change; give irreps, filter_lmax, widths or cutoff")
+            raise ValueError(
+                "nothing to change; give irreps, filter_lmax, widths, cutoff or layers"
+            )
         return self

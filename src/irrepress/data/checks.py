@@ -12,6 +12,7 @@ from irrepress.core.structure import Structure
 from irrepress.data.config import Units
 from irrepress.data.geometry import cell_heights, closest_pair
 from irrepress.data.units import ENERGY
+from irrepress.data.unlabelled import remarks_on_unlabelled
 
 # Beyond these limits a value is a mistake. All-electron energies of the heaviest elements are
 # below 8e5 eV/atom; the frames of MPtrj with the highest stress have 202 eV/Å and 11 eV/Å^3.
@@ -50,6 +51,21 @@ def check_structure(structure: Structure, where: str) -> None:
     _check_labels(structure, where)
 
 
+def checked(structures: Iterable[Structure], where: str) -> Iterator[Structure]:
+    """Yield structures as long as they pass `check_structure`.
+
+    Args:
+        structures: any iterable.
+        where: what messages begin with, before the structure's number and group.
+
+    Raises:
+        UserError: as `check_structure`.
+    """
+    for index, structure in enumerate(structures):
+        check_structure(structure, f"{where}: structure {index}, {structure.group or 'no group'}")
+        yield structure
+
+
 def remarks_on(structure: Structure) -> Iterator[str]:
     """Yield remarks on a structure that is unusual but not wrong."""
     if len(structure) == 1 and is_alone(structure):
@@ -67,6 +83,8 @@ def remarks_on(structure: Structure) -> Iterator[str]:
             "energy of exactly zero, which looks like a placeholder; such a label should have no "
             "weight"
         )
+    if np.isnan(structure.energy) and np.isnan(structure.forces).all():
+        yield from remarks_on_unlabelled(structure)
     if not structure.stress.any() and structure.forces.any():
         yield "stress of exactly zero with nonzero forces, which looks like a placeholder"
 

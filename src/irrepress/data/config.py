@@ -1,19 +1,19 @@
-"""Config of the datasets of a study and their sources."""
+"""Config of datasets that are read, from files or published ones."""
 
 import os
 from difflib import get_close_matches
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from irrepress.catalogue.datasets.registry import PUBLISHED
 from irrepress.catalogue.model_ref import ModelRef
 from irrepress.core.errors import nearest
+from irrepress.core.quantities import QUANTITIES
 from irrepress.core.section import (
     EACH_ONCE,
     Count,
     Integer,
-    Name,
     Number,
     PathText,
     Section,
@@ -164,37 +164,37 @@ class Counts(Section):
     test: Count | None = None
 
 
-class Generated(Section):
-    """A dataset of structures built with ASE, strained and rattled, and labelled by a model.
+def _only_false(value: Any) -> Any:
+    if value is not False:
+        raise ValueError(
+            "neither false (structures only), null (the source's own labels) nor a model such as "
+            "{family: sevennet, checkpoint: 7net-l3i5}"
+        )
+    return value
 
-    Example:
-        >>> labels = ModelRef(family="sevennet", checkpoint="7net-0")
-        >>> Generated(source="generated", systems=["silicon"], count=8, labels=labels).max_atoms
-        24
-    """
 
-    source: Literal["generated"]
-    systems: Annotated[list[Text], EACH_ONCE] = Field(
-        min_length=1,
-        description="Names of prototypes from irrepress.data.sources.prototypes, or kinds of them: "
-        "crystals, alloys, surfaces, molecules.",
-    )
-    count: Count = Field(
-        64, description="Total number of structures, distributed over the systems."
-    )
-    strain: Number = Field(0.04, ge=0, le=0.3, description="Maximum strain component.")
-    rattle: Number = Field(0.08, ge=0, le=1, description="Standard deviation in Å.")
-    max_atoms: Integer = Field(
-        24, gt=0, le=5000, description="Prototypes are repeated up to this size."
-    )
-    labels: ModelRef = Field(description="The model whose energies and forces are the labels.")
-    split: Split = Split()
-    seed: Seed = 0
+def _kind_of_labels(value: Any) -> str:
+    return LABEL_TAGS[0] if isinstance(value, dict | ModelRef) else LABEL_TAGS[1]
+
+
+# Tags in pydantic's locations, which are no keys of the file.
+LABEL_TAGS = ("ModelRef", "Literal[False]")
+ReadLabels = Annotated[
+    Annotated[ModelRef, Tag(LABEL_TAGS[0])]
+    | Annotated[Literal[False], BeforeValidator(_only_false), Tag(LABEL_TAGS[1])],
+    Discriminator(_kind_of_labels),
+]
 
 
 class _Read(Section):
     """Settings shared by all datasets that are read and not generated."""
 
+    labels: ReadLabels | None = Field(
+        None,
+        description="null: the source's own labels; false: structures only; a model: the labels "
+        "are its predictions. With false or a model, structures without labels are taken, and the "
+        "source's own labels are dropped and counted.",
+    )
     counts: Counts | None = Field(None, description="Maximum sizes of the splits.")
     bad_frames: Literal["stop", "skip"] = Field(
         "stop",
@@ -247,6 +247,19 @@ class Files(_Read):
     citation: str = ""
     limit: Count | None = Field(None, description="Read at most this many structures per file.")
     split: Split = Split()
+
+    @model_validator(mode="after")
+    def _no_keys_of_labels_that_are_dropped(self) -> "Files":
+        if self.labels is None:
+            return self
+        given = [f"keys.{name}" for name in QUANTITIES if getattr(self.keys, name)]
+        given += ["isolated_atoms"] * (self.isolated_atoms is not None)
+        if given:
+            what = "false" if self.labels is False else "the model's"
+            raise ValueError(
+                f"{given[0]} asks for labels of the files, but labels is {what}; leave one out"
+            )
+        return self
 
     @field_validator("format")
     @classmethod
@@ -303,54 +316,19 @@ class Published(_Read):
         return name
 
 
-class Perturbed(Section):
-    """A dataset of strained and rattled structures of another dataset, labelled by a model.
-
-    Copies of structures in its train and valid splits stay in these splits. Its test split is not
-    used, and the test split of this dataset is empty.
+class KeptLabels(Section):
+    """Settings for keeping the labels that models make, so that each is made once.
 
     Example:
-        >>> labels = ModelRef(family="sevennet", checkpoint="7net-0")
-        >>> Perturbed(source="perturbed", of="silicon", labels=labels).count
-        500
+        >>> KeptLabels(directory="~/labels").directory is None
+        False
     """
 
-    source: Literal["perturbed"]
-    of: Name = Field(description="The dataset whose structures to perturb.")
-    count: Integer = Field(
-        500,
-        ge=2,
-        le=10**9,
-        description="Total number of perturbed copies, distributed evenly over the dataset's "
-        "structures; keep_unperturbed adds the structures themselves.",
+    directory: PathText | None = Field(
+        "labels",
+        description="Shared by all studies; ~ and environment variables are expanded. It may be "
+        "deleted at any time. null: labels are kept in datasets only.",
     )
-    rattle: Number = Field(
-        0.1,
-        ge=0,
-        le=1,
-        description="Maximum standard deviation of displacements in Å; each copy draws its own "
-        "between 0 and this value.",
-    )
-    strain: Number = Field(
-        0.03,
-        ge=0,
-        le=0.3,
-        description="Maximum component of the strain along periodic directions; each copy draws "
-        "its own bound between 0 and this value.",
-    )
-    max_atoms: Count | None = Field(
-        None, description="Skip larger structures, for faster labelling."
-    )
-    keep_unperturbed: bool = Field(
-        True,
-        description="Include the dataset's own structures, labelled by the model, in addition to "
-        "the copies.",
-    )
-    labels: ModelRef = Field(description="The model whose energies and forces are the labels.")
-    seed: Seed = 0
-
-
-Dataset = Annotated[Generated | Files | Published | Perturbed, Field(discriminator="source")]
 
 
 class Downloads(Section):

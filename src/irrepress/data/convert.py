@@ -13,10 +13,11 @@ from irrepress.catalogue.entry import PublishedDataset
 from irrepress.core.files import sha256
 from irrepress.data.config import Counts, Files, Published, Split
 from irrepress.data.formats.atoms import AtomsReader
-from irrepress.data.layout import StoreInfo
+from irrepress.data.layout import UNLABELLED, StoreInfo
 from irrepress.data.notes import log_notes
 from irrepress.data.paths import DATA_KEYS, contents, locate
 from irrepress.data.reading import Reading, Source, read_files, read_published
+from irrepress.data.splits import TooFewToSplit
 from irrepress.data.writing import write_store
 
 logger = logging.getLogger(__name__)
@@ -26,6 +27,9 @@ def store_files(
     path: str | Path, config: Files, workers: int = 1, *, unlabelled: bool = False
 ) -> None:
     """Read the user's files into a store.
+
+    If ``labels`` of the config is false, structures that are too few to divide by the default split
+    are all in the train split.
 
     Args:
         path: the store.
@@ -37,6 +41,18 @@ def store_files(
         UserError: if reading or writing fails; see `reading.read_files`, `reading.Reading` and
             `writing.write_store`.
     """
+    try:
+        _store_files(path, config, workers, unlabelled=unlabelled)
+    except TooFewToSplit as error:
+        # A crystal or two to make other structures from need no splits.
+        if config.labels is not False or config.split != Split():
+            raise
+        logger.warning("%s: %s; all are in the train split instead", path, str(error).split(";")[0])
+        undivided = config.model_copy(update={"split": Split(train=1, valid=0, test=0)})
+        _store_files(path, undivided, workers, unlabelled=unlabelled)
+
+
+def _store_files(path: str | Path, config: Files, workers: int, *, unlabelled: bool) -> None:
     located = locate(config)
     paths = [path for key in DATA_KEYS for path in located.paths[key]]
     names = list(map(str, paths))
@@ -46,7 +62,7 @@ def store_files(
         licence=config.licence,
         citation=config.citation,
         level_of_theory=config.level_of_theory,
-        labels=config.level_of_theory,
+        labels=config.level_of_theory if config.labels is None else UNLABELLED,
         checksum=joint_checksum([_digest(path) for path in paths]),
         reference_energies=reading.reference_energies,
         notes=reading.notes,
@@ -81,7 +97,7 @@ def store_published(
         licence=entry.licence.name,
         citation=entry.citation,
         level_of_theory=entry.level_of_theory,
-        labels=entry.level_of_theory,
+        labels=entry.level_of_theory if config.labels is None else UNLABELLED,
         checksum=joint_checksum(list(checksums)),
         reference_energies=reading.reference_energies,
         notes=reading.notes,
@@ -117,7 +133,11 @@ def store_atoms(
     Raises:
         UserError: if reading or writing fails; see `reading.Reading` and `writing.write_store`.
     """
-    options = {"select": config.select, "unlabelled": unlabelled}
+    options = {
+        "select": config.select,
+        "unlabelled": unlabelled,
+        "structures_only": config.labels is not None,
+    }
     reader = AtomsReader(frames, config.keys, config.units, options)
     reading = Reading([Source(reader)], bad_frames=config.bad_frames, limit=config.limit)
     info = StoreInfo(
@@ -125,7 +145,7 @@ def store_atoms(
         licence=config.licence,
         citation=config.citation,
         level_of_theory=config.level_of_theory,
-        labels=config.level_of_theory,
+        labels=config.level_of_theory if config.labels is None else UNLABELLED,
         checksum=checksum,
         reference_energies=reading.reference_energies,
         notes=reading.notes,

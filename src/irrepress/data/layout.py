@@ -37,6 +37,9 @@ from irrepress.data.notes import Note
 FORMAT = "irrepress-structures"
 SCHEMA_VERSION = 2
 
+# What stores of structures only call their labels.
+UNLABELLED = "none"
+
 PER_ATOM: dict[str, tuple[tuple[int, ...], str, str]] = {
     "positions": ((3,), "f8", "Å"),
     "numbers": ((), "u1", ""),

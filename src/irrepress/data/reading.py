@@ -280,7 +280,11 @@ def read_files(
         UserError: if a file is missing, empty or of another format; see also `Reading`.
     """
     located = located or locate(config)
-    options = {"select": config.select, "unlabelled": unlabelled}
+    options = {
+        "select": config.select,
+        "unlabelled": unlabelled,
+        "structures_only": config.labels is not None,
+    }
     sources = [
         Source(make_reader(config.format, [path], config.keys, config.units, options), part)
         for key, part in (("paths", None), ("valid_paths", "valid"), ("test_paths", "test"))
@@ -308,6 +312,8 @@ def read_published(config: Published, directory: Path, workers: int = 1) -> Read
     entry = get_published(config.name)
     keys, units = LabelKeys(**entry.keys), Units(**entry.units)
     options = {"labels": [name for name in entry.labels if name != "stress"], **entry.options}
+    if config.labels is not None:
+        options["structures_only"] = True
     if "fold" in options:
         options["fold"] = config.fold
     energies: dict[int, float] = {}
@@ -330,5 +336,6 @@ def read_published(config: Published, directory: Path, workers: int = 1) -> Read
         rest=config.unassigned,
         workers=workers,
     )
-    reading.give_references(energies)
+    if config.labels is None:
+        reading.give_references(energies)
     return reading

@@ -3,6 +3,7 @@
 import logging
 import statistics
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -81,27 +82,27 @@ def time_shapes(
     """
     groups = model.groups()
     cost_model = model.cost_model()
-    models = [model, *(model.narrow(plan) for plan in plans)]
-    batches = []
-    for each in tracked(models, "preparing shapes", "shapes", len(models)):
-        batches.append(each.batch([structure]))
+    models, batches = [], []
+    for plan in tracked([None, *plans], "preparing shapes", "shapes", len(plans) + 1):
+        models.append(model if plan is None else model.narrow(plan))
+        batches.append(models[-1].batch([structure]))
         for _ in range(2):  # the first calls compile TorchScript and warm caches
-            time_call(each, batches[-1])
+            time_call(models[-1], batches[-1])
 
     def turn(i: int) -> float:
         return time_turn(models[i], batches[i])
 
     unpruned: list[float] = []
     ratios = np.ones((repeats, len(models)))
-    for round_ in tracked(ratios, "timing shapes", "rounds", repeats):
-        before = turn(0)
-        for start in range(1, len(models), PARTY):
-            party = range(start, min(start + PARTY, len(models)))
-            seconds = [turn(i) for i in party]
-            after = turn(0)
-            round_[party] = np.array(seconds) / ((before + after) / 2)
-            unpruned.append(after)
-            before = after
+    # A round of a large model takes minutes: progress is told of parties.
+    starts = range(1, len(models), PARTY)
+    turns = list(product(ratios, starts))
+    for round_, start in tracked(turns, "timing shapes", "groups of shapes", len(turns)):
+        before = turn(0) if start == 1 else unpruned[-1]
+        party = range(start, min(start + PARTY, len(models)))
+        seconds = [turn(i) for i in party]
+        unpruned.append(turn(0))
+        round_[party] = np.array(seconds) / ((before + unpruned[-1]) / 2)
     typical = statistics.median(unpruned)
     logger.info(
         "the unpruned model took %.4g s, between %.4g and %.4g",

@@ -44,7 +44,7 @@ class OutOfReach(UserError):
 
 @dataclass(frozen=True)
 class Costs:
-    """Costs of models as functions of their widths, at a fixed cutoff.
+    """Costs of models as functions of their widths, with a fixed cutoff and number of layers.
 
     Attributes:
         model: function from widths to parameters and FLOPs.
@@ -65,6 +65,7 @@ class Costs:
         model: Model,
         time: TimeModel | None = None,
         cutoff: float | None = None,
+        layers: Sequence[int] | None = None,
     ) -> "Costs":
         """Return the costs of the models that ``model`` can be pruned to.
 
@@ -73,9 +74,14 @@ class Costs:
             time: time model fitted to shapes of the unpruned model at its own cutoff.
             cutoff: a shorter cutoff in Å; None: the model's own. The number of neighbours is
                 assumed to scale with its cube, as in a solid; molecules lose fewer.
+            layers: the layers to keep; None: all. Widths are then those of the model with these
+                layers alone, whose time is made of the same terms.
         """
         fraction = 1.0 if cutoff is None else (cutoff / model.cutoff) ** 3
+        model = model.with_layers(layers)
         if time is not None:
+            if layers is not None:
+                time = TimeModel(model.cost_terms(), time.seconds)
             time = time.with_neighbours(fraction, model.family.terms_without_neighbours)
         return cls(model.cost_model(fraction * NEIGHBOURS), time)
 
@@ -87,7 +93,7 @@ class Measure:
         groups: the groups of the unpruned model.
         costs: costs of models of given widths.
         unit: blocks, parameters, FLOPs or time; time needs costs with a time model.
-        unpruned: costs with the unpruned model's cutoff, if that differs.
+        whole: the amount for the unpruned model; None: that for full widths.
 
     Example:
         >>> groups = model.groups()
@@ -97,7 +103,7 @@ class Measure:
     """
 
     def __init__(
-        self, groups: Sequence[Group], costs: Costs, unit: Unit, unpruned: Costs | None = None
+        self, groups: Sequence[Group], costs: Costs, unit: Unit, whole: float | None = None
     ):
         if unit == "time" and costs.time is None:
             raise ValueError("the unit 'time' needs a time model")
@@ -106,18 +112,15 @@ class Measure:
         for g in groups:
             self._members[g.width] = self._members.get(g.width, 0) + 1
         self._costs = costs
-        self.whole = self._count(widths_of(groups), unpruned or costs)
+        self.whole = self(widths_of(groups)) if whole is None else whole
 
     def __call__(self, widths: Mapping[str, int]) -> float:
         """Return the amount for a model with the given widths (width key -> channels, all keys)."""
-        return self._count(widths, self._costs)
-
-    def _count(self, widths: Mapping[str, int], costs: Costs) -> float:
-        if self.unit == "time" and costs.time is not None:
-            return costs.time(widths)
+        if self.unit == "time" and self._costs.time is not None:
+            return self._costs.time(widths)
         if self.unit == "blocks":
             return sum(count * self._members[key] for key, count in widths.items())
-        cost = costs.model(widths)
+        cost = self._costs.model(widths)
         return cost.parameters if self.unit == "parameters" else cost.flops
 
     def target(self, budget: float) -> float:
@@ -181,15 +184,21 @@ def check_met(
     """
     if found.measured > measure.target(budget):
         orders = "every order kept" if keeps_orders else f"axes {limits.axes!r}"
-        # Every call has a fixed overhead, which matters most for few atoms.
-        larger = ", or set evaluation.timing_atoms higher" if measure.unit == "time" else ""
+        mends = ["raise the budget", "lower sweep.multiple or sweep.floor"]
+        if measure.unit != "blocks":
+            mends.append("drop layers (sweep.layers)")
+        if measure.unit in ("flops", "time"):
+            mends.append("shorten the cutoff (sweep.cutoffs)")
+        if measure.unit == "time":
+            # Every call has a fixed overhead, which matters most for few atoms.
+            mends.append("set evaluation.timing_atoms higher")
+        mends[-1] = f"or {mends[-1]}"
         least = found.measured / measure.whole
         faster = f" ({1 / least:.2g} times as fast)" if measure.unit == "time" else ""
         raise OutOfReach(
             f"budget: {budget:g} of the {measure.unit} cannot be met with multiple "
             f"{limits.multiple}, floor {limits.floor} and {orders}; the smallest possible is "
-            f"{least:.3f}{faster}. Raise the budget, lower sweep.multiple or "
-            f"sweep.floor{larger}",
+            f"{least:.3f}{faster}; {', '.join(mends)}",
             measure.unit,
             least,
         )
@@ -369,19 +378,23 @@ def summarize(
     groups: Sequence[Group],
     costs: Costs,
     unpruned: Costs | None = None,
+    unpruned_groups: Sequence[Group] | None = None,
 ) -> dict[str, Any]:
     """Summarize a plan for readers: irreps per layer, cutoff, cost, and fractions kept.
 
     Args:
         plan: the plan.
-        groups: groups of the unpruned model.
-        costs: costs at the plan's cutoff.
-        unpruned: costs with the unpruned model's cutoff, if that differs.
+        groups: groups of the unpruned model, with the plan's layers.
+        costs: costs with the plan's cutoff and layers.
+        unpruned: costs with the unpruned model's cutoff and layers, if those differ.
+        unpruned_groups: groups of the unpruned model, if its layers differ.
     """
     unpruned = unpruned or costs
+    whole = widths_of(unpruned_groups or groups)
+    blocks = sum(group.channels for group in unpruned_groups or groups)
     widths = plan.widths(groups)
     kept_orders = [g.l for g in groups if g.axis == "order" and plan.keep[g.name]]
-    full, cost = unpruned.model(widths_of(groups)), costs.model(widths)
+    full, cost = unpruned.model(whole), costs.model(widths)
     # Features that all layers share belong to the first layer.
     layers: dict[int, dict[str, int]] = {g.layer: {} for g in groups if g.axis == "channel"}
     features = [g for g in groups if g.site == FEATURES]
@@ -395,17 +408,18 @@ def summarize(
     predicted, fraction = {}, {}
     if costs.time is not None and unpruned.time is not None:
         predicted["predicted_seconds"] = costs.time(widths)
-        fraction["time"] = costs.time(widths) / unpruned.time(widths_of(groups))
+        fraction["time"] = costs.time(widths) / unpruned.time(whole)
     return {
         "irreps": [write_irreps(layer) for _, layer in sorted(layers.items())],
         "filter_lmax": max(kept_orders, default=None),
+        **({} if plan.layers is None else {"layers": list(plan.layers)}),
         **({} if plan.cutoff is None else {"cutoff": plan.cutoff}),
         "parameters": cost.parameters,
         "flops_per_atom": cost.flops,
         **predicted,
         "kept_blocks": plan.kept_blocks(),
         "fraction": {
-            "blocks": plan.kept_blocks() / plan.total_blocks(),
+            "blocks": plan.kept_blocks() / blocks,
             "parameters": cost.parameters / full.parameters,
             "flops": cost.flops / full.flops,
             **fraction,

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from irrepress.core.loss_weights import LossWeights, UsedWeights
 from irrepress.core.section import (
@@ -10,6 +10,7 @@ from irrepress.core.section import (
     Count,
     Fraction,
     Integer,
+    LayerChoice,
     Name,
     Number,
     Radius,
@@ -93,6 +94,15 @@ class Sweep(Section):
         "model's own. Time and FLOPs scale with the cube of the radius, so a shorter "
         "one leaves more of the budget for blocks.",
     )
+    layers: Annotated[list[LayerChoice | None], EACH_ONCE] = Field(
+        [None],
+        min_length=1,
+        description="Message-passing layers to keep; every budget is planned with each of them. "
+        "A number: the first and the last stay, and the others are spread evenly. A list: those "
+        "of the parent, counted from 0. auto: as many as leave a twelfth of their cost to the "
+        "budget, at least two. null: all. Compensation and training must make up for "
+        "those that go. Only with the allocations greedy and uniform.",
+    )
     step: Fraction = Field(
         0.1,
         description="Fraction of what is left that each step of iterated or measured removes.",
@@ -104,6 +114,40 @@ class Sweep(Section):
     floor: Integer = Field(
         8, ge=1, le=10_000, description="Keep at least this many channels of scalars."
     )
+
+    deployable: Literal["symmetrix"] | None = Field(
+        None,
+        exclude_if=lambda deployable: deployable is None,
+        description="A runtime that takes only some architectures: plans keep what it needs, and "
+        "one that cannot is refused with the nearest that can. symmetrix takes MACE models of two "
+        "layers with max_ell 3 and correlation 3, whose messages are as wide as their features. "
+        "Only with the allocations greedy and uniform.",
+    )
+
+    @model_validator(mode="after")
+    def _deployable_in_one_go(self) -> "Sweep":
+        in_rounds = [each for each in self.allocations if each in ("iterated", "measured")]
+        if in_rounds and self.deployable is not None:
+            raise ValueError(
+                f"deployable cannot go with the allocation {in_rounds[0]!r}; take greedy or uniform"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _layers_in_one_go(self) -> "Sweep":
+        in_rounds = [each for each in self.allocations if each in ("iterated", "measured")]
+        if in_rounds and self.layers != [None]:
+            raise ValueError(
+                f"layers cannot go with the allocation {in_rounds[0]!r}, which tries the model as "
+                "it goes: one with fewer layers is of use only after compensation; take greedy or "
+                "uniform"
+            )
+        return self
+
+    @property
+    def limits_time(self) -> bool:
+        """Whether a budget limits time, for which shapes must be timed."""
+        return self.unit == "time" and bool(self.budgets)
 
     def scored(self) -> list[Criterion]:
         """Return the criteria to score: those of the sweep, and those that cost nothing.

@@ -17,7 +17,12 @@ from irrepress.core.errors import UserError, first_line
 from irrepress.core.family import Family, WeightBlock
 from irrepress.core.files import atomic_path
 from irrepress.core.model import Model
-from irrepress.quantization.schemes import SUPPORTED_BITS, QuantizedMatrix, quantize
+from irrepress.quantization.schemes import (
+    SUPPORTED_BITS,
+    QuantizedMatrix,
+    blocks_by_parameter,
+    quantize,
+)
 
 FORMAT = "irrepress-packed"
 VERSION = 1
@@ -34,9 +39,7 @@ def pack(model: Model, path: str | Path, *, bits: int = 8) -> None:
     Raises:
         UserError: if ``bits`` is not supported or weights are not finite.
     """
-    blocks: dict[str, list[WeightBlock]] = {}
-    for block in model.weight_blocks():
-        blocks.setdefault(block.parameter, []).append(block)
+    blocks = blocks_by_parameter(model)
     parameters: dict[str, Any] = {}
     for name, parameter in model.network.named_parameters():
         if name in blocks:
@@ -165,12 +168,8 @@ def _pack_parameter(parameter: Tensor, blocks: list[WeightBlock], bits: int) -> 
     covered = torch.zeros(flat.numel(), dtype=torch.bool)
     matrices = []
     for block in blocks:
-        size = math.prod(block.shape)
-        rows, columns = block.shape
-        part = flat[block.start : block.start + size]
-        part = part.reshape(columns, rows).T if block.transposed else part.reshape(rows, columns)
-        quantized = quantize(part, bits)
-        covered[block.start : block.start + size] = True
+        quantized = quantize(block.of(flat), bits)
+        covered[block.start : block.start + math.prod(block.shape)] = True
         matrices.append(
             {
                 "start": block.start,

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 
 from irrepress.core.errors import UserError
+from irrepress.core.family import WeightBlock
+from irrepress.core.model import Model
 
 SUPPORTED_BITS = (4, 8)
 
@@ -63,13 +65,43 @@ def quantize(weights: Tensor, bits: int) -> QuantizedMatrix:
             "quantization: the model has weights that are NaN or infinite; train or download it "
             "again"
         )
+    scaled, scales = _scaled(weights, bits)
+    integers = scaled.to(torch.int8)
+    values = integers if bits == 8 else _pack_nibbles(integers)
+    return QuantizedMatrix(values, scales, (weights.shape[0], weights.shape[1]), bits)
+
+
+def blocks_by_parameter(model: Model) -> dict[str, list[WeightBlock]]:
+    """Return the matrices of a model that may be quantized, by the names of their parameters.
+
+    >>> name, blocks = next(iter(blocks_by_parameter(model).items()))
+    >>> {block.parameter for block in blocks} == {name}
+    True
+    """
+    blocks: dict[str, list[WeightBlock]] = {}
+    for block in model.weight_blocks():
+        blocks.setdefault(block.parameter, []).append(block)
+    return blocks
+
+
+def rounded(weights: Tensor, bits: int) -> Tensor:
+    """Return a matrix as `quantize` and `QuantizedMatrix.dequantize` leave it, on its device.
+
+    >>> weights = torch.tensor([[1.0, -0.5], [0.25, 1.0]])
+    >>> bool(torch.equal(rounded(weights, 4), quantize(weights, 4).dequantize()))
+    True
+    """
+    integers, scales = _scaled(weights.detach().float(), bits)
+    return (integers * scales).to(weights.dtype)
+
+
+def _scaled(weights: Tensor, bits: int) -> tuple[Tensor, Tensor]:
+    """Return integers as floating-point numbers, and the scale of each column."""
     largest = 2 ** (bits - 1) - 1
     scales = weights.abs().amax(dim=0) / largest
     # The scale of a column of zeros is 1.
     scales = torch.where(scales > 0, scales, torch.ones_like(scales))
-    integers = torch.round(weights / scales).clamp(-largest, largest).to(torch.int8)
-    values = integers if bits == 8 else _pack_nibbles(integers)
-    return QuantizedMatrix(values, scales, (weights.shape[0], weights.shape[1]), bits)
+    return torch.round(weights / scales).clamp(-largest, largest), scales
 
 
 def _pack_nibbles(integers: Tensor) -> Tensor:

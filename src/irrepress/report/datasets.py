@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from irrepress.data.config import Generated, Perturbed
 from irrepress.data.summary.records import DatasetSummary
 from irrepress.study.config import Config
+from irrepress.study.labels import labelling_model
 from irrepress.study.paths import StudyPaths
 from irrepress.study.uses import used_datasets
 
@@ -37,7 +37,7 @@ def read_data_cards(paths: StudyPaths, config: Config) -> dict[str, DataCard]:
     return {
         name: DataCard(
             summary=DatasetSummary.load(paths.summary(name)),
-            labelled_by_model=isinstance(config.datasets[name], Generated | Perturbed),
+            labelled_by_model=labelling_model(config.datasets, name) is not None,
             uses=uses,
         )
         for name, uses in used_datasets(config).items()

@@ -7,6 +7,7 @@ from pathlib import Path
 from irrepress.catalogue.families import loading_line
 from irrepress.core.errors import UserError
 from irrepress.evaluation.physics.records import MeasuredDynamics
+from irrepress.evaluation.physics.verdicts import Validated
 from irrepress.evaluation.records import Errors, Metrics, StageMetrics
 from irrepress.report.tables import UNITS, convert
 from irrepress.report.text import factor, number, plural
@@ -29,6 +30,7 @@ class Made:
         parent_errors: the same of the uncompressed parent, if it was evaluated on the same data.
         speed: how fast it is beside its parent, and how large; None if it was not timed.
         dynamics: how runs of molecular dynamics went, a text for each dataset.
+        validation: how it is beside its parent; None if that was not measured.
         load: Python that makes it the calculator of ``atoms`` (ASE).
     """
 
@@ -37,6 +39,7 @@ class Made:
     parent_errors: str | None
     speed: str | None
     dynamics: list[str]
+    validation: str | None
     load: str
 
     def lines(self) -> list[str]:
@@ -46,6 +49,7 @@ class Made:
             ("parent", self.parent_errors),
             ("speed", self.speed),
             *(("MD", text) for text in self.dynamics),
+            ("proof", self.validation),
             ("load", self.load),
         ]
         return [str(self.path), *(f"  {key:<7} {text}" for key, text in optional if text)]
@@ -70,6 +74,7 @@ def describe(folder: ModelFolder) -> Made:
         parent_errors=_parent_errors(metrics, of_parent) if metrics and not is_parent else None,
         speed=None if is_parent else _speed(folder),
         dynamics=[_dynamics(path) for path in sorted(folder.dynamics().parent.glob("*.json"))],
+        validation=_validation(folder.validation),
         load=loading_line(card.family, folder.model_file, card.modal),
     )
 
@@ -203,3 +208,11 @@ def _dynamics(path: Path) -> str:
         f"{what}: stable, drift {number(1e3 * abs(run.drift or 0), 2)} meV/atom/ps, "
         f"{number(run.temperature)} K, {number(run.steps_per_second)} steps per second"
     )
+
+
+def _validation(path: Path) -> str | None:
+    """Return how a model is beside its parent; None if that was not measured."""
+    if not path.is_file():
+        return None
+    validated = Validated.load(path)
+    return "; ".join([validated.summary(), *map(str, validated.failures())])

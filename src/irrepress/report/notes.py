@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from irrepress.evaluation.physics.verdicts import Result
 from irrepress.evaluation.records import Metrics
 from irrepress.report.study import Study
 from irrepress.report.text import listing, number, plural
@@ -23,6 +24,21 @@ def unstable(study: Study) -> list[str]:
         f"{'; '.join(failures)}"
         for run in study.dynamics
         if (failures := run.measured.failures())
+    ]
+
+
+def not_proven(study: Study, result: Result) -> list[str]:
+    """Return the models whose validation beside their parent ended so, a text for each.
+
+    Args:
+        study: the study.
+        result: how it ended.
+    """
+    return [
+        f"{each.title}: "
+        + "; ".join([each.measured.summary(), *map(str, each.measured.failures())])
+        for each in study.validations
+        if each.measured.result is result
     ]
 
 

@@ -17,9 +17,11 @@ from plotly.offline import get_plotlyjs
 
 from irrepress import __version__
 from irrepress.core.files import atomic_path, write_text
+from irrepress.data.layout import UNLABELLED
 from irrepress.data.summary.records import SYSTEMS
 from irrepress.evaluation.checks import FINITE_DIFFERENCE_TOLERANCE, SYMMETRY_TOLERANCE
 from irrepress.evaluation.physics.records import DRIFT_TOLERANCE, FLUCTUATION_TOLERANCE
+from irrepress.evaluation.physics.verdicts import Result
 from irrepress.report import data_tables, figures, notes, story, tables, text, theme, usage
 from irrepress.report.figures import Panel
 from irrepress.report.markup import Table
@@ -39,6 +41,10 @@ class LabelNote:
     datasets: list[str]
     labels: str
     by_model: bool
+
+
+# Sections of the config that the first sentence names if they are there.
+_TREATMENTS = ("recovery", "distillation", "refinement", "quantization")
 
 
 def write_report(
@@ -78,6 +84,10 @@ def write_report(
     }
     if config.evaluation.dynamics is not None:
         frames["dynamics"] = tables.dynamics_table(study)
+    if config.validation is not None:
+        frames["validation"] = tables.validation_table(study)
+    if config.deploy is not None:
+        frames["deploy"] = tables.deploy_table(study)
     page = render(study, usage.shown_usage(used))
     out = Path(out_dir)
     for name, frame in frames.items():
@@ -103,6 +113,7 @@ def render(study: Study, used: Table | None = None) -> str:
             figures.downstream_panel(study),
             figures.downstream_training_panel(study),
             figures.dynamics_panel(study),
+            figures.validation_panel(study),
             figures.cost_panel(study),
             figures.data_panel(study),
         )
@@ -134,9 +145,7 @@ def render(study: Study, used: Table | None = None) -> str:
         stories=stories,
         labels=label_notes(study),
         families=families,
-        treatments=[
-            name for name in ("recovery", "distillation", "quantization") if getattr(config, name)
-        ],
+        treatments=[name for name in _TREATMENTS if getattr(config, name)],
         panels=panels,
         tables=page_tables(study),
         used=used,
@@ -148,6 +157,8 @@ def render(study: Study, used: Table | None = None) -> str:
         alignments=notes.alignments(study),
         busy=notes.busy(study),
         unstable=notes.unstable(study),
+        disproven=notes.not_proven(study, Result.FAILED),
+        not_proven=notes.not_proven(study, Result.INCOMPLETE),
         drift_tolerance=DRIFT_TOLERANCE,
         fluctuation_tolerance=FLUCTUATION_TOLERANCE,
         symmetry_tolerance=SYMMETRY_TOLERANCE,
@@ -169,6 +180,8 @@ def label_notes(study: Study) -> list[LabelNote]:
     """Say whose labels the datasets hold, those made by models first."""
     datasets: dict[tuple[str, bool], list[str]] = {}
     for name, card in study.data.items():
+        if card.summary.origin.labels == UNLABELLED:
+            continue
         key = (card.summary.origin.labels, card.labelled_by_model)
         datasets.setdefault(key, []).append(name)
     notes = [LabelNote(names, labels, model) for (labels, model), names in datasets.items()]

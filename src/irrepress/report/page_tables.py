@@ -3,6 +3,7 @@
 import pandas as pd
 
 from irrepress.data.summary.suspects import LISTED
+from irrepress.evaluation.physics.verdicts import COLUMNS
 from irrepress.report import data_tables, tables
 from irrepress.report.markup import Table, make_table
 from irrepress.report.study import Study
@@ -89,6 +90,10 @@ def page_tables(study: Study) -> dict[str, Table]:
     ]
     if study.dynamics:
         shown.append(_dynamics_table(tables.dynamics_table(study)))
+    if study.validations:
+        shown.append(_validation_table(study))
+    if study.deployments:
+        shown.append(_deploy_table(tables.deploy_table(study)))
     downstream = tables.downstream_table(study)
     if not downstream.empty:
         shown += _downstream_tables(downstream, tables.trainings_of(study.config))
@@ -118,6 +123,41 @@ def _dynamics_table(frame: pd.DataFrame) -> Table:
             "kinetic fluctuation [meV/atom]": "kinetic [meV/atom]",
         },
         marked=frame["plan"] == "parent",
+    )
+
+
+def _validation_table(study: Study) -> Table:
+    frame = pd.DataFrame(
+        [
+            {"model": each.title} | dict(zip(COLUMNS, row, strict=True))
+            for each in study.validations
+            for row in each.measured.rows()
+        ],
+        columns=["model", *COLUMNS],
+    )
+    return make_table(
+        "validation",
+        "What users do with a model, which runs the family's own code, measured beside its parent: "
+        "one verdict a line. Where statistics limit a comparison, their noise is allowed as well.",
+        frame,
+        ["model", *COLUMNS],
+        csv="validation.csv",
+        marked=frame["verdict"] == "NOT WITHIN",
+    )
+
+
+def _deploy_table(frame: pd.DataFrame) -> Table:
+    return make_table(
+        "deploy",
+        "Median time of a call for energy, forces and stress, in LAMMPS of a step of dynamics, "
+        "against the number of atoms: of the deployed model and of its parent in the same runtime, "
+        "which took turns. The CSV file also has versions, threads, machine and memory.",
+        frame,
+        [
+            *("model", "plan", "stage", "target", "atoms", "time [ms]", "parent [ms]"),
+            *("speed-up", "folder"),
+        ],
+        csv="deploy.csv",
     )
 
 

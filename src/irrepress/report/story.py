@@ -15,6 +15,7 @@ from irrepress.report.story_steps import (
     reference_of,
     stage_steps,
     sweep_step,
+    validation_steps,
 )
 from irrepress.report.study import Run, Start, Study, TaskRun
 from irrepress.report.text import factor, number, plural, seconds
@@ -67,6 +68,7 @@ def tell(study: Study, model: str) -> Story:
         *stage_steps(study, smallest),
         *downstream_steps(study, smallest),
         *dynamics_steps(study, smallest),
+        *validation_steps(study, smallest),
     ]
     tiles = _tiles(study, smallest, final)
     return Story(model, smallest, final, _chosen(study, smallest, final), tiles, steps)

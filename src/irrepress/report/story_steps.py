@@ -12,7 +12,7 @@ from irrepress.report.study import Run, Study, TaskRun
 from irrepress.report.text import comparison, listing, number, plural, seconds
 from irrepress.study.cards import UNKNOWN_LEVEL
 from irrepress.study.recipes import Recipe
-from irrepress.study.stages import COMPENSATED, DISTILLED, PRUNED
+from irrepress.study.stages import COMPENSATED, DISTILLED, PRUNED, RECOVERED, REFINED
 
 
 @dataclass(frozen=True)
@@ -142,9 +142,18 @@ def stage_steps(study: Study, smallest: Run) -> list[Step]:
             steps.append(_exported(run, by_stage[run.stage.source]))
         elif run.stage == COMPENSATED:
             steps.append(_compensated(run, by_stage[PRUNED]))
+        elif run.stage == REFINED:
+            others = [by_stage.get(s) for s in (DISTILLED, RECOVERED, COMPENSATED, PRUNED)]
+            steps.append(_refined(run, next(each for each in others if each is not None)))
         else:
             steps.append(_trained(run, by_stage.get(COMPENSATED, by_stage[PRUNED])))
     return steps
+
+
+def _layers(run: Run, parent: Run) -> list[str]:
+    """Return a sentence on the number of layers, if it differs."""
+    own, before = (each.card.shape.get("layers") for each in (run, parent))
+    return [] if own == before else [f"It has {own} of the {before} layers of its parent."]
 
 
 def _pruned(run: Run, parent: Run) -> Step:
@@ -156,6 +165,7 @@ def _pruned(run: Run, parent: Run) -> Step:
             f"{cost.total_blocks:,} blocks: {cost.parameters:,} parameters, "
             f"{number(100 * cost.flops_per_atom / parent.metrics.cost.flops_per_atom, 2)} % of the "
             f"FLOPs and {number(100 * cost.time_ratio, 2)} % of the time.",
+            *_layers(run, parent),
             *_edits(run),
             f"Its layers hold {tables.format_irreps(run.card.shape.get('irreps', []))}.",
             f"Without training its errors against the {reference_of(run)} are {_errors_text(run)}.",
@@ -184,6 +194,26 @@ def _edits(run: Run) -> list[str]:
     """Return how a plan was edited by hand, if it was."""
     edits = tables.edited_by_hand(run.card)
     return [f"This plan was edited by hand: {'; '.join(edits)}."] if edits else []
+
+
+def _refined(run: Run, before: Run) -> Step:
+    done = _record(run)
+    rounds = done.get("rounds", [])
+    told = [
+        f"round {each['number']}: forces off by {number(100 * each['departure'], 2)} % of their "
+        f"mean, {number(1000 * each['forces_mae'], 2)} meV/Å, on {each['frames']} frames"
+        + (f", {len(each['broke'])} of {each['runs']} runs broke" if each["broke"] else "")
+        for each in rounds
+        if each["frames"]
+    ]
+    sentences = [
+        f"In rounds, the model ran dynamics, the parent labelled the frames, and training went on "
+        f"with those where the model was wrong. Errors on new dynamics, before the training of "
+        f"each round: {'; '.join(told)}. Refinement ended because {done.get('ended', 'it did')}; "
+        f"the model of round {done.get('kept_round', len(rounds) - 1)} is kept. Its errors against "
+        f"the {reference_of(run)} are {_errors_text(run)} (before: {_errors_text(before)})."
+    ]
+    return Step("Refined", sentences)
 
 
 def _trained(run: Run, before: Run) -> Step:
@@ -283,6 +313,25 @@ def dynamics_steps(study: Study, smallest: Run) -> list[Step]:
     if not own:
         return []
     return [Step("Molecular dynamics", [_run_sentence(run, parents[run.dataset]) for run in own])]
+
+
+def validation_steps(study: Study, smallest: Run) -> list[Step]:
+    """Return how the model is beside its parent in what users do with it; none if not measured."""
+    own = (smallest.model, smallest.plan)
+    sentences = []
+    for each in study.validations:
+        if (each.model, each.plan) != own:
+            continue
+        measured = each.measured
+        formulas = listing([structure.formula for structure in measured.structures])
+        where = f" on {formulas}" if formulas else ""
+        sentences.append(
+            f"The {each.name} model was measured beside its parent{where}, by what users do with "
+            f"it ({measured.code}). The result is {measured.summary()}."
+        )
+        if failures := measured.failures():
+            sentences.append(f"Not within tolerance: {'; '.join(map(str, failures))}.")
+    return [Step("Validated", sentences)] if sentences else []
 
 
 def _run_sentence(run: MeasuredDynamics, parent: MeasuredDynamics) -> str:

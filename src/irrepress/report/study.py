@@ -11,15 +11,19 @@ import pandas as pd
 
 from irrepress.core.errors import UserError
 from irrepress.core.plan import Plan
+from irrepress.deploy.records import Deployment
 from irrepress.evaluation.physics.records import MeasuredDynamics
+from irrepress.evaluation.physics.verdicts import Validated
 from irrepress.evaluation.records import Metrics, StageMetrics
 from irrepress.pruning.scores import Scores
 from irrepress.report.datasets import DataCard, read_data_cards
 from irrepress.study.cards import Card
 from irrepress.study.config import Config
+from irrepress.study.deployments import deployment_runs
 from irrepress.study.dynamics import dynamics_runs
 from irrepress.study.paths import PARENT_PLAN, StudyPaths
 from irrepress.study.stages import ORIGINAL, Stage
+from irrepress.study.validation import validation_runs
 
 TRAINING_COLUMNS = ("step", "train_loss", "valid_loss", "seconds")
 
@@ -101,6 +105,43 @@ class DynamicsOf:
 
 
 @dataclass(frozen=True)
+class ValidationOf:
+    """What was measured of one model beside its parent; the attributes are as those of `Run`.
+
+    Attributes:
+        name: name of its stage in tables.
+        measured: the record.
+    """
+
+    model: str
+    plan: str
+    name: str
+    measured: Validated
+
+    @property
+    def title(self) -> str:
+        """What the model is called in the report."""
+        return f"{self.model}, {self.plan}, {self.name}"
+
+
+@dataclass(frozen=True)
+class DeploymentOf:
+    """A deployment of one model; the attributes are as those of `Run`.
+
+    Attributes:
+        name: name of its stage in tables.
+        folder: where it lies, relative to the results.
+        record: what it holds, how it was checked and how fast it is.
+    """
+
+    model: str
+    plan: str
+    name: str
+    folder: Path
+    record: Deployment
+
+
+@dataclass(frozen=True)
 class GroupScores:
     """Importance scores of the channels of one group under one criterion.
 
@@ -150,6 +191,8 @@ class Study:
         tasks: trainings on downstream datasets; empty where none are configured.
         data: data cards by name of the dataset.
         dynamics: molecular dynamics, of each dataset the parent's first.
+        validations: what was measured of models beside their parents.
+        deployments: models in the form of other runtimes.
     """
 
     paths: StudyPaths
@@ -160,6 +203,8 @@ class Study:
     tasks: tuple[TaskRun, ...]
     data: dict[str, DataCard]
     dynamics: tuple[DynamicsOf, ...] = ()
+    validations: tuple[ValidationOf, ...] = ()
+    deployments: tuple[DeploymentOf, ...] = ()
 
     @property
     def all_runs(self) -> list[Run | TaskRun]:
@@ -224,7 +269,21 @@ def read_study(study_dir: str | Path, config: Config) -> Study:
         tasks=tuple(_read_tasks(paths, config)),
         data=read_data_cards(paths, config),
         dynamics=tuple(_read_dynamics(paths, config)),
+        validations=tuple(
+            ValidationOf(
+                run.model, run.plan, run.name, Validated.load(run.folder(paths).validation)
+            )
+            for run in validation_runs(config)
+        ),
+        deployments=tuple(_read_deployments(paths, config)),
     )
+
+
+def _read_deployments(paths: StudyPaths, config: Config) -> Iterator[DeploymentOf]:
+    for run in deployment_runs(config):
+        path = run.folder(paths).deployment(run.target)
+        folder = path.parent.relative_to(paths.results)
+        yield DeploymentOf(run.model, run.plan, run.stage.name, folder, Deployment.load(path))
 
 
 def _read_runs(paths: StudyPaths, config: Config) -> Iterator[Run]:

@@ -133,6 +133,7 @@ def sweep_table(study: Study) -> pd.DataFrame:
                 "allocation": recipe.allocation if recipe else None,
                 "irreps": format_irreps(shape.get("irreps", [])),
                 "filter lmax": shape.get("filter_lmax"),
+                "layers": shape.get("layers"),
                 "cutoff [Å]": shape.get("cutoff"),
                 "blocks kept [%]": 100 * cost.kept_blocks / cost.total_blocks,
                 "parameters": cost.parameters,
@@ -237,6 +238,62 @@ def dynamics_table(study: Study) -> pd.DataFrame:
                 "threads": measured.threads,
             }
         )
+    return pd.DataFrame(rows)
+
+
+def validation_table(study: Study) -> pd.DataFrame:
+    """One row per verdict on a model beside its parent; without any, column names only."""
+    rows = [
+        {
+            "model": each.model,
+            "plan": each.plan,
+            "stage": each.name,
+            "structure": verdict.structure,
+            "quantity": verdict.quantity,
+            "value": verdict.value,
+            "unit": verdict.unit,
+            "tolerance": verdict.tolerance,
+            "judged": verdict.word,
+            "essential": verdict.essential,
+            "remark": verdict.remark,
+            "code": each.measured.code,
+            "parent's code": each.measured.parent_code,
+        }
+        for each in study.validations
+        for verdict in each.measured.verdicts
+    ]
+    return pd.DataFrame(rows)
+
+
+def deploy_table(study: Study) -> pd.DataFrame:
+    """One row per deployment and number of atoms; one without times has a row of its own."""
+    rows = []
+    for each in study.deployments:
+        record = each.record
+        sizes: list[int | None] = [*record.sizes()]
+        for atoms in sizes or [None]:
+            own = None if atoms is None else record.time(atoms, "deployed")
+            parent = None if atoms is None else record.time(atoms, "parent")
+            rows.append(
+                {
+                    "model": each.model,
+                    "plan": each.plan,
+                    "stage": each.name,
+                    "target": record.target,
+                    "atoms": atoms,
+                    "time [ms]": float("nan") if own is None else 1e3 * own.seconds,
+                    "parent [ms]": float("nan") if parent is None else 1e3 * parent.seconds,
+                    "speed-up": record.speedups().get(atoms or 0, float("nan")),
+                    "memory [MB]": float("nan") if own is None else own.memory_mb,
+                    "checked": record.checked,
+                    "folder": each.folder.as_posix(),
+                    "versions": ", ".join(f"{k} {v}" for k, v in record.tested.items()),
+                    "device": record.device,
+                    "threads": record.threads,
+                    "machine": record.machine,
+                    "stopped": record.stopped,
+                }
+            )
     return pd.DataFrame(rows)
 
 

@@ -28,7 +28,7 @@ CRITERION_COLOURS = {
 }
 PARENT_COLOUR = RED
 CYCLE = (BLUE, ORANGE, GREEN, PINK, GREY, PURPLE, "#a08a00", "#2f93a8")
-STAGE_DASHES = {"recovered": "solid", "distilled": "dash"}
+STAGE_DASHES = {"recovered": "solid", "distilled": "dash", "refined": "dot"}
 # from little to much; even in lightness (cividis, by Nuñez, Anderton and Renslow)
 SEQUENTIAL = "Cividis"
 

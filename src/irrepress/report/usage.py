@@ -8,7 +8,7 @@ import pandas as pd
 from irrepress.report.markup import Table, make_table
 from irrepress.study.config import Config
 from irrepress.study.paths import UNTRAINED_STAGE, StudyPaths, match
-from irrepress.study.stages import DISTILLED, PRUNED, RECOVERED, Stage
+from irrepress.study.stages import DISTILLED, PRUNED, RECOVERED, REFINED, Stage
 
 GPU_TIME = "GPU time [GPU h]"
 COLUMNS = ["stage", "jobs", "wall time [h]", GPU_TIME, "peak memory [GB]"]
@@ -108,7 +108,11 @@ def shown_usage(table: pd.DataFrame) -> Table | None:
 def _kinds(paths: StudyPaths, config: Config) -> list[_Kind]:
     """Return the kinds of jobs; of those that fit a file, the first one counts."""
     stage = paths.stage()
-    trainings = {RECOVERED: config.recovery, DISTILLED: config.distillation}
+    trainings = {
+        RECOVERED: config.recovery,
+        DISTILLED: config.distillation,
+        REFINED: config.refinement,
+    }
 
     def kind(name: str, output: Path, gpus: int = 0) -> _Kind:
         return _Kind(name, paths.benchmark(output), gpus)
@@ -137,6 +141,11 @@ def _kinds(paths: StudyPaths, config: Config) -> list[_Kind]:
         kind("evaluation", stage.metrics, gpus=1),
         kind("dynamics", stage.dynamics(), gpus=1),
         kind("dynamics", paths.task(dataset="{task}").dynamics(), gpus=1),
+        kind("validation", stage.validation, gpus=1),
+        kind("validation", stage.validation_reference, gpus=1),
+        kind("validation", paths.task().validation, gpus=1),
+        kind("validation", paths.task().validation_reference, gpus=1),
+        kind("deployment", stage.deployment(), gpus=1),
         kind("parent", paths.parent().model_file),
         kind(UNTRAINED_STAGE, paths.untrained().model_file),
         *(

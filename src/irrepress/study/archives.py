@@ -17,6 +17,7 @@ _CITED = {
     "pruned": ["paper", "taylor"],
     "recovered": ["paper"],
     "distilled": ["paper"],
+    "refined": ["paper"],
 }
 
 
@@ -167,6 +168,7 @@ def _sentence(stage: dict[str, Any]) -> str:
         verb = {
             "recovered": "trained",
             "distilled": "trained on the original",
+            "refined": "trained on the original, in rounds with frames of its own dynamics,",
             "finetuned": "fine-tuned",
             "scratch": "trained from scratch",
         }.get(name, f"treated ({name})")

@@ -1,6 +1,7 @@
 """The card beside every model, which records its provenance."""
 
 import importlib.metadata
+import os
 import platform
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -71,6 +72,9 @@ class Card(RecordFile):
         versions: versions of Python and of the packages that results depend on.
         seed: seed of the last stage.
         created: time of writing in ISO 8601.
+        validation: how the model's validation beside its parent went: whether it ``passed``, a
+            ``summary``, what it was compared ``against``, what ``failed`` and what was
+            ``not_done``; None if there was none.
 
     Example:
         >>> import tempfile
@@ -105,6 +109,7 @@ class Card(RecordFile):
     versions: dict[str, str]
     seed: int | None = None
     created: str | None = None
+    validation: dict[str, Any] | None = None
 
     @classmethod
     def of_parent(
@@ -173,7 +178,9 @@ class Card(RecordFile):
             stage: the stage: its name (key ``stage``) and everything needed to repeat it.
             seed: the seed of this stage.
         """
-        return self.model_copy(
+        # What was measured of the model that it was made from says nothing of this one.
+        unmarked = self.model_validate(self.model_dump(exclude_unset=True, exclude={"validation"}))
+        return unmarked.model_copy(
             update={
                 "name": name,
                 "sha256": sha256(model_path),
@@ -222,6 +229,22 @@ def card_path(model: str | Path) -> Path:
     """
     model = Path(model)
     return model.with_name(CARD) if model.name == "model.pt" else model.with_suffix(f".{CARD}")
+
+
+def mark_validated(path: str | Path, mark: dict[str, Any]) -> None:
+    """Write into a card how the validation of its model went, keeping its modification time.
+
+    Args:
+        path: path of the card.
+        mark: result of `irrepress.evaluation.physics.verdicts.Validated.mark`.
+
+    Raises:
+        UserError: if it cannot be read or written.
+    """
+    path = Path(path)
+    status = path.stat()
+    Card.load(path).model_copy(update={"validation": mark}).save(path)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def is_card(content: Any) -> bool:

@@ -3,6 +3,7 @@
 import json
 import re
 import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,62 +15,25 @@ from irrepress.catalogue.families import check_keyword, family_of_keyword, is_pa
 from irrepress.catalogue.model_ref import ModelRef
 from irrepress.core.errors import UserError
 from irrepress.core.files import atomic_path, read_json
-from irrepress.core.target import Explicit
 from irrepress.families.generic.file_kinds import check_kind
-from irrepress.pruning.config import Sweep
 from irrepress.study.cards import CARD, Card, card_path, is_card
+from irrepress.study.conditions import Conditions
 from irrepress.study.config import Config
-from irrepress.study.examination import Examination
+from irrepress.study.examination import DYNAMICS_ATOMS, Examination, Finding
 from irrepress.study.paths import BESIDE_MODELS, BESIDE_STUDIES
+from irrepress.study.plan_target import Target
 from irrepress.study.reading import parse_config
 from irrepress.study.recipes import recipes
 from irrepress.study.workflow_files import workflow_folder
 
-# The name of the user's files in the config.
+# Names in the config: files with labels; files with structures, and what is made of them.
 DATASET = "mine"
+CELL, SAMPLED, STRAINED, ALL = "cell", "sampled", "strained", "all"
+# Structures that a proof measures at most, and for each at two temperatures the minutes of the
+# small and of the large model.
+_MOST_PROVEN, _MINUTES, _PARENT_MINUTES = 3, 5, 8
 # Atoms of a batch, if no structure is larger: eight small structures or one of 64 atoms.
 _MAX_ATOMS = 96
-
-
-@dataclass(frozen=True)
-class Target:
-    """What a model is to become: one of the three.
-
-    Attributes:
-        speedup: how many times faster it is to be, as measured on the machine.
-        parameters: the fraction of its parameters that may stay.
-        shape: the irreps that are to stay.
-
-    Example:
-        >>> Target(speedup=5).sweep().budgets
-        [0.2]
-    """
-
-    speedup: float | None = None
-    parameters: float | None = None
-    shape: Explicit | None = None
-
-    def __post_init__(self) -> None:
-        given = [self.speedup, self.parameters, self.shape]
-        if sum(each is not None for each in given) != 1:
-            raise UserError("give one of --speedup, --parameters and --irreps")
-        if self.speedup is not None and not 1 < self.speedup <= 1000:
-            raise UserError(f"--speedup {self.speedup:g}: give a number above 1, such as 5")
-        if self.parameters is not None and not 0 < self.parameters < 1:
-            raise UserError(
-                f"--parameters {self.parameters:g}: give the fraction that may stay, such as 0.3"
-            )
-
-    def sweep(self) -> Sweep:
-        """Return the section of the config that asks for it."""
-        if self.shape is not None:
-            return Sweep(criteria=["fisher"], budgets=[], explicit={"shape": self.shape})
-        if self.speedup is not None:
-            budget = round(1 / self.speedup, 4)
-            return Sweep(criteria=["fisher"], budgets=[budget], unit="time", axes=["both"])
-        return Sweep(
-            criteria=["fisher"], budgets=[self.parameters], unit="parameters", axes=["both"]
-        )
 
 
 @dataclass(frozen=True)
@@ -79,15 +43,18 @@ class Draft:
     Attributes:
         name: name of the study.
         model: the model to compress.
-        examination: the files and what they hold.
+        examination: the files with the structures, and what they hold.
         target: what the model is to become.
         device: where jobs compute.
         run: the command that runs the study, for its first lines.
+        conditions: of molecular dynamics of the model from the structures, if it labels them; None:
+            the files have labels of their own.
+        labels: files with labels besides, if the model labels the structures.
 
     Example:
         >>> from irrepress.data.summary.scan import summarize
-        >>> examination = Examination(config.datasets["silicon"], summarize(store), findings=[])
-        >>> draft = Draft("fast", config.models["m"], examination, Target(speedup=5))
+        >>> examination = Examination(config.datasets["silicon"], summarize(store), [], 64)
+        >>> draft = Draft("fast", config.models["m"], examination, Target.of({"speedup": 5}))
         >>> "name: fast" in draft.text()
         True
     """
@@ -98,6 +65,8 @@ class Draft:
     target: Target
     device: str = "auto"
     run: str = "snakemake --cores all --configfile config.yaml"
+    conditions: Conditions | None = None
+    labels: Examination | None = None
 
     def text(self) -> str:
         """Return the config as commented YAML.
@@ -105,32 +74,89 @@ class Draft:
         Raises:
             UserError: if the config is invalid.
         """
-        files = self.examination.files
-        sweep = self.target.sweep()
+        sweep = self.target.with_depth(self.model.family).sweep()
         explicit = None if self.target.shape is None else _flow(self.target.shape)
         by_budget = {"explicit": None, "budget": sweep.budgets and sweep.budgets[0]}
-        text = _template().render(
-            schema=workflow_folder() / "config" / "schema.json",
-            findings=self.examination.findings,
-            run=self.run,
-            name=self.name,
-            device=self.device,
-            dataset=DATASET,
-            paths=files.paths,
-            keys=_flow(files.keys),
-            units=_flow(files.units),
-            by=files.split.by,
-            model=self.model_name,
-            family=self.model.family,
-            checkpoint=self.model.checkpoint,
-            modal=self.model.modal,
-            licence=self.model.licence,
-            target=by_budget | {"unit": sweep.unit, "explicit": explicit},
-            plan=next(iter(recipes(sweep))),
-            max_atoms=max(_MAX_ATOMS, self.examination.largest),
-        )
-        parse_config(yaml.safe_load(text), "the config that was written")
-        return text
+        content = {
+            "schema": workflow_folder() / "config" / "schema.json",
+            "findings": self.findings,
+            "run": self.run,
+            "name": self.name,
+            "device": self.device,
+            "dataset": DATASET,
+            "labelled": _labelled(self.labelled),
+            "model": self.model_name,
+            "family": self.model.family,
+            "checkpoint": self.model.checkpoint,
+            "modal": self.model.modal,
+            "licence": self.model.licence,
+            "target": by_budget
+            | {
+                "unit": sweep.unit,
+                "explicit": explicit,
+                "layers": sweep.layers if sweep.layers != [None] else None,
+            },
+            "plan": next(iter(recipes(sweep))),
+            "validation": self._validation(),
+        }
+        if self.conditions is None:
+            content |= {"max_atoms": max(_MAX_ATOMS, self.examination.largest)}
+            return _rendered("own_system.yaml", content)
+        content |= self._sampling(self.conditions) | {"refined": self.target.is_fast}
+        return _rendered("no_labels.yaml", content)
+
+    @property
+    def examinations(self) -> list[Examination]:
+        """What all files hold."""
+        return [self.examination, *([self.labels] if self.labels else [])]
+
+    @property
+    def labelled(self) -> Examination | None:
+        """The files whose labels are trained on, if there are any."""
+        return self.examination if self.conditions is None else self.labels
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What is worth knowing about the files."""
+        return [
+            *self.examination.findings,
+            *(self.conditions.findings() if self.conditions else []),
+            *(self.labels.findings if self.labels else []),
+        ]
+
+    def _validation(self) -> dict[str, Any]:
+        """Return what the config says of the proof: of the model that the study ends at."""
+        temperatures = (self.conditions or Conditions.of()).temperatures
+        measured = self.labelled or self.examination
+        structures = min(measured.summary.compositions, _MOST_PROVEN)
+        runs = structures * max(1.0, len(temperatures) / 2)
+        return {
+            "dataset": DATASET if self.labelled else CELL,
+            "structures": structures,
+            "temperatures": [_plain_number(each) for each in temperatures],
+            "minutes": _plain_number(_MINUTES * runs),
+            "parent_minutes": _plain_number(_PARENT_MINUTES * runs),
+        }
+
+    def _sampling(self, conditions: Conditions) -> dict[str, Any]:
+        """Return what the config says of dynamics and of what comes of them."""
+        structures = self.examination
+        atoms = [structures.largest_supercell, self.labels.largest if self.labels else 0]
+        return {
+            "cell": CELL,
+            "sampled": SAMPLED,
+            "strained": STRAINED,
+            "all": ALL if structures.are_periodic else SAMPLED,
+            "paths": structures.files.paths,
+            "temperatures": [_plain_number(each) for each in conditions.temperatures],
+            "sampled_temperatures": [_plain_number(each) for each in conditions.sampled],
+            "pressure": "null" if conditions.pressure is None else f"{conditions.pressure:g}",
+            "runs": conditions.runs(structures.summary.structures),
+            "frames": conditions.frames(structures.summary.structures),
+            "atoms": DYNAMICS_ATOMS,
+            "labels": _flow(self.model),
+            "max_atoms": max(_MAX_ATOMS, *atoms),
+        }
 
     @property
     def model_name(self) -> str:
@@ -216,16 +242,35 @@ def _flow(section: Any) -> str:
     return text.strip() if named else ""
 
 
-def _template() -> Any:
+def _labelled(examination: Examination | None) -> dict[str, Any] | None:
+    """Return what the config says of files with labels."""
+    if examination is None:
+        return None
+    files = examination.files
+    return {
+        "paths": files.paths,
+        "label_keys": _flow(files.keys),
+        "units": _flow(files.units),
+        "by": files.split.by,
+    }
+
+
+def _plain_number(number: float) -> float:
+    return int(number) if number == int(number) else number
+
+
+def _rendered(template: str, content: Mapping[str, Any]) -> str:
+    """Return a config that a template becomes, if it is valid."""
     environment = Environment(
         loader=PackageLoader("irrepress.study"),
         undefined=StrictUndefined,
-        keep_trailing_newline=True,
         autoescape=False,  # YAML, not HTML
     )
     environment.filters["value"] = lambda text: json.dumps(text, ensure_ascii=False)
     environment.filters["comment"] = _commented
-    return environment.get_template("own_system.yaml")
+    text = environment.get_template(template).render(content) + "\n"
+    parse_config(yaml.safe_load(text), "the config that was written")
+    return text
 
 
 def _commented(finding: object) -> str:

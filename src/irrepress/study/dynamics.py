@@ -34,16 +34,12 @@ class DynamicsRun:
 
 def dynamics_runs(config: Config) -> Iterator[DynamicsRun]:
     """Yield the runs that a config asks for, of each dataset the parent's first."""
-    settings, downstream = config.evaluation.dynamics, config.downstream
+    settings = config.evaluation.dynamics
     if settings is None:
         return
-    last = [stage for stage in config.stages() if not stage.is_converted][-1]
     for model in config.compressed_models():
         for dataset in settings.datasets:
             yield DynamicsRun(model, PARENT_PLAN, ORIGINAL, dataset, fine_tuned=False)
+            stage, fine_tuned = config.final_stage(dataset)
             for plan in config.train_plans:
-                if downstream is not None and dataset in downstream.datasets:
-                    stage = Stage(downstream.stage)
-                    yield DynamicsRun(model, plan, stage, dataset, fine_tuned=True)
-                else:
-                    yield DynamicsRun(model, plan, last, dataset, fine_tuned=False)
+                yield DynamicsRun(model, plan, stage, dataset, fine_tuned)

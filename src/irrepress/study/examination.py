@@ -11,14 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import ase.io
+import numpy as np
 from ase.data import chemical_symbols
 
 from irrepress.core.errors import UserError
 from irrepress.core.quantities import QUANTITIES
-from irrepress.data.config import Files, LabelKeys
+from irrepress.core.structure import Structure
+from irrepress.data.config import Files, LabelKeys, Split
 from irrepress.data.convert import store_files
+from irrepress.data.dynamics import supercell
 from irrepress.data.formats.keys import is_virial, roles_of
 from irrepress.data.paths import locate
+from irrepress.data.splits import TooFewToSplit
 from irrepress.data.store import StructureStore
 from irrepress.data.summary.printing import overview
 from irrepress.data.summary.records import DatasetSummary
@@ -29,8 +33,13 @@ from irrepress.data.summary.suspects import KINDS
 MOST_FRAMES = 2000
 # Fewer frames hardly teach more than what they show.
 FEW_FRAMES = 50
+# Structures are repeated to at least so many atoms before dynamics; more than these many are slow.
+DYNAMICS_ATOMS, _MANY_ATOMS = 64, 200
+# Å. A periodic direction with so long a gap is one of a molecule, wire or slab with empty space.
+_GAP = 7.0
 # Parts of an overview that are told of any dataset.
 _TOLD = ("structures", "systems", "parts", "labelled", "elements")
+_TOLD_OF_STRUCTURES = ("structures", "systems", "elements")
 # What can be done about a kind of suspicious structures.
 _MENDS = {
     "duplicate": "remove the copies, which count several times",
@@ -68,10 +77,12 @@ class Examination:
         files: the files as they are read, with the keys of the labels that were found.
         summary: what they hold.
         findings: what is worth knowing about them.
+        largest_supercell: number of atoms of the largest structure once all are repeated to at
+            least `DYNAMICS_ATOMS`.
 
     Example:
         >>> from irrepress.data.summary.scan import summarize
-        >>> examination = Examination(config.datasets["silicon"], summarize(store), findings=[])
+        >>> examination = Examination(config.datasets["silicon"], summarize(store), [], 64)
         >>> examination.elements, examination.largest
         ([14], 2)
     """
@@ -79,11 +90,22 @@ class Examination:
     files: Files
     summary: DatasetSummary
     findings: Sequence[Finding]
+    largest_supercell: int
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether any structure has a label that is read."""
+        return any(self.summary.labelled.values())
 
     @property
     def elements(self) -> list[int]:
         """The atomic numbers of their elements, sorted."""
         return [element.number for element in self.summary.elements]
+
+    @property
+    def are_periodic(self) -> bool:
+        """Whether all structures are periodic in at least one direction."""
+        return not self.summary.periodicity.get("0")
 
     @property
     def largest(self) -> int:
@@ -94,25 +116,49 @@ class Examination:
 def examine(files: Files) -> Examination:
     """Read files as a study does, and say what they hold.
 
+    Files without any labels come back as such (``labels: false``).
+
     Args:
         files: how a config names them; at most `MOST_FRAMES` frames of every file are read.
 
     Raises:
-        UserError: if a file is missing, empty, of an unknown format, or has no labels.
+        UserError: if a file is missing, empty, of an unknown format, or what may be labels stands
+            under keys that are not known.
     """
-    keys = proposed_keys(files)
+    keys = files.keys if files.labels is False else proposed_keys(files)
+    found = files.model_copy(update={"keys": keys})
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "frames.h5"
-        limit = MOST_FRAMES if files.limit is None else min(files.limit, MOST_FRAMES)
-        found = files.model_copy(update={"keys": keys})
-        logging.disable(logging.WARNING)  # what the reader warns of is among the findings
-        try:
-            store_files(path, found.model_copy(update={"limit": limit}))
-            summary = summarize(StructureStore(path))
-        finally:
-            logging.disable(logging.NOTSET)
+        store = _read(found, Path(folder) / "frames.h5")
+        summary = summarize(store)
+        if not any(summary.labelled.values()):
+            found = found.model_copy(update={"labels": False})
+        supercells = _supercells(store) if found.labels is False else [0]
+        empty = list(_about_empty_space(store)) if found.labels is False else []
     findings = [*_about_keys(files.keys, keys), *_about_summary(summary)]
-    return Examination(found, summary, findings)
+    if found.labels is False:
+        findings += [*_about_structures(summary, supercells), *empty]
+    return Examination(found, summary, findings, max(supercells))
+
+
+def _read(files: Files, path: Path) -> StructureStore:
+    limit = MOST_FRAMES if files.limit is None else min(files.limit, MOST_FRAMES)
+    limited = files.model_copy(update={"limit": limit})
+    logging.disable(logging.WARNING)  # what the reader warns of is among the findings
+    try:
+        store_files(path, limited, unlabelled=True)
+    except TooFewToSplit:
+        whole = Split(train=1, valid=0, test=0)
+        store_files(path, limited.model_copy(update={"split": whole}), unlabelled=True)
+        if any(StructureStore(path).labelled.values()):
+            raise  # they are to be trained on
+    finally:
+        logging.disable(logging.NOTSET)
+    return StructureStore(path)
+
+
+def _supercells(store: StructureStore) -> list[int]:
+    """Return the number of atoms of every structure, repeated as dynamics repeat it."""
+    return [len(supercell(each, DYNAMICS_ATOMS)) for each in store.iterate()]
 
 
 def proposed_keys(files: Files) -> LabelKeys:
@@ -159,18 +205,19 @@ def _about_keys(given: LabelKeys, taken: LabelKeys) -> Iterator[Finding]:
 
 
 def _about_summary(summary: DatasetSummary) -> Iterator[Finding]:
+    labelled = any(summary.labelled.values())
     for name, value in overview(summary):
-        if name in _TOLD:
+        if name in (_TOLD if labelled else _TOLD_OF_STRUCTURES):
             yield Finding(f"{name}: {value}")
     if summary.structures >= MOST_FRAMES:
         yield Finding(f"no more than {MOST_FRAMES:,} frames of every file were looked at")
-    if summary.structures < FEW_FRAMES:
+    if labelled and summary.structures < FEW_FRAMES:
         yield Finding(
             f"{summary.structures} frames are few",
-            "the model will hold near them only; add frames, or teach it on perturbed copies first "
-            "(datasets with source: perturbed, and distillation)",
+            "the model will hold near them only; add frames, or let the large model label dynamics "
+            "from them, too (--labels with these files, beside the same files as structures)",
         )
-    if not summary.labelled.get("forces"):
+    if labelled and not summary.labelled.get("forces"):
         yield Finding(
             "no forces", "energies alone teach little; set keys.forces if the files have some"
         )
@@ -178,10 +225,74 @@ def _about_summary(summary: DatasetSummary) -> Iterator[Finding]:
         times = f"{note.count:,} times, first in " if note.count > 1 else ""
         yield Finding(f"{note.text} ({times}{note.first})")
     for suspects in summary.suspects:
+        if not labelled and suspects.kind == "duplicate":
+            continue  # a trajectory may rest
         worst = suspects.listed[0]
         title = KINDS[suspects.kind].title
         text = f"{title}: {suspects.count:,}, such as structure {worst.index} ({worst.reason})"
         yield Finding(text, _MENDS.get(suspects.kind, _MEND))
+
+
+def _about_structures(summary: DatasetSummary, supercells: Sequence[int]) -> Iterator[Finding]:
+    yield Finding(
+        "no labels are read: the large model labels what the small one learns from, and errors are "
+        "measured against it, not against first principles",
+        "a few first-principles frames besides (--labels) bring the small one nearer to these",
+    )
+    smallest, largest = int(summary.sizes.minimum), int(summary.sizes.maximum)
+    if smallest < DYNAMICS_ATOMS and max(supercells) > smallest:
+        sizes = f"{smallest}" if smallest == largest else f"{smallest} to {largest}"
+        noun = "atom is" if largest == 1 else "atoms are"
+        least, most = min(supercells), max(supercells)
+        built = f"{most}" if least == most else f"{least} to {most}"
+        yield Finding(
+            f"{sizes} {noun} repeated to supercells of {built} for dynamics, where atoms of a "
+            "small cell would move with their own images"
+        )
+    if max(supercells) > _MANY_ATOMS:
+        yield Finding(
+            f"{max(supercells):,} atoms are many for dynamics of the large model",
+            "a smaller cell of the same material is sampled faster and teaches as much",
+        )
+
+
+def _about_empty_space(store: StructureStore) -> Iterator[Finding]:
+    """Yield a finding on the first structure that is periodic across empty space."""
+    for index, structure in enumerate(store.iterate()):
+        gaps = gaps_of(structure)
+        if (axes := [axis for axis in range(3) if gaps[axis] > _GAP]) == []:
+            continue
+        directions = ", ".join("abc"[axis] for axis in axes)
+        kind = ("a slab", "a wire", "a molecule")[len(axes) - 1]
+        yield Finding(
+            f"structure {index} is periodic across empty space (up to {max(gaps):.0f} Å along "
+            f"{directions}): {kind} in a box, which is repeated and strained like a crystal",
+            f'leave periodicity along {directions} out, as by pbc="F F F" of extxyz for a molecule',
+        )
+        return
+
+
+def gaps_of(structure: Structure) -> list[float]:
+    """Return the longest gap without atoms along each lattice vector, across the planes, in Å.
+
+    It is 0 along a direction that is not periodic.
+
+    Example:
+        >>> from ase.build import bulk
+        >>> from irrepress.core.structure import Structure
+        >>> [round(gap, 2) for gap in gaps_of(Structure.unlabelled(bulk("Po", "sc", a=3.35)))]
+        [3.35, 3.35, 3.35]
+    """
+    atoms = structure.to_atoms()
+    found = []
+    for axis in range(3):
+        if not atoms.pbc[axis]:
+            found.append(0.0)
+            continue
+        height = 1 / np.linalg.norm(atoms.cell.reciprocal()[axis])
+        places = np.sort(atoms.cell.scaled_positions(atoms.positions)[:, axis] % 1)
+        found.append(float(height * np.diff(places, append=places[0] + 1).max()))
+    return found
 
 
 def check_labelled(examination: Examination) -> None:

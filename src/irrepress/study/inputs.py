@@ -9,16 +9,18 @@ from irrepress.catalogue.datasets.registry import get_published
 from irrepress.catalogue.families import is_path, published_checkpoint
 from irrepress.catalogue.model_ref import ModelRef
 from irrepress.core.errors import UserError
-from irrepress.data.config import Files, Generated, Perturbed, Published
+from irrepress.data.config import Files, Published
+from irrepress.data.datasets import AnyDataset
 from irrepress.data.paths import contents, locate
 from irrepress.study.config import Config
 from irrepress.study.contents import Contents
+from irrepress.study.labels import labelling_model, labels_key
 from irrepress.study.models import StudyModel
 from irrepress.study.paths import DownloadPaths, StudyPaths
-from irrepress.study.preflight import labels_key, model_references
+from irrepress.study.preflight import model_references
 from irrepress.study.stages import Stage
+from irrepress.study.validation import reference_folder
 
-AnyDataset = Files | Generated | Perturbed | Published
 AnyModel = ModelRef | StudyModel
 
 
@@ -102,7 +104,7 @@ class Inputs:
 
         This is the dataset itself if its labels already come from the parent.
         """
-        labels = getattr(self.config.datasets[dataset], "labels", None)
+        labels = labelling_model(self.config.datasets, dataset)
         if labels is not None and labels_key(labels) == labels_key(self.config.models[model]):
             return self.paths.data(dataset)
         return self.paths.teacher(model, dataset)
@@ -118,16 +120,29 @@ class Inputs:
 
     def shapes(self, model: str) -> list[Path]:
         """Return the table of timed shapes if budgets limit time, otherwise nothing."""
-        return [self.paths.shapes(model)] if self.config.sweep.unit == "time" else []
+        return [self.paths.shapes(model)] if self.config.sweep.limits_time else []
 
     def guides(self, model: str, plan: str) -> dict[str, Path]:
-        """Return the additional inputs of a distillation that uses the parent's features."""
-        if self.config.distillation is None or self.config.distillation.features == 0:
-            return {}
-        return {
-            "parent": self.paths.parent(model).model_file,
-            "plan": self.paths.plan(model, plan),
-        }
+        """Return the additional inputs of a distillation that needs more than labels."""
+        settings = self.config.distillation
+        found: dict[str, Path] = {}
+        if settings is not None and (settings.features > 0 or settings.has_targets):
+            found["parent"] = self.paths.parent(model).model_file
+        if settings is not None and settings.features > 0:
+            found["plan"] = self.paths.plan(model, plan)
+        return found
+
+    def validation_reference(
+        self,
+        model: str,
+        plan: str,
+        stage: str,
+        dataset: str | None = None,
+        start: str | None = None,
+    ) -> Path:
+        """Return the values of the parent that a model is validated with."""
+        folder = self.paths.stage(model, plan, stage).of_task(dataset, start)
+        return reference_folder(self.config, self.paths, folder).validation_reference
 
     def elements(self, model: str) -> dict[str, Path]:
         """Return the dataset whose elements a parent is restricted to, if any."""

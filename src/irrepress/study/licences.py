@@ -13,9 +13,11 @@ from typing import Any
 import h5py
 
 from irrepress.catalogue.families import published_checkpoint
+from irrepress.catalogue.model_ref import ModelRef
 from irrepress.core.errors import UserError
 from irrepress.core.files import atomic_path, read_json, write_json
 from irrepress.data.config import Files
+from irrepress.data.datasets import labelling_model_of
 from irrepress.study.cards import UNKNOWN_LICENCE
 from irrepress.study.config import Config
 from irrepress.study.paths import StudyPaths
@@ -35,6 +37,11 @@ def model_licence(reference: Any) -> str:
     return published[1].name if published else UNKNOWN_LICENCE
 
 
+def labelled_licence(licence: str, reference: ModelRef) -> str:
+    """Return the licence of structures that a model of the config has labelled."""
+    return f"{licence}, labels {reference.licence or 'as the labelling model'}"
+
+
 def outdated(config: Config, paths: StudyPaths) -> Iterator[tuple[Path, dict[str, str]]]:
     """Yield the records whose texts differ from the config, each with the correct texts.
 
@@ -51,6 +58,11 @@ def outdated(config: Config, paths: StudyPaths) -> Iterator[tuple[Path, dict[str
         if not isinstance(dataset, Files):
             continue
         texts = {key: getattr(dataset, key) for key in TEXTS}
+        structures = paths.structures(name)
+        if structures.is_file() and _differs(_of_store, structures, texts):
+            yield structures, texts
+        if (labels := labelling_model_of(dataset)) is not None:
+            texts["licence"] = labelled_licence(dataset.licence, labels)
         summary = paths.summary(name)
         if summary.is_file() and _differs(_of_summary, summary, texts):
             yield summary, texts

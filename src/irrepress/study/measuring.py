@@ -1,6 +1,7 @@
 """What is measured on a model before a study of it: its elements, and how fast it can become."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from irrepress.evaluation.timing import reference_crystal, time_side_by_side
 from irrepress.families import get_family
 from irrepress.pruning.allocation import Limits, allocate_greedily
 from irrepress.pruning.budget import Costs, Measure, plan_for_widths
+from irrepress.pruning.layers import fewest_layers
 from irrepress.study.drafts import Draft
 from irrepress.study.examination import unknown_elements
 
@@ -40,11 +42,12 @@ def check_elements_known(draft: Draft, parent: Model) -> None:
     Raises:
         UserError: if it does not.
     """
-    if unknown := unknown_elements(draft.examination.elements, parent.elements):
-        raise UserError(
-            f"{', '.join(draft.examination.files.paths)}: {draft.model.checkpoint} does not know "
-            f"{', '.join(unknown)}; take another model, or remove these structures"
-        )
+    for examination in draft.examinations:
+        if unknown := unknown_elements(examination.elements, parent.elements):
+            raise UserError(
+                f"{', '.join(examination.files.paths)}: {draft.model.checkpoint} does not know "
+                f"{', '.join(unknown)}; take another model, or remove these structures"
+            )
 
 
 def check_speedup(draft: Draft, parent: Model) -> str:
@@ -75,11 +78,13 @@ def most_speedup(parent: Model, elements: list[int]) -> float:
         parent: the model.
         elements: atomic numbers that it knows, of which a crystal is made.
     """
-    groups = parent.groups()
+    layers = fewest_layers(parent)
+    groups = parent.with_layers(layers).groups()
     scores: Mapping[str, np.ndarray] = {g.name: np.zeros(g.channels) for g in groups}
-    measure = Measure(groups, Costs.of(parent), "flops")
+    measure = Measure(groups, Costs.of(parent, layers=layers), "flops")
     least = allocate_greedily(groups, scores, measure, 0.0, Limits())
-    plan, _ = parent.native_plan(plan_for_widths(groups, scores, least.widths))
+    plan, _ = parent.with_layers(layers).native_plan(plan_for_widths(groups, scores, least.widths))
+    plan = replace(plan, layers=layers)
     crystal = reference_crystal(elements, _ATOMS)
     found = time_side_by_side([parent.narrow(plan), parent], crystal, repeats=1)
     return 1 / found.ratios[0]

@@ -10,13 +10,16 @@ from typing import Any
 
 from irrepress.core.section import Section
 from irrepress.evaluation.config import Evaluation
+from irrepress.evaluation.physics.config import Validation
 from irrepress.study.config import Config
-from irrepress.training.config import OF_THE_MACHINE, Training
+from irrepress.study.sections import Deploy
+from irrepress.training.config import OF_THE_MACHINE, Distillation, Training
 
 # Updated in records without rerunning jobs (`irrepress.study.licences`).
 _TEXTS = {"licence", "citation", "accept_licence"}
+_TARGETS = {"atomic_energies", "hessian_rows", "hessian_weight"}
 # What all plans of a sweep share.
-SHARED = ("unit", "multiple", "floor", "normalization")
+SHARED = ("unit", "multiple", "floor", "normalization", "deployable")
 
 
 def parameters(section: Section) -> dict[str, Any]:
@@ -26,9 +29,18 @@ def parameters(section: Section) -> dict[str, Any]:
     names = _TEXTS
     if isinstance(section, Training):
         names = names | OF_THE_MACHINE
+    if isinstance(section, Distillation):
+        # Absent where unused, so that studies of earlier versions stay valid.
+        names = names | {key for key in _TARGETS if not section.has_targets}
+    if isinstance(section, Validation):
+        names = names | {"tolerances", "minutes"}  # the parent's values do not depend on them
+    if isinstance(section, Deploy):
+        names = names | {"lammps"}  # a command of this machine
     if isinstance(section, Evaluation):
         names = names | {"dynamics"}  # which has a rule of its own
-    exclude: dict[str, Any] = {**dict.fromkeys(names, True), "labels": _TEXTS}
+    exclude: dict[str, Any] = dict.fromkeys(names, True)
+    if isinstance(getattr(section, "labels", None), Section):
+        exclude["labels"] = _TEXTS
     return section.model_dump(mode="json", exclude=exclude)
 
 
@@ -58,4 +70,7 @@ def untracked(value: Any) -> Callable[..., Any]:
 def plan_parameters(config: Config, plan: str) -> dict[str, Any]:
     """Return the recipe of a plan, with the settings that all plans of the sweep share."""
     shared = config.sweep.model_dump(mode="json")
-    return {**config.plans()[plan].record(), **{name: shared[name] for name in SHARED}}
+    return {
+        **config.plans()[plan].record(),
+        **{name: shared[name] for name in SHARED if name in shared},
+    }

@@ -15,7 +15,7 @@ PARENT_PLAN, PARENT_STAGE = "parent", ORIGINAL.name
 # The stage of a parent before it is trained from scratch.
 UNTRAINED_STAGE = "untrained"
 TABLES = ("sweep", "downstream", "cost", "errors", "data", "suspects", "usage")
-DYNAMICS_TABLE = "dynamics"
+DYNAMICS_TABLE, VALIDATION_TABLE, DEPLOY_TABLE = "dynamics", "validation", "deploy"
 
 # Names that are the same in every study.
 MODEL, REPORT = "model.pt", "report/index.html"
@@ -72,6 +72,11 @@ class ModelFolder:
         return stage / _DOWNSTREAM / self.dataset / self.start
 
     @property
+    def name(self) -> str:
+        """What its model is called within the study: ``sevennet-0/taylor-0.50/pruned``."""
+        return self.path.relative_to(self.results).as_posix()
+
+    @property
     def model_file(self) -> Path:
         """Path of the model in its family's own format."""
         return self.path / MODEL
@@ -92,6 +97,11 @@ class ModelFolder:
         return self.path / "training.csv"
 
     @property
+    def frames(self) -> Path:
+        """Path of the frames that its refinement added."""
+        return self.path / "frames.h5"
+
+    @property
     def packed(self) -> Path:
         """Path of its packed weights."""
         return self.path / "packed.pt"
@@ -104,6 +114,20 @@ class ModelFolder:
     def dynamics(self, dataset: str = "{dataset}") -> Path:
         """Molecular dynamics of a structure of a dataset with it."""
         return self.path / "dynamics" / f"{dataset}.json"
+
+    @property
+    def validation(self) -> Path:
+        """Path of what was measured of the model beside its parent."""
+        return self.path / "validation.json"
+
+    @property
+    def validation_reference(self) -> Path:
+        """Path of the values of a parent that its models are compared with."""
+        return self.path / "validation-reference.json"
+
+    def deployment(self, target: str = "{target}") -> Path:
+        """Return the path of the record of its deployment for a target."""
+        return self.path / "deploy" / target / "deployment.json"
 
     @property
     def is_of_the_parent(self) -> bool:
@@ -158,6 +182,10 @@ class StudyPaths:
     def data(self, dataset: str = "{dataset}") -> Path:
         """Return the path of a dataset's store."""
         return self.results / _DATA / f"{dataset}.h5"
+
+    def structures(self, dataset: str = "{dataset}") -> Path:
+        """Return the path of the structures of a dataset that a model is to label."""
+        return self.results / _DATA / f"{dataset}.structures.h5"
 
     def summary(self, dataset: str = "{dataset}") -> Path:
         """Return the path of a dataset's summary."""
@@ -220,7 +248,7 @@ class StudyPaths:
         return self.results / REPORT
 
     def table(self, name: str) -> Path:
-        """A table of the report, one of `TABLES` or `DYNAMICS_TABLE`."""
+        """A table of the report, one of `TABLES`, or one that is asked for."""
         return self.page.with_name(f"{name}.csv")
 
     def log(self, output: Path) -> Path:

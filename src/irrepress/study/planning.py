@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from irrepress.catalogue.families import named_shapes
+from irrepress.core.errors import UserError
+from irrepress.core.family import WritesSymmetrix
 from irrepress.core.groups import Group
 from irrepress.core.model import Model
 from irrepress.core.plan import Plan
@@ -16,6 +18,7 @@ from irrepress.pruning.allocation import Limits
 from irrepress.pruning.budget import (
     Costs,
     Measure,
+    OutOfReach,
     named_target,
     plan_for_fraction,
     plan_for_irreps,
@@ -25,6 +28,7 @@ from irrepress.pruning.calibration import Calibration
 from irrepress.pruning.config import Sweep
 from irrepress.pruning.iterated import plan_iterated
 from irrepress.pruning.latency import TimeModel, TimeTable
+from irrepress.pruning.layers import choose_layers, suit_layers
 from irrepress.pruning.measured import plan_measured
 from irrepress.pruning.normalization import normalize
 from irrepress.pruning.scores import Scores
@@ -78,7 +82,13 @@ class Planning:
         recipe = self.recipe
         if recipe.cutoff is not None:
             self.model.check_cutoff(recipe.cutoff)
-        plan = self._chosen(calibration)
+        layers = self.layers
+        try:
+            plan = self._chosen(calibration)
+        except OutOfReach:
+            raise
+        except UserError as error:
+            raise self._with_nearest(error) from None
         provenance: dict[str, Any] = {
             "criterion": recipe.criterion,
             "scores": self.stored.provenance,
@@ -90,15 +100,19 @@ class Planning:
             names = ("budget", "axes", "allocation")
             provenance |= {name: getattr(recipe, name) for name in names}
             provenance["unit"] = self.sweep.unit
-        plan, changes = self.model.native_plan(plan)
+        if self.sweep.deployable is not None:
+            provenance["deployable"] = self.sweep.deployable
+        if layers is not None:
+            provenance["layers"] = {"asked": recipe.layers, "kept": list(layers)}
+        plan, changes = self.reduced.native_plan(plan)
         for change in changes:
             logger.warning(change)
         provenance["changes"] = changes
-        return replace(plan, provenance=provenance, cutoff=recipe.cutoff)
+        return replace(plan, provenance=provenance, cutoff=recipe.cutoff, layers=layers)
 
     def summary(self, plan: Plan) -> dict[str, Any]:
         """Describe a plan for readers; see `irrepress.pruning.budget.summarize`."""
-        return summarize(plan, self.groups, self.costs, self.unpruned)
+        return summarize(plan, self.groups, self.costs, self.unpruned, self.model.groups())
 
     def _chosen(self, calibration: Calibration | None) -> Plan:
         recipe, scores = self.recipe, self._competing(self.stored)
@@ -134,16 +148,73 @@ class Planning:
 
         return plan_iterated(start, rescored, **options)
 
+    def _with_nearest(self, error: UserError) -> UserError:
+        """Return what a target that leaves the asked runtime ends in, with one that does not."""
+        explicit = self.recipe.explicit
+        if self.sweep.deployable is None or explicit is None:
+            return error
+        fixed = {g.width for g in self.groups if g.floor == g.channels or g.sized_like}
+        widths = {key: count for key, count in explicit.widths.items() if key not in fixed}
+        content = explicit.model_dump(exclude={"filter_lmax", "widths"}, exclude_defaults=True)
+        asked = {**content, **({"widths": widths} if widths else {})}
+        return UserError(
+            f"{error}; {self.sweep.deployable} needs the orders of the filter and of products, and "
+            f"messages as wide as features: the nearest that it takes is {asked or 'the parent'}"
+        )
+
     def _competing(self, scores: Scores) -> Mapping[str, np.ndarray]:
-        """Return scores by the recipe's criterion as they compete."""
+        """Return scores by the recipe's criterion as they compete, those of the kept layers."""
         criterion = self.recipe.criterion
         values = scores.of(criterion)
-        return normalize(values, scores.groups, self.sweep.normalization, criterion)
+        values = normalize(values, scores.groups, self.sweep.normalization, criterion)
+        if self.layers is None:
+            return values
+        names = self.model.groups_with_layers(self.layers)
+        return {g.name: values[names[g.name]][: g.channels] for g in self.groups}
+
+    @cached_property
+    def layers(self) -> tuple[int, ...] | None:
+        """The layers to keep; None: all."""
+        asked = self.recipe.layers
+        if asked == "auto":
+            asked = suit_layers(self.model, self._left)
+        return choose_layers(self.model, asked)
+
+    def _left(self, layers: tuple[int, ...] | None) -> float:
+        """Return the fraction of the cost of some layers at full widths that the budget allows."""
+        assert self.recipe.budget is not None  # as recipes are checked
+        costs = Costs.of(self.model, self.time_model, self.recipe.cutoff, layers)
+        measure = Measure(self.model.with_layers(layers).groups(), costs, self.sweep.unit)
+        return self.recipe.budget * self._whole / measure.whole
+
+    @cached_property
+    def reduced(self) -> Model:
+        """The model with the layers to keep alone, from which blocks are removed."""
+        return self.model.with_layers(self.layers)
 
     @cached_property
     def groups(self) -> list[Group]:
-        """The groups of the unpruned model."""
-        return self.model.groups()
+        """The groups of the unpruned model, with the layers to keep.
+
+        Raises:
+            UserError: models are to be deployable for a runtime that does not take the parent.
+        """
+        groups = self.reduced.groups()
+        return groups if self.sweep.deployable is None else self._restricted(groups)
+
+    def _restricted(self, groups: list[Group]) -> list[Group]:
+        """Return groups that a plan cannot take out of what symmetrix takes."""
+        family = self.model.family
+        if not isinstance(family, WritesSymmetrix):
+            raise UserError(
+                f"sweep.deployable: symmetrix runs no models of {family.name}; leave it out"
+            )
+        if refusals := family.symmetrix_refusals(self.reduced):
+            raise UserError(
+                f"sweep.deployable: symmetrix does not take the parent, for {'; '.join(refusals)}, "
+                "which pruning does not change; leave it out, or choose another model"
+            )
+        return family.symmetrix_groups(groups)
 
     @cached_property
     def time_model(self) -> TimeModel | None:
@@ -154,18 +225,23 @@ class Planning:
 
     @cached_property
     def unpruned(self) -> Costs:
-        """What models with the unpruned one's cutoff cost."""
+        """What models with the unpruned one's cutoff and layers cost."""
         return Costs.of(self.model, self.time_model)
 
     @cached_property
     def costs(self) -> Costs:
-        """What models with the plan's cutoff cost."""
-        return Costs.of(self.model, self.time_model, self.recipe.cutoff)
+        """What models with the plan's cutoff and layers cost."""
+        return Costs.of(self.model, self.time_model, self.recipe.cutoff, self.layers)
 
     @cached_property
     def measure(self) -> Measure:
         """What budgets are counted in."""
-        return Measure(self.groups, self.costs, self.sweep.unit, self.unpruned)
+        return Measure(self.groups, self.costs, self.sweep.unit, self._whole)
+
+    @cached_property
+    def _whole(self) -> float:
+        """What budgets are fractions of."""
+        return Measure(self.model.groups(), self.unpruned, self.sweep.unit).whole
 
     @property
     def limits(self) -> Limits:

@@ -2,7 +2,7 @@
 
 The config itself is checked when it is read (`irrepress.study.config`). This module checks what it
 refers to: files, families and their packages, checkpoints, systems, licences. Both the Snakefile
-and ``irrepress validate`` begin with `check_study`. Neither torch nor a family's package is
+and ``irrepress check`` begin with `check_study`. Neither torch nor a family's package is
 imported, because the environment of the workflow has none.
 """
 
@@ -12,9 +12,9 @@ from typing import Any
 
 from irrepress.catalogue.datasets.registry import check_licence, get_published
 from irrepress.catalogue.families import (
-    canonical_keyword,
     check_keyword,
     check_settings,
+    drops_layers,
     family_names,
     is_path,
     known_modals,
@@ -25,12 +25,15 @@ from irrepress.catalogue.families import (
 from irrepress.catalogue.model_ref import ModelRef
 from irrepress.core.errors import UserError, nearest
 from irrepress.core.files import sha256
-from irrepress.data.config import Files, Generated, Perturbed, Published
+from irrepress.data.config import Files, Published
+from irrepress.data.datasets import labelling_model_of, origins
 from irrepress.data.paths import locate
+from irrepress.data.sources.config import Generated, Joined
 from irrepress.data.sources.generate import check_systems
 from irrepress.families.generic.file_kinds import foreign_kind
 from irrepress.study.config import Config
 from irrepress.study.environments import find_environments, set_up_command
+from irrepress.study.labels import labelling_model, labels_key
 from irrepress.study.models import StudyModel
 
 
@@ -69,18 +72,21 @@ def remarks(config: Config) -> Iterator[str]:
     after = ("recovery", "distillation", "quantization", "export", "downstream")
     idle = [section for section in after if getattr(config, section) is not None]
     idle += ["evaluation.dynamics"] * (config.evaluation.dynamics is not None)
+    idle += [name for name in ("validation", "deploy") if getattr(config, name) is not None]
     if idle and not config.train_plans:
         yield (
             f"train_plans is empty, so {', '.join(idle)} will not run; give plans such as "
             f"{next(iter(config.plans()), 'taylor-0.50')}"
         )
     used = {name for _, name, _ in _parts_used(config)}
+    used |= {config.validation.dataset} if config.validation else set()
+    used |= {config.deploy.dataset} if config.deploy and config.deploy.dataset else set()
     used |= {model.restrict_to for model in config.models.values() if model.restrict_to}
-    used |= {each.of for each in config.datasets.values() if isinstance(each, Perturbed)}
+    used |= {name for each in config.datasets.values() for name in origins(each)}
     for name in config.datasets:
         if name not in used:
             yield f"datasets.{name} is used by no section"
-    labels = getattr(config.datasets[config.evaluation.dataset], "labels", None)
+    labels = labelling_model(config.datasets, config.evaluation.dataset)
     for name, model in config.models.items():
         if labels is not None and labels_key(labels) == labels_key(model):
             yield (
@@ -94,7 +100,9 @@ def _parts_used(config: Config) -> Iterator[tuple[str, str, str]]:
     yield "scoring.dataset", config.scoring.dataset, "train"
     if config.compensation:
         yield "compensation.dataset", config.compensation.dataset, "train"
-    trainings = [("recovery", config.recovery), ("distillation", config.distillation)]
+    trainings = [
+        (name, getattr(config, name)) for name in ("recovery", "distillation", "refinement")
+    ]
     trainings += [(f"models.{name}.training", m.training) for name, m in config.models.items()]
     for key, training in trainings:
         if training is not None and training.dataset is not None:
@@ -112,16 +120,20 @@ def _about_parts(config: Config) -> Iterator[str]:
     for use in _parts_used(config):
         key, name, part = use
         dataset = config.datasets[name]
-        if use in told or _has_part(dataset, part):
+        if use in told or _has_part(config, name, part):
             continue
         told.add(use)
-        where = f"datasets.{name}.split.{part}"
+        own = not isinstance(dataset, Joined)
+        where = f"datasets.{name}.split.{part}" if own else f"split.{part} of all it is joined of"
         files = f", or list files under {part}_paths" if isinstance(dataset, Files) else ""
         yield f"{key}: {name!r} has no {part} split, because {where} is 0; raise it{files}"
 
 
-def _has_part(dataset: Any, part: str) -> bool:
+def _has_part(config: Config, name: str, part: str) -> bool:
     """Return whether a split will contain structures, according to the config."""
+    dataset = config.datasets[name]
+    if isinstance(dataset, Joined):
+        return any(_has_part(config, each, part) for each in dataset.of)
     split = getattr(dataset, "split", None)
     if isinstance(dataset, Files) and part != "train" and getattr(dataset, f"{part}_paths"):
         return True
@@ -142,6 +154,8 @@ def _about_families(config: Config) -> Iterator[str]:
     """Find settings that the family of a compressed model does not support."""
     cutoffs = [f"sweep.explicit.{n}.cutoff" for n, e in config.sweep.explicit.items() if e.cutoff]
     cutoffs += ["sweep.cutoffs"] * any(config.sweep.cutoffs)
+    layers = [f"sweep.explicit.{n}.layers" for n, e in config.sweep.explicit.items() if e.layers]
+    layers += ["sweep.layers"] * any(config.sweep.layers)
     for name in config.compressed_models():
         family = config.models[name].family
         if family not in family_names():
@@ -150,6 +164,11 @@ def _about_families(config: Config) -> Iterator[str]:
             yield (
                 f"{cutoffs[0]}: the cutoff of models of the family {family} (models.{name}) cannot "
                 "be shortened; leave it out"
+            )
+        if layers and not drops_layers(family):
+            yield (
+                f"{layers[0]}: layers of models of the family {family} (models.{name}) cannot be "
+                "dropped; leave it out"
             )
         for dtype in config.export.dtypes if config.export else []:
             if dtype not in number_types(family):
@@ -164,18 +183,8 @@ def model_references(config: Config) -> Iterator[tuple[str, ModelRef | StudyMode
     for name, model in config.models.items():
         yield f"models.{name}", model
     for name, dataset in config.datasets.items():
-        if isinstance(dataset, Generated | Perturbed):
-            yield f"datasets.{name}.labels", dataset.labels
-
-
-def labels_key(model: ModelRef | StudyModel) -> tuple[str, str | None, str | None]:
-    """Return a key that identifies the labels predicted by a model."""
-    checkpoint = model.checkpoint
-    if checkpoint is not None and is_path(checkpoint):
-        checkpoint = str(Path(checkpoint).resolve())
-    elif checkpoint is not None:
-        checkpoint = canonical_keyword(model.family, checkpoint)
-    return model.family, checkpoint, model.modal
+        if (labels := labelling_model_of(dataset)) is not None:
+            yield f"datasets.{name}.labels", labels
 
 
 def known_families(config: Config) -> list[str]:
@@ -257,9 +266,8 @@ def _about_dataset(key: str, dataset: Any) -> Iterator[str]:
 
 def _about_labels(config: Config) -> Iterator[str]:
     """Find scores that compare a model with its own predictions."""
-    scored = config.datasets[config.scoring.dataset]
+    labels = labelling_model(config.datasets, config.scoring.dataset)
     for name in config.compressed_models():
-        labels = getattr(scored, "labels", None)
         if labels is None or labels_key(labels) != labels_key(config.models[name]):
             continue
         if "taylor" in config.sweep.criteria:

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from irrepress.core.errors import UserError, nearest
+from irrepress.data.config import LABEL_TAGS
 from irrepress.study.config import Config
 from irrepress.study.documents import Document, Location, is_plain, meaning, word_at
 
@@ -106,7 +107,7 @@ def _describe(mistake: Any, documents: Sequence[Document]) -> str:
     # The location includes the tag of discriminated unions, which is not a key of the file.
     if parts[:1] == ["datasets"] and mistake["type"] not in _WRONG_TAGS:
         del parts[2:3]
-    parts = [part for part in parts if part not in _OF_UNIONS]
+    parts = [part for part in parts if part not in (*_OF_UNIONS, *LABEL_TAGS)]
     location = [str(part) for part in parts]
     where = ".".join(location)
     if mistake["type"] == "extra_forbidden":

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from irrepress.core.section import EACH_ONCE, Count, NumberType, Section
+from irrepress.deploy.config import DeploySettings
 from irrepress.study.stages import MadeBase
 from irrepress.training.config import Training
 
@@ -56,6 +57,27 @@ class Export(Section):
 
     dtypes: Annotated[list[NumberType], EACH_ONCE] = Field(["float32"], min_length=1)
     stages: Annotated[list[MadeBase], EACH_ONCE] = Field(["recovered"])
+
+
+class Deploy(DeploySettings):
+    """Settings for deployments: which stages of the trained plans, for which runtimes.
+
+    Example:
+        >>> Deploy(targets=["native"]).stages
+        ['recovered']
+    """
+
+    stages: Annotated[list[MadeBase], EACH_ONCE] = Field(["recovered"])
+    dataset: str | None = Field(
+        None,
+        description="Dataset whose structures deployments are checked on, the first crystal of "
+        "which is timed; null: structures of the model's elements are made.",
+    )
+    lammps: str | None = Field(
+        None,
+        description="Command of a LAMMPS with the pair style, for the target lammps; null: lmp, "
+        "if it has it. Without one the file is checked in torch, and not timed.",
+    )
 
 
 class Downstream(Section):

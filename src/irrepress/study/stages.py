@@ -7,7 +7,7 @@ from typing import Literal, cast, get_args
 from irrepress.core.section import NumberType
 
 # Stages of a plan, in order; any of them can be quantized, exported and fine-tuned.
-MadeBase = Literal["pruned", "compensated", "recovered", "distilled"]
+MadeBase = Literal["pruned", "compensated", "recovered", "distilled", "refined"]
 # Includes the parent, which no plan was applied to.
 Base = MadeBase | Literal["original"]
 Bits = Literal[4, 8]
@@ -71,9 +71,9 @@ class Stage:
     @property
     def is_trained(self) -> bool:
         """Whether the weights were trained, even if quantized or exported since."""
-        return self.base in ("recovered", "distilled")
+        return self.base in ("recovered", "distilled", "refined")
 
 
 ORIGINAL = Stage("original")
 PRUNED, COMPENSATED = Stage("pruned"), Stage("compensated")
-RECOVERED, DISTILLED = Stage("recovered"), Stage("distilled")
+RECOVERED, DISTILLED, REFINED = Stage("recovered"), Stage("distilled"), Stage("refined")

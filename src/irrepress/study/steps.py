@@ -10,10 +10,12 @@ import numpy as np
 from irrepress.core.model import Model
 from irrepress.core.plan import Plan
 from irrepress.core.structure import Structure
+from irrepress.data.checks import checked
+from irrepress.data.layout import StoreInfo
 from irrepress.data.store import StructureStore
 from irrepress.data.writing import write_store
 from irrepress.evaluation.alignment import require_one_level
-from irrepress.evaluation.predictions import label
+from irrepress.evaluation.labeller import Labeller
 from irrepress.pruning.compensation import FittedMap, compensate
 from irrepress.pruning.config import Compensation
 from irrepress.pruning.elements import keep_elements
@@ -99,13 +101,11 @@ def compensate_on(
 
 
 def teach(
-    parent: Model,
+    parent: Labeller,
     store: StructureStore,
     path: str | Path,
     *,
     parts: Sequence[str],
-    labels: str,
-    name: str,
     seed: int,
 ) -> int:
     """Write a store with the labels of a parent: the teacher of a distillation.
@@ -114,12 +114,10 @@ def teach(
     parts have none.
 
     Args:
-        parent: the model that labels.
+        parent: the parent, which labels.
         store: the structures.
         path: the new store, with the same structures and parts.
         parts: the parts to label.
-        labels: what the store calls the labels.
-        name: what messages call the parent.
         seed: seed that the store records.
 
     Returns:
@@ -129,11 +127,45 @@ def teach(
         UserError: if a prediction is not finite.
     """
     wanted = np.concatenate([store.splits[part] for part in parts])
-    labelled = label(parent, store.iterate(np.sort(wanted)), name=name)
-    info = replace(store.info, labels=labels, reference_energies={})
+    labelled = parent.label(store.iterate(np.sort(wanted)))
+    info = replace(store.info, labels=parent.name, reference_energies={})
     structures = _among_all(store, labelled, wanted)
     write_store(path, structures, info, store.splits, seed, total=len(store))
     return len(wanted)
+
+
+def label_dataset(
+    labeller: Labeller,
+    store: StructureStore,
+    path: str | Path,
+    info: StoreInfo,
+    *,
+    name: str,
+    seed: int,
+) -> int:
+    """Write a store with a model's labels of the structures in the splits of another store.
+
+    Structures in no split, such as those beyond the maximum sizes, are left out.
+
+    Args:
+        labeller: the model that labels.
+        store: the structures; their own labels are dropped.
+        path: the new store, with the same splits.
+        info: origin of the structures and of the labels.
+        name: what messages call the dataset.
+        seed: seed that the store records.
+
+    Returns:
+        How many structures were labelled.
+
+    Raises:
+        UserError: if a label is not finite or absurd.
+    """
+    members = np.sort(np.concatenate(list(store.splits.values())))
+    splits = {part: np.searchsorted(members, found) for part, found in store.splits.items()}
+    labelled = labeller.label(store.iterate(members))
+    write_store(path, checked(labelled, name), info, splits, seed, total=len(members))
+    return len(members)
 
 
 def _among_all(
@@ -186,6 +218,7 @@ def distillation_options(
     store: StructureStore,
     teacher: StructureStore,
     guide: FeatureGuide | None,
+    parent: Model | None = None,
 ) -> dict[str, Any]:
     """Return what a distillation takes beside the settings of a training.
 
@@ -194,13 +227,19 @@ def distillation_options(
         store: the structures, with the labels of the dataset.
         teacher: the same structures labelled by the parent.
         guide: the parent's features, if they are followed.
+        parent: the parent, if it computes further targets before training.
 
     Raises:
         UserError: if labels to be mixed contradict each other.
     """
     if 0 < settings.label_fraction < 1:
         require_one_level(store, teacher)
-    return {"teacher": teacher, "label_fraction": settings.label_fraction, "guide": guide}
+    return {
+        "teacher": teacher,
+        "label_fraction": settings.label_fraction,
+        "guide": guide,
+        "parent": parent if settings.has_targets else None,
+    }
 
 
 def trained_stage(

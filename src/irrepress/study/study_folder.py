@@ -7,10 +7,12 @@ from typing import Any
 
 from irrepress.core.errors import UserError
 from irrepress.core.files import read_json, write_json
+from irrepress.evaluation.physics.verdicts import Validated
 from irrepress.study.config import Config
 from irrepress.study.drafts import Draft
 from irrepress.study.paths import ModelFolder, StudyPaths
 from irrepress.study.reading import load_config
+from irrepress.study.validation import validation_runs
 
 # What was asked for when the config was written: name of an argument -> its value.
 Request = Mapping[str, Any]
@@ -90,6 +92,14 @@ class StudyFolder:
                 folder = _last(config, paths, model, plan)
                 if folder.model_file.exists():
                     yield folder.model_file
+
+    def validations(self) -> Iterator[Validated]:
+        """Yield how models were found to be beside their parents, as far as that was measured."""
+        config, paths = self.config(), self._paths()
+        for run in validation_runs(config):
+            path = run.folder(paths).validation
+            if path.exists():
+                yield Validated.load(path)
 
     def page(self) -> Path:
         """Return the page of the report."""

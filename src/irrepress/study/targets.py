@@ -5,18 +5,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from irrepress.study.config import Config
+from irrepress.study.deployments import deployment_runs
 from irrepress.study.dynamics import dynamics_runs
 from irrepress.study.inputs import downloads
 from irrepress.study.paths import (
+    DEPLOY_TABLE,
     DYNAMICS_TABLE,
     PARENT_PLAN,
     PARENT_STAGE,
     TABLES,
+    VALIDATION_TABLE,
     DownloadPaths,
     StudyPaths,
 )
 from irrepress.study.stages import COMPENSATED, PRUNED, Stage
 from irrepress.study.uses import used_datasets
+from irrepress.study.validation import validation_runs
 
 
 @dataclass(frozen=True)
@@ -111,9 +115,21 @@ class Targets:
             found.append(folder.dynamics(run.dataset))
         return found
 
+    def validated(self) -> list[Path]:
+        """Return the records of the models that are measured beside their parents, if asked for."""
+        runs = validation_runs(self.config)
+        return [run.folder(self.paths).validation for run in runs]
+
+    def deployed(self) -> list[Path]:
+        """Return the records of the deployments, if there are any."""
+        runs = deployment_runs(self.config)
+        return [run.folder(self.paths).deployment(run.target) for run in runs]
+
     def tables(self) -> dict[str, Path]:
         """The tables of the report, by name."""
         asked = [] if self.config.evaluation.dynamics is None else [DYNAMICS_TABLE]
+        asked += [] if self.config.validation is None else [VALIDATION_TABLE]
+        asked += [] if self.config.deploy is None else [DEPLOY_TABLE]
         return {name: self.paths.table(name) for name in (*TABLES, *asked)}
 
     def archives(self) -> list[Path]:

@@ -36,6 +36,8 @@ from irrepress.study.reading import parse_config
 
 # Jobs end together with the process of this id (scripts/_common.py).
 WORKFLOW_PROCESS = "IRREPRESS_WORKFLOW_PROCESS"
+# More threads hardly help models of this size.
+_MOST_THREADS = 8
 _CONDA_OPTIONS = ("--sdm", "--software-deployment-method", "--deployment-method", "--use-conda")
 
 
@@ -107,6 +109,20 @@ class Run:
             return plugin.name == "slurm"
         # Before execution starts, nodes are only set for executors other than the local one.
         return self.workflow.is_main_process and self.workflow.resource_settings.nodes is not None
+
+    def threads(self, jobs: int) -> int:
+        """Return how many threads each of some jobs gets that can run at a time on this machine.
+
+        A core is left for what can be done beside them. On a cluster, profiles decide: the number
+        of cores of its machines is not known here.
+
+        Args:
+            jobs: number of such jobs in the study.
+        """
+        settings = self.workflow.resource_settings
+        if settings.nodes is not None or not settings.cores:
+            return 1
+        return min(max((settings.cores - 1) // max(jobs, 1), 1), _MOST_THREADS)
 
     def is_told(self, *options: str) -> bool:
         """Return whether an option is given on the command line itself, not in a profile."""

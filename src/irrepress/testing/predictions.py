@@ -123,6 +123,22 @@ class PredictionTests(FamilyFixtures):
         expected = narrowed.predict(batch).energy
         torch.testing.assert_close(total, expected, rtol=1e-10, atol=1e-10)
 
+    def test_atomic_energies_of_a_prediction_can_be_differentiated(
+        self, narrowed: Model, structures: list[Structure]
+    ) -> None:
+        """They are those of `Model.atomic_energies`, and targets of a distillation."""
+        batch = narrowed.batch(structures)
+        found = narrowed.predict(batch, create_graph=True).atomic_energies
+        assert found is not None and found.requires_grad
+        torch.testing.assert_close(
+            found.detach(), narrowed.atomic_energies(batch), rtol=1e-10, atol=1e-10
+        )
+        parameters = [p for p in narrowed.parameters() if p.requires_grad]
+        slopes = torch.autograd.grad(found.square().sum(), parameters, allow_unused=True)
+        assert any(slope is not None and slope.abs().max() > 0 for slope in slopes)
+        detached = narrowed.predict(batch).atomic_energies
+        assert detached is not None and not detached.requires_grad
+
     def test_isolated_atom(self, model: Model) -> None:
         number = model.elements[0]
         atom = Structure.unlabelled(Atoms([number], positions=[[0, 0, 0]]))

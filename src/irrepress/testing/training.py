@@ -1,6 +1,7 @@
 """What training and quantization need of a model."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -16,6 +17,8 @@ from irrepress.core.parameter_roles import ParameterRole
 from irrepress.core.structure import Structure
 from irrepress.testing.comparisons import assert_close
 from irrepress.testing.fixtures import FamilyFixtures
+from irrepress.training.config import DISPLACEMENT, Distillation
+from irrepress.training.targets import Targets
 
 
 class TrainingTests(FamilyFixtures):
@@ -30,6 +33,27 @@ class TrainingTests(FamilyFixtures):
         loss.backward()
         trainable = [p for p in model.parameters() if p.requires_grad]
         assert trainable and all(p.grad is not None and p.grad.isfinite().all() for p in trainable)
+
+    def test_further_targets_of_a_distillation(
+        self, narrowed: Model, structures: list[Structure]
+    ) -> None:
+        """Atomic energies and changes of forces give every family's weights a gradient."""
+        model = copy.deepcopy(narrowed)
+        batch = model.batch(structures)
+        displaced = [replace(s, positions=s.positions + DISPLACEMENT) for s in structures]
+        displaced[0] = replace(displaced[0], positions=structures[0].positions * 1.01)
+        settings = Distillation(atomic_energies=1.0, hessian_rows=1)
+        prediction = model.predict(batch, create_graph=True)
+        assert prediction.atomic_energies is not None
+        targets = Targets(
+            prediction.atomic_energies.detach() + 1, model.batch(displaced), prediction.forces * 0
+        )
+        loss = targets.loss(model, prediction, prediction.forces.detach(), settings)
+        loss.backward()
+        trainable = [p for p in model.parameters() if p.requires_grad]
+        assert float(loss) > 0.5
+        assert all(p.grad is None or p.grad.isfinite().all() for p in trainable)
+        assert any(p.grad is not None and p.grad.abs().max() > 0 for p in trainable)
 
     def test_fresh_weights(self, narrowed: Model, structures: list[Structure]) -> None:
         first, again, other = (narrowed.fresh(seed) for seed in (1, 1, 2))

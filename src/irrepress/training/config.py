@@ -1,12 +1,25 @@
 """Settings for training."""
 
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
 from irrepress.core.loss_weights import LossWeights, UsedWeights
 from irrepress.core.parameter_roles import ParameterRole
-from irrepress.core.section import Count, Integer, Number, RelativeRate, Section, Weight
+from irrepress.core.section import (
+    EACH_ONCE,
+    Count,
+    Fraction,
+    Integer,
+    Minutes,
+    Number,
+    RelativeRate,
+    Section,
+    Temperature,
+    Text,
+    TimeStep,
+    Weight,
+)
 
 # Settings that change where and how fast training runs, but not its result.
 OF_THE_MACHINE = frozenset({"workers", "devices", "nodes", "checkpoint_minutes"})
@@ -60,6 +73,11 @@ class Training(Section):
         None, description="Stop after this many validations without improvement."
     )
     precision: Precision = "32"
+    bits: Literal[4, 8] | None = Field(
+        None,
+        description="Train with weights as quantization to so many bits rounds them, so that it "
+        "costs little accuracy afterwards; null: as they are.",
+    )
     workers: Integer = Field(0, ge=0, le=1024, description="Number of processes that build graphs.")
     devices: Integer = Field(
         1,
@@ -114,6 +132,11 @@ class Training(Section):
         return rates
 
 
+# Displacement of every coordinate in Å for the changes of forces that stand for the Hessian: large
+# against the round-off of float32 forces, small against a bond.
+DISPLACEMENT = 0.01
+
+
 class Distillation(Training):
     """Settings for training on the parent's energies, forces and stress.
 
@@ -133,3 +156,109 @@ class Distillation(Training):
         description="Weight of the squared difference between the features of all layers and the "
         "parent's, relative to their size; if set, the parent runs during training.",
     )
+    atomic_energies: Weight = Field(
+        0.0,
+        description="Weight of the differences between the energies of single atoms and the "
+        "parent's, in eV; the parent computes them once, before training.",
+    )
+    hessian_rows: Integer = Field(
+        0,
+        ge=0,
+        le=100,
+        description="Number of random directions per structure along which the curvature of the "
+        "energy is compared with the parent's: the change of all forces when every coordinate "
+        f"moves by {DISPLACEMENT:g} Å. The parent computes them once, before training; a step "
+        "compares one of them and takes twice as long.",
+    )
+    hessian_weight: Weight = Field(
+        0.1, description="Weight of the differences of hessian_rows, in eV/Å^2."
+    )
+
+    @model_validator(mode="after")
+    def _hessian_has_a_parent(self) -> "Distillation":
+        if self.hessian_rows and not self.hessian_weight:
+            raise ValueError(
+                "hessian_rows has no effect with hessian_weight 0; raise hessian_weight, or leave "
+                "hessian_rows out"
+            )
+        if self.hessian_rows and self.label_fraction == 1:
+            raise ValueError(
+                "hessian_rows needs the forces of the parent, which are not used with "
+                "label_fraction 1; lower label_fraction"
+            )
+        return self
+
+    @property
+    def has_targets(self) -> bool:
+        """Whether there are targets that the parent computes once, before training."""
+        return self.atomic_energies > 0 or self.hessian_rows > 0
+
+
+class Refinement(Distillation):
+    """Settings for rounds of dynamics of the compressed model and training on what it gets wrong.
+
+    Example:
+        >>> Refinement(of="cell", temperatures=[300, 900]).rounds
+        3
+    """
+
+    of: Text = Field(description="Dataset of the structures that dynamics start from.")
+    temperatures: Annotated[list[Temperature], EACH_ONCE] = Field(
+        min_length=1, description="Temperatures of the dynamics in K; runs take them in turn."
+    )
+    rounds: Count = Field(3, le=100, description="Maximum number of trainings.")
+    runs: Count = Field(8, le=10_000, description="Number of short runs of dynamics per round.")
+    frames: Count = Field(
+        32,
+        le=10**6,
+        description="Maximum number of frames to add per round: of twice as many, those whose "
+        "forces are farthest from the parent's.",
+    )
+    threshold: Number = Field(
+        0.01,
+        ge=0,
+        le=10,
+        description="Frames whose forces are off by less, relative to the parent's, are not added. "
+        "Without any others, refinement ends.",
+    )
+    held_out: Fraction = Field(
+        0.2, description="Fraction of a round's runs whose frames join the valid split."
+    )
+    timestep: TimeStep | None = Field(
+        None, description="In fs; null: 1 fs with hydrogen, otherwise 2 fs."
+    )
+    dynamics_steps: Count = Field(250, le=10**8, description="Time steps of a run.")
+    atoms: Integer = Field(
+        64, gt=0, le=100_000, description="Periodic structures are repeated up to this size."
+    )
+    strain: Number = Field(
+        0.02,
+        ge=0,
+        le=0.3,
+        description="Maximum component of a run's random strain along periodic directions.",
+    )
+    minutes: Minutes | None = Field(
+        None,
+        description="No round begins that would take longer than this in all, as far as the last "
+        "round tells; null: no limit.",
+    )
+    steps: Count = Field(500, description="Optimizer steps of each round.")
+    learning_rate: Number = Field(
+        5e-4, ge=1e-10, le=1, description="Peak learning rate of AdamW, after the warmup."
+    )
+
+    @model_validator(mode="after")
+    def _of_the_parent_alone(self) -> "Refinement":
+        if self.label_fraction:
+            raise ValueError(
+                "label_fraction: frames of dynamics have the labels of the parent alone; set it "
+                "to 0"
+            )
+        if self.ranks > 1:
+            raise ValueError("devices: refinement runs on one device; set devices and nodes to 1")
+        if self.runs < max(2, len(self.temperatures)):
+            raise ValueError(
+                f"runs: {self.runs} are too few to hold one out and for "
+                f"{len(self.temperatures)} temperatures; raise runs"
+            )
+        return self

@@ -16,6 +16,7 @@ from irrepress.core.model import Batch, Model
 from irrepress.data.store import StructureStore
 from irrepress.training.batches import EqualBatches, Limit, LimitedBatches, Permutations, cut
 from irrepress.training.config import Training
+from irrepress.training.targets import Targets, TeacherTargets
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class LabelledBatch:
     graph: Batch
     labels: Labels
     teacher: Labels | None
+    targets: Targets | None = None
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "LabelledBatch":
         """Return the batch on another device."""
@@ -41,6 +43,9 @@ class LabelledBatch:
             self.teacher.to(device, non_blocking=non_blocking)
             if self.teacher is not None
             else None,
+            self.targets.to(device, non_blocking=non_blocking)
+            if self.targets is not None
+            else None,
         )
 
     def pin_memory(self) -> "LabelledBatch":
@@ -49,7 +54,25 @@ class LabelledBatch:
             self.graph.pin_memory(),
             self.labels.pin_memory(),
             self.teacher.pin_memory() if self.teacher is not None else None,
+            self.targets.pin_memory() if self.targets is not None else None,
         )
+
+
+class Drawn(list[int]):
+    """The indices of a batch, and the step that it is for.
+
+    Attributes:
+        step: counted from 0 over all iterations.
+
+    Example:
+        >>> drawn = Drawn([3, 1], step=7)
+        >>> drawn == [3, 1], drawn.step
+        (True, 7)
+    """
+
+    def __init__(self, indices: Sequence[int] = (), step: int = 0):
+        super().__init__(indices)
+        self.step = step
 
 
 class BatchStream(Sampler[list[int]]):
@@ -101,7 +124,7 @@ class BatchStream(Sampler[list[int]]):
     def __iter__(self) -> Iterator[list[int]]:
         first = self.first_step()
         for step in range(first, first + self.length):
-            yield self.batch(step)
+            yield Drawn(self.batch(step), step)
 
     def batch(self, step: int) -> list[int]:
         """Return the indices of this rank's batch at a step, counted from 0 over all iterations."""
@@ -115,6 +138,7 @@ class GraphDataset(Dataset[LabelledBatch]):
         model: provides cutoff, elements and dtype. Workers are forked and share it without a copy.
         store: the structures.
         teacher: the same structures with the teacher's labels.
+        targets: further targets of the batches that a `BatchStream` draws.
 
     Example:
         >>> dataset = GraphDataset(model, store)
@@ -127,10 +151,12 @@ class GraphDataset(Dataset[LabelledBatch]):
         model: Model,
         store: StructureStore,
         teacher: StructureStore | None = None,
+        targets: TeacherTargets | None = None,
     ):
         self.model = model
         self.store = store
         self.teacher = teacher
+        self.targets = targets
 
     def __getitem__(self, indices: Sequence[int]) -> LabelledBatch:
         """Return the batch of the structures with these indices, on the CPU."""
@@ -140,7 +166,10 @@ class GraphDataset(Dataset[LabelledBatch]):
         if self.teacher is not None:
             teacher = Labels.of(self.teacher.read(indices, groups=False), dtype)
         graph = self.model.batch(structures, device="cpu")
-        return LabelledBatch(graph, Labels.of(structures, dtype), teacher)
+        targets = None
+        if self.targets is not None and isinstance(indices, Drawn):
+            targets = self.targets.read(indices, indices.step, self.model)
+        return LabelledBatch(graph, Labels.of(structures, dtype), teacher, targets)
 
 
 class GraphLoader(DataLoader[LabelledBatch | UserError]):
@@ -202,6 +231,7 @@ class TrainingData(LightningDataModule):
         teacher: see `GraphDataset`.
         limits: limits on the size of a batch; see `irrepress.training.limits.make_limits`.
         pin_memory: whether to pin the memory of batches, for training on a GPU.
+        targets: further targets of the train split; the valid split has none.
 
     Example:
         >>> data = TrainingData(model, store, Training(batch_size=2), seed=0)
@@ -218,9 +248,10 @@ class TrainingData(LightningDataModule):
         teacher: StructureStore | None = None,
         limits: Sequence[Limit] = (),
         pin_memory: bool = False,
+        targets: TeacherTargets | None = None,
     ):
         super().__init__()
-        self.dataset = GraphDataset(model, store, teacher)
+        self.dataset = GraphDataset(model, store, teacher, targets)
         self.splits = {name: store.splits[name] for name in ("train", "valid")}
         self.settings = settings
         self.seed = seed

@@ -3,7 +3,8 @@
 Energies and forces give a network an error signal at its output; the parent's features give one at
 every layer (feature distillation; Romero et al., FitNets, arXiv 1412.6550). The blocks that pruning
 kept are compared with the same blocks of the parent, component by component; both transform in the
-same way, so the loss is invariant.
+same way, so the loss is invariant. Where layers were dropped, the features that enter a layer are
+compared with those that enter the same layer of the parent.
 """
 
 from collections.abc import Iterator
@@ -48,11 +49,14 @@ class FeatureGuide:
                 "the parent's features cannot be computed with fewer neighbours; set features to 0"
             )
         self.parent = parent.eval()
-        self.kept = {
-            group.name: torch.tensor(plan.keep[group.name])
-            for group in parent.groups()
-            if group.axis == "channel" and plan.keep[group.name]
+        axes = {group.name: group.axis for group in parent.groups()}
+        # Group of the narrowed model -> group of the parent; another one where layers were dropped.
+        self.followed = {
+            name: own
+            for name, own in parent.groups_with_layers(plan.layers).items()
+            if axes[own] == "channel" and plan.keep[name]
         }
+        self.kept = {name: torch.tensor(plan.keep[name]) for name in self.followed}
 
     def loss(self, seen: Features, batch: Batch) -> Tensor:
         """Return the mean over groups of the relative squared difference from the parent.
@@ -69,7 +73,7 @@ class FeatureGuide:
             self.parent.atomic_energies(batch)  # no derivatives are needed
         shares = []
         for name, kept in self.kept.items():
-            target = targets[name][:, kept.to(batch.num_atoms.device)].detach()
+            target = targets[self.followed[name]][:, kept.to(batch.num_atoms.device)].detach()
             difference = seen[name].to(target.dtype) - target
             size = summed(target.square().sum()).clamp_min(torch.finfo(target.dtype).tiny)
             shares.append(difference.square().sum() / size)

@@ -20,6 +20,7 @@ from irrepress.training.data import LabelledBatch, TrainingData
 from irrepress.training.features import FeatureGuide, Features, observed
 from irrepress.training.losses import Comparison, compare
 from irrepress.training.ranks import world_size
+from irrepress.training.rounding import RoundedWeights
 from irrepress.training.schedule import WarmupCosine
 from irrepress.training.tally import Tally
 
@@ -91,6 +92,7 @@ class TrainingModule(LightningModule):
         self._learning_rate = float("nan")
         self._train = Tally()
         self._valid = Tally()
+        self._rounding = RoundedWeights(model, settings.bits)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return AdamW with linear warmup and cosine decay, scheduled per optimizer step.
@@ -128,6 +130,7 @@ class TrainingModule(LightningModule):
         Raises:
             UserError: if the loss is not finite.
         """
+        self._rounding.round()
         guided: AbstractContextManager[Features] = (
             observed(self.model) if self.guide else nullcontext({})
         )
@@ -139,6 +142,9 @@ class TrainingModule(LightningModule):
             loss = 0 * prediction.energy.sum()
         if self.guide and isinstance(self.settings, Distillation):
             loss = loss + self.settings.features * self.guide.loss(features, batch.graph)
+        if batch.targets and batch.teacher and isinstance(self.settings, Distillation):
+            forces = batch.teacher.forces
+            loss = loss + batch.targets.loss(self.model, prediction, forces, self.settings)
         if not torch.isfinite(loss):
             raise UserError(
                 f"training: the loss is {loss.item()} at step {self.global_step + 1}; lower "
@@ -151,6 +157,10 @@ class TrainingModule(LightningModule):
         scaled = loss * world_size()
         self.log("train_loss", scaled.detach(), prog_bar=True, batch_size=len(batch.graph))
         return scaled
+
+    def on_after_backward(self) -> None:
+        """Let the optimizer step from the weights that are not rounded."""
+        self._rounding.restore()
 
     def on_train_start(self) -> None:
         """Move the guide's parent to the device of the model."""
@@ -168,7 +178,9 @@ class TrainingModule(LightningModule):
 
     def validation_step(self, batch: LabelledBatch, batch_idx: int) -> None:
         """Add a batch of the valid split to the sums."""
+        self._rounding.round()
         prediction = self.model.predict(batch.graph)
+        self._rounding.restore()  # at once, before the average of the weights is exchanged for them
         self._valid.add(self._compare(prediction, batch))
 
     def on_validation_epoch_end(self) -> None:

@@ -40,7 +40,7 @@ from irrepress.training.checkpoints import (
     load_checkpoint,
 )
 from irrepress.training.checks import check_data, check_labels
-from irrepress.training.config import OF_THE_MACHINE, Precision, Training
+from irrepress.training.config import OF_THE_MACHINE, Distillation, Precision, Training
 from irrepress.training.data import TrainingData
 from irrepress.training.features import FeatureGuide
 from irrepress.training.interruption import Interruption
@@ -48,6 +48,7 @@ from irrepress.training.limits import make_limits
 from irrepress.training.module import COLUMNS, STATE_KEY, Row, TrainingModule, is_finished
 from irrepress.training.progress import TrainingProgress
 from irrepress.training.ranks import cluster_environment, strategy
+from irrepress.training.targets import TeacherTargets
 
 logger = logging.getLogger(__name__)
 
@@ -97,6 +98,7 @@ def train(
     teacher: StructureStore | None = None,
     label_fraction: float = 1.0,
     guide: FeatureGuide | None = None,
+    parent: Model | None = None,
 ) -> TrainingResult:
     """Train a model on the train split and return the weights that are best on the valid split.
 
@@ -123,6 +125,8 @@ def train(
         label_fraction: weight of the store's own labels in the loss; the rest is the weight of the
             teacher's.
         guide: the parent's features as additional targets, with the weight ``settings.features``.
+        parent: the parent, for targets that it computes before training
+            (``settings.atomic_energies`` and ``settings.hessian_rows``).
 
     Raises:
         UserError: if a split is empty, the model does not know an element, the teacher has other
@@ -143,6 +147,7 @@ def train(
     model = deepcopy(model).to(torch.float64 if settings.precision == "64" else dtype)
     _try_precision(model, store, precision, target)
     limits = make_limits(store, settings, model.cutoff, work_dir)
+    targets = _targets(store, settings, seed, parent, work_dir, target)
     module = TrainingModule(model.train(), settings, label_fraction=label_fraction, guide=guide)
     module.fingerprint = fingerprint
     data = TrainingData(
@@ -153,6 +158,7 @@ def train(
         teacher,
         limits,
         pin_memory=target.type == "cuda",
+        targets=targets,
     )
 
     found = find_checkpoint(work_dir, fingerprint)
@@ -210,6 +216,24 @@ def train(
         seconds=rows[-1]["seconds"],
         resumed_from=resumed_from,
     )
+
+
+def _targets(
+    store: StructureStore,
+    settings: Training,
+    seed: int,
+    parent: Model | None,
+    work_dir: Path,
+    device: torch.device,
+) -> TeacherTargets | None:
+    """Return the further targets of a distillation, which the parent computes if need be."""
+    if not isinstance(settings, Distillation) or not settings.has_targets:
+        return None
+    if parent is None:
+        raise UserError("atomic_energies and hessian_rows need the parent; set both to 0")
+    targets = TeacherTargets(work_dir / "targets", store, settings, seed)
+    targets.prepare(parent, device)
+    return targets
 
 
 def _devices(settings: Training, device: torch.device) -> int | list[int]:

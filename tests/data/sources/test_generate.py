@@ -6,9 +6,10 @@ from samples import assert_same
 
 from irrepress.catalogue.model_ref import ModelRef
 from irrepress.core.errors import UserError
-from irrepress.data.config import Generated, Split
+from irrepress.data.config import Split
 from irrepress.data.geometry import cell_heights, overlapping
-from irrepress.data.sources.generate import generate
+from irrepress.data.sources.config import Generated
+from irrepress.data.sources.generate import elements_of, generate
 from irrepress.data.sources.prototypes import KINDS, PROTOTYPES, resolve
 from irrepress.data.store import StructureStore
 from irrepress.data.writing import write_store
@@ -171,3 +172,9 @@ def test_unknown_and_oversized_systems_are_refused_before_anything_is_drawn():
         generate(settings("surfaces", "water", max_atoms=3))
     small = {s.group.split("/")[0] for s in generate(settings("molecules", max_atoms=4, count=9))}
     assert small == {"water", "ammonia", "formaldehyde"}
+
+
+def test_elements_are_known_before_anything_is_drawn():
+    config = settings("nacl", "sige-random", "water", count=24)
+    drawn = {int(number) for structure in generate(config) for number in structure.numbers}
+    assert drawn == set(elements_of(config)) == {1, 8, 11, 14, 17, 32}

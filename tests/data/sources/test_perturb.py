@@ -9,8 +9,8 @@ from samples import assert_same
 from irrepress.catalogue.model_ref import ModelRef
 from irrepress.core.errors import UserError
 from irrepress.core.structure import Structure
-from irrepress.data.config import Perturbed
 from irrepress.data.geometry import closeness
+from irrepress.data.sources.config import Perturbed
 from irrepress.data.sources.perturb import Perturbations
 from irrepress.data.store import StructureStore
 from irrepress.data.writing import write_store

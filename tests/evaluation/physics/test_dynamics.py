@@ -17,7 +17,7 @@ from irrepress.data.layout import StoreInfo
 from irrepress.data.store import StructureStore
 from irrepress.data.writing import write_store
 from irrepress.evaluation.config import Dynamics
-from irrepress.evaluation.physics.dynamics import choose_start, run_dynamics, supercell
+from irrepress.evaluation.physics.dynamics import choose_start, run_dynamics
 from irrepress.evaluation.physics.records import MeasuredDynamics
 
 
@@ -168,24 +168,6 @@ def test_the_familys_own_calculator_keeps_the_energy(small_sevennet, tmp_path):
     calculator = small_sevennet.family.calculator(tmp_path / "model.pt")
     run = measured(bulk("NaCl", "rocksalt", a=5.64, cubic=True), calculator, steps=100)
     assert run.failures() == []
-
-
-@pytest.mark.parametrize(
-    ("atoms", "least", "expected"),
-    [
-        (bulk("Cu"), 1, 1),
-        (bulk("Cu", cubic=True), 30, 32),
-        (bulk("Ti", "hcp", a=2.95, c=4.69), 8, 8),
-        (molecule("H2O"), 50, 3),
-    ],
-    ids=["as it is", "cubic", "hexagonal", "molecule"],
-)
-def test_structures_are_repeated_where_they_are_periodic(atoms, least, expected):
-    found = supercell(Structure.unlabelled(atoms), least)
-    assert len(found) == expected
-    lengths = found.cell.lengths()
-    if atoms.pbc.all() and least > 1:
-        assert lengths.max() < 2.2 * lengths.min()
 
 
 def test_the_structure_nearest_to_equilibrium_is_run(tmp_path):

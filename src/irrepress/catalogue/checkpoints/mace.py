@@ -103,6 +103,7 @@ SETTINGS = (
 # Types of numbers that saved files can hold.
 NUMBER_TYPES = ("float32", "float64")
 SHORTENS_CUTOFF = True
+DROPS_LAYERS = False
 _SIZES = ("small", "medium", "large")
 
 

@@ -47,6 +47,7 @@ SETTINGS = (
 # Types of numbers that saved files can hold.
 NUMBER_TYPES = ("float32",)
 SHORTENS_CUTOFF = True
+DROPS_LAYERS = True
 
 
 def check_checkpoint(keyword: str, accepted: str | None = None) -> None:

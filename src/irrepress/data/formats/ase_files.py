@@ -15,6 +15,7 @@ from ase.io.formats import UnknownFileTypeError, filetype, get_ioformat
 from irrepress.core.errors import UserError
 from irrepress.data.config import Units
 from irrepress.data.formats.base import Reader, Record, Remark, gather, nothing_in
+from irrepress.data.formats.cif import notes_on, remarks_on_cif
 from irrepress.data.formats.compression import DAMAGE, damaged, head_of, is_compressed, open_binary
 from irrepress.data.formats.file_kinds import kind_of, wrong_kind
 from irrepress.data.formats.frame import Frame
@@ -25,7 +26,11 @@ from irrepress.data.formats.vasp import remarks_on_outcar, remarks_on_vasprun
 _BYTES_PER_ATOM = 100  # number, position, forces and what comes with them
 # Formats of ASE that store numbers unchanged; it converts units of all other formats.
 _CONTAINERS = {"bundletrajectory", "db", "extxyz", "json", "netcdftrajectory", "traj", "xyz"}
-_REMARKS = {"vasp-out": remarks_on_outcar, "vasp-xml": remarks_on_vasprun}
+_REMARKS = {
+    "cif": remarks_on_cif,
+    "vasp-out": remarks_on_outcar,
+    "vasp-xml": remarks_on_vasprun,
+}
 
 
 class FrameAtoms(NamedTuple):
@@ -69,7 +74,8 @@ class AseReader(Reader):
     def parse(self, chunk: list[FrameAtoms]) -> Iterator[Record | Remark | UserError]:
         """See `Reader.parse`."""
         for path, index, atoms in chunk:
-            yield self._record(Frame.from_atoms(atoms, f"{path}: frame {index}"), path)
+            where, notes = f"{path}: frame {index}", notes_on(atoms)
+            yield self._record(Frame.from_atoms(atoms, where, notes=notes), path)
 
     def _frames(self) -> Iterator[tuple[int, FrameAtoms]]:
         for path in self.paths:

@@ -11,16 +11,20 @@ from irrepress.core.errors import UserError
 from irrepress.core.structure import Structure
 from irrepress.data.checks import check_structure, remarks_on
 from irrepress.data.config import LabelKeys, Units
+from irrepress.data.formats.cif import check_occupancies
 from irrepress.data.formats.file_kinds import check_readable
 from irrepress.data.formats.frame import Frame, LeftOut
 from irrepress.data.formats.labels import LabelReader
 from irrepress.data.formats.selection import Selection
+from irrepress.data.unlabelled import remarks_on_small_cells
 
 # Limits on a chunk, which one process parses at a time.
 CHUNK_FRAMES = 256
 CHUNK_BYTES = 4 << 20
 # Options of all readers.
-_COMMON_OPTIONS = frozenset({"parts", "labels", "group_pattern", "select", "unlabelled"})
+_COMMON_OPTIONS = frozenset(
+    {"parts", "labels", "group_pattern", "select", "unlabelled", "structures_only"}
+)
 
 Item = TypeVar("Item")
 
@@ -78,7 +82,7 @@ class Reader(ABC):
     - ``labels``: labels that every frame must have; by default, any label suffices; see
       `labels.LabelReader`.
     - ``select``: see `selection.Selection`.
-    - ``group_pattern`` and ``unlabelled``: see `labels.LabelReader`.
+    - ``group_pattern``, ``unlabelled`` and ``structures_only``: see `labels.LabelReader`.
 
     Attributes:
         remarks: remarks of `chunks` on entire files, filled during reading. (`parse`, which may run
@@ -134,6 +138,7 @@ class Reader(ABC):
             self.options.get("labels"),
             self.options.get("group_pattern"),
             self.options.get("unlabelled", False),
+            self.options.get("structures_only", False),
         )
         self._selection = Selection(self.options.get("select", {}))
         for path in self.paths:
@@ -182,6 +187,7 @@ class Reader(ABC):
         if (reason := self._selection.refusal(frame)) is not None:
             return Remark(f"left out: {reason}", frame.where)
         try:
+            check_occupancies(frame)
             structure = self._labels.structure(frame)
             check_structure(structure, frame.where)
         except LeftOut as reason:
@@ -189,6 +195,8 @@ class Reader(ABC):
         except UserError as error:
             return error.with_traceback(None)
         isolated = frame.is_isolated_atom
+        if self.options.get("structures_only") and not isolated:
+            frame.notes.extend(remarks_on_small_cells(structure))
         return Record(
             structure,
             frame.where,

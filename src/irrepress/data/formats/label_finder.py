@@ -87,7 +87,7 @@ class LabelFinder:
             return
         if name in (self._required or ()) or (frame.is_isolated_atom and name == "energy"):
             raise self._no_label(frame, name, key)
-        if not any(self._may_hold(frame, other) for other in QUANTITIES if other != name):
+        if not any(self.may_hold(frame, other) for other in QUANTITIES if other != name):
             raise self._no_label(frame, name, key)
         frame.notes.append(f"{lack_of(name, key)}, but {_listing(frame)}")
 
@@ -111,7 +111,7 @@ class LabelFinder:
         size = 1 if name == "energy" else 3 * len(frame.numbers)
         if any(np.size(frame.fields[key]) == size for key in roles.possible[name]):
             raise self._no_label(frame, name, name)
-        if not any(self._may_hold(frame, other) for other in QUANTITIES if other != name):
+        if not any(self.may_hold(frame, other) for other in QUANTITIES if other != name):
             if self._unlabelled:
                 return
             raise self._no_label(frame, name, name)
@@ -120,7 +120,7 @@ class LabelFinder:
             f"no {name}" + (f"; set keys.energy: {free[0]} to take that" if free else "")
         )
 
-    def _may_hold(self, frame: Frame, name: str) -> bool:
+    def may_hold(self, frame: Frame, name: str) -> bool:
         """Return whether a frame may have a label, to find frames without any."""
         key = getattr(self._keys, name)
         if key is False:

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from irrepress.core.errors import UserError
+from irrepress.core.quantities import QUANTITIES
 from irrepress.core.structure import Structure
 from irrepress.data.config import LabelKeys, Units
 from irrepress.data.formats.frame import Frame, LeftOut
@@ -41,6 +43,7 @@ class LabelReader:
         required: Collection[str] | None = None,
         group_pattern: str | None = None,
         unlabelled: bool = False,
+        structures_only: bool = False,
     ):
         """Describe the source.
 
@@ -52,7 +55,9 @@ class LabelReader:
             group_pattern: regular expression whose match at the beginning of the group's value is
                 the group, for sources that name each frame separately.
             unlabelled: whether to accept frames without any label or key that may be one.
+            structures_only: whether to drop all labels, and note which.
         """
+        self._structures_only = structures_only
         self._keys = keys
         self._units = units
         self._factors = Factors(units)
@@ -67,10 +72,11 @@ class LabelReader:
                 finite.
             LeftOut: if all labels of the frame have zero weight.
         """
-        factors = self._factors
+        if self._structures_only:
+            return self._unlabelled(frame)
         roles = roles_of(tuple(frame.fields))
         weigh_frame(frame, roles)
-        cell = np.asarray(frame.cell, dtype=np.float64) * factors.length
+        cell = np.asarray(frame.cell, dtype=np.float64) * self._factors.length
         energy = self._label(frame, roles, "energy", (), cell)
         forces = self._label(frame, roles, "forces", (len(frame.numbers), 3), cell)
         stress = self._label(frame, roles, "stress", (6,), cell)
@@ -78,14 +84,26 @@ class LabelReader:
             np.isnan(value).any() for value in (energy, forces, stress)
         ):
             raise LeftOut("all its labels have the weight zero")
+        structure = self._geometry(frame)
+        return replace(structure, energy=float(energy), forces=forces, stress=stress)
+
+    def _unlabelled(self, frame: Frame) -> Structure:
+        """Return the structure of a frame without labels, and note those that it has."""
+        if held := [name for name in QUANTITIES if self._finder.may_hold(frame, name)]:
+            frame.notes.append(f"own labels not read, as labels says ({', '.join(held)})")
+        return self._geometry(frame)
+
+    def _geometry(self, frame: Frame) -> Structure:
+        """Return the structure of a frame in Å, without labels."""
+        count = len(frame.numbers)
         return Structure(
             numbers=np.asarray(frame.numbers, dtype=np.int64),
-            positions=np.asarray(frame.positions, dtype=np.float64) * factors.length,
-            cell=cell,
+            positions=np.asarray(frame.positions, dtype=np.float64) * self._factors.length,
+            cell=np.asarray(frame.cell, dtype=np.float64) * self._factors.length,
             pbc=np.asarray(frame.pbc, dtype=bool),
-            energy=float(energy),
-            forces=forces,
-            stress=stress,
+            energy=np.nan,
+            forces=np.full((count, 3), np.nan),
+            stress=np.full(6, np.nan),
             group=self._group(frame),
         )
 

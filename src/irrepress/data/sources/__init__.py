@@ -1,1 +1,1 @@
-"""Generated and perturbed structures."""
+"""Structures that are built here or made from those of other datasets."""

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
+from ase.data import atomic_numbers
 
 from irrepress.core.errors import UserError
 from irrepress.core.structure import Structure
-from irrepress.data.config import Generated
 from irrepress.data.geometry import overlapping
+from irrepress.data.sources.config import Generated
 from irrepress.data.sources.prototypes import KINDS, PROTOTYPES, Kind, Prototype, resolve
+from irrepress.data.sources.strain import deformed
 
 # Fractions of the sum of covalent radii below which a structure is redrawn. The limit for the
 # strained parent is slightly larger, so that a small enough rattle always passes.
@@ -39,6 +41,22 @@ def generate(config: Generated) -> Iterator[Structure]:
         UserError: if a system is unknown or larger than ``max_atoms``.
     """
     return _draw(config, _fitting(config))
+
+
+def elements_of(config: Generated) -> list[int]:
+    """Return the atomic numbers that generated structures may have.
+
+    Args:
+        config: the systems.
+
+    Raises:
+        UserError: as in `generate`.
+    """
+    elements: set[int] = set()
+    for system in _fitting(config):
+        elements |= set(system.unit.numbers.tolist())
+        elements |= {atomic_numbers[symbol] for symbol in system.prototype.mixture}
+    return sorted(elements)
 
 
 def check_systems(config: Generated) -> None:
@@ -129,10 +147,10 @@ def _draw_parent(system: _System, largest: float, rng: np.random.Generator) -> A
     strain = (strain + strain.T) / 2 * largest * rng.uniform()
     if system.prototype.kind == "surfaces":
         strain[2, :] = strain[:, 2] = 0
-    strained = _strained(atoms, strain)
+    strained = deformed(atoms, strain)
     while overlapping(strained, _CLOSEST_PARENT):
         strain *= 0.9
-        strained = _strained(atoms, strain)
+        strained = deformed(atoms, strain)
     return strained
 
 
@@ -145,15 +163,6 @@ def _occupy(atoms: Atoms, prototype: Prototype, rng: np.random.Generator) -> Non
         if element not in chosen:
             chosen[site] = element
     atoms.symbols = [symbols[element] for element in chosen]
-
-
-def _strained(atoms: Atoms, strain: np.ndarray) -> Atoms:
-    """Return atoms deformed by 1 + strain, with their cell if they have one."""
-    deformation = np.eye(3) + strain
-    result = atoms.copy()
-    result.set_cell(atoms.cell.array @ deformation, scale_atoms=False)
-    result.positions = atoms.positions @ deformation
-    return result
 
 
 def _rattled(atoms: Atoms, rattle: float, rng: np.random.Generator) -> Atoms:

@@ -7,8 +7,9 @@ import numpy as np
 
 from irrepress.core.errors import UserError
 from irrepress.core.structure import Structure
-from irrepress.data.config import Perturbed
 from irrepress.data.geometry import closeness, overlapping
+from irrepress.data.sources.config import Perturbed
+from irrepress.data.sources.strain import draw_strain, periodic_directions
 from irrepress.data.store import StructureStore
 
 # The splits to copy; copies of test structures would bias the test.
@@ -113,9 +114,9 @@ def _perturbed(
 ) -> Structure:
     """Return a copy that is strained and rattled with random amplitudes up to the config's."""
     rattle, strain = config.rattle * rng.uniform(), config.strain * rng.uniform()
-    directions = _periodic_directions(structure)
+    directions = periodic_directions(structure)
     while True:
-        deformation = np.eye(3) + _draw_strain(directions, strain, rng)
+        deformation = np.eye(3) + draw_strain(directions, strain, rng)
         displacements = rng.normal(scale=rattle, size=(len(structure), 3))
         copy = replace(
             structure,
@@ -126,16 +127,3 @@ def _perturbed(
         if not overlapping(copy.to_atoms(), closest):
             return copy
         rattle, strain = rattle * _WEAKER, strain * _WEAKER
-
-
-def _periodic_directions(structure: Structure) -> np.ndarray:
-    """Return an orthonormal basis of the span of the periodic vectors, ``[vectors, 3]``."""
-    if structure.pbc.all():
-        return np.eye(3)
-    return np.linalg.qr(structure.cell[structure.pbc].T)[0].T
-
-
-def _draw_strain(directions: np.ndarray, largest: float, rng: np.random.Generator) -> np.ndarray:
-    """Return a symmetric strain in some directions, ``[3, 3]``, components up to ``largest``."""
-    components = rng.uniform(-largest, largest, size=(len(directions),) * 2)
-    return directions.T @ ((components + components.T) / 2) @ directions

@@ -6,38 +6,29 @@ on a test split.
 """
 
 import time
-from collections.abc import Iterator
 
 import numpy as np
 import torch
 from ase import Atoms, units
 from ase.calculators.calculator import Calculator
-from ase.data import covalent_radii
-from ase.md.langevin import Langevin
-from ase.md.md import MolecularDynamics
-from ase.md.velocitydistribution import (
-    MaxwellBoltzmannDistribution,
-    Stationary,
-    ZeroRotation,
-)
 from ase.md.verlet import VelocityVerlet
-from ase.neighborlist import neighbor_list
 
 from irrepress.core.structure import Structure
-from irrepress.data.geometry import overlapping
+from irrepress.data.dynamics import (
+    Watch,
+    langevin,
+    start_moving,
+    stop_rigid_motion,
+    temperature_of,
+)
 from irrepress.data.store import StructureStore
 from irrepress.evaluation.config import Dynamics
 from irrepress.evaluation.physics.records import MeasuredDynamics, Trace
 
 # Of the thermostat, in 1/fs: what a start out of equilibrium holds is gone after some 100 fs.
-_FRICTION = 0.05
-# How often a run is looked at for collapsed bonds and lost atoms, and points in its trace.
-_LOOKS = 100
-# Two atoms are neighbours within this many times the sum of their covalent radii, and have
-# collapsed within the smaller one.
-_NEIGHBOURS, _COLLAPSED = 1.5, 0.5
-# A run that becomes hotter than this many times what was asked for explodes.
-_EXPLODES = 10.0
+STRONG_FRICTION = 0.05
+# Number of points in the trace of a run.
+_POINTS = 100
 
 
 def choose_start(store: StructureStore, *, split: str = "test") -> tuple[Structure, str]:
@@ -52,28 +43,6 @@ def choose_start(store: StructureStore, *, split: str = "test") -> tuple[Structu
     forces = [float(np.sqrt(np.square(store[index].forces).mean())) for index in indices]
     chosen = indices[int(np.argmin(np.nan_to_num(forces, nan=np.inf)))]
     return store[chosen].without_labels(), f"structure {chosen} ({split} split)"
-
-
-def supercell(structure: Structure, atoms: int) -> Atoms:
-    """Repeat a structure along its periodic directions until it has so many atoms.
-
-    The shortest direction is always repeated next, so that the cell becomes compact.
-
-    Args:
-        structure: the structure; a molecule stays as it is.
-        atoms: least number of atoms.
-
-    Example:
-        >>> from ase.build import bulk
-        >>> len(supercell(Structure.unlabelled(bulk("Si", cubic=True)), 50))
-        64
-    """
-    cell = structure.to_atoms()
-    repeats = np.ones(3, dtype=int)
-    lengths = np.where(cell.pbc, cell.cell.lengths(), np.inf)
-    while cell.pbc.any() and len(cell) * repeats.prod() < atoms:
-        repeats[np.argmin(lengths * repeats)] += 1
-    return cell.repeat(repeats.tolist())
 
 
 def run_dynamics(
@@ -105,32 +74,24 @@ def run_dynamics(
     rng = np.random.default_rng(seed)
     atoms.calc = calculator
     timestep = settings.timestep * units.fs
-    MaxwellBoltzmannDistribution(atoms, temperature_K=settings.temperature, rng=rng)
-    _take_out_rigid_motion(atoms)
-    thermostat = Langevin(
-        atoms,
-        timestep,
-        temperature_K=settings.temperature,
-        friction=_FRICTION / units.fs,
-        fixcm=False,  # what moves as a whole is stopped afterwards
-        rng=rng,
-    )
-    watch = _Watch(atoms, settings.temperature)
+    start_moving(atoms, settings.temperature, rng)
+    thermostat = langevin(atoms, settings.timestep, settings.temperature, STRONG_FRICTION, rng)
+    watch = Watch(atoms, settings.temperature)
     for _ in watch.steps(thermostat, settings.equilibration, "with the thermostat"):
         pass
     total: list[float] = []
     kinetic: list[float] = []
     begin = time.perf_counter()
     if watch.broke is None:
-        _take_out_rigid_motion(atoms)
+        stop_rigid_motion(atoms)
         for _ in watch.steps(VelocityVerlet(atoms, timestep), settings.steps, "at constant energy"):
             kinetic.append(atoms.get_kinetic_energy() / len(atoms))
             total.append(atoms.get_potential_energy() / len(atoms) + kinetic[-1])
     seconds = time.perf_counter() - begin
     picoseconds = settings.timestep / 1000 * np.arange(len(total))
-    temperatures = np.array([_temperature(energy, len(atoms)) for energy in kinetic])
+    temperatures = np.array([temperature_of(energy, len(atoms)) for energy in kinetic])
     whole = watch.broke is None
-    thinned = slice(None, None, max(1, settings.steps // _LOOKS))
+    thinned = slice(None, None, max(1, settings.steps // _POINTS))
     return MeasuredDynamics(
         dataset=dataset,
         source=source,
@@ -176,64 +137,3 @@ def _statistics(
     rest = total - total[0] - start - slope * picoseconds
     values = (slope, rest.std(), kinetic.std(), temperatures.mean(), temperatures.std())
     return dict(zip(names, map(float, values), strict=True))
-
-
-def _temperature(kinetic: float, atoms: int) -> float:
-    """Return the temperature in K of atoms whose centre rests.
-
-    Args:
-        kinetic: kinetic energy in eV/atom.
-        atoms: their number.
-    """
-    return 2 * kinetic * atoms / (3 * max(1, atoms - 1) * units.kB)
-
-
-def _take_out_rigid_motion(atoms: Atoms) -> None:
-    """Stop the centre of mass, and the rotation of a molecule."""
-    Stationary(atoms)
-    if not atoms.pbc.any() and len(atoms) > 1:
-        with np.errstate(invalid="ignore"):  # of linear molecules one axis has no inertia
-            ZeroRotation(atoms)
-
-
-class _Watch:
-    """Looks at atoms while they move, and tells what broke.
-
-    Attributes:
-        broke: what went wrong, and when; None as long as nothing did.
-    """
-
-    def __init__(self, atoms: Atoms, temperature: float):
-        self.broke: str | None = None
-        self._atoms = atoms
-        self._temperature = temperature
-        self._bonded = _with_neighbours(atoms)
-
-    def steps(self, integrator: MolecularDynamics, steps: int, phase: str) -> Iterator[int]:
-        """Move the atoms; yield the number of steps that were taken, 0 first, until it breaks."""
-        every = max(1, steps // _LOOKS)
-        for step, _ in enumerate(integrator.irun(steps)):
-            what = self._look(closely=step % every == 0)
-            if what is not None:
-                self.broke = f"{what} at step {step} {phase}"
-                return
-            yield step
-
-    def _look(self, closely: bool) -> str | None:
-        """Return what is wrong with the atoms as they are now."""
-        atoms = self._atoms
-        if not np.isfinite([atoms.get_potential_energy(), *atoms.get_forces().flat]).all():
-            return "predictions are not finite"
-        kinetic = atoms.get_kinetic_energy() / len(atoms)
-        if not _temperature(kinetic, len(atoms)) <= _EXPLODES * self._temperature:
-            return f"the temperature exceeds {_EXPLODES:g} times that asked for"
-        if closely and overlapping(atoms, _COLLAPSED):
-            return f"atoms are closer than {_COLLAPSED:g} times the sum of their radii"
-        if closely and (lost := self._bonded - _with_neighbours(atoms)):
-            return f"atom {min(lost)} has lost all its neighbours"
-        return None
-
-
-def _with_neighbours(atoms: Atoms) -> set[int]:
-    """Return the atoms that have neighbours."""
-    return set(neighbor_list("i", atoms, _NEIGHBOURS * covalent_radii[atoms.numbers]).tolist())

@@ -33,6 +33,8 @@ class LinearMapsFit(StepFit):
         modules: names of the maps in the network. Those that are no linear maps of features
             alone, but of products with the element, are not fitted: the others make up for them.
         columns: which output channels of the parent the narrow model holds.
+        parent_run: how the parent comes to its maps; None: as in ``run``.
+        parent_modules: names of the parent's maps; empty: those of ``modules``.
     """
 
     def __init__(
@@ -43,13 +45,17 @@ class LinearMapsFit(StepFit):
         run: Run,
         modules: Sequence[str],
         columns: Columns,
+        parent_run: Run | None = None,
+        parent_modules: Sequence[str] = (),
     ):
-        super().__init__(name, parent, narrowed, run)
-        self._modules, self._columns = modules, columns
+        super().__init__(name, parent, narrowed, run, parent_run)
+        self._modules, self._parent_modules = modules, parent_modules or modules
+        self._columns = columns
 
     def seen(self, model: Model) -> list[NativeModule]:
         """Return the maps; see the base class."""
-        return [model.network.get_submodule(name) for name in self._modules]
+        names = self._parent_modules if model is self._parent else self._modules
+        return [model.network.get_submodule(name) for name in names]
 
     def weights(self) -> dict[str, Tensor]:
         """See the base class; inputs of all maps come one after another."""

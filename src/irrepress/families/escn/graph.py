@@ -107,7 +107,7 @@ def predict(model: Model, batch: Batch, create_graph: bool, native: bool = False
         virial = virial.view(-1, 3, 3)
         virial = voigt((virial + virial.mT) / 2)
         stress = virial / inputs["volume"].clamp_min(_LEAST_VOLUME)[:, None]
-    return make_prediction(total, forces, stress, create_graph=create_graph)
+    return make_prediction(total, forces, stress, energies, create_graph=create_graph)
 
 
 def atomic_energies(model: Model, batch: Batch) -> Tensor:

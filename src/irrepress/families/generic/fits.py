@@ -103,11 +103,21 @@ class StepFit(LinearFit):
         parent: the wide model.
         narrowed: the narrow model.
         run: how both come to the maps.
+        parent_run: how the parent comes to its own maps, if those are in other steps than the
+            narrow model's, because layers were dropped; None: as in ``run``.
     """
 
-    def __init__(self, name: str, parent: Model, narrowed: Model, run: Run):
+    def __init__(
+        self,
+        name: str,
+        parent: Model,
+        narrowed: Model,
+        run: Run,
+        parent_run: Run | None = None,
+    ):
         self.name = name
-        self._parent, self._narrowed, self._run = parent, narrowed, run
+        self._parent, self._narrowed = parent, narrowed
+        self._run, self._parent_run = run, parent_run or run
 
     @abstractmethod
     def seen(self, model: Model) -> Sequence[torch.nn.Module]:
@@ -128,22 +138,24 @@ class StepFit(LinearFit):
     @torch.no_grad()
     def rows(self, source: Pair | Progress) -> Rows:
         """Run both networks to the maps and past them; see the base class."""
-        models, run = (self._parent, self._narrowed), self._run
-        states = source.parent, source.narrowed
+        run, parent_run = self._run, self._parent_run
+        parent, narrowed = source.parent, source.narrowed
         if isinstance(source, Pair):
-            states = tuple(map(run.begin, models, states))
-        parent, narrowed = map(run.enter, models, states)
+            parent = parent_run.begin(self._parent, parent)
+            narrowed = run.begin(self._narrowed, narrowed)
+        parent = parent_run.enter(self._parent, parent)
+        narrowed = run.enter(self._narrowed, narrowed)
         with _recorded(self.seen(self._narrowed), stop=True) as small:
             run.leave(self._narrowed, narrowed)
-        with _recorded(self.seen(self._parent), stop=not run.last) as wide:
-            left = run.leave(self._parent, parent)
+        with _recorded(self.seen(self._parent), stop=not parent_run.last) as wide:
+            left = parent_run.leave(self._parent, parent)
         inputs, outputs = self.rows_of(wide, small, narrowed)
         fitted = self.weights()
         return Rows(
             {irrep: inputs[irrep] for irrep in fitted},
             {irrep: outputs[irrep] for irrep in fitted},
             # The parent's weights stay; those of the narrowed model are about to change.
-            Progress(left if run.last else parent, narrowed),
+            Progress(left if parent_run.last else parent, narrowed),
         )
 
 

@@ -117,12 +117,19 @@ def voigt(stress: Tensor) -> Tensor:
 
 
 def make_prediction(
-    energy: Tensor, forces: Tensor, stress: Tensor, *, create_graph: bool
+    energy: Tensor, forces: Tensor, stress: Tensor, atomic: Tensor, *, create_graph: bool
 ) -> Prediction:
-    """Return a prediction, detached unless its graph is wanted."""
-    if create_graph:
-        return Prediction(energy, forces, stress)
-    return Prediction(energy.detach(), forces.detach(), stress.detach())
+    """Return a prediction, detached unless its graph is wanted.
+
+    Args:
+        energy: see `Prediction`.
+        forces: see `Prediction`.
+        stress: see `Prediction`.
+        atomic: atomic energies.
+        create_graph: whether the graph is wanted.
+    """
+    results = (energy, forces, stress, atomic)
+    return Prediction(*(results if create_graph else (each.detach() for each in results)))
 
 
 def _check(model: Model, structures: Sequence[Structure]) -> None:

@@ -2,7 +2,12 @@
 
 from typing import Any, ClassVar
 
-from irrepress.core.family import RestrictsElements, ShortensCutoff
+from irrepress.core.family import (
+    RestrictsElements,
+    ShortensCutoff,
+    WritesSymmetrix,
+    WritesTorchScript,
+)
 from irrepress.core.irreps import write_irreps
 from irrepress.core.model import Model
 from irrepress.families.generic.family import BuiltFromSettings, DescribedFamily
@@ -11,6 +16,7 @@ from irrepress.families.mace import (
     checkpoint,
     cost,
     cutoff,
+    deployed,
     elements,
     fits,
     gates,
@@ -25,7 +31,12 @@ from irrepress.families.mace.layout import ROLES, make_layout
 
 
 class MACEFamily(
-    DescribedFamily[Architecture], BuiltFromSettings, RestrictsElements, ShortensCutoff
+    DescribedFamily[Architecture],
+    BuiltFromSettings,
+    RestrictsElements,
+    ShortensCutoff,
+    WritesTorchScript,
+    WritesSymmetrix,
 ):
     """MACE-MP-0, MPA-0, OFF23 and every other `MACE` or `ScaleShiftMACE` built on e3nn.
 
@@ -61,6 +72,10 @@ class MACEFamily(
     shift_energies = staticmethod(elements.shift_energies)
     restrict_elements = staticmethod(elements.restrict_elements)
     shorten_cutoff = staticmethod(cutoff.shorten)
+    write_own_torchscript = staticmethod(deployed.write_own_torchscript)
+    symmetrix_refusals = staticmethod(deployed.symmetrix_refusals)
+    symmetrix_groups = staticmethod(deployed.symmetrix_groups)
+    write_symmetrix = staticmethod(deployed.write_symmetrix)
     cost_model = staticmethod(cost.make_cost_model)
     cost_terms = staticmethod(cost.make_cost_terms)
 

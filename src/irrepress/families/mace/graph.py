@@ -48,7 +48,10 @@ def predict(model: Model, batch: Batch, create_graph: bool, native: bool = False
     with torch.enable_grad(), nullcontext() if native else fast(model):
         found = model.network(fresh(model, batch), training=create_graph, compute_stress=True)
     stress = voigt((found["stress"] + found["stress"].mT) / 2)
-    return make_prediction(found["energy"], found["forces"], stress, create_graph=create_graph)
+    atomic = found["node_energy"].to(model.dtype)
+    return make_prediction(
+        found["energy"], found["forces"], stress, atomic, create_graph=create_graph
+    )
 
 
 def atomic_energies(model: Model, batch: Batch) -> Tensor:

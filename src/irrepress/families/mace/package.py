@@ -16,8 +16,9 @@ with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
     from e3nn.nn import FullyConnectedNet
     from e3nn.o3 import FullyConnectedTensorProduct, Irrep, Irreps, Linear
     from e3nn.util.codegen import CodeGenMixin
+    from e3nn.util.jit import compile as compile_module
     from mace import modules as mace_modules
-    from mace.calculators import MACECalculator
+    from mace.calculators import LAMMPS_MACE, MACECalculator
     from mace.modules import blocks
     from mace.modules.radial import RadialMLP
     from mace.modules.symmetric_contraction import Contraction
@@ -25,6 +26,7 @@ with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
 mace_version = mace.__version__
 
 __all__ = [
+    "LAMMPS_MACE",
     "CodeGenMixin",
     "Contraction",
     "FullyConnectedNet",
@@ -35,6 +37,7 @@ __all__ = [
     "MACECalculator",
     "RadialMLP",
     "blocks",
+    "compile_module",
     "e3nn_version",
     "mace_modules",
     "mace_version",

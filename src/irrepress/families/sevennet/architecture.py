@@ -1,6 +1,6 @@
 """What a SevenNet network is made of: irreps per layer, filter orders, convolution paths."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from e3nn.o3 import Irreps
@@ -36,6 +36,13 @@ class Architecture:
     def layers(self) -> int:
         """Number of interaction layers."""
         return len(self.features) - 1
+
+    def read_by(self, layers: Sequence[int]) -> list[int]:
+        """Return which features are read in a network of some layers, place by place.
+
+        Those that enter its layers, and those that enter the readout.
+        """
+        return [*layers, self.layers]
 
 
 def gate_irrep(features: Mapping[str, int]) -> str:

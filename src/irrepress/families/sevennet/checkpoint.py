@@ -10,6 +10,7 @@ import copy
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -174,13 +175,14 @@ def make_model(network: AtomGraphSequential, config: dict[str, Any], modal: str 
     ).eval()
 
 
+def own_state(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the weights and buffers of a network without those that copying it has added."""
+    return {name: tensor for name, tensor in state.items() if not _COPIED_CONSTANT.search(name)}
+
+
 def content(model: Model, dtype: torch.dtype | None = None) -> bytes:
     """Return the content of a checkpoint of sevenn, in float32, its only type."""
-    state = {
-        name: tensor
-        for name, tensor in float32_state(model.network).items()
-        if not _COPIED_CONSTANT.search(name)
-    }
+    state = own_state(float32_state(model.network))
     config = plain(model.native)
     return pickled(
         {

@@ -30,7 +30,7 @@ def shorten(model: Model, cutoff: float) -> Model:
         KEY.POLY_CUT_P: STEEPNESS,
     }
     network = checkpoint.build(config).to(torch.float64)
-    network.load_state_dict(model.network.state_dict())
+    network.load_state_dict(checkpoint.own_state(model.network.state_dict()))
     modules: Mapping[str, NativeModule] = network._modules
     radii = distances(cutoff)
     old_edges, new_edges = in_float64(model.network._modules[EDGES]), modules[EDGES]

@@ -2,7 +2,14 @@
 
 from typing import Any, ClassVar
 
-from irrepress.core.family import RestrictsElements, ShortensCutoff
+from irrepress.core.family import (
+    DropsLayers,
+    EvaluatesFaster,
+    RestrictsElements,
+    ShortensCutoff,
+    WritesFastTorchScript,
+    WritesTorchScript,
+)
 from irrepress.core.irreps import write_irreps
 from irrepress.core.model import Model
 from irrepress.families.generic.family import BuiltFromSettings, DescribedFamily
@@ -11,6 +18,7 @@ from irrepress.families.sevennet import (
     checkpoint,
     cost,
     cutoff,
+    depth,
     elements,
     fits,
     gates,
@@ -18,6 +26,8 @@ from irrepress.families.sevennet import (
     groups,
     narrow,
     native,
+    torchscript,
+    torchscript_own,
     untrained,
 )
 from irrepress.families.sevennet.architecture import (
@@ -30,7 +40,14 @@ from irrepress.families.sevennet.layout import ROLES, make_layout
 
 
 class SevenNetFamily(
-    DescribedFamily[Architecture], BuiltFromSettings, RestrictsElements, ShortensCutoff
+    DescribedFamily[Architecture],
+    BuiltFromSettings,
+    RestrictsElements,
+    ShortensCutoff,
+    DropsLayers,
+    EvaluatesFaster,
+    WritesFastTorchScript,
+    WritesTorchScript,
 ):
     """SevenNet-0, l3i5, MF-0 and every other checkpoint of sevenn that is built on e3nn.
 
@@ -66,6 +83,11 @@ class SevenNetFamily(
     shift_energies = staticmethod(elements.shift_energies)
     restrict_elements = staticmethod(elements.restrict_elements)
     shorten_cutoff = staticmethod(cutoff.shorten)
+    drop_layers = staticmethod(depth.drop)
+    groups_with_layers = staticmethod(depth.groups_with_layers)
+    evaluator = staticmethod(torchscript.make_evaluator)
+    write_torchscript = staticmethod(torchscript.write_torchscript)
+    write_own_torchscript = staticmethod(torchscript_own.write_own_torchscript)
     cost_model = staticmethod(cost.make_cost_model)
     cost_terms = staticmethod(cost.make_cost_terms)
 

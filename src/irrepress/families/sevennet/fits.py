@@ -4,9 +4,13 @@ Of each layer: ``self_interaction_1``, which makes the features that are sent, a
 enters the gate, ``self_interaction_2`` of the messages plus ``self_connection_intro`` of the
 features. Both are fitted together; a self-connection that depends on the element stays, and
 the messages make up for it. Last, the linear readout, as one map to the atomic energy.
+
+Where a plan drops layers, what enters the gate is fitted to what enters the gate of the last of
+the layers that went: the features that the next layer was trained to read.
 """
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -26,36 +30,51 @@ from irrepress.families.sevennet.layout import gate_inputs
 def linear_fits(parent: Model, narrowed: Model, plan: Plan) -> list[LinearFit]:
     """Return the fits; see `irrepress.core.family.Family.linear_fits`."""
     architecture = read_architecture(parent.network)
-    modules = parent.network._modules
+    layers = plan.layers or tuple(range(architecture.layers))
+    keep = _kept_in_parent(parent, plan)
     fits: list[LinearFit] = []
 
-    def add(names: list[str], run: Run, columns: Mapping[str, Tensor]) -> None:
-        inner = [
-            f"{name}.{'linear' if hasattr(modules[name], 'linear') else 'fc_tensor_product'}"
-            for name in names
-        ]
-        fits.append(LinearMapsFit(names[0], parent, narrowed, run, inner, columns))
-
-    for t in range(architecture.layers):
-        start = next(name for name in modules if name.startswith(f"{t}_"))
-        sent = {
-            ir: torch.tensor(plan.keep[message_group(t, ir)], dtype=torch.long)
-            for ir in architecture.features[t]
-        }
-        add(
-            [f"{t}_self_interaction_1"],
-            Run.between(begin, run_until, start, f"{t}_convolution"),
-            sent,
+    def add(maps: list[str], t: int, of: int, stop: str, columns: dict[str, Tensor]) -> None:
+        """Add a fit of maps of layer ``t`` to those of layer ``of`` of the parent."""
+        last = stop == "equivariant_gate"
+        names, runs = [], []
+        for model, layer in ((narrowed, t), (parent, of)):
+            modules = model.network._modules
+            names.append([_inner(modules, f"{layer}_{each}") for each in maps])
+            start = next(name for name in modules if name.startswith(f"{layer}_"))
+            runs.append(Run.between(begin, run_until, start, f"{layer}_{stop}", last=last))
+        name = f"{t}_{maps[0]}"
+        fits.append(
+            LinearMapsFit(name, parent, narrowed, runs[0], names[0], columns, runs[1], names[1])
         )
-        entering = gate_inputs(architecture, t + 1)
-        columns = {ir: kept_indices(axis, plan.keep) for ir, axis in entering.items()}
-        names = [f"{t}_self_interaction_2", f"{t}_self_connection_intro"]
-        run = Run.between(begin, run_until, start, f"{t}_equivariant_gate", last=True)
-        add(names, run, columns)
+
+    for t, (of, reads) in enumerate(pairwise(architecture.read_by(layers))):
+        sent = {
+            ir: torch.tensor(keep[message_group(of, ir)], dtype=torch.long)
+            for ir in architecture.features[of]
+        }
+        add(["self_interaction_1"], t, of, "convolution", sent)
+        entering = gate_inputs(architecture, reads)
+        columns = {ir: kept_indices(axis, keep) for ir, axis in entering.items()}
+        maps = ["self_interaction_2", "self_connection_intro"]
+        add(maps, t, reads - 1, "equivariant_gate", columns)
     if not architecture.mlp_readout:
         run = Run.between(begin, run_until, HIDDEN, RESCALE)
         fits.append(_ReadoutFit(HIDDEN, parent, narrowed, run))
     return fits
+
+
+def _kept_in_parent(parent: Model, plan: Plan) -> dict[str, tuple[int, ...]]:
+    """Return group of the parent -> channels that a plan keeps, none where layers were dropped."""
+    keep: dict[str, tuple[int, ...]] = {group.name: () for group in parent.groups()}
+    for name, own in parent.groups_with_layers(plan.layers).items():
+        keep[own] = plan.keep[name]
+    return keep
+
+
+def _inner(modules: Mapping[str, NativeModule], name: str) -> str:
+    """Return the name of the map of e3nn inside a module."""
+    return f"{name}.{'linear' if hasattr(modules[name], 'linear') else 'fc_tensor_product'}"
 
 
 def readout_maps(network: NativeModule) -> tuple[Tensor, Tensor]:

@@ -64,7 +64,8 @@ def predict(model: Model, batch: Batch, create_graph: bool, native: bool = False
         forces_module.training = training
     stress = -data[KEY.PRED_STRESS][:, _VOIGT]
     energy, forces = data[KEY.PRED_TOTAL_ENERGY], data[KEY.PRED_FORCE]
-    return make_prediction(energy, forces, stress, create_graph=create_graph)
+    atomic = data[KEY.ATOMIC_ENERGY].squeeze(1)
+    return make_prediction(energy, forces, stress, atomic, create_graph=create_graph)
 
 
 @dataclass(frozen=True)

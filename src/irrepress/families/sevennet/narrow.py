@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from irrepress.core.irreps import order, write_irreps
-from irrepress.core.model import Model
+from irrepress.core.model import Model, NativeModule
 from irrepress.core.plan import Plan
 from irrepress.families.e3nn.groups import feature_group, filter_group
 from irrepress.families.generic.layout import Layout, copy_kept, copy_rest, kept_indices
@@ -49,8 +49,22 @@ def rebuild(model: Model, config: dict[str, Any], keep: Mapping[str, Sequence[in
         config: sevenn's config of the narrow network.
         keep: group -> channels that stay; groups that are absent stay whole.
     """
-    wide, narrow = model.network, checkpoint.build(config).to(model.dtype)
-    old, new = make_layout(wide), make_layout(narrow)
+    narrow = checkpoint.build(config).to(model.dtype)
+    copy_weights(model.network, make_layout(model.network), narrow, keep)
+    return checkpoint.make_model(narrow.to(model.device), config, model.modal)
+
+
+def copy_weights(
+    wide: NativeModule, layout: Layout, narrow: NativeModule, keep: Mapping[str, Sequence[int]]
+) -> None:
+    """Copy the weights that stay into a narrow network, in place.
+
+    Args:
+        wide: the wide network.
+        layout: its layout.
+        narrow: the narrow network, as sevenn's constructor has built it.
+        keep: group -> channels that stay; groups that are absent stay whole.
+    """
     linear_readout = MLP_READOUT not in narrow._modules
     if linear_readout:
         # sevenn ties the number of hidden channels to that of the features.
@@ -58,13 +72,12 @@ def rebuild(model: Model, config: dict[str, Any], keep: Mapping[str, Sequence[in
         hidden = len(readout_maps(narrow)[1])
         kept = second[:, 0].abs().topk(hidden).indices.sort().values
         keep = {**keep, READOUT: kept.tolist()}
-    copy_kept(wide, old, narrow, new, keep)
-    copy_rest(wide, narrow, old)
+    copy_kept(wide, layout, narrow, make_layout(narrow), keep)
+    copy_rest(wide, narrow, layout)
     if linear_readout:
         # Two linear maps in a row are one, so that what the removed hidden channels contributed to
         # the only output can be added to the first map.
-        set_readout(narrow, (first @ second)[_kept_inputs(old, keep)])
-    return checkpoint.make_model(narrow.to(model.device), config, model.modal)
+        set_readout(narrow, (first @ second)[_kept_inputs(layout, keep)])
 
 
 def _kept_inputs(layout: Layout, keep: Mapping[str, Sequence[int]]) -> Tensor:

@@ -7,6 +7,7 @@ from irrepress.report.figures.dynamics import dynamics_panel
 from irrepress.report.figures.heat_maps import importance_panel, kept_panel
 from irrepress.report.figures.panel import Panel
 from irrepress.report.figures.pareto import pareto_front, pareto_panel
+from irrepress.report.figures.validation import validation_panel
 
 __all__ = [
     "Panel",
@@ -20,4 +21,5 @@ __all__ = [
     "pareto_front",
     "pareto_panel",
     "training_panel",
+    "validation_panel",
 ]

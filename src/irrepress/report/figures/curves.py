@@ -11,7 +11,7 @@ from irrepress.report.figures.panel import DOWNSTREAM_COLOURS, HEIGHT, Panel, lo
 from irrepress.report.study import Run, Study, TaskRun
 from irrepress.report.text import number
 from irrepress.study.paths import PARENT_PLAN
-from irrepress.study.stages import DISTILLED, ORIGINAL, Stage
+from irrepress.study.stages import DISTILLED, ORIGINAL, REFINED, Stage
 
 TRAINING_QUANTITIES = {
     "forces MAE": ("valid_forces_mae", 1e3, "validation forces MAE{} [meV/Å]"),
@@ -51,7 +51,8 @@ def training_panel(study: Study) -> Panel | None:
 
 def _target(study: Study, stage: Stage) -> str:
     """What a training's errors are measured against: errors of two kinds share no axis."""
-    return "parent" if stage == DISTILLED and _label_fraction(study) < 1 else "labels"
+    taught = stage == REFINED or (stage == DISTILLED and _label_fraction(study) < 1)
+    return "parent" if taught else "labels"
 
 
 def _label_fraction(study: Study) -> float:
@@ -61,7 +62,7 @@ def _label_fraction(study: Study) -> float:
 def _against(study: Study, stage: Stage, label: str) -> str:
     """What an axis adds to its title: whose values a quantity of a training is measured against."""
     target, share = _target(study, stage), _label_fraction(study)
-    if "loss" in label and target == "parent" and share > 0:
+    if "loss" in label and stage == DISTILLED and target == "parent" and share > 0:
         return f" vs {number(100 * (1 - share), 2)} % parent, {number(100 * share, 2)} % labels"
     return f" vs {target}"
 

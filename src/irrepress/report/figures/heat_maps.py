@@ -138,15 +138,40 @@ def importance_figure(scores: list[GroupScores]) -> go.Figure:
     )
 
 
+def _dropped(scores: Sequence[GroupScores], plan: Plan) -> set[int]:
+    """Return the layers of the unpruned model that a plan drops."""
+    if plan.layers is None:
+        return set()
+    # The last features of networks in which layers hand on features have an index of their own.
+    last = plan.layers[-1]
+    return {s.layer for s in scores if s.layer <= last} - set(plan.layers)
+
+
+def _name_in(plan: Plan, group: GroupScores, dropped: set[int]) -> str | None:
+    """Return the name of a group of the unpruned model in a plan; None: its layer was dropped."""
+    if not dropped or group.is_shared:
+        return group.group
+    if group.layer in dropped:
+        return None
+    place = group.layer - sum(layer < group.layer for layer in dropped)
+    return group.group.replace(f".{group.layer}", f".{place}", 1)
+
+
 def kept_figure(scores: list[GroupScores], plan: Plan) -> go.Figure:
-    """Heat map of the share of channels that a plan keeps at every site, order and layer."""
+    """Heat map of the share of channels that a plan keeps at every site, order and layer.
+
+    Columns are layers of the unpruned model. Layers that were dropped keep nothing.
+    """
     grid = _Grid.of(scores)
     values, text = grid.empty()
+    dropped = _dropped(scores, plan)
     for group in scores:
-        if group.group not in plan.keep:
+        name = _name_in(plan, group, dropped)
+        if name is not None and name not in plan.keep:
             continue
         place = grid.place(group)
-        kept, channels = len(plan.keep[group.group]), plan.channels[group.group]
+        kept = 0 if name is None else len(plan.keep[name])
+        channels = len(group.scores)
         values[place] = 100 * kept / channels
         text[place] = f"{kept}/{channels}"
     return _heat_map(
