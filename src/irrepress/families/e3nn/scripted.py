@@ -86,6 +86,68 @@ def split(counts: list[int], most: int) -> list[int]:
     return ends
 
 
+class Part(NamedTuple):
+    """Which atoms and edges a chunk holds.
+
+    Attributes:
+        first: the first of the atoms.
+        last: the one after the last.
+        neighbours: number of edges of each.
+        edges: the edges, atom by atom; the number of all edges stands for none, ``[atoms *
+            neighbours]``.
+    """
+
+    first: int
+    last: int
+    neighbours: int
+    edges: Tensor
+
+
+def arrange(atoms: int, centres: Tensor, most: int) -> tuple[Tensor, Tensor, list[Part]]:
+    """Return atoms by number of neighbours, the place of each in this order, and the chunks.
+
+    Args:
+        atoms: number of atoms.
+        centres: atom that receives each edge's message, ``[edges]``.
+        most: edges of a chunk, see `split`.
+    """
+    counts = torch.bincount(centres, minlength=atoms)
+    order = torch.argsort(counts)
+    rank = torch.empty_like(order)
+    rank[order] = torch.arange(atoms, device=centres.device)
+    none = centres.size(0)
+    edges = torch.cat([torch.argsort(rank[centres]), torch.full_like(order[:1], none)])
+    counts = counts[order]
+    before = counts.cumsum(0) - counts
+    numbers: list[int] = counts.tolist()
+    parts: list[Part] = []
+    first = 0
+    for last in split(numbers, most):
+        n = numbers[last - 1]
+        steps = torch.arange(n, device=centres.device)
+        here = steps < counts[first:last].unsqueeze(1)
+        chosen = torch.where(here, before[first:last].unsqueeze(1) + steps, none)
+        parts.append(Part(first, last, n, edges[chosen].flatten()))
+        first = last
+    return order, rank, parts
+
+
+def rows_of_sources(sources: Tensor, part: Part, order: int) -> Tensor:
+    """Return where the components of an irrep stand that neighbours send.
+
+    Args:
+        sources: the neighbour of each edge of the chunk, ``[atoms * neighbours]``.
+        part: the chunk.
+        order: l.
+
+    Returns:
+        ``[atoms * (2 l + 1) * neighbours]``, for features ``[atoms * (2 l + 1), channels]``.
+    """
+    components = torch.arange(2 * order + 1, device=sources.device).view(1, -1, 1)
+    source = sources.view(part.last - part.first, 1, part.neighbours)
+    return (source * (2 * order + 1) + components).flatten()
+
+
 class Harmonics(torch.nn.Module):
     """Real spherical harmonics as e3nn normalizes them by component, orders 0 to lmax.
 
@@ -172,17 +234,8 @@ class Edges(torch.nn.Module):
         """
         device = lengths.device
         edges = lengths.size(0)
-        counts = torch.bincount(centres, minlength=atoms)
-        order = torch.argsort(counts)
-        rank = torch.empty_like(order)
-        rank[order] = torch.arange(atoms, device=device)
-        sorted_edges = torch.argsort(rank[centres])
-        counts = counts[order]
-        before = counts.cumsum(0) - counts
-        numbers: list[int] = counts.tolist()
-        most = edges + 1 if lengths.is_cuda else self.at_once
+        order, rank, parts = arrange(atoms, centres, edges + 1 if lengths.is_cuda else self.at_once)
         # The edge that stands for none has weights of zero.
-        sorted_edges = torch.cat([sorted_edges, sorted_edges.new_full((1,), edges)])
         indices, weights, slopes = locate(
             lengths, self.starts, self.spacings, self.firsts, self.hermite
         )
@@ -194,21 +247,15 @@ class Edges(torch.nn.Module):
         paths = self.rows * torch.arange(self.most_paths, device=device).view(-1, 1, 1)
         slots = torch.zeros(edges + 1, dtype=torch.int64, device=device)
         chunks: list[Chunk] = []
-        first = 0
         place = 0
-        for last in split(numbers, most):
-            many, n = last - first, numbers[last - 1]
-            steps = torch.arange(n, device=device)
-            here = steps < counts[first:last].unsqueeze(1)
-            chosen = torch.where(here, before[first:last].unsqueeze(1) + steps, edges)
-            chosen = sorted_edges[chosen].flatten()
+        for part in parts:
+            many, n, chosen = part.last - part.first, part.neighbours, part.edges
             slots[chosen] = torch.arange(place, place + many * n, device=device)
             place += many * n
-            source = sources[chosen].view(many, 1, n)
+            source = sources[chosen]
             gathers: list[Tensor] = []
             for kind in range(self.orders):
-                components = torch.arange(2 * kind + 1, device=device).view(1, -1, 1)
-                gathers.append((source * (2 * kind + 1) + components).flatten())
+                gathers.append(rows_of_sources(source, part, kind))
             filters = (
                 harmonics[chosen].view(many, n, harmonics.size(1)).transpose(1, 2).unsqueeze(0)
             )
@@ -224,8 +271,8 @@ class Edges(torch.nn.Module):
             shape = [self.most_paths, many * n, 6]
             chunks.append(
                 Chunk(
-                    first,
-                    last,
+                    part.first,
+                    part.last,
                     n,
                     gathers,
                     (indices[chosen].unsqueeze(0) + paths).flatten(),
@@ -236,7 +283,6 @@ class Edges(torch.nn.Module):
                     torch.zeros(many, n, dtype=lengths.dtype, device=device),
                 )
             )
-            first = last
         return Neighbourhoods(order, rank, slots[:edges], chunks)
 
     def none(self, values: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ import sevenn._keys as KEY
 import torch
 from ase.data import chemical_symbols
 from e3nn.math import normalize2mom
-from e3nn.o3 import Irreps, spherical_harmonics, wigner_3j
+from e3nn.o3 import Irreps, TensorProduct, spherical_harmonics, wigner_3j
 from sevenn.nn.activation import ShiftedSoftPlus
 from torch import Tensor
 
@@ -33,6 +33,7 @@ from irrepress.core.model import Model, NativeModule, Prediction
 from irrepress.core.structure import Structure
 from irrepress.families.e3nn.radial_table import HERMITE, RadialTable, tabulate
 from irrepress.families.e3nn.scripted import Chunk, Convolution, Edges, Harmonics, Neighbourhoods
+from irrepress.families.e3nn.terms import Coupling, Term, read_slots
 from irrepress.families.generic.building import building
 from irrepress.families.generic.graphs import voigt
 from irrepress.families.sevennet import checkpoint, graph
@@ -558,15 +559,6 @@ def _types(config: Mapping[str, Any]) -> dict[int, int]:
     return dict(sorted(kinds.items(), key=lambda item: item[1]))
 
 
-@dataclass(frozen=True)
-class _Term:
-    """All paths between an irrep of the features and one of the messages."""
-
-    group: tuple[int, int, tuple[int, ...]]  # orders of features, messages, harmonics
-    paths: tuple[int, ...]
-    first: Tensor  # where channels begin in e3nn's messages, path by path
-
-
 class _Writer:
     """Reads sevenn's modules, in float64, into those of this file."""
 
@@ -576,7 +568,7 @@ class _Writer:
         while f"{self.layers}_equivariant_gate" in modules:
             self.layers += 1
         self.types = len(_types(model.native))
-        self.groups: dict[tuple[int, int, tuple[int, ...]], int] = {}
+        self.couplings: dict[Coupling, int] = {}
 
     def write(self) -> Network:
         edges = self.modules[EDGES]
@@ -587,7 +579,7 @@ class _Writer:
         layers = [self._layer(t, table) for t in range(self.layers)]
         maps, constants, kinds, factors = self._readout()
         scale, shift = self._rescale()
-        couplings = [self._coupling(group, lmax) for group in self.groups]
+        couplings = [each.symbols((lmax + 1) ** 2) for each in self.couplings]
         widest = max(
             each.tables[slot].shape[1]
             * each.tables[slot].shape[0]
@@ -605,8 +597,8 @@ class _Writer:
             Harmonics(self._cast(_harmonics(edges.spherical, lmax)), lmax),
             bool(edges.spherical.sph.normalize),
             Edges(
-                [inner for inner, _, _ in self.groups],
-                [outer for _, outer, _ in self.groups],
+                [each.inner for each in self.couplings],
+                [each.outer for each in self.couplings],
                 self._cast(couplings),
                 most_paths,
                 len(table.rows[0]),
@@ -696,7 +688,9 @@ class _Writer:
             block_places.append(block)
             rows = torch.zeros(0, len(out[order]))
             if block >= 0:
-                firsts = torch.cat([term.first for term in terms if term.group[1] == order])
+                firsts = torch.cat(
+                    [_firsts(product, term) for term in terms if term.coupling.outer == order]
+                )
                 inputs = torch.zeros(len(firsts), product.irreps_out.dim)
                 inputs[torch.arange(len(firsts)), firsts] = 1
                 made, constant = self._affine(f"{t}_self_interaction_2", inputs)
@@ -734,62 +728,37 @@ class _Writer:
 
     def _convolution(
         self, t: int, product: NativeModule, table: RadialTable
-    ) -> tuple[Convolution, list[_Term]]:
+    ) -> tuple[Convolution, list[Term]]:
         paths = product.instructions
-        second, target = Irreps(product.irreps_in2), Irreps(product.irreps_out)
-        starts = _starts(target)
+        slots = read_slots(product)
         widths = [product.irreps_in1[path.i_in1].mul for path in paths]
         weights = torch.split(table.rows[t], widths, dim=1)
         denominator = self.modules[f"{t}_convolution"].denominator.reshape(())
-        orders, channels, tables, terms_of, terms = [], [], [], [], []
-        for slot, (mul, irrep) in enumerate(product.irreps_in1):
-            found: dict[tuple[int, int], list[int]] = {}
-            for k, path in enumerate(paths):
-                if path.i_in1 == slot:
-                    out = target[path.i_out].ir
-                    found.setdefault((out.l, out.p), []).append(k)
-            mine = []
-            for out, ks in sorted(found.items()):
-                ks.sort(key=lambda k: second[paths[k].i_in2].ir.l)
-                filters = tuple(second[paths[k].i_in2].ir.l for k in ks)
-                firsts = [starts[paths[k].i_out] + (2 * out[0] + 1) * torch.arange(mul) for k in ks]
-                mine.append(_Term((irrep.l, out[0], filters), tuple(ks), torch.cat(firsts)))
-            used = [k for term in mine for k in term.paths]
-            orders.append(irrep.l)
-            channels.append(mul)
-            terms_of.append(len(mine))
-            terms += mine
-            rows = [weights[k] * paths[k].path_weight / denominator for k in used]
-            tables.append(torch.cat(rows) if rows else torch.zeros(0, mul))
-        block_orders = sorted({term.group[1] for term in terms})
+        tables = []
+        for slot in slots:
+            rows = [weights[k] * paths[k].path_weight / denominator for k in slot.paths]
+            tables.append(torch.cat(rows) if rows else torch.zeros(0, slot.channels))
+        terms = [term for slot in slots for term in slot.terms]
+        block_orders = sorted({term.coupling.outer for term in terms})
         filled = dict.fromkeys(block_orders, 0)
         columns = []
         for term in terms:
-            columns.append(filled[term.group[1]])
-            filled[term.group[1]] += len(term.first)
+            columns.append(filled[term.coupling.outer])
+            filled[term.coupling.outer] += sum(widths[k] for k in term.paths)
         convolution = Convolution(
-            orders,
-            channels,
+            [slot.order for slot in slots],
+            [slot.channels for slot in slots],
             self._cast(tables),
             len(table.rows[t]),
-            terms_of,
-            [self.groups.setdefault(term.group, len(self.groups)) for term in terms],
+            [len(slot.terms) for slot in slots],
+            [self.couplings.setdefault(term.coupling, len(self.couplings)) for term in terms],
             [len(term.paths) for term in terms],
-            [block_orders.index(term.group[1]) for term in terms],
+            [block_orders.index(term.coupling.outer) for term in terms],
             columns,
             block_orders,
             [filled[order] for order in block_orders],
         )
         return convolution, terms
-
-    def _coupling(self, group: tuple[int, int, tuple[int, ...]], lmax: int) -> Tensor:
-        """Return 3j symbols, ``[paths, (2 l_out + 1) * (2 l_in + 1), harmonics]``."""
-        inner, outer, filters = group
-        result = torch.zeros(len(filters), (2 * outer + 1) * (2 * inner + 1), (lmax + 1) ** 2)
-        for k, order in enumerate(filters):
-            symbol = wigner_3j(inner, order, outer, dtype=torch.float64)
-            result[k, :, order**2 : (order + 1) ** 2] = symbol.permute(2, 0, 1).flatten(0, 1)
-        return result
 
     def _readout(self) -> tuple[list[Tensor], Tensor, list[int], list[float]]:
         if MLP_READOUT in self.modules:
@@ -816,6 +785,14 @@ class _Writer:
         ):
             found.append((values[self.modal] if by_modal else values).expand(self.types))
         return found[0], found[1]
+
+
+def _firsts(product: TensorProduct, term: Term) -> Tensor:
+    """Return the first component of each channel of a term in e3nn's messages, path by path."""
+    target = Irreps(product.irreps_out)
+    starts = _starts(target)
+    outs = [product.instructions[k].i_out for k in term.paths]
+    return torch.cat([starts[i] + target[i].ir.dim * torch.arange(target[i].mul) for i in outs])
 
 
 def _harmonics(spherical: NativeModule, lmax: int) -> list[Tensor]:
