@@ -323,6 +323,24 @@ class EvaluatesFaster(ABC):
         """
 
 
+class LearnsFaster(ABC):
+    """A family that has faster code on a CPU for what losses are made of.
+
+    Example:
+        >>> isinstance(model.family, LearnsFaster)
+        True
+    """
+
+    @abstractmethod
+    def predict_for_loss(self, model: Model, batch: Batch) -> Prediction | None:
+        """Implement `Model.predict_for_loss` on a CPU.
+
+        Returns:
+            The prediction; None: this code does not know parts of the model, or what else is asked
+            for, such as gates or mixed precision.
+        """
+
+
 class WritesFastTorchScript(ABC):
     """A family that can write its models as TorchScript that is faster than its package's own.
 

@@ -16,6 +16,7 @@ from irrepress.core.errors import UserError
 from irrepress.core.family import (
     DropsLayers,
     Family,
+    LearnsFaster,
     Observer,
     RestrictsElements,
     ShortensCutoff,
@@ -134,6 +135,26 @@ class Model(torch.nn.Module):
                 will, for timing and checks; otherwise, faster equivalent code may be used.
         """
         return self.family.predict(self, batch, create_graph, native)
+
+    def predict_for_loss(self, batch: Batch) -> Prediction:
+        """Return what `predict` does, for a loss that is differentiated once, by parameters alone.
+
+        On a CPU this is faster than the graph of ``predict(batch, create_graph=True)`` and keeps
+        less in memory, where the family has such code; derivatives are the same up to round-off.
+
+        Args:
+            batch: from `batch`, on the model's device; it is not changed.
+
+        Example:
+            >>> prediction = model.predict_for_loss(model.batch(structures))
+            >>> prediction.forces.square().sum().backward()
+            >>> any(each.grad is not None for each in model.parameters())
+            True
+        """
+        found = None
+        if isinstance(self.family, LearnsFaster) and self.device.type == "cpu":
+            found = self.family.predict_for_loss(self, batch)
+        return found or self.predict(batch, create_graph=True)
 
     def atomic_energies(self, batch: Batch) -> Tensor:
         """Return the contribution of each atom to the energy in eV, ``[atoms]``, detached."""

@@ -12,7 +12,7 @@ from ase import Atoms
 
 from irrepress.core.errors import UserError
 from irrepress.core.family import Family
-from irrepress.core.model import Model
+from irrepress.core.model import Model, Prediction
 from irrepress.core.parameter_roles import ParameterRole
 from irrepress.core.structure import Structure
 from irrepress.testing.comparisons import assert_close
@@ -33,6 +33,32 @@ class TrainingTests(FamilyFixtures):
         loss.backward()
         trainable = [p for p in model.parameters() if p.requires_grad]
         assert trainable and all(p.grad is not None and p.grad.isfinite().all() for p in trainable)
+
+    def test_predictions_for_losses_have_the_derivatives_of_others(
+        self, narrowed: Model, structures: list[Structure]
+    ) -> None:
+        """Whatever code a family has for them: of energies, forces, stress and atomic energies."""
+        model = copy.deepcopy(narrowed)
+        number = int(structures[0].numbers[0])
+        alone = Structure.unlabelled(Atoms([number], positions=[[0, 0, 0]]))
+        batch = model.batch([*structures, alone])  # an atom without neighbours among them
+        periodic = list(range(len(structures)))
+        expected = model.predict(batch, create_graph=True)
+        found = model.predict_for_loss(batch)
+        assert_close(found, expected, 1e-10, periodic=periodic)
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        torch.manual_seed(0)
+        weights = torch.randn(len(_outputs(expected, periodic)), dtype=torch.float64)
+        gradients = [
+            torch.autograd.grad(
+                (weights * _outputs(each, periodic)).sum(), parameters, allow_unused=True
+            )
+            for each in (found, expected)
+        ]
+        for mine, other in zip(*gradients, strict=True):
+            assert (mine is None) == (other is None)
+            if other is not None:
+                assert (mine - other).abs().max() <= 1e-8 * other.abs().max() + 1e-10
 
     def test_further_targets_of_a_distillation(
         self, narrowed: Model, structures: list[Structure]
@@ -141,3 +167,11 @@ class TrainingTests(FamilyFixtures):
         trained = [name for name, p in parameters.items() if p.requires_grad]
         share = sum(int(covered[name].sum()) for name in trained)
         assert share > 0.9 * sum(parameters[name].numel() for name in trained)
+
+
+def _outputs(prediction: Prediction, periodic: list[int]) -> torch.Tensor:
+    """All that losses see in one vector."""
+    assert prediction.atomic_energies is not None
+    stress = prediction.stress[periodic].flatten()
+    parts = (prediction.energy, prediction.forces.flatten(), stress, prediction.atomic_energies)
+    return torch.cat([each.double() for each in parts])

@@ -135,7 +135,7 @@ class TrainingModule(LightningModule):
             observed(self.model) if self.guide else nullcontext({})
         )
         with guided as features:
-            prediction = self.model.predict(batch.graph, create_graph=True)
+            prediction = self.model.predict_for_loss(batch.graph)
         comparisons = self._compare(prediction, batch)
         loss = self._loss(comparisons, [part.over_ranks().counts for part in comparisons])
         if loss is None:  # no labels in this batch: a step without a gradient

@@ -94,7 +94,7 @@ class Targets:
             loss = huber_loss(apart, delta).sum() / delta / atoms
             terms.append(settings.atomic_energies * loss)
         if self.displaced is not None and self.forces is not None:
-            moved = model.predict(self.displaced, create_graph=True)
+            moved = model.predict_for_loss(self.displaced)
             change = (moved.forces - prediction.forces).to(self.forces)
             apart = (change - (self.forces - parent_forces)) / DISPLACEMENT
             loss = huber_loss(apart, delta).sum() / delta / (3 * atoms)

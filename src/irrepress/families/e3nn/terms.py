@@ -89,7 +89,7 @@ def read_slots(product: TensorProduct) -> Sequence[Slot]:
         terms = []
         for (outer, _), paths in sorted(found.items()):
             filters = {k: second[product.instructions[k].i_in2].ir.l for k in paths}
-            paths.sort(key=lambda k, filters=filters: filters[k])
+            paths.sort(key=filters.__getitem__)
             coupling = Coupling(irrep.l, outer, tuple(filters[k] for k in paths))
             terms.append(Term(coupling, tuple(paths)))
         start = product.irreps_in1.slices()[place].start

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from irrepress.core.family import (
     DropsLayers,
     EvaluatesFaster,
+    LearnsFaster,
     RestrictsElements,
     ShortensCutoff,
     WritesFastTorchScript,
@@ -24,6 +25,7 @@ from irrepress.families.sevennet import (
     gates,
     graph,
     groups,
+    learning,
     narrow,
     native,
     torchscript,
@@ -46,6 +48,7 @@ class SevenNetFamily(
     ShortensCutoff,
     DropsLayers,
     EvaluatesFaster,
+    LearnsFaster,
     WritesFastTorchScript,
     WritesTorchScript,
 ):
@@ -72,6 +75,7 @@ class SevenNetFamily(
 
     batch = staticmethod(graph.make_batch)
     predict = staticmethod(graph.predict)
+    predict_for_loss = staticmethod(learning.predict_for_loss)
     atomic_energies = staticmethod(graph.atomic_energies)
 
     make_groups = staticmethod(groups.make_groups)

@@ -1,7 +1,7 @@
 """Graphs of structures as sevenn's networks read them, and predictions on them."""
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import sevenn._keys as KEY
@@ -52,16 +52,26 @@ def make_batch(model: Model, structures: Sequence[Structure]) -> Batch:
 
 def predict(model: Model, batch: Batch, create_graph: bool, native: bool = False) -> Prediction:
     """Run the network; see `irrepress.core.family.Family.predict`."""
-    data = _fresh(model, batch)
-    forces_module = model.network._modules["force_output"]
-    training = forces_module.training
-    # sevenn keeps the graph of the forces if, and only if, this module is in training mode.
-    forces_module.training = create_graph
+    with torch.enable_grad(), nullcontext() if native else fast(model):
+        with keeping_graph(model, create_graph):
+            data = model.network(fresh(model, batch))
+    return read(data, create_graph)
+
+
+@contextmanager
+def keeping_graph(model: Model, wanted: bool) -> Iterator[None]:
+    """Let sevenn keep the graph of forces, or not, while the context lasts."""
+    forces = model.network._modules["force_output"]
+    training = forces.training
+    forces.training = wanted  # which is what decides it
     try:
-        with torch.enable_grad(), nullcontext() if native else fast(model):
-            data = model.network(data)
+        yield
     finally:
-        forces_module.training = training
+        forces.training = training
+
+
+def read(data: Mapping[str, Tensor], create_graph: bool) -> Prediction:
+    """Return what a network has found."""
     stress = -data[KEY.PRED_STRESS][:, _VOIGT]
     energy, forces = data[KEY.PRED_TOTAL_ENERGY], data[KEY.PRED_FORCE]
     atomic = data[KEY.ATOMIC_ENERGY].squeeze(1)
@@ -83,7 +93,7 @@ class Stopped(Standing):
 
 def begin(model: Model, batch: Batch) -> Stopped:
     """Return a network's state before its first module."""
-    return Stopped(_fresh(model, batch))
+    return Stopped(fresh(model, batch))
 
 
 def run_until(model: Model, state: Stopped, name: str) -> Stopped:
@@ -119,7 +129,7 @@ def fast(model: Model) -> AbstractContextManager[None]:
     return fast_products(layer.convolution for layer in layers)
 
 
-def _fresh(model: Model, batch: Batch) -> Graph:
+def fresh(model: Model, batch: Batch) -> Graph:
     """Return a copy for the network, which adds to its input, marks edge vectors as leaves, and
     writes into cell volumes.
     """

@@ -1,0 +1,85 @@
+"""Modules of e3nn under forward-mode differentiation, in few operations.
+
+torch differentiates forward operation by operation, and what it does for values and tangents apart
+a linear map can do for both at once. Parameters, buffers and files know nothing of it: only the
+``forward`` of modules is replaced, and only while a context lasts.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.autograd.forward_ad as forward_mode
+from e3nn.math import normalize2mom
+from e3nn.o3 import Linear
+from torch import Tensor
+
+
+class _Silu(torch.autograd.Function):
+    """``silu(x)`` and its change, times a factor; their derivatives by values and tangents."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, tangents: Tensor, factor: float) -> tuple[Tensor, Tensor]:
+        sigmoid = torch.sigmoid(values)
+        result = values * sigmoid
+        slope = torch.addcmul(sigmoid, result, 1 - sigmoid)
+        ctx.save_for_backward(values, tangents, sigmoid, slope)
+        ctx.factor = factor
+        changes = slope * tangents
+        return (result, changes) if factor == 1 else (result.mul_(factor), changes.mul_(factor))
+
+    @staticmethod
+    def backward(ctx: Any, of_values: Tensor, of_tangents: Tensor) -> tuple[Tensor, Tensor, None]:
+        values, tangents, sigmoid, slope = ctx.saved_tensors
+        if ctx.factor != 1:
+            of_values, of_tangents = of_values * ctx.factor, of_tangents * ctx.factor
+        curvature = values.mul(1 - 2 * sigmoid).add_(2).mul_(sigmoid).mul_(1 - sigmoid)
+        curvature.mul_(tangents).mul_(of_tangents)
+        return curvature.addcmul_(slope, of_values), slope * of_tangents, None
+
+
+def _activate(module: normalize2mom) -> Callable[[Tensor], Tensor]:
+    forward, factor = module.forward, 1.0 if module._is_id else float(module.cst)
+
+    def replaced(values: Tensor) -> Tensor:
+        values, tangents = forward_mode.unpack_dual(values)
+        if tangents is None:
+            return forward(values)
+        return forward_mode.make_dual(*_Silu.apply(values, tangents, factor))
+
+    return replaced
+
+
+def _map(module: Linear) -> Callable[[Tensor], Tensor]:
+    forward = module.forward
+
+    def replaced(features: Tensor) -> Tensor:
+        values, tangents = forward_mode.unpack_dual(features)
+        if tangents is None:
+            return forward(values)
+        return forward_mode.make_dual(*forward(torch.cat([values, tangents])).chunk(2))
+
+    return replaced
+
+
+@contextmanager
+def fewer_operations(modules: Iterable[torch.nn.Module]) -> Iterator[None]:
+    """Compute tangents of linear maps and of ``silu`` among modules together with values.
+
+    Modules of other kinds are left as they are.
+    """
+    replaced = []
+    try:
+        for module in modules:
+            if isinstance(module, Linear) and module.bias_numel == 0:
+                module.forward = _map(module)
+            elif isinstance(module, normalize2mom) and module.f is torch.nn.functional.silu:
+                module.forward = _activate(module)
+            else:
+                continue
+            replaced.append(module)
+        yield
+    finally:
+        for module in replaced:
+            del module.forward
