@@ -64,6 +64,26 @@ def test_values_by_hand(crystal):
     )
 
 
+def test_large_forces_make_errors_count_relative_to_them(crystal, atom):
+    forces = np.array([[3.0, 0, 4.0], [0, 0.5, 0]])  # of 5 and 0.5 eV/Å
+    labelled = replace(crystal, energy=-4.0, forces=forces, stress=np.zeros(6))
+    labels = Labels.of([labelled, atom], torch.float64)
+    off = torch.tensor([[0.0, 0.3, 0], [0.2, 0, 0], [0, 0, 0]], dtype=torch.float64)
+    prediction = predict([-3.6, 0.0], np.nan_to_num(labels.forces) + off.numpy(), np.zeros((2, 6)))
+    weights = LossWeights(energy=1, forces=1, stress=0, huber_delta=DELTA)
+    alike, relative = (
+        compare(prediction, labels, torch.tensor([2, 1]), DELTA, large) for large in (None, 1.0)
+    )
+    assert relative.mean_absolute() == alike.mean_absolute()  # errors are told as they are
+    energy, atoms = 0.2 - DELTA / 2, [0.3 - DELTA / 2, 0.2 - DELTA / 2]
+    assert alike.loss(weights).item() == pytest.approx(energy + sum(atoms) / 6)
+    assert relative.loss(weights).item() == pytest.approx(
+        energy / 5 + (atoms[0] / 5 + atoms[1]) / 6
+    )
+    huge = compare(prediction, labels, torch.tensor([2, 1]), DELTA, 100.0)
+    assert huge.loss(weights).item() == alike.loss(weights).item()
+
+
 def test_missing_labels_take_no_part_and_send_no_gradient(crystal, atom):
     # What is said of the unlabelled structure is absurd, and infinite for its stress.
     forces = np.full((3, 3), 7.0)

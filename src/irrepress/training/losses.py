@@ -104,7 +104,11 @@ class Comparison:
 
 
 def compare(
-    prediction: Prediction, labels: Labels, num_atoms: Tensor, huber_delta: float
+    prediction: Prediction,
+    labels: Labels,
+    num_atoms: Tensor,
+    huber_delta: float,
+    large_forces: float | None = None,
 ) -> Comparison:
     """Compare a prediction with labels, ignoring components without a label.
 
@@ -118,17 +122,31 @@ def compare(
         num_atoms: number of atoms per structure, ``[structures]``.
         huber_delta: difference at which the loss turns from quadratic to linear, in eV/atom, eV/Å
             and GPa.
+        large_forces: labelled force in eV/Å from which on losses are divided by its size: that of
+            an atom by its own, those of a structure by its largest one; None: none are.
     """
     huber, absolute = {}, {}
+    shares = _shares(labels, num_atoms, large_forces) if large_forces else {}
     for name in QUANTITIES:
         if labels.counts[name] == 0:
             continue
         found = difference(name, prediction, labels, num_atoms)
-        huber[name] = huber_loss(found, huber_delta).sum() / huber_delta
+        losses = huber_loss(found, huber_delta)
+        if shares:
+            losses = losses * (shares[name] if name == "energy" else shares[name].unsqueeze(1))
+        huber[name] = losses.sum() / huber_delta
         absolute[name] = found.detach().abs().sum()
         if name == "stress":
             absolute[name] /= GPA_PER_EV_A3
     return Comparison(huber, absolute, labels.counts)
+
+
+def _shares(labels: Labels, num_atoms: Tensor, large_forces: float) -> dict[str, Tensor]:
+    """Return what losses count for, by quantity: of structures, or of atoms."""
+    sizes = torch.nan_to_num(labels.forces).norm(dim=1)
+    largest = torch.segment_reduce(sizes, "max", lengths=num_atoms.to(sizes.device))
+    atoms, structures = (large_forces / each.clamp_min(large_forces) for each in (sizes, largest))
+    return {"energy": structures, "forces": atoms, "stress": structures}
 
 
 def _added(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:

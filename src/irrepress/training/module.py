@@ -236,8 +236,9 @@ class TrainingModule(LightningModule):
     def _compare(self, prediction: Prediction, batch: LabelledBatch) -> list[Comparison]:
         """Return comparisons with the labels and, if there is one, with the teacher, in order."""
         targets = [batch.labels] + ([batch.teacher] if batch.teacher is not None else [])
-        delta = self.settings.weights.huber_delta
-        return [compare(prediction, target, batch.graph.num_atoms, delta) for target in targets]
+        delta, large = self.settings.weights.huber_delta, self.settings.large_forces
+        atoms = batch.graph.num_atoms
+        return [compare(prediction, target, atoms, delta, large) for target in targets]
 
     def _loss(
         self, comparisons: list[Comparison], counts: list[dict[str, int]] | None = None
