@@ -20,6 +20,7 @@ from torch import Tensor
 from irrepress.core.cost import CostModel, CostTerms
 from irrepress.core.errors import UserError
 from irrepress.core.groups import Group
+from irrepress.core.layers import evenly
 from irrepress.core.plan import Plan
 from irrepress.core.statistics import DataStatistics
 from irrepress.core.structure import Structure
@@ -267,6 +268,27 @@ class DropsLayers(ABC):
         >>> isinstance(model.family, DropsLayers)
         True
     """
+
+    def layers_to_keep(self, model: Model, count: int) -> tuple[int, ...]:
+        """Return which of a model's layers to keep where only their number is given.
+
+        The first layer, which reads the embedding of the elements, and the last one stay, and the
+        others are spread evenly between them; of a single layer, the last.
+        """
+        return evenly(model.layers, count)
+
+    def needed_layers(self, model: Model, layers: Sequence[int]) -> dict[int, str]:
+        """Return the layers that must be among those to keep -> what needs them.
+
+        Args:
+            model: the model.
+            layers: the layers to keep, which are not checked yet.
+
+        Returns:
+            Index of a layer -> a relative clause, such as "which the readout follows". By default
+            that is the last layer.
+        """
+        return {model.layers - 1: "which the readout follows"}
 
     @abstractmethod
     def drop_layers(self, model: Model, layers: Sequence[int]) -> Model:

@@ -207,11 +207,13 @@ class Model(torch.nn.Module):
         before: the weights need compensation, training, or both.
 
         Args:
-            layers: indices of the layers to keep, in ascending order. The last layer, whose
-                features the readout reads, must be among them.
+            layers: indices of the layers to keep, in ascending order, with those that the family
+                needs: as a rule the last one, which the readout follows
+                (`irrepress.core.family.DropsLayers.needed_layers`).
 
         Raises:
-            UserError: if there is no such layer, or the family does not support this.
+            UserError: if there is no such layer, a needed one is missing, or the family does not
+                support this.
         """
         if layers is None:
             return self
@@ -237,6 +239,21 @@ class Model(torch.nn.Module):
         """Number of message-passing layers."""
         return int(self.shape()["layers"])
 
+    def layers_to_keep(self, count: int, source: str = "plan") -> tuple[int, ...]:
+        """Return which layers to keep where only their number is given, from 1 to `layers`.
+
+        Args:
+            count: the number of layers.
+            source: where it was requested, such as a plan's path, for messages.
+
+        Raises:
+            UserError: if the model cannot be built with so few layers, or its family cannot drop
+                any.
+        """
+        chosen = self._droppable(source).layers_to_keep(self, count)
+        self.check_layers(chosen, source)
+        return chosen
+
     def check_layers(self, layers: Sequence[int], source: str = "plan") -> None:
         """Check that the model can be built with some of its layers alone.
 
@@ -251,17 +268,23 @@ class Model(torch.nn.Module):
 
     def _dropping(self, layers: Sequence[int], source: str) -> DropsLayers:
         """Check layers as in `check_layers` and return the family."""
+        family, count = self._droppable(source), self.layers
+        needed = family.needed_layers(self, layers)
+        known = sorted({*layers} & {*range(count)}) == list(layers)
+        if not known or not layers or not needed.keys() <= {*layers}:
+            raise UserError(
+                f"{source}: layers {', '.join(map(str, layers)) or 'none'}: the model has the "
+                f"layers 0 to {count - 1}; name some of them in ascending order, with "
+                + ", and ".join(f"{layer}, {reason}" for layer, reason in sorted(needed.items()))
+            )
+        return family
+
+    def _droppable(self, source: str) -> DropsLayers:
+        """Return the family, if it can drop layers."""
         if not isinstance(self.family, DropsLayers):
             raise UserError(
                 f"{source}: layers of models of the family {self.family.name} cannot be dropped; "
                 "leave 'layers' out"
-            )
-        count = self.layers
-        if sorted({*layers} & {*range(count)}) != list(layers) or count - 1 not in layers:
-            raise UserError(
-                f"{source}: layers {', '.join(map(str, layers)) or 'none'}: the model has the "
-                f"layers 0 to {count - 1}; name some of them in ascending order, with {count - 1}, "
-                "which the readout follows"
             )
         return self.family
 

@@ -21,8 +21,7 @@ def choose_layers(
 ) -> tuple[int, ...] | None:
     """Return the layers of a model to keep; None: all of them.
 
-    Given a number, the first layer, which reads the embedding of the elements, and the last one,
-    which the readout follows, stay, and the others are spread evenly between them.
+    Given a number, the family chooses (`irrepress.core.family.DropsLayers.layers_to_keep`).
 
     Args:
         model: the unpruned model.
@@ -44,7 +43,7 @@ def choose_layers(
                 f"{source}: {layers} layers are to be kept, but the model has {model.layers}; "
                 "name fewer, or leave 'layers' out"
             )
-        chosen = evenly(model.layers, layers)
+        chosen = model.layers_to_keep(layers, source)
     else:
         chosen = tuple(layers)
     model.check_layers(chosen, source)
@@ -78,8 +77,7 @@ def suit_layers(model: Model, left: Callable[[tuple[int, ...] | None], float]) -
     if left(None) >= LEAST_LEFT or model.layers <= _LEAST_LAYERS:
         return None
     for count in range(model.layers - 1, _LEAST_LAYERS, -1):
-        kept = evenly(model.layers, count)
-        model.check_layers(kept, "layers: auto")
+        kept = model.layers_to_keep(count, "layers: auto")
         if left(kept) >= LEAST_LEFT:
             return count
     return _LEAST_LAYERS
@@ -94,16 +92,4 @@ def fewest_layers(model: Model) -> tuple[int, ...] | None:
     """
     if not isinstance(model.family, DropsLayers) or model.layers <= _LEAST_LAYERS:
         return None
-    return evenly(model.layers, _LEAST_LAYERS)
-
-
-def evenly(total: int, count: int) -> tuple[int, ...]:
-    """Return ``count`` of ``total`` indices, evenly from the first to the last; one: the last.
-
-    >>> evenly(5, 3), evenly(5, 4), evenly(5, 2), evenly(5, 1)
-    ((0, 2, 4), (0, 1, 3, 4), (0, 4), (4,))
-    """
-    if count == 1:
-        return (total - 1,)
-    steps = count - 1
-    return tuple((2 * i * (total - 1) + steps) // (2 * steps) for i in range(count))
+    return model.layers_to_keep(_LEAST_LAYERS)

@@ -39,6 +39,7 @@ shows the values of assertions that fail.
 
 from irrepress.testing.comparisons import assert_close, labels_of
 from irrepress.testing.costs import CostTests
+from irrepress.testing.depth import DepthTests
 from irrepress.testing.files import FileTests
 from irrepress.testing.fits import FitTests
 from irrepress.testing.fixtures import FamilyFixtures, sample_structures
@@ -53,6 +54,7 @@ from irrepress.testing.untrained import UntrainedProtocol
 
 __all__ = [
     "CostTests",
+    "DepthTests",
     "FamilyFixtures",
     "FamilyProtocol",
     "FileTests",
@@ -77,6 +79,7 @@ class FamilyProtocol(
     PredictionTests,
     GateTests,
     NarrowingTests,
+    DepthTests,
     CostTests,
     SymmetryTests,
     FileTests,

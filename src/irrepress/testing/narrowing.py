@@ -2,14 +2,13 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from irrepress.catalogue.families import drops_layers, shortens_cutoff
+from irrepress.catalogue.families import shortens_cutoff
 from irrepress.core.errors import UserError
-from irrepress.core.family import DropsLayers, Family, ShortensCutoff
+from irrepress.core.family import Family, ShortensCutoff
 from irrepress.core.groups import Group
 from irrepress.core.model import Batch, Model, Prediction
 from irrepress.core.plan import Plan
@@ -84,27 +83,6 @@ class NarrowingTests(FamilyFixtures):
         else:
             with pytest.raises(UserError, match=f"family {family.name} cannot be shortened"):
                 model.narrow(plan)
-
-    def test_fewer_layers_are_refused_where_they_cannot_be_built(
-        self, family: Family, model: Model, structures: list[Structure]
-    ) -> None:
-        assert drops_layers(family.name) == isinstance(family, DropsLayers)
-        if not isinstance(family, DropsLayers):
-            with pytest.raises(UserError, match=f"family {family.name} cannot be dropped"):
-                model.with_layers([0])
-            return
-        last = model.layers - 1
-        fewer = model.with_layers([0, last])
-        groups = fewer.groups()
-        assert model.groups_with_layers([0, last]).keys() == {group.name for group in groups}
-        plan, _ = fewer.native_plan(Plan.random(groups, np.random.default_rng(3)))
-        with fewer.gated(gates_of(groups, plan, model.dtype)):
-            masked = fewer.predict(fewer.batch(structures))
-        narrowed = model.narrow(replace(plan, layers=(0, last)))
-        assert narrowed.layers == 2
-        periodic = [i for i, s in enumerate(structures) if s.pbc.all()]
-        found = narrowed.predict(narrowed.batch(structures))
-        assert_close(found, masked, self.relative, periodic=periodic)
 
     def test_plan_of_another_model_is_refused(self, narrowed: Model, groups: list[Group]) -> None:
         with pytest.raises(UserError, match=r"another model|no group|is missing"):

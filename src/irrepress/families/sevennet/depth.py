@@ -17,6 +17,7 @@ from irrepress.core.irreps import write_irreps
 from irrepress.core.model import Model
 from irrepress.core.plan import Plan
 from irrepress.families.e3nn.groups import feature_group, message_group
+from irrepress.families.generic.depth import own_groups
 from irrepress.families.sevennet import checkpoint
 from irrepress.families.sevennet.architecture import Architecture, read_architecture
 from irrepress.families.sevennet.groups import make_groups
@@ -55,12 +56,8 @@ def drop(model: Model, layers: Sequence[int]) -> Model:
 def groups_with_layers(model: Model, layers: Sequence[int]) -> dict[str, str]:
     """Return group of the model with some layers -> group here; see `DropsLayers`."""
     architecture = read_architecture(model.network)
-    found = {g.name: g.name for g in make_groups(architecture) if g.axis == "order"}
-    places = zip(architecture.read_by(layers), _features(architecture, layers), strict=True)
-    for place, (t, features) in enumerate(places):
-        for group in (feature_group, message_group)[: 1 if t == architecture.layers else 2]:
-            found |= {group(place, irrep): group(t, irrep) for irrep in features}
-    return found
+    fewer = replace(architecture, features=tuple(_features(architecture, layers)))
+    return own_groups(make_groups(fewer), architecture.read_by(layers))
 
 
 def _features(architecture: Architecture, layers: Sequence[int]) -> list[dict[str, int]]:

@@ -20,6 +20,7 @@ from irrepress.core.model import Model, NativeModule
 from irrepress.core.plan import Plan
 from irrepress.families.e3nn.fits import LinearMapsFit, read_dense, write_dense
 from irrepress.families.e3nn.groups import message_group
+from irrepress.families.generic.depth import kept_in_parent
 from irrepress.families.generic.fits import Record, Run, State, StepFit
 from irrepress.families.generic.layout import kept_indices
 from irrepress.families.sevennet.architecture import ENERGY, HIDDEN, RESCALE, read_architecture
@@ -31,7 +32,7 @@ def linear_fits(parent: Model, narrowed: Model, plan: Plan) -> list[LinearFit]:
     """Return the fits; see `irrepress.core.family.Family.linear_fits`."""
     architecture = read_architecture(parent.network)
     layers = plan.layers or tuple(range(architecture.layers))
-    keep = _kept_in_parent(parent, plan)
+    keep = kept_in_parent(parent, plan)
     fits: list[LinearFit] = []
 
     def add(maps: list[str], t: int, of: int, stop: str, columns: dict[str, Tensor]) -> None:
@@ -62,14 +63,6 @@ def linear_fits(parent: Model, narrowed: Model, plan: Plan) -> list[LinearFit]:
         run = Run.between(begin, run_until, HIDDEN, RESCALE)
         fits.append(_ReadoutFit(HIDDEN, parent, narrowed, run))
     return fits
-
-
-def _kept_in_parent(parent: Model, plan: Plan) -> dict[str, tuple[int, ...]]:
-    """Return group of the parent -> channels that a plan keeps, none where layers were dropped."""
-    keep: dict[str, tuple[int, ...]] = {group.name: () for group in parent.groups()}
-    for name, own in parent.groups_with_layers(plan.layers).items():
-        keep[own] = plan.keep[name]
-    return keep
 
 
 def _inner(modules: Mapping[str, NativeModule], name: str) -> str:
