@@ -210,8 +210,15 @@ class Planning:
                 f"sweep.deployable: symmetrix runs no models of {family.name}; leave it out"
             )
         if refusals := family.symmetrix_refusals(self.reduced):
+            reasons = "; ".join(refusals)
+            if self.layers is not None and not family.symmetrix_refusals(self.model):
+                kept = ", ".join(map(str, self.layers))
+                raise UserError(
+                    f"sweep.deployable: symmetrix does not take the layers {kept} alone, for "
+                    f"{reasons}; leave 'layers' out, or deployable"
+                )
             raise UserError(
-                f"sweep.deployable: symmetrix does not take the parent, for {'; '.join(refusals)}, "
+                f"sweep.deployable: symmetrix does not take the parent, for {reasons}, "
                 "which pruning does not change; leave it out, or choose another model"
             )
         return family.symmetrix_groups(groups)

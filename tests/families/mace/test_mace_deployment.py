@@ -112,6 +112,13 @@ def test_a_parent_that_symmetrix_does_not_take_is_told(mace, network_maker):
         planned(model, recipe, deployable="symmetrix")
 
 
+def test_layers_that_symmetrix_needs_are_told(taken):
+    recipe = Recipe(criterion="magnitude", allocation="greedy", budget=0.3, layers=1)
+    message = r"does not take the layers 0 alone, for 1 layer \(it takes 2\); leave 'layers' out"
+    with pytest.raises(UserError, match=message):
+        planned(taken, recipe, deployable="symmetrix")
+
+
 def test_a_real_model_is_the_same_in_symmetrix(mace, real_file, tmp_path):
     """The H C N O model with real weights."""
     pytest.importorskip("symmetrix", reason="symmetrix-xl is not installed")

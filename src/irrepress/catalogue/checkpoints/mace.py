@@ -103,7 +103,7 @@ SETTINGS = (
 # Types of numbers that saved files can hold.
 NUMBER_TYPES = ("float32", "float64")
 SHORTENS_CUTOFF = True
-DROPS_LAYERS = False
+DROPS_LAYERS = True
 _SIZES = ("small", "medium", "large")
 
 

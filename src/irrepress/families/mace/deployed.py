@@ -50,7 +50,8 @@ def symmetrix_refusals(model: Model) -> list[str]:
     if config["model"] != "ScaleShiftMACE":
         found.append(f"the class {config['model']} (it takes ScaleShiftMACE)")
     if config["num_interactions"] != _LAYERS:
-        found.append(f"{config['num_interactions']} layers (it takes {_LAYERS})")
+        count = config["num_interactions"]
+        found.append(f"{count} layer{'s' * (count > 1)} (it takes {_LAYERS})")
     if config["max_ell"] != _MAX_ELL:
         found.append(f"max_ell {config['max_ell']} (it takes {_MAX_ELL})")
     if set(config["correlation"]) != {_CORRELATION}:

@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 from irrepress.core.family import (
+    DropsLayers,
     RestrictsElements,
     ShortensCutoff,
     WritesSymmetrix,
@@ -17,6 +18,7 @@ from irrepress.families.mace import (
     cost,
     cutoff,
     deployed,
+    depth,
     elements,
     fits,
     gates,
@@ -35,6 +37,7 @@ class MACEFamily(
     BuiltFromSettings,
     RestrictsElements,
     ShortensCutoff,
+    DropsLayers,
     WritesTorchScript,
     WritesSymmetrix,
 ):
@@ -72,6 +75,10 @@ class MACEFamily(
     shift_energies = staticmethod(elements.shift_energies)
     restrict_elements = staticmethod(elements.restrict_elements)
     shorten_cutoff = staticmethod(cutoff.shorten)
+    drop_layers = staticmethod(depth.drop)
+    groups_with_layers = staticmethod(depth.groups_with_layers)
+    needed_layers = staticmethod(depth.needed)
+    layers_to_keep = staticmethod(depth.to_keep)
     write_own_torchscript = staticmethod(deployed.write_own_torchscript)
     symmetrix_refusals = staticmethod(deployed.symmetrix_refusals)
     symmetrix_groups = staticmethod(deployed.symmetrix_groups)

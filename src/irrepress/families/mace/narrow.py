@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from irrepress.core.irreps import order, write_irreps
-from irrepress.core.model import Model
+from irrepress.core.model import Model, NativeModule
 from irrepress.core.plan import Plan
 from irrepress.families.e3nn.groups import feature_group, filter_group, message_group
 from irrepress.families.generic.layout import copy_kept
@@ -30,11 +30,28 @@ def rebuild(
         constants: names of tensors that the constructor has set.
     """
     network = build_network(config, model.dtype)
-    wide, narrow = map_layout(model.network), map_layout(network)
-    copy_kept(model.network, wide, network, narrow, keep)
-    done = {weights.parameter for weights in narrow}
-    adopt(model.network, network, keep, done=done, constants=constants)
+    copy_weights(model.network, network, keep, constants)
     return make_model(network, model.modal).to(model.device)
+
+
+def copy_weights(
+    wide: NativeModule,
+    narrow: NativeModule,
+    keep: Mapping[str, Sequence[int]],
+    constants: tuple[str, ...] = (),
+) -> None:
+    """Copy the weights that stay into a narrow network, in place.
+
+    Args:
+        wide: the wide network.
+        narrow: the narrow network, as MACE's constructor has built it.
+        keep: group -> channels that stay; groups that are absent stay whole.
+        constants: names of tensors that the constructor has set.
+    """
+    layout = map_layout(narrow)
+    copy_kept(wide, map_layout(wide), narrow, layout, keep)
+    done = {weights.parameter for weights in layout}
+    adopt(wide, narrow, keep, done=done, constants=constants)
 
 
 def narrow_config(
@@ -53,6 +70,8 @@ def narrow_config(
         # As in the constructor: without the argument, messages are as wide as features.
         if config["edge_irreps"] is not None or edges != hidden:
             narrowed["edge_irreps"] = edges
+    elif architecture.narrow_first:
+        narrowed["edge_irreps"] = f"{len(plan.keep[message_group(0, '0e')])}x0e"
     narrowed["max_ell"] = max(order(ir) for ir in architecture.basis if plan.keep[filter_group(ir)])
     narrowed["correlation"] = [len(plan.keep[f"correlation.{t}"]) for t in range(layers)]
     narrowed["radial_MLP"] = [

@@ -4,6 +4,7 @@ MACE runs as a whole only. What its forward pass does before, in and after the l
 with the same modules.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -69,6 +70,11 @@ def run_layers(model: Model, stage: Stage, layer: int) -> Stage:
 
 
 @torch.no_grad()
-def run_readout(model: Model, stage: Stage, index: int) -> Tensor:
-    """Run a readout on the features; return energies of all heads, ``[atoms, heads]``."""
-    return model.network.readouts[index](stage.features, stage.inputs["heads"])
+def run_readouts(model: Model, stage: Stage, layers: Sequence[int]) -> Stage:
+    """Run the readouts behind some layers, and the network as far as they need it."""
+    network, inputs = model.network, stage.inputs
+    first = len(network.interactions) - len(network.readouts)
+    for t in layers:
+        stage = run_layers(model, stage, t + 1)
+        network.readouts[t - first](stage.features, inputs["heads"])
+    return stage
