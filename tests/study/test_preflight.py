@@ -163,11 +163,6 @@ NO_TRAIN = STUDY["datasets"]["foundation"] | {"split": {"train": 0, "valid": 0.8
             "sweep.cutoffs: the cutoff of models of the family escn .* cannot be shortened",
         ),
         (
-            {"models__parent": {"family": "escn", "checkpoint": "escn-md-small"}}
-            | {"sweep__layers": [None, 3]},
-            "sweep.layers: layers of models of the family escn .* cannot be dropped",
-        ),
-        (
             {"export": {"dtypes": ["float64"], "stages": ["pruned"]}},
             "export.dtypes: files of the family sevennet .* hold float32 only; leave float64 out",
         ),
@@ -177,6 +172,15 @@ def test_what_the_config_lacks_for_a_later_stage_is_told(changes, message):
     lines = mistakes(**changes)
     assert any(re.match(message, line) for line in lines), lines
     assert len(lines) <= 2  # train and valid are two parts
+
+
+def test_layers_that_a_family_cannot_drop_are_told(monkeypatch):
+    monkeypatch.setattr("irrepress.study.preflight.drops_layers", lambda family: False)
+    lines = mistakes(sweep__layers=[None, 3])
+    assert lines == [
+        "sweep.layers: layers of models of the family sevennet (models.parent) cannot be dropped; "
+        "leave it out"
+    ]
 
 
 def test_parts_that_files_give_need_no_share(tmp_path):

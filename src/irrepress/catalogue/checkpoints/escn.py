@@ -21,7 +21,7 @@ SETTINGS = (
 # Types of numbers that saved files can hold.
 NUMBER_TYPES = ("float32",)
 SHORTENS_CUTOFF = False
-DROPS_LAYERS = False
+DROPS_LAYERS = True
 
 
 def check_checkpoint(keyword: str, accepted: str | None = None) -> None:

@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from irrepress.core.family import MergesExperts, RestrictsElements
+from irrepress.core.family import DropsLayers, MergesExperts, RestrictsElements
 from irrepress.core.model import Model
 from irrepress.families.escn import (
     checkpoint,
     cost,
+    depth,
     elements,
     fits,
     gates,
@@ -23,7 +24,11 @@ from irrepress.families.generic.layout import Layout
 
 
 class EscnFamily(
-    DescribedFamily[Architecture], BuiltFromSettings, MergesExperts, RestrictsElements
+    DescribedFamily[Architecture],
+    BuiltFromSettings,
+    MergesExperts,
+    RestrictsElements,
+    DropsLayers,
 ):
     """eSCN-MD of fairchem-core 2, the backbone of UMA and eSEN, if it is conservative.
 
@@ -57,6 +62,8 @@ class EscnFamily(
     linear_fits = staticmethod(fits.linear_fits)
     shift_energies = staticmethod(elements.shift_energies)
     restrict_elements = staticmethod(elements.restrict_elements)
+    drop_layers = staticmethod(depth.drop)
+    groups_with_layers = staticmethod(depth.groups_with_layers)
     merge_experts = staticmethod(merge.merge)
     cost_model = staticmethod(cost.make_cost_model)
     cost_terms = staticmethod(cost.make_cost_terms)
