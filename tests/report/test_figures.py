@@ -176,6 +176,22 @@ def test_columns_are_layers_of_the_unpruned_model_where_layers_were_dropped():
     assert cell(figure, "filter 0e", "all") == (100, "1/1")
 
 
+def test_a_single_layer_of_several_is_the_first_column():
+    """MACE's: what leaves it are features 1, and the readout of the last layer is gone."""
+    names = ["features.0.0e", "messages.0.0e", "features.1.0e", "messages.1.0e", "features.2.0e"]
+    layers = [0, 0, 1, 1, 2]
+    scores = [
+        GroupScores(name, layer, "0e", "channel", np.ones(8))
+        for name, layer in zip(names, layers, strict=True)
+    ] + [GroupScores("readout.0.2", 2, "0e", "width", np.ones(4))]
+    keep = {name: (0, 1) for name in names[:3]}
+    figure = kept_figure(scores, Plan(keep, dict.fromkeys(keep, 8), layers=(0,)))
+    found = [cell(figure, "features 0e", str(t))[1] for t in range(3)]
+    assert found == ["2/8", "2/8", "0/8"]
+    assert [cell(figure, "messages 0e", str(t))[1] for t in range(2)] == ["2/8", "0/8"]
+    assert "0/4" in [text for row in figure.data[0].text for text in row]
+
+
 def test_groups_of_every_family_have_a_cell_of_their_own(tmp_path):
     models = {name: {"family": name, "checkpoint": "some.pt"} for name in ("mace", "escn")}
     config = make_config(

@@ -139,7 +139,7 @@ def importance_figure(scores: list[GroupScores]) -> go.Figure:
 
 
 def _dropped(scores: Sequence[GroupScores], plan: Plan) -> set[int]:
-    """Return the layers of the unpruned model that a plan drops."""
+    """Return the layers of the unpruned model, up to the last that stays, that a plan drops."""
     if plan.layers is None:
         return set()
     # The last features of networks in which layers hand on features have an index of their own.
@@ -149,12 +149,14 @@ def _dropped(scores: Sequence[GroupScores], plan: Plan) -> set[int]:
 
 def _name_in(plan: Plan, group: GroupScores, dropped: set[int]) -> str | None:
     """Return the name of a group of the unpruned model in a plan; None: its layer was dropped."""
-    if not dropped or group.is_shared:
+    site, *rest = group.group.split(".")
+    # Groups that all layers share, and those of readouts, have no layer in their names.
+    if not dropped or rest[:1] != [str(group.layer)]:
         return group.group
     if group.layer in dropped:
         return None
     place = group.layer - sum(layer < group.layer for layer in dropped)
-    return group.group.replace(f".{group.layer}", f".{place}", 1)
+    return ".".join([site, str(place), *rest[1:]])
 
 
 def kept_figure(scores: list[GroupScores], plan: Plan) -> go.Figure:
@@ -168,7 +170,9 @@ def kept_figure(scores: list[GroupScores], plan: Plan) -> go.Figure:
     for group in scores:
         name = _name_in(plan, group, dropped)
         if name is not None and name not in plan.keep:
-            continue
+            if plan.layers is None:
+                continue
+            name = None
         place = grid.place(group)
         kept = 0 if name is None else len(plan.keep[name])
         channels = len(group.scores)
