@@ -98,10 +98,10 @@ class Sweep(Section):
         [None],
         min_length=1,
         description="Message-passing layers to keep; every budget is planned with each of them. "
-        "A number: the first and the last stay, and the others are spread evenly. A list: those "
-        "of the parent, counted from 0. auto: as many as leave a twelfth of their cost to the "
-        "budget, at least two. null: all. Compensation and training must make up for "
-        "those that go. Only with the allocations greedy and uniform.",
+        "A number: the first and the last stay, and the others are spread evenly; 1: the last, of "
+        "MACE the first. A list: those of the parent, counted from 0. auto: as many as leave a "
+        "twelfth of their cost to the budget, at least two. null: all. Compensation and training "
+        "must make up for those that go. Only with the allocations greedy and uniform.",
     )
     step: Fraction = Field(
         0.1,
