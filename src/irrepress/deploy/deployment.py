@@ -32,10 +32,10 @@ from irrepress.deploy.golden import (
 )
 from irrepress.deploy.lammps_input import write_input
 from irrepress.deploy.records import DEPLOYMENT, TIMES, UNITS, Deployment
-from irrepress.deploy.target import Lammps, Proof, Target, symbols_of
+from irrepress.deploy.target import NATIVE, Lammps, Proof, Target, symbols_of
 from irrepress.deploy.timing import Timed, machine, time_against_size
 
-CARD, _NATIVE = "card.json", "model.pt"
+CARD = "card.json"
 
 
 @dataclass(frozen=True)
@@ -119,14 +119,14 @@ def _make(
     device: str,
 ) -> Deployment:
     model = source.model
-    model.save(folder / _NATIVE)
-    calculator = model.family.calculator(folder / _NATIVE, device=device, modal=model.modal)
+    model.save(folder / NATIVE)
+    calculator = model.family.calculator(folder / NATIVE, device=device, modal=model.modal)
     if structures is None:
         structures = made_structures(model, calculator)[: settings.structures]
     golden = write_golden(folder / GOLDEN, structures, calculator)
-    digest = sha256(folder / _NATIVE)
+    digest = sha256(folder / NATIVE)
     family = model.family.name
-    _write(source, target, folder)
+    target.write_folder(model, folder)
     record = Deployment(
         target=target.name,
         runtime=target.runtime,
@@ -165,15 +165,6 @@ def _make(
             "notes": [*target.notes(model), *notes],
         }
     )
-
-
-def _write(source: Source, target: Target, folder: Path) -> None:
-    """Write the model's file and the scripts that run it."""
-    target.write(source.model, folder)
-    for name, text in target.scripts(source.model).items():
-        (folder / name).write_text(text, encoding="utf-8")
-    if target.file != _NATIVE:
-        (folder / _NATIVE).unlink()
 
 
 def _checked(folder: Path, proof: Proof, device: str) -> dict[str, float]:
@@ -228,8 +219,8 @@ def _times(
         if parent is not None:
             try:
                 target.takes(parent.model)
-                parent.model.save(Path(temporary) / _NATIVE)
-                _write(parent, target, Path(temporary))
+                parent.model.save(Path(temporary) / NATIVE)
+                target.write_folder(parent.model, Path(temporary))
                 folders["parent"] = Path(temporary)
             except UserError as error:
                 notes.append(f"{parent.name} was not timed: {error}")

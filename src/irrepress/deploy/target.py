@@ -22,6 +22,8 @@ from irrepress.core.model import Model
 from irrepress.deploy.config import FAMILIES, TargetName
 from irrepress.families.registry import get_family
 
+# The model in its family's own format.
+NATIVE = "model.pt"
 _FILES = files("irrepress.deploy") / "files"
 
 
@@ -82,16 +84,19 @@ class Target(ABC):
                 f"deploy: {self.runtime} runs models of {', '.join(self.families)} and not of "
                 f"{family}; choose --to {' or '.join(others)}"
             )
-        for package, module in self.packages(family).items():
-            if not _has(module):
-                raise UserError(
-                    f"deploy: {self.name} needs the package {package}, which this Python lacks, "
-                    f"to check what it writes; install it: {self.install(package)}"
-                )
+        for package in self.missing(family):
+            raise UserError(
+                f"deploy: {self.name} needs the package {package}, which this Python lacks, "
+                f"to check what it writes; install it: {self.install(package)}"
+            )
 
     @abstractmethod
     def packages(self, family: str) -> Mapping[str, str]:
         """Return the packages that run a family's models: name on PyPI -> module."""
+
+    def missing(self, family: str) -> list[str]:
+        """Return the packages that run a family's models and that this Python lacks."""
+        return [name for name, module in self.packages(family).items() if not _has(module)]
 
     @abstractmethod
     def write(self, model: Model, folder: Path) -> None:
@@ -127,6 +132,19 @@ class Target(ABC):
             "check.py": read_file("check.py"),
         }
 
+    def write_folder(self, model: Model, folder: Path) -> None:
+        """Write the file that the runtime loads and the scripts that run it, and nothing else.
+
+        Args:
+            model: the model.
+            folder: where they go; ``model.pt`` there is the model in its family's own format.
+        """
+        self.write(model, folder)
+        for name, text in self.scripts(model).items():
+            (folder / name).write_text(text, encoding="utf-8")
+        if self.file != NATIVE:
+            (folder / NATIVE).unlink()
+
     def script(self, model: Model) -> str:
         """Return ``runtime.py``, which makes the model run."""
         return with_constants(
@@ -144,7 +162,7 @@ class Native(Target):
 
     name: ClassVar[TargetName] = "native"
     runtime = "the family's own package"
-    file = "model.pt"
+    file = NATIVE
 
     def packages(self, family: str) -> Mapping[str, str]:
         """The family's own; see the base class."""

@@ -1,24 +1,32 @@
-"""Times of a deployment against the number of atoms, beside its parent's in the same runtime."""
+"""Times of models in the runtimes that they are deployed for, beside their parents' there."""
 
 import json
 import os
 import platform
+import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+import torch
 from ase import Atoms
 
 from irrepress.core.errors import UserError
+from irrepress.core.model import Model
 from irrepress.deploy import worker
 from irrepress.deploy.config import TimeLimits
 from irrepress.deploy.records import Time
+from irrepress.deploy.target import NATIVE, Target
+
+# Runs a model for a while, and returns the mean time of a call in seconds.
+Turn = Callable[[], float]
 
 # Numbers of atoms that repeats of a cell come close to.
 SIZES = (1, 64, 256, 1000, 2500, 5000, 10_000)
@@ -72,7 +80,7 @@ def time_against_size(
     ends = time.monotonic() + 60 * limits.minutes
     with ExitStack() as stack:
         workers = {
-            name: stack.enter_context(_worker(folder, device, environment))
+            name: _Deployed(stack.enter_context(_worker(folder, device, environment)), folder)
             for name, folder in folders.items()
         }
         last: dict[str, dict[str, Any]] = {}
@@ -102,6 +110,67 @@ def time_against_size(
     return found
 
 
+@contextmanager
+def turns_in(
+    target: Target, structure: Atoms, *, device: str, least: float = _TURN
+) -> Iterator[Callable[[Model], Turn]]:
+    """Let models be timed in a runtime, all in one process of it.
+
+    A call is that of the deployment's calculator: energy, forces and, of a crystal, stress, with
+    the search for neighbours, of a structure whose atoms move by 0.001 Å from call to call.
+
+    Args:
+        target: the runtime, which takes the models.
+        structure: what is evaluated.
+        device: where it runs.
+        least: shortest time of a turn in seconds; a call that takes longer is a turn alone.
+
+    Yields:
+        A function that writes a model for the runtime and returns what gives it a turn, which is
+        warmed up. Turns raise a `UserError` if the runtime fails.
+
+    Example:
+        >>> from ase.build import bulk
+        >>> from irrepress.deploy.target import get_target
+        >>> crystal = bulk("Si", cubic=True)
+        >>> with turns_in(get_target("torchscript"), crystal, device="cpu") as turn_of:
+        ...     turn = turn_of(model)
+        ...     turn() > 0
+        True
+    """
+    with tempfile.TemporaryDirectory(prefix="irrepress-") as name:
+        # As many threads as irrepress's own calls have, which such times stand beside.
+        threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+        with _worker(Path(name), device, threads) as process:
+
+            def turn_of(model: Model) -> Turn:
+                folder = Path(tempfile.mkdtemp(dir=name))
+                model.save(folder / NATIVE)
+                target.write_folder(model, folder)
+                deployed = _Deployed(process, folder)
+                try:
+                    calls = _calls(deployed, structure, least)
+                except _Failed as error:
+                    raise _fails(target, len(structure), error) from error
+
+                def turn() -> float:
+                    try:
+                        return statistics.fmean(deployed.ask(structure, calls)["seconds"])
+                    except _Failed as error:
+                        raise _fails(target, len(structure), error) from error
+
+                return turn
+
+            yield turn_of
+
+
+def _fails(target: Target, atoms: int, error: Exception) -> UserError:
+    return UserError(
+        f"{target.name}: the runtime fails when a model is timed on {atoms} atoms ({error}); mend "
+        "the runtime, time fewer atoms (timing_atoms), or take the runtime native"
+    )
+
+
 def machine() -> str:
     """Return the name of the processor."""
     try:
@@ -117,12 +186,12 @@ class _Failed(Exception):
 
 
 class _Worker:
-    """A process that times a deployment."""
+    """A process that times deployments."""
 
     def __init__(self, process: subprocess.Popen[str], errors: IO[str]):
         self._process, self._errors = process, errors
 
-    def ask(self, atoms: Atoms, calls: int) -> dict[str, Any]:
+    def ask(self, folder: Path, atoms: Atoms, calls: int) -> dict[str, Any]:
         """Return the answer to a request; see `irrepress.deploy.worker`."""
         content = {
             "numbers": atoms.numbers.tolist(),
@@ -133,7 +202,8 @@ class _Worker:
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None and stdout is not None
         try:
-            stdin.write(json.dumps({"atoms": content, "calls": calls}) + "\n")
+            request = {"folder": str(folder), "atoms": content, "calls": calls}
+            stdin.write(json.dumps(request) + "\n")
             stdin.flush()
             line = stdout.readline()
         except BrokenPipeError:
@@ -148,13 +218,25 @@ class _Worker:
         return answer
 
 
+@dataclass(frozen=True)
+class _Deployed:
+    """A deployment and the process that times it."""
+
+    process: _Worker
+    folder: Path
+
+    def ask(self, atoms: Atoms, calls: int) -> dict[str, Any]:
+        """Return the answer to a request; see `irrepress.deploy.worker`."""
+        return self.process.ask(self.folder, atoms, calls)
+
+
 @contextmanager
 def _worker(folder: Path, device: str, environment: Mapping[str, str]) -> Iterator[_Worker]:
-    """Start the runtime of a deployment, and end it."""
+    """Start a process that runs deployments, with its log in a folder, and end it."""
     errors_path = folder / ".worker.log"
     with errors_path.open("w+", encoding="utf-8", errors="replace") as errors:
         process = subprocess.Popen(
-            [sys.executable, str(worker.__file__), str(folder), device],
+            [sys.executable, str(worker.__file__), device],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -170,12 +252,17 @@ def _worker(folder: Path, device: str, environment: Mapping[str, str]) -> Iterat
             errors_path.unlink(missing_ok=True)
 
 
-def _time(each: _Worker, atoms: Atoms) -> dict[str, Any]:
+def _time(each: _Deployed, atoms: Atoms) -> dict[str, Any]:
     """Return the first turn of a model at a size, after what warms it up."""
+    calls = _calls(each, atoms, _TURN)
+    return {**each.ask(atoms, calls), "calls": calls, "atoms": len(atoms)}
+
+
+def _calls(each: _Deployed, atoms: Atoms, least: float) -> int:
+    """Warm a model up, and return how many of its calls a turn takes."""
     each.ask(atoms, 1)
     seconds = each.ask(atoms, 1)["seconds"][0]
-    calls = int(min(max(_TURN / max(seconds, 1e-6), 1), _MOST_CALLS))
-    return {**each.ask(atoms, calls), "calls": calls, "atoms": len(atoms)}
+    return int(min(max(least / max(seconds, 1e-6), 1), _MOST_CALLS))
 
 
 def _summary(name: str, atoms: int, answer: Mapping[str, Any]) -> Time:

@@ -1,13 +1,13 @@
-"""Runs a deployment's runtime in a process of its own, as its users do, and times it.
+"""Runs runtimes of deployments in a process of its own, as their users do, and times them.
 
-    python worker.py FOLDER DEVICE
+    python worker.py DEVICE
 
-reads requests from stdin, one line of JSON each: a structure and how often to evaluate it. It
-answers on stdout with the times in s, and the largest memory so far in MB. It imports what a user's
-machine has and nothing of irrepress.
+reads requests from stdin, one line of JSON each: the folder of a deployment, a structure and how
+often to evaluate it. It answers on stdout with the times in s, and the largest memory so far in MB.
+A folder is loaded once. It imports what a user's machine has and nothing of irrepress.
 """
 
-import importlib
+import importlib.util
 import json
 import os
 import resource
@@ -24,22 +24,34 @@ _DISPLACEMENT = 1e-3  # Å, of atoms between calls, about what they move by in a
 
 def main() -> None:
     """Answer requests until stdin ends."""
-    folder, device = sys.argv[1:]
+    (device,) = sys.argv[1:]
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what packages print is no answer
-    sys.path.insert(0, folder)
-    runtime = importlib.import_module("runtime")
-    calculator = runtime.calculator(device) if hasattr(runtime, "calculator") else None
+    loaded: dict[str, tuple[ModuleType, Any]] = {}
     for line in sys.stdin:
         request = json.loads(line)
+        folder = request["folder"]
+        if folder not in loaded:
+            runtime = _runtime(folder, f"runtime_{len(loaded)}")
+            made = runtime.calculator(device) if hasattr(runtime, "calculator") else None
+            loaded[folder] = runtime, made
         atoms = Atoms(**request["atoms"])
-        times = _seconds(runtime, calculator, atoms, request["calls"], device)
+        times = _seconds(*loaded[folder], atoms, request["calls"], device)
         kilobytes = max(
             resource.getrusage(who).ru_maxrss
             for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
         )
         answer = {"seconds": times, "memory_mb": kilobytes / 1024, "threads": _threads()}
         print(json.dumps(answer), file=answers, flush=True)
+
+
+def _runtime(folder: str, name: str) -> ModuleType:
+    """Return a deployment's runtime.py as a module of its own name."""
+    spec = importlib.util.spec_from_file_location(name, os.path.join(folder, "runtime.py"))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _seconds(

@@ -1,9 +1,10 @@
-"""Timing of models side by side."""
+"""Timing of models side by side, in the family's own code or in the runtime of a deployment."""
 
 import os
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,9 @@ from ase.data import atomic_numbers, chemical_symbols, covalent_radii
 
 from irrepress.core.model import Batch, Model
 from irrepress.core.structure import Structure
+from irrepress.deploy.target import get_target
+from irrepress.deploy.timing import Turn, turns_in
+from irrepress.pruning.config import Runtime
 
 # Minimum duration of a turn in seconds: short calls are easily disturbed.
 TURN_SECONDS = 0.1
@@ -83,13 +87,15 @@ def time_side_by_side(
     *,
     repeats: int,
     native: bool = True,
+    runtime: Runtime = "native",
 ) -> Timings:
     """Time energy, forces and stress of several models in turn, A B A B ...
 
     Machines are shared and their speed drifts, so only times from an interleaved run can be
     compared. Rounds are repeated until the medians of the ratios are known to 2 %, or four times
-    the requested number has been run. The time excludes building neighbour lists, which is the same
-    for all models.
+    the requested number has been run. In the runtime ``native`` the time excludes building
+    neighbour lists, which is the same for all models; in others it is that of the deployed
+    calculator, which builds them.
 
     Args:
         models: the models to compare, on one device.
@@ -97,26 +103,23 @@ def time_side_by_side(
         repeats: minimum number of rounds, after two untimed ones; at least three are run, as fewer
             have no meaningful spread.
         native: whether to time the family's own code, which users of the models run, instead of
-            irrepress's faster code.
+            irrepress's faster code, in the runtime ``native``.
+        runtime: the runtime, which takes all models
+            (`irrepress.deploy.runtimes.check_runtime`).
     """
     busy = busy_machine()
-    batches: list[Batch] = []
-    for model in models:
-        batches.append(model.batch([structure]))
-        for _ in range(2):  # the first calls compile TorchScript and warm caches
-            time_call(model, batches[-1], native=native)
     least = max(repeats, _LEAST)
     rounds: list[list[float]] = []
-    while True:
-        rounds.append(
-            [time_turn(*each, native=native) for each in zip(models, batches, strict=True)]
-        )
-        times = np.array(rounds)
-        compared = times / times[:, -1:] if len(models) > 1 else times
-        spreads = _spreads(compared)
-        steady = spreads.max() <= _STEADY * len(rounds) ** 0.5
-        if len(rounds) >= least and (steady or len(rounds) >= _MOST * repeats):
-            break
+    with timed_in(runtime, structure, models[0].device, native=native) as turn_of:
+        turns = [turn_of(model) for model in models]
+        while True:
+            rounds.append([turn() for turn in turns])
+            times = np.array(rounds)
+            compared = times / times[:, -1:] if len(models) > 1 else times
+            spreads = _spreads(compared)
+            steady = spreads.max() <= _STEADY * len(rounds) ** 0.5
+            if len(rounds) >= least and (steady or len(rounds) >= _MOST * repeats):
+                break
     if spreads.max() > _WIDE:
         differ = f"rounds differ by {100 * spreads.max():.0f} %"
         busy = f"{busy}, {differ}" if busy else differ
@@ -128,6 +131,44 @@ def time_side_by_side(
         rounds=len(rounds),
         busy=busy,
     )
+
+
+@contextmanager
+def timed_in(
+    runtime: Runtime, structure: Structure, device: torch.device, *, native: bool = True
+) -> Iterator[Callable[[Model], Turn]]:
+    """Let models be timed in a runtime on one structure.
+
+    Args:
+        runtime: ``native``, in this process with neighbours given; or a runtime of deployments, in
+            a process of its own.
+        structure: what is evaluated.
+        device: where the models are, and where a runtime of deployments runs.
+        native: see `time_side_by_side`.
+
+    Yields:
+        A function from a model to what gives it a turn and returns the mean seconds of a call. The
+        model has been warmed up.
+
+    Example:
+        >>> with timed_in("native", structures[0], model.device) as turn_of:
+        ...     turn_of(model)() > 0
+        True
+    """
+    if runtime != "native":
+        with turns_in(
+            get_target(runtime), structure.to_atoms(), device=str(device), least=TURN_SECONDS
+        ) as turn_of:
+            yield turn_of
+        return
+
+    def own_turn_of(model: Model) -> Turn:
+        batch = model.batch([structure])
+        for _ in range(2):  # the first calls compile TorchScript and warm caches
+            time_call(model, batch, native=native)
+        return lambda: time_turn(model, batch, native=native)
+
+    yield own_turn_of
 
 
 def busy_machine() -> str | None:

@@ -23,6 +23,8 @@ Criterion = Literal["taylor", "fisher", "hessian", "magnitude", "activation", "r
 Normalization = Literal["auto", "none", "group", "layer", "order"]
 Unit = Literal["blocks", "parameters", "flops", "time"]
 Axes = Literal["both", "channels"]
+# What time is measured in; each is a target that models are deployed for.
+Runtime = Literal["native", "torchscript", "symmetrix"]
 Allocation = Literal["greedy", "uniform", "iterated", "measured"]
 
 
@@ -68,6 +70,14 @@ class Sweep(Section):
         "flops",
         description="The quantity that budgets limit; time: the time of energy, forces and stress "
         "on this machine, predicted from shapes of the model that are timed on it.",
+    )
+    runtime: Runtime = Field(
+        "native",
+        exclude_if=lambda runtime: runtime == "native",
+        description="What the unit time is measured in. native: the family's own code, neighbours "
+        "given; torchscript (SevenNet, MACE) and symmetrix (MACE): the deployed runtime as ASE "
+        "calls it, with the search for neighbours. Parent and plans are timed in the same one. "
+        "symmetrix implies deployable: symmetrix.",
     )
     timed_shapes: Integer = Field(
         36,
@@ -127,9 +137,19 @@ class Sweep(Section):
     @model_validator(mode="after")
     def _deployable_in_one_go(self) -> "Sweep":
         in_rounds = [each for each in self.allocations if each in ("iterated", "measured")]
-        if in_rounds and self.deployable is not None:
+        if in_rounds and self.kept_to is not None:
+            said = "deployable" if self.deployable else f"runtime: {self.runtime}"
             raise ValueError(
-                f"deployable cannot go with the allocation {in_rounds[0]!r}; take greedy or uniform"
+                f"{said} cannot go with the allocation {in_rounds[0]!r}; take greedy or uniform"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _runtime_of_times(self) -> "Sweep":
+        if self.runtime != "native" and self.unit != "time":
+            raise ValueError(
+                f"runtime: {self.runtime} is what budgets of time are measured in, but the unit is "
+                f"{self.unit}; set unit: time, or leave runtime out"
             )
         return self
 
@@ -143,6 +163,11 @@ class Sweep(Section):
                 "uniform"
             )
         return self
+
+    @property
+    def kept_to(self) -> Literal["symmetrix"] | None:
+        """The runtime whose architectures plans must keep to; None: any that the family builds."""
+        return "symmetrix" if self.runtime == "symmetrix" else self.deployable
 
     @property
     def limits_time(self) -> bool:

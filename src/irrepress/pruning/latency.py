@@ -127,7 +127,7 @@ class TimeTable:
 
     Attributes:
         shapes: the shapes, the unpruned model first.
-        provenance: size of the crystal, device, threads, seed and versions.
+        provenance: size of the crystal, runtime and its code, device, threads, seed and versions.
 
     Example:
         >>> import tempfile
@@ -141,6 +141,18 @@ class TimeTable:
 
     shapes: Sequence[TimedShape]
     provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def timed_in(self) -> dict[str, str | None]:
+        """The runtime that the times are of, and the code that ran there, if it was recorded.
+
+        >>> TimeTable([], {"runtime": "symmetrix", "code": "symmetrix-xl 0.1.1"}).timed_in
+        {'runtime': 'symmetrix', 'code': 'symmetrix-xl 0.1.1'}
+        """
+        # Earlier tables, which say nothing of it, are of the family's own code.
+        return {"runtime": "native", "code": None} | {
+            key: self.provenance[key] for key in ("runtime", "code") if key in self.provenance
+        }
 
     def save(self, path: str | Path, terms: CostTerms) -> float:
         """Write the table as JSON, together with the fit and its errors for readers.

@@ -10,10 +10,10 @@ import numpy as np
 
 from irrepress.catalogue.families import named_shapes
 from irrepress.core.errors import UserError
-from irrepress.core.family import WritesSymmetrix
 from irrepress.core.groups import Group
 from irrepress.core.model import Model
 from irrepress.core.plan import Plan
+from irrepress.deploy.runtimes import groups_taken
 from irrepress.pruning.allocation import Limits
 from irrepress.pruning.budget import (
     Costs,
@@ -77,11 +77,19 @@ class Planning:
 
         Raises:
             UserError: if the target cannot be reached; the message says what can.
-            ValueError: if a recipe in rounds has no calibration, or the unit ``time`` no times.
+            ValueError: if a recipe in rounds has no calibration, or the unit ``time`` no times, or
+                those of another runtime.
         """
         recipe = self.recipe
+        if self.times is not None and self.times.timed_in["runtime"] != self.sweep.runtime:
+            raise ValueError(f"the times are not those of the runtime {self.sweep.runtime!r}")
         if recipe.cutoff is not None:
             self.model.check_cutoff(recipe.cutoff)
+        if recipe.in_rounds and self.sweep.kept_to is not None:
+            raise UserError(
+                f"allocation: {recipe.allocation!r} does not keep plans to what "
+                f"{self.sweep.kept_to} takes; take 'greedy' or 'uniform'"
+            )
         layers = self.layers
         try:
             plan = self._chosen(calibration)
@@ -100,6 +108,8 @@ class Planning:
             names = ("budget", "axes", "allocation")
             provenance |= {name: getattr(recipe, name) for name in names}
             provenance["unit"] = self.sweep.unit
+            if self.times is not None:
+                provenance["timed_in"] = self.times.timed_in
         if self.sweep.deployable is not None:
             provenance["deployable"] = self.sweep.deployable
         if layers is not None:
@@ -112,7 +122,10 @@ class Planning:
 
     def summary(self, plan: Plan) -> dict[str, Any]:
         """Describe a plan for readers; see `irrepress.pruning.budget.summarize`."""
-        return summarize(plan, self.groups, self.costs, self.unpruned, self.model.groups())
+        summary = summarize(plan, self.groups, self.costs, self.unpruned, self.model.groups())
+        if self.times is not None:
+            summary["timed_in"] = self.times.timed_in
+        return summary
 
     def _chosen(self, calibration: Calibration | None) -> Plan:
         recipe, scores = self.recipe, self._competing(self.stored)
@@ -151,14 +164,14 @@ class Planning:
     def _with_nearest(self, error: UserError) -> UserError:
         """Return what a target that leaves the asked runtime ends in, with one that does not."""
         explicit = self.recipe.explicit
-        if self.sweep.deployable is None or explicit is None:
+        if self.sweep.kept_to is None or explicit is None:
             return error
         fixed = {g.width for g in self.groups if g.floor == g.channels or g.sized_like}
         widths = {key: count for key, count in explicit.widths.items() if key not in fixed}
         content = explicit.model_dump(exclude={"filter_lmax", "widths"}, exclude_defaults=True)
         asked = {**content, **({"widths": widths} if widths else {})}
         return UserError(
-            f"{error}; {self.sweep.deployable} needs the orders of the filter and of products, and "
+            f"{error}; {self.sweep.kept_to} needs the orders of the filter and of products, and "
             f"messages as wide as features: the nearest that it takes is {asked or 'the parent'}"
         )
 
@@ -199,29 +212,17 @@ class Planning:
         Raises:
             UserError: models are to be deployable for a runtime that does not take the parent.
         """
-        groups = self.reduced.groups()
-        return groups if self.sweep.deployable is None else self._restricted(groups)
-
-    def _restricted(self, groups: list[Group]) -> list[Group]:
-        """Return groups that a plan cannot take out of what symmetrix takes."""
-        family = self.model.family
-        if not isinstance(family, WritesSymmetrix):
-            raise UserError(
-                f"sweep.deployable: symmetrix runs no models of {family.name}; leave it out"
-            )
-        if refusals := family.symmetrix_refusals(self.reduced):
-            reasons = "; ".join(refusals)
-            if self.layers is not None and not family.symmetrix_refusals(self.model):
+        said = "sweep.deployable" if self.sweep.deployable else "sweep.runtime"
+        kept_to, family = self.sweep.kept_to, self.model.family
+        if kept_to and self.layers is not None and isinstance(family, WritesSymmetrix):
+            refusals = family.symmetrix_refusals(self.reduced)
+            if refusals and not family.symmetrix_refusals(self.model):
                 kept = ", ".join(map(str, self.layers))
                 raise UserError(
-                    f"sweep.deployable: symmetrix does not take the layers {kept} alone, for "
-                    f"{reasons}; leave 'layers' out, or deployable"
+                    f"{said}: {kept_to} does not take the layers {kept} alone, for "
+                    f"{'; '.join(refusals)}; leave 'layers' out, or {said.removeprefix('sweep.')}"
                 )
-            raise UserError(
-                f"sweep.deployable: symmetrix does not take the parent, for {reasons}, "
-                "which pruning does not change; leave it out, or choose another model"
-            )
-        return family.symmetrix_groups(groups)
+        return groups_taken(self.reduced, kept_to or "native", said)
 
     @cached_property
     def time_model(self) -> TimeModel | None:

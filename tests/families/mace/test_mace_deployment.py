@@ -1,5 +1,7 @@
 """MACE models in symmetrix, TorchScript, torch-sim and their own code."""
 
+from importlib.metadata import version
+
 import pytest
 
 # Not "mace" alone: that is the name of this folder, too.
@@ -117,6 +119,41 @@ def test_layers_that_symmetrix_needs_are_told(taken):
     message = r"does not take the layers 0 alone, for 1 layer \(it takes 2\); leave 'layers' out"
     with pytest.raises(UserError, match=message):
         planned(taken, recipe, deployable="symmetrix")
+
+
+def test_a_budget_may_be_timed_in_symmetrix_beside_the_parent(taken, tmp_path, monkeypatch):
+    """And a plan then keeps to what it takes, and says what its factor is of."""
+    pytest.importorskip("symmetrix", reason="symmetrix-xl is not installed")
+    monkeypatch.setenv("PATH", "")  # without a compiler each shape is ready at once
+    import irrepress
+
+    taken.save(tmp_path / "model.pt", dtype=taken.dtype)
+    potential = irrepress.load(tmp_path / "model.pt", family="mace", device="cpu")
+    few = {"timed_shapes": 12, "timing_atoms": 8, "timing_repeats": 1, "multiple": 2, "floor": 2}
+    asked = {"speedup": 1.02, "runtime": "symmetrix", "criterion": "magnitude"}
+    with pytest.raises(UserError, match="allocation: 'iterated' does not keep plans to what"):
+        Planning(
+            taken,
+            Recipe(criterion="magnitude", allocation="iterated", budget=0.5),
+            Sweep(unit="time", runtime="symmetrix"),
+            compute_scores(taken, [], criteria=["magnitude"]),
+        ).plan()
+    pruning = potential.plan(**asked, **few)
+    timed_in = {"runtime": "symmetrix", "code": f"symmetrix-xl {version('symmetrix-xl')}"}
+    assert pruning.plan.provenance["timed_in"] == pruning.summary["timed_in"] == timed_in
+    assert "as fast in symmetrix" in str(pruning)
+    small = pruning.apply()
+    assert small.model.family.symmetrix_refusals(small.model) == []
+    assert small.card.stages[-1]["provenance"]["timed_in"] == timed_in
+
+
+def test_a_parent_that_symmetrix_does_not_take_has_no_times_there(mace, network_maker, tmp_path):
+    pytest.importorskip("symmetrix", reason="symmetrix-xl is not installed")
+    from irrepress.deploy.runtimes import check_runtime
+    from irrepress.families.mace.checkpoint import make_model
+
+    with pytest.raises(UserError, match=r"^--runtime: symmetrix does not take the parent, for max"):
+        check_runtime(make_model(network_maker(), None), "symmetrix", "--runtime")
 
 
 def test_a_real_model_is_the_same_in_symmetrix(mace, real_file, tmp_path):
