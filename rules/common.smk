@@ -15,7 +15,13 @@ try:
     from irrepress.study.contents import Contents
     from irrepress.study.inputs import Inputs, downloads
     from irrepress.study.licences import model_licence, outdated, update
-    from irrepress.study.parameters import apart, parameters, plan_parameters, untracked
+    from irrepress.study.parameters import (
+        apart,
+        parameters,
+        plan_parameters,
+        runtime_parameter,
+        untracked,
+    )
     from irrepress.study.paths import PARENT_PLAN, PARENT_STAGE, DownloadPaths, StudyPaths
     from irrepress.study.targets import Targets
     from irrepress.study.uses import labelled_parts

@@ -36,6 +36,7 @@ rule fine_tune:
         restrict_elements=CONFIG.downstream.restrict_elements,
         seed=CONFIG.seed,
         evaluation=untracked(CONFIG.evaluation),
+        runtime=untracked(CONFIG.sweep.runtime),
     script:
         "../scripts/fine_tune.py"
 

@@ -25,6 +25,7 @@ rule evaluate:
     params:
         **ON_DEVICE,
         **SEED,
+        **runtime_parameter(CONFIG),
         settings=parameters(CONFIG.evaluation),
     script:
         "../scripts/evaluate.py"

@@ -48,6 +48,7 @@ rule time_shapes:
         runtime=minutes(60),
     params:
         **ON_DEVICE,
+        **runtime_parameter(CONFIG),
         shapes=CONFIG.sweep.timed_shapes,
         atoms=CONFIG.evaluation.timing_atoms,
         repeats=CONFIG.evaluation.timing_repeats,

@@ -44,6 +44,7 @@ def main(job: Job) -> None:
         model_path=path,
         packed_path=Path(job.inputs.packed[0]) if job.inputs.packed else None,
         plan=Plan.load(job.inputs.plan[0]) if job.inputs.plan else None,
+        runtime=getattr(job.params, "runtime", "native"),
     )
     checks = measure_symmetry(
         job.family, path, store, modal=job.reference.modal, seed=job.params.seed

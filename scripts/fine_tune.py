@@ -42,6 +42,7 @@ def main(job: Job) -> None:
             Evaluation.model_validate(job.params.evaluation),
             model_path=path,
             plan=Plan.load(job.inputs.plan[0]) if job.inputs.plan else None,
+            runtime=job.params.runtime,
         )
         checks = measure_symmetry(
             job.family, path, store, modal=job.reference.modal, seed=job.params.seed

@@ -6,6 +6,7 @@ import pytest
 from study_samples import ONE_SYSTEM, make_config, write_study
 
 from irrepress.report import tables
+from irrepress.report.page import write_report
 from irrepress.report.study import read_study
 
 
@@ -86,6 +87,28 @@ class TestStages:
         assert row["parent's time per call [ms]"] == pytest.approx(200)
         assert row["speed-up"] == pytest.approx(2.5)
         assert table["packed file [MB]"].count() == 2  # only the quantized stages
+
+    def test_times_in_a_runtime_of_deployments_have_columns_named_after_it(self, tmp_path):
+        sweep = {"criteria": ["taylor", "magnitude"], "budgets": [0.5, 0.25], "unit": "time"}
+        config = make_config(sweep={**sweep, "runtime": "torchscript"})
+        study_dir = write_study(tmp_path, config)
+        there = {"runtime": "torchscript", "code": "torch 2.13.0", "seconds": 0.02, "busy": None}
+        there |= {"parent_seconds": 0.06, "time_ratio": 0.25, "time_ratio_spread": 0.01}
+        folder = study_dir / "sevennet-0/taylor-0.50/pruned"
+        metrics = json.loads((folder / "metrics.json").read_text())
+        metrics["cost"]["deployed"] = there
+        (folder / "metrics.json").write_text(json.dumps(metrics))
+        table = tables.collect_cost(study_dir, config)
+        row = row_of(table, plan="taylor-0.50", stage="pruned")
+        assert row["speed-up in torchscript"] == pytest.approx(4)
+        assert row["parent's time per call in torchscript [ms]"] == pytest.approx(60)
+        assert row["code timed in torchscript"] == "torch 2.13.0"
+        budget = row_of(tables.collect_sweep(study_dir, config), plan="taylor-0.50")
+        assert budget["budget unit"] == "time in torchscript"
+        write_report(study_dir, config, tmp_path / "report")
+        page = " ".join((tmp_path / "report" / "index.html").read_text().split())
+        assert "speed-up in torchscript" in page
+        assert "the time in torchscript, as models are deployed" in page
 
     def test_checks_are_floats_even_where_absent(self, study):
         table = tables.checks_table(study)

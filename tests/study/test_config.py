@@ -178,6 +178,17 @@ def test_allocations_have_plans_of_their_own():
             ["sweep.allocations: 'iterated'", "'random'", "remove one of them"],
         ),
         ("sweep.allocations", ["iterate"], ["'iterate'", "did you mean 'iterated'"]),
+        ("sweep.runtime", "torchscript", ["runtime: torchscript", "set unit: time, or leave"]),
+        (
+            "sweep",
+            {"unit": "time", "runtime": "symmetrix"},
+            ["symmetrix runs models of mace, and models.sevennet-0 is of sevennet; remove runtime"],
+        ),
+        (
+            "sweep",
+            {"unit": "time", "runtime": "symmetrix", "allocations": ["measured"]},
+            ["runtime: symmetrix cannot go with the allocation 'measured'; take greedy"],
+        ),
         ("sweep.cutoffs", [4.5, 4.5], ["sweep.cutoffs", "twice"]),
         ("sweep.cutoffs", [-4.5], ["sweep.cutoffs", "greater than 0"]),
         ("sweep.step", 1.5, ["sweep.step", "less than 1"]),

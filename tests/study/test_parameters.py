@@ -1,13 +1,20 @@
 """What makes a job run again, and what does not."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from pydantic import TypeAdapter
 from study_samples import make_config
 
 from irrepress.data.datasets import Dataset
-from irrepress.study.parameters import apart, parameters, plan_parameters, untracked
+from irrepress.study.parameters import (
+    apart,
+    parameters,
+    plan_parameters,
+    runtime_parameter,
+    untracked,
+)
 from irrepress.study.reading import load_config
 from irrepress.study.recipes import Recipe
 
@@ -30,6 +37,20 @@ def test_targets_that_are_not_used_are_no_parameters():
     names = {"atomic_energies", "hessian_rows", "hessian_weight"}
     assert not names & parameters(plain).keys() and names <= parameters(used).keys()
     assert {**parameters(plain), **apart(plain)} == plain.model_dump(mode="json")
+
+
+def test_the_runtime_of_times_is_a_parameter_where_it_is_not_the_familys_own_code():
+    """Studies of earlier versions stay valid."""
+    sweep = {"criteria": ["taylor"], "budgets": [0.5, 0.25], "unit": "time"}
+    plain = make_config(sweep=sweep)
+    named = make_config(sweep={**sweep, "runtime": "torchscript"})
+    assert runtime_parameter(plain) == {} and "runtime" not in parameters(plain.sweep)
+    assert "runtime" not in plan_parameters(plain, "taylor-0.50")
+    assert plan_parameters(named, "taylor-0.50")["runtime"] == "torchscript"
+    (model, *_) = named.compressed_models()
+    decide = runtime_parameter(named)["runtime"]
+    assert decide(SimpleNamespace(model=model)) == "torchscript"
+    assert decide(SimpleNamespace(model="another")) == "native"
 
 
 def test_the_whole_config_is_a_parameter_as_it_is():

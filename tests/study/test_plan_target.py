@@ -33,6 +33,14 @@ def test_messages_speak_of_what_the_user_wrote():
         Target.of(irreps="8y0e", said="arguments")
 
 
+def test_a_runtime_is_that_of_a_speedup():
+    assert Target.of({"speedup": 3.0}, runtime="torchscript").sweep().runtime == "torchscript"
+    with pytest.raises(UserError, match=r"^--runtime symmetrix is what a speed-up is measured in"):
+        Target.of({"parameters": 0.5}, runtime="symmetrix")
+    with pytest.raises(UserError, match=r"^plan: runtime='symetrix': did you mean 'symmetrix'"):
+        Target.of({"speedup": 3.0}, runtime="symetrix", said="arguments")
+
+
 @pytest.mark.parametrize("speedup", [1.5, 3, 6, 7.5, 900])
 def test_no_less_than_the_asked_speed_is_allowed(speedup):
     budget = Target.of({"speedup": speedup}).budget

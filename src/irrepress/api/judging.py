@@ -16,11 +16,13 @@ from irrepress.core.label_counts import LabelCounts
 from irrepress.core.model import Model
 from irrepress.core.structure import Structure
 from irrepress.data.checks import check_elements
+from irrepress.deploy.runtimes import code_of
 from irrepress.evaluation.alignment import Setting
 from irrepress.evaluation.direct import align_with_store
 from irrepress.evaluation.errors import ErrorAccumulator
 from irrepress.evaluation.predictions import Failures, label
 from irrepress.evaluation.timing import reference_crystal, time_side_by_side
+from irrepress.pruning.config import Runtime
 from irrepress.study.cards import UNKNOWN_LEVEL
 
 Part = Literal["auto", "all", "train", "valid", "test"]
@@ -87,6 +89,7 @@ def compare(
     alignment: Setting = "auto",
     batch_size: int = 8,
     timing: tuple[int, int] | None = None,
+    runtime: Runtime = "native",
 ) -> Comparison:
     """Compare models on the same structures, the one that others are compared with last.
 
@@ -101,6 +104,7 @@ def compare(
         alignment: see `irrepress.evaluation.alignment.align`.
         batch_size: structures per forward pass.
         timing: atoms of the crystal to time and least number of rounds; None: nothing is timed.
+        runtime: what they are timed in, which takes all of them.
 
     Raises:
         UserError: an element that a model does not know, nothing to compare with, or a part that
@@ -150,7 +154,7 @@ def compare(
         opposite = {number: -energy for number, energy in constants.items()} if knows else {}
         agreement = _accumulated(predicted[0], predicted[-1]).result(opposite)
     comparison = Comparison(models, len(structures), source, agreement, "", remarks)
-    return comparison if timing is None else _timed(comparison, subjects, *timing)
+    return comparison if timing is None else _timed(comparison, subjects, *timing, runtime)
 
 
 def _accumulated(
@@ -167,7 +171,7 @@ def _has_labels(structures: Sequence[Structure]) -> bool:
 
 
 def _timed(
-    comparison: Comparison, subjects: Sequence[Subject], atoms: int, repeats: int
+    comparison: Comparison, subjects: Sequence[Subject], atoms: int, repeats: int, runtime: Runtime
 ) -> Comparison:
     """Add times, measured in turn on a crystal of an element that all models know."""
     shared = sorted(set.intersection(*(set(subject.model.elements) for subject in subjects)))
@@ -176,14 +180,14 @@ def _timed(
         return replace(comparison, remarks=[*comparison.remarks, told])
     crystal = reference_crystal(shared, atoms)
     models = [subject.model for subject in subjects]
-    times = time_side_by_side(models, crystal, repeats=repeats)
+    times = time_side_by_side(models, crystal, repeats=repeats, runtime=runtime)
     timed = [
         replace(model, seconds=seconds, time_ratio=ratio)
         for model, seconds, ratio in zip(
             comparison.models, times.seconds, times.ratios, strict=True
         )
     ]
-    codes = " and ".join(dict.fromkeys(model.family.own_code() for model in models))
+    codes = " and ".join(dict.fromkeys(code_of(model, runtime) for model in models))
     device, threads = models[-1].device, torch.get_num_threads()
     told = (
         f"energy, forces and stress of {len(crystal)} atoms by {codes} on {device}, "

@@ -34,12 +34,13 @@ from irrepress.core.plan import Plan
 from irrepress.core.section import make_section
 from irrepress.data.checks import check_elements
 from irrepress.data.store import StructureStore
+from irrepress.deploy.runtimes import check_runtime
 from irrepress.evaluation.alignment import Setting
 from irrepress.evaluation.labeller import Labeller
 from irrepress.evaluation.shapes import make_time_table
 from irrepress.pruning.budget import Costs, OutOfReach, summarize
 from irrepress.pruning.calibration import Calibration
-from irrepress.pruning.config import Allocation, Axes, Compensation, Criterion
+from irrepress.pruning.config import Allocation, Axes, Compensation, Criterion, Runtime
 from irrepress.pruning.latency import TimeTable
 from irrepress.pruning.scores import Scores
 from irrepress.pruning.scoring import compute_scores
@@ -172,6 +173,7 @@ class Potential:
         widths: Mapping[str, int] | None = None,
         cutoff: float | None = None,
         layers: Literal["auto"] | int | Sequence[int] | None = None,
+        runtime: Runtime = "native",
         criterion: Criterion = "fisher",
         axes: Axes = "both",
         allocation: Allocation = "greedy",
@@ -185,8 +187,8 @@ class Potential:
         Args:
             frames: structures that blocks are scored on, with labels or without; those of the
                 train part are taken. None: only for criteria that need none.
-            speedup: how many times as fast, for energy, forces and stress in the family's own
-                code. Shapes of the model are timed on this machine first, which takes minutes.
+            speedup: how many times as fast, for energy, forces and stress in ``runtime``. Shapes of
+                the model are timed on this machine first, which takes minutes.
             flops: the fraction of the operations that may stay.
             parameters: the fraction of the parameters that may stay.
             blocks: the fraction of the irreps blocks that may stay.
@@ -197,6 +199,9 @@ class Potential:
             cutoff: a shorter cutoff in Å, beside a target or as the only one.
             layers: how many message-passing layers to keep, or which, counted from 0; beside a
                 target or as the only one. ``auto``: as many as suit a budget.
+            runtime: what the time of a speed-up is measured in, this potential's and the smaller
+                ones': ``native``, the family's own code; ``torchscript`` or ``symmetrix``, as
+                `deploy` writes them. With ``symmetrix`` plans keep to what it takes.
             criterion: what blocks are scored by; ``taylor`` and ``hessian`` follow labels.
             axes: ``channels`` keeps every order.
             allocation: how a budget is spread over layers and orders.
@@ -216,11 +221,14 @@ class Potential:
             widths=dict(widths or {}),
             cutoff=cutoff,
             layers=layers,
+            runtime=runtime,
             said="arguments",
         )
         recipe = target.recipe(criterion, axes, allocation)
         scoring, sweep, timing = settings_of(settings)
-        sweep = sweep.model_copy(update={"unit": target.unit})
+        sweep = sweep.model_copy(update={"unit": target.unit, "runtime": target.runtime})
+        if runtime != "native":
+            check_runtime(self.model, runtime, f"plan: runtime={runtime!r}")
         if recipe.cutoff is not None:
             self.model.check_cutoff(recipe.cutoff)
         calibration = None
@@ -236,8 +244,13 @@ class Potential:
             )
         times = None
         if sweep.unit == "time":
-            options = {"atoms": timing.timing_atoms, "repeats": timing.timing_repeats}
-            times = self._timed(shapes=sweep.timed_shapes, seed=seed, **options)
+            times = self._timed(
+                shapes=sweep.timed_shapes,
+                seed=seed,
+                atoms=timing.timing_atoms,
+                repeats=timing.timing_repeats,
+                runtime=sweep.runtime,
+            )
         scores = self._scored(calibration, recipe.criterion, seed)
         planning = Planning(self.model, recipe, sweep, scores, times)
         try:
@@ -580,6 +593,7 @@ class Potential:
         batch_size: int = 8,
         timing_atoms: int = 64,
         timing_repeats: int = 5,
+        runtime: Runtime = "native",
     ) -> Comparison:
         """Put this potential beside another one: errors, parameters, operations and time.
 
@@ -591,10 +605,13 @@ class Potential:
             batch_size: see `evaluate`.
             timing_atoms: size of the crystal that is timed.
             timing_repeats: least number of rounds.
+            runtime: what both are timed in; see `plan`.
 
         Raises:
-            UserError: see `evaluate`.
+            UserError: see `evaluate`; or the runtime does not take one of the models.
         """
+        for model in (self.model, other.model) if runtime != "native" else ():
+            check_runtime(model, runtime, f"compare: runtime={runtime!r}")
         return compare(
             [self._subject(descends=self._descends_from(other)), other._subject()],
             self._frames(frames),
@@ -602,6 +619,7 @@ class Potential:
             alignment=alignment,
             batch_size=batch_size,
             timing=(timing_atoms, timing_repeats),
+            runtime=runtime,
         )
 
     def validate(
@@ -830,7 +848,7 @@ class Potential:
             self._scores[key] = scores
         return self._scores[key]
 
-    def _timed(self, **options: int) -> TimeTable:
+    def _timed(self, **options: Any) -> TimeTable:
         """Return times of shapes of the model, those of an earlier call if they are the same."""
         key = json.dumps(options)
         if key not in self._times:

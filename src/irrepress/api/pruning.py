@@ -100,6 +100,9 @@ class Pruning:
             ("irreps blocks", f"{summary['kept_blocks']:,} ({kept['blocks']:.1%})"),
         ]
         if "time" in kept:
-            rows.append(("time", f"{kept['time']:.1%}, predicted: {1 / kept['time']:.3g}× as fast"))
+            runtime = summary.get("timed_in", {}).get("runtime", "native")
+            where = "the family's own code" if runtime == "native" else runtime
+            faster = f"{1 / kept['time']:.3g}× as fast in {where}"
+            rows.append(("time", f"{kept['time']:.1%}, predicted: {faster}"))
         rows += [("changed", change) for change in self.plan.provenance.get("changes", [])]
         return rows

@@ -86,6 +86,7 @@ class Asked:
             "temperature": None if conditions.by_default else list(conditions.temperatures),
             "pressure": conditions.pressure,
             **(dict([self.target.asked]) if self.target.asked else {}),
+            **({"runtime": self.target.runtime} if self.target.runtime != "native" else {}),
             **(self.target.shape.model_dump(exclude_defaults=True) if self.target.shape else {}),
             "device": self.device,
         }

@@ -12,6 +12,7 @@ from irrepress.cli.options import (
     FramesArgument,
     JsonOption,
     LicenceOption,
+    RuntimeOption,
     SelectOption,
     StressKeyOption,
     UnitOption,
@@ -39,6 +40,7 @@ def compare(
     ] = "auto",
     timing_atoms: Annotated[int, typer.Option(min=1, help="Size of the timed crystal.")] = 64,
     timing_repeats: Annotated[int, typer.Option(min=1, help="Least number of rounds.")] = 5,
+    runtime: RuntimeOption = "native",
     modal: Annotated[str | None, typer.Option(help="Level of theory of the first model.")] = None,
     other_modal: Annotated[
         str | None, typer.Option(help="Level of theory of the other model.")
@@ -68,6 +70,7 @@ def compare(
         batch_size=batch_size,
         timing_atoms=timing_atoms,
         timing_repeats=timing_repeats,
+        runtime=runtime,
     )
     if as_json:
         print_json(found.record())

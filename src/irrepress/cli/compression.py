@@ -21,6 +21,7 @@ from irrepress.cli.options import (
     OutOption,
     OverwriteOption,
     ParentOption,
+    RuntimeOption,
     SeedOption,
     SelectOption,
     SetOption,
@@ -53,6 +54,7 @@ def prune(
         ),
     ] = None,
     speedup: Annotated[float | None, typer.Option(help="How many times as fast.")] = None,
+    runtime: RuntimeOption = "native",
     flops: Annotated[float | None, typer.Option(help="Fraction of operations that stays.")] = None,
     parameters: Annotated[
         float | None, typer.Option(help="Fraction of parameters that stays.")
@@ -117,6 +119,7 @@ def prune(
             filter_lmax=filter_lmax,
             cutoff=cutoff,
             layers=_layers(layers),
+            runtime=runtime,
             criterion=criterion,
             axes=axes,
             allocation=allocation,

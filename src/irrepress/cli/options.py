@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -42,6 +42,10 @@ OverwriteOption = Annotated[
 ParentOption = Annotated[
     str | None,
     typer.Option("--parent", help="What the model was pruned from; by default as its card says."),
+]
+RuntimeOption = Annotated[
+    Literal["native", "torchscript", "symmetrix"],
+    typer.Option("--runtime", help="What time is measured in; native: the family's own code."),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed for everything random.")]
 SetOption = Annotated[

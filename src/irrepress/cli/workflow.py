@@ -5,13 +5,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from irrepress.cli.options import FamilyOption, LicenceOption, ModalOption, ModelArgument
+from irrepress.cli.options import (
+    FamilyOption,
+    LicenceOption,
+    ModalOption,
+    ModelArgument,
+    RuntimeOption,
+)
 from irrepress.cli.output import print_table
 from irrepress.cli.passing_on import passed_on
 from irrepress.core.errors import UserError
 
 if TYPE_CHECKING:
     from irrepress.cli.asked import Asked
+    from irrepress.pruning.config import Runtime
     from irrepress.study.drafts import Draft
     from irrepress.study.launch import Launch
     from irrepress.study.plan_target import Target
@@ -83,6 +90,7 @@ def compress(
     structures: StructuresArgument,
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of the config and results.")],
     speedup: SpeedupOption = None,
+    runtime: RuntimeOption = "native",
     parameters: ParametersOption = None,
     irreps: IrrepsOption = None,
     filter_lmax: FilterOption = None,
@@ -118,7 +126,7 @@ def compress(
     asked = Asked.of(
         model,
         structures,
-        _target(speedup, parameters, irreps, filter_lmax),
+        _target(speedup, parameters, irreps, filter_lmax, runtime),
         temperatures=temperature,
         pressure=pressure,
         labels=labels,
@@ -157,6 +165,7 @@ def new(
         str, typer.Option(help="Path of the model to compress, or a keyword.")
     ] = "7net-l3i5",
     speedup: SpeedupOption = None,
+    runtime: RuntimeOption = "native",
     parameters: ParametersOption = None,
     irreps: IrrepsOption = None,
     filter_lmax: FilterOption = None,
@@ -181,7 +190,7 @@ def new(
     asked = Asked.of(
         model,
         structures,
-        _target(speedup, parameters, irreps, filter_lmax),
+        _target(speedup, parameters, irreps, filter_lmax, runtime),
         temperatures=temperature,
         pressure=pressure,
         labels=labels,
@@ -252,11 +261,15 @@ def _tell_what_was_made(folder: "StudyFolder", command: str) -> None:
 
 
 def _target(
-    speedup: float | None, parameters: float | None, irreps: str | None, filter_lmax: int | None
+    speedup: float | None,
+    parameters: float | None,
+    irreps: str | None,
+    filter_lmax: int | None,
+    runtime: "Runtime",
 ) -> "Target":
     from irrepress.study.plan_target import Target
 
     if filter_lmax is not None and irreps is None:
         raise UserError("--filter-lmax belongs to --irreps; give both")
     fractions = {"speedup": speedup, "parameters": parameters}
-    return Target.of(fractions, irreps=irreps, filter_lmax=filter_lmax)
+    return Target.of(fractions, irreps=irreps, filter_lmax=filter_lmax, runtime=runtime)

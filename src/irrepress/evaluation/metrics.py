@@ -16,6 +16,7 @@ from irrepress.core.model import Model
 from irrepress.core.plan import Plan
 from irrepress.data.energy_fit import EnergyOffsets
 from irrepress.data.store import StructureStore
+from irrepress.deploy.runtimes import check_runtime, code_of
 from irrepress.evaluation.alignment import (
     BEYOND_DOUBT,
     Alignment,
@@ -28,10 +29,17 @@ from irrepress.evaluation.checks import Checks, Deviations
 from irrepress.evaluation.config import Evaluation
 from irrepress.evaluation.errors import UNITS as UNITS_OF_ERRORS
 from irrepress.evaluation.errors import compare_predictions
-from irrepress.evaluation.records import AlignedEnergies, ErrorSets, MeasuredCost, Metrics
+from irrepress.evaluation.records import (
+    AlignedEnergies,
+    ErrorSets,
+    MeasuredCost,
+    Metrics,
+    RuntimeCost,
+)
 from irrepress.evaluation.subject import choose_subject
 from irrepress.evaluation.symmetry import check_symmetry
-from irrepress.evaluation.timing import reference_crystal, time_side_by_side
+from irrepress.evaluation.timing import Timings, reference_crystal, time_side_by_side
+from irrepress.pruning.config import Runtime
 from irrepress.training.energy_shifts import energy_offsets
 
 logger = logging.getLogger(__name__)
@@ -181,6 +189,7 @@ def measure_cost(
     model_path: Path,
     packed_path: Path | None = None,
     plan: Plan | None = None,
+    runtime: Runtime = "native",
 ) -> MeasuredCost:
     """Return parameters, FLOPs, file sizes, kept blocks, and time relative to the parent.
 
@@ -191,6 +200,10 @@ def measure_cost(
         model_path: the native file, whose size is recorded.
         packed_path: the packed file of a quantized model.
         plan: the plan that the model was narrowed by; None for the parent.
+        runtime: a runtime of deployments that both are timed in besides; ``native``: none.
+
+    Raises:
+        UserError: if the runtime does not take the model.
     """
     groups = model.groups()
     cost = model.cost_model()(widths_of(groups))
@@ -198,10 +211,20 @@ def measure_cost(
     crystal = reference_crystal(model.elements, settings.timing_atoms)
     timed = [model] if model is parent else [model, parent]
     times = time_side_by_side(timed, crystal, repeats=settings.timing_repeats)
-    if times.busy:
-        logger.warning(
-            "the machine is busy (%s): times are unreliable; ratios of times less so",
-            times.busy,
+    _tell_if_busy(times)
+    deployed = None
+    if runtime != "native":
+        check_runtime(model, runtime, "sweep.runtime")
+        there = time_side_by_side(timed, crystal, repeats=settings.timing_repeats, runtime=runtime)
+        _tell_if_busy(there)
+        deployed = RuntimeCost(
+            runtime=runtime,
+            code=code_of(model, runtime),
+            seconds=there.seconds[0],
+            parent_seconds=there.seconds[-1],
+            time_ratio=there.ratios[0],
+            time_ratio_spread=there.ratio_spreads[0],
+            busy=there.busy,
         )
     return MeasuredCost(
         parameters=model.parameter_count(),
@@ -222,7 +245,16 @@ def measure_cost(
         busy=times.busy,
         device=str(model.device),
         threads=torch.get_num_threads(),
+        deployed=deployed,
     )
+
+
+def _tell_if_busy(times: Timings) -> None:
+    if times.busy:
+        logger.warning(
+            "the machine is busy (%s): times are unreliable; ratios of times less so",
+            times.busy,
+        )
 
 
 def measure_symmetry(

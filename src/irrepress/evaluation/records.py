@@ -50,11 +50,44 @@ class ErrorSets(Record):
     parent: Errors | None = None
 
 
+class RuntimeCost(Record):
+    """Time of a model in a runtime of deployments beside its parent's there, in seconds per call.
+
+    Attributes:
+        runtime: name of the runtime.
+        code: the code that ran: packages with their versions.
+        seconds: median time of a call for energy, forces and stress, with the search for
+            neighbours.
+        parent_seconds: the same of the parent.
+        time_ratio: median over rounds of their ratio.
+        time_ratio_spread: interquartile range of the ratio divided by its median.
+        busy: reason why times are unreliable; None if there is none.
+
+    Example:
+        >>> cost = RuntimeCost(
+        ...     runtime="symmetrix", code="symmetrix-xl 0.1.1", seconds=0.02, parent_seconds=0.05,
+        ...     time_ratio=0.4, time_ratio_spread=0.01, busy=None,
+        ... )
+        >>> f"{1 / cost.time_ratio:.1f} times as fast in {cost.runtime}"
+        '2.5 times as fast in symmetrix'
+    """
+
+    runtime: str
+    code: str
+    seconds: _Positive
+    parent_seconds: _Positive
+    time_ratio: _Positive
+    time_ratio_spread: float
+    busy: str | None
+
+
 class MeasuredCost(Record):
     """Size and time of a model; sizes in bytes, times in seconds per call (energy, forces, stress).
 
     Spreads are relative: the interquartile range divided by the median over rounds. ``code`` is the
     code that was timed; ``busy`` gives the reason if times are unreliable, otherwise None.
+    ``deployed`` holds the times in the runtime that budgets are measured in; None if that is the
+    family's own code.
 
     Example:
         >>> cost = MeasuredCost(
@@ -85,6 +118,7 @@ class MeasuredCost(Record):
     busy: str | None
     device: str
     threads: int
+    deployed: RuntimeCost | None = Field(None, exclude_if=lambda deployed: deployed is None)
 
 
 class FailedPredictions(Record):

@@ -191,7 +191,13 @@ def _speed(folder: ModelFolder) -> str | None:
     of_start = timed is not own
     return (
         f"{factor(1 / cost.time_ratio)} the parent's on {plural(cost.timing_atoms, 'atom')} "
-        f"({cost.device}, {plural(cost.threads, 'thread')}), {cost.parameters:,} parameters of "
+        f"({cost.device}, {plural(cost.threads, 'thread')}), "
+        + (
+            f"in {cost.deployed.runtime} {factor(1 / cost.deployed.time_ratio)}, "
+            if cost.deployed
+            else ""
+        )
+        + f"{cost.parameters:,} parameters of "
         f"{before:,}"
         + (", before elements were left out for the dataset" if of_start else "")
         + (f"; rough, the machine was busy ({cost.busy})" if cost.busy else "")

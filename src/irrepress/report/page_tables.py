@@ -57,14 +57,16 @@ def page_tables(study: Study) -> dict[str, Table]:
         make_table(
             "cost",
             "Size and time at every stage. Time is that of one call for energy, forces and "
-            "stress, measured in turn with the parent; spreads are from the first to the third "
-            "quartile of all rounds, relative to the median.",
+            "stress by the family's own code, in turn with the parent; speed-ups in another "
+            "runtime are named after it; spreads are from the first to the third quartile of all "
+            "rounds, relative to the median.",
             cost,
             [
                 *who,
                 *("parameters", "FLOPs per atom [MFLOP]", "FLOPs ratio"),
                 *("file [MB]", "packed file [MB]", "time per call [ms]", "spread [%]"),
                 *("time ratio", "spread of the ratio [%]", "speed-up"),
+                *(column for column in cost.columns if column.startswith("speed-up in ")),
             ],
             csv="cost.csv",
             marked=cost["plan"] == "parent",

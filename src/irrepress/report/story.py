@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from irrepress.evaluation.records import MeasuredCost
 from irrepress.report import tables
 from irrepress.report.story_steps import (
     Step,
@@ -117,6 +118,20 @@ def smallest_run(study: Study, model: str) -> Run | None:
     return min(candidates, key=lambda r: comparable(error_of(r, "forces")))
 
 
+def _deployed_tile(cost: MeasuredCost) -> list[Tile]:
+    """Return the speed in the runtime of deployments that budgets are measured in, if any."""
+    there = cost.deployed
+    if there is None:
+        return []
+    return [
+        Tile(
+            factor(1 / there.time_ratio),
+            f"the parent's speed in {there.runtime}: {seconds(there.seconds)} a call instead of "
+            f"{seconds(there.parent_seconds)}",
+        )
+    ]
+
+
 def _tiles(study: Study, run: Run, final: TaskRun | None = None) -> list[Tile]:
     metrics = final.metrics if final else run.metrics
     cost = metrics.cost or run.metrics.cost
@@ -143,6 +158,7 @@ def _tiles(study: Study, run: Run, final: TaskRun | None = None) -> list[Tile]:
             f"instead of {seconds(cost.parent_seconds)} ({cost.device}, "
             f"{plural(cost.threads, 'thread')})",
         ),
+        *_deployed_tile(cost),
         _error_tile(study, run, final),
         Tile(
             "none" if worst is None else number(worst, 3),

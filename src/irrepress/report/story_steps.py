@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from irrepress.evaluation.physics.records import MeasuredDynamics
+from irrepress.evaluation.records import MeasuredCost
 from irrepress.report import tables
 from irrepress.report.study import Run, Study, TaskRun
 from irrepress.report.text import comparison, listing, number, plural, seconds
@@ -164,13 +165,21 @@ def _pruned(run: Run, parent: Run) -> Step:
             f"The plan {run.plan} keeps {cost.kept_blocks:,} of "
             f"{cost.total_blocks:,} blocks: {cost.parameters:,} parameters, "
             f"{number(100 * cost.flops_per_atom / parent.metrics.cost.flops_per_atom, 2)} % of the "
-            f"FLOPs and {number(100 * cost.time_ratio, 2)} % of the time.",
+            f"FLOPs and {number(100 * cost.time_ratio, 2)} % of the time{_deployed(cost)}.",
             *_layers(run, parent),
             *_edits(run),
             f"Its layers hold {tables.format_irreps(run.card.shape.get('irreps', []))}.",
             f"Without training its errors against the {reference_of(run)} are {_errors_text(run)}.",
         ],
     )
+
+
+def _deployed(cost: MeasuredCost) -> str:
+    """Return the share of the time in a runtime of deployments, where that is what counts."""
+    if cost.deployed is None:
+        return ""
+    share = number(100 * cost.deployed.time_ratio, 2)
+    return f" by the code of its family, {share} % in {cost.deployed.runtime}"
 
 
 def _compensated(run: Run, before: Run) -> Step:

@@ -11,7 +11,8 @@ import pandas as pd
 from ase import units
 
 from irrepress.evaluation.checks import Deviations
-from irrepress.evaluation.records import Errors, Metrics
+from irrepress.evaluation.records import Errors, Metrics, RuntimeCost
+from irrepress.pruning.config import Sweep
 from irrepress.report.study import Run, Study, TaskRun, read_study
 from irrepress.study.cards import Card
 from irrepress.study.config import Config
@@ -128,7 +129,7 @@ def sweep_table(study: Study) -> pd.DataFrame:
                 "plan": run.plan,
                 "criterion": recipe.criterion if recipe else None,
                 "budget": budget,
-                "budget unit": study.config.sweep.unit if budget else None,
+                "budget unit": _unit(study.config.sweep) if budget else None,
                 "axes": recipe.axes if recipe else None,
                 "allocation": recipe.allocation if recipe else None,
                 "irreps": format_irreps(shape.get("irreps", [])),
@@ -170,7 +171,8 @@ def cost_table(study: Study) -> pd.DataFrame:
     """One row per model, plan and stage: size, operations and time.
 
     The time is that of one energy, forces and stress call on a crystal, measured side by side
-    with the parent, so only the ratio carries over to other machines.
+    with the parent, so only the ratio carries over to other machines. Where budgets are measured in
+    a runtime of deployments, its times stand in columns of their own.
     """
     rows = []
     for run in with_finals(study):
@@ -201,6 +203,7 @@ def cost_table(study: Study) -> pd.DataFrame:
                 "threads": cost.threads,
                 "code timed": cost.code,
                 "busy": cost.busy,
+                **_deployed_columns(cost.deployed),
             }
         )
     return pd.DataFrame(rows)
@@ -466,6 +469,29 @@ def _task_row(study: Study, task: TaskRun) -> dict[str, Any]:
     cost = task.metrics.cost
     row[SPEED_UP] = 1 / cost.time_ratio if cost else float("nan")
     return {**row, "source": OWN_SOURCE}
+
+
+def _unit(sweep: Sweep) -> str:
+    """Return what budgets are counted in, with the runtime of a time.
+
+    >>> _unit(Sweep(unit="time", runtime="symmetrix")), _unit(Sweep(unit="time"))
+    ('time in symmetrix', 'time')
+    """
+    return sweep.unit if sweep.runtime == "native" else f"{sweep.unit} in {sweep.runtime}"
+
+
+def _deployed_columns(cost: RuntimeCost | None) -> dict[str, Any]:
+    """Return the time in the runtime of deployments that budgets are measured in."""
+    if cost is None:
+        return {}
+    return {
+        f"time per call in {cost.runtime} [ms]": cost.seconds * 1e3,
+        f"parent's time per call in {cost.runtime} [ms]": cost.parent_seconds * 1e3,
+        f"time ratio in {cost.runtime}": cost.time_ratio,
+        f"spread of the ratio in {cost.runtime} [%]": cost.time_ratio_spread * 1e2,
+        f"speed-up in {cost.runtime}": 1 / cost.time_ratio,
+        f"code timed in {cost.runtime}": cost.code,
+    }
 
 
 def _scaled(value: float | None, factor: float) -> float:

@@ -172,6 +172,13 @@ class Config(Section):
                         f"deploy.targets: {target} takes models of {known}, and models.{name} is "
                         f"of {family}; remove {target}"
                     )
+        for name in self.compressed_models():
+            if (family := self.models[name].family) not in FAMILIES[self.sweep.runtime]:
+                known = " and ".join(FAMILIES[self.sweep.runtime])
+                raise ValueError(
+                    f"sweep.runtime: {self.sweep.runtime} runs models of {known}, and "
+                    f"models.{name} is of {family}; remove runtime, or choose another"
+                )
         if self.downstream and self.downstream.stage not in stages:
             raise ValueError(
                 f"downstream.stage: {self.downstream.stage!r} is not computed; configure it"

@@ -93,6 +93,7 @@ class Draft:
             "target": by_budget
             | {
                 "unit": sweep.unit,
+                "runtime": sweep.runtime if sweep.runtime != "native" else None,
                 "explicit": explicit,
                 "layers": sweep.layers if sweep.layers != [None] else None,
             },

@@ -10,10 +10,12 @@ from irrepress.catalogue.model_ref import ModelRef
 from irrepress.core.devices import resolve_device
 from irrepress.core.errors import UserError
 from irrepress.core.model import Model
+from irrepress.deploy.runtimes import check_runtime, groups_taken
 from irrepress.evaluation.timing import reference_crystal, time_side_by_side
 from irrepress.families import get_family
 from irrepress.pruning.allocation import Limits, allocate_greedily
 from irrepress.pruning.budget import Costs, Measure, plan_for_widths
+from irrepress.pruning.config import Runtime
 from irrepress.pruning.layers import fewest_layers
 from irrepress.study.drafts import Draft
 from irrepress.study.examination import unknown_elements
@@ -59,10 +61,13 @@ def check_speedup(draft: Draft, parent: Model) -> str:
     Raises:
         UserError: if it cannot be reached; the message says what can.
     """
-    wanted, most = draft.target.speedup, most_speedup(parent, draft.examination.elements)
+    wanted, runtime = draft.target.speedup, draft.target.runtime
+    check_runtime(parent, runtime, "--runtime")
+    most = most_speedup(parent, draft.examination.elements, runtime)
     told = (
         f"the smallest shape of {draft.model.checkpoint} that a budget leads to is about "
-        f"{most:.2g} times as fast here ({_ATOMS} atoms, {parent.device.type})"
+        f"{most:.2g} times as fast here ({_ATOMS} atoms, {parent.device.type}"
+        f"{'' if runtime == 'native' else f', {runtime}'})"
     )
     if wanted is not None and wanted > _DOUBT * most:
         raise UserError(
@@ -71,20 +76,21 @@ def check_speedup(draft: Draft, parent: Model) -> str:
     return told
 
 
-def most_speedup(parent: Model, elements: list[int]) -> float:
+def most_speedup(parent: Model, elements: list[int], runtime: Runtime = "native") -> float:
     """Return how many times faster than its parent the smallest model is that a budget leads to.
 
     Args:
         parent: the model.
         elements: atomic numbers that it knows, of which a crystal is made.
+        runtime: what both are timed in.
     """
     layers = fewest_layers(parent)
-    groups = parent.with_layers(layers).groups()
+    groups = groups_taken(parent.with_layers(layers), runtime, "--runtime")
     scores: Mapping[str, np.ndarray] = {g.name: np.zeros(g.channels) for g in groups}
     measure = Measure(groups, Costs.of(parent, layers=layers), "flops")
     least = allocate_greedily(groups, scores, measure, 0.0, Limits())
     plan, _ = parent.with_layers(layers).native_plan(plan_for_widths(groups, scores, least.widths))
     plan = replace(plan, layers=layers)
     crystal = reference_crystal(elements, _ATOMS)
-    found = time_side_by_side([parent.narrow(plan), parent], crystal, repeats=1)
+    found = time_side_by_side([parent.narrow(plan), parent], crystal, repeats=1, runtime=runtime)
     return 1 / found.ratios[0]

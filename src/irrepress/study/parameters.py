@@ -19,7 +19,7 @@ from irrepress.training.config import OF_THE_MACHINE, Distillation, Training
 _TEXTS = {"licence", "citation", "accept_licence"}
 _TARGETS = {"atomic_energies", "hessian_rows", "hessian_weight"}
 # What all plans of a sweep share.
-SHARED = ("unit", "multiple", "floor", "normalization", "deployable")
+SHARED = ("unit", "runtime", "multiple", "floor", "normalization", "deployable")
 
 
 def parameters(section: Section) -> dict[str, Any]:
@@ -65,6 +65,18 @@ def untracked(value: Any) -> Callable[..., Any]:
         return found.model_dump(mode="json") if isinstance(found, Section) else found
 
     return given
+
+
+def runtime_parameter(config: Config) -> dict[str, Any]:
+    """Return the runtime of deployments that budgets are timed in, for models to compress.
+
+    The result is empty where times are those of the family's own code, so that studies of earlier
+    versions stay valid.
+    """
+    runtime, compressed = config.sweep.runtime, config.compressed_models()
+    if runtime == "native":
+        return {}
+    return {"runtime": lambda wildcards: runtime if wildcards.model in compressed else "native"}
 
 
 def plan_parameters(config: Config, plan: str) -> dict[str, Any]:

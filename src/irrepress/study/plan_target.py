@@ -3,13 +3,13 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from irrepress.catalogue.families import drops_layers
-from irrepress.core.errors import UserError
+from irrepress.core.errors import UserError, nearest
 from irrepress.core.section import LayerChoice, make_section
 from irrepress.core.target import Explicit
-from irrepress.pruning.config import Allocation, Axes, Criterion, Sweep, Unit
+from irrepress.pruning.config import Allocation, Axes, Criterion, Runtime, Sweep, Unit
 from irrepress.pruning.layers import LEAST_LEFT
 from irrepress.study.recipes import Recipe
 
@@ -30,6 +30,7 @@ class Target:
         cutoff: a shorter cutoff in Å; None: the parent's.
         layers: how many message-passing layers to keep, or which; ``auto``: as many as suit the
             budget; None: all.
+        runtime: what the time of a speed-up is measured in.
 
     Example:
         >>> target = Target.of({"speedup": 5})
@@ -43,6 +44,7 @@ class Target:
     shape: Explicit | None = None
     cutoff: float | None = None
     layers: LayerChoice | None = None
+    runtime: Runtime = "native"
 
     @classmethod
     def of(
@@ -51,6 +53,7 @@ class Target:
         *,
         cutoff: float | None = None,
         layers: Literal["auto"] | int | Sequence[int] | None = None,
+        runtime: Runtime = "native",
         said: Literal["options", "arguments"] = "options",
         **shape: Any,
     ) -> "Target":
@@ -62,6 +65,7 @@ class Target:
             cutoff: a shorter cutoff in Å, beside a budget or as a shape of its own.
             layers: how many message-passing layers to keep, or which; likewise. ``auto``: as many
                 as suit a budget.
+            runtime: what the time of a speed-up is measured in.
             said: whether messages speak of options of a command or of arguments of `plan`.
             **shape: fields of `Explicit`; None or empty: not asked for.
 
@@ -78,10 +82,18 @@ class Target:
         if len(asked) + bool(named) > 1:
             told = ", ".join(map(word, [*asked, *named]))
             raise UserError(f"{start}{told} name several targets; give one of {known}")
+        if runtime not in get_args(Runtime):
+            given = word("runtime", runtime)
+            raise UserError(f"{start}{given}: {nearest(runtime, get_args(Runtime))}")
+        if runtime != "native" and "speedup" not in asked:
+            raise UserError(
+                f"{start}{word('runtime', runtime)} is what a speed-up is measured in; ask for "
+                f"one, such as {word('speedup', 3)}, or leave it out"
+            )
         if asked:
             ((key, value),) = asked.items()
             _check_budget(key, value, start + word(key, value))
-            return cls((key, value), cutoff=cutoff, layers=kept)
+            return cls((key, value), cutoff=cutoff, layers=kept, runtime=runtime)
         if not named and cutoff is None and kept is None:
             example = f"{word('speedup', 5)} or {word('irreps', '64x0e+32x1e')}"
             raise UserError(f"{start}nothing is asked for; give one of {known}, such as {example}")
@@ -143,6 +155,7 @@ class Target:
             criteria=["fisher"],
             budgets=[self.budget],
             unit=self.unit,
+            runtime=self.runtime,
             axes=["both"],
             cutoffs=[self.cutoff],
             layers=[self.layers],
