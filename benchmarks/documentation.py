@@ -10,8 +10,10 @@ and so does a single figure in the text::
     <!-- value: gst | model=parent / model=tuned | parameters | .1f -->3.5<!-- value: end -->
 
 with table, row, column and, if it is not ``.3g``, the format. A row is described by cells,
-``name=value; name=value``; two rows with a slash between them ask for their ratio. Pictures are
-drawn from recorded tables, too. ``--study`` first writes quickstart.csv and the
+``name=value; name=value``; two rows with a slash between them ask for their ratio. What a table
+says in words stands between ``<!-- said: precision -->`` and ``<!-- said: end -->`` and is written
+by a function of ``sayings.py``, so that no sentence outlives its figures. Pictures are drawn from
+recorded tables, too. ``--study`` first writes quickstart.csv and the
 other tables of the quickstart from the study's report; where several are named, such as those of
 further seeds, quickstart_seeds.csv compares them. A test compares the pages with the tables.
 """
@@ -23,12 +25,16 @@ from pathlib import Path
 
 import pandas as pd
 from pictures import PICTURES
+from sayings import SAYINGS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 RECORDED = Path(__file__).with_name("results")
 END = "<!-- recorded: end -->"
 _RECORDED = re.compile(rf"(?P<begin><!-- recorded: (?P<name>\w+) -->).*?(?P<end>{END})", re.DOTALL)
+_SAID = re.compile(
+    r"(?P<begin><!-- said: (?P<name>\w+) -->).*?(?P<end><!-- said: end -->)", re.DOTALL
+)
 _VALUE = re.compile(
     r"(?P<begin><!-- value: (?P<name>\w+) \| (?P<rows>[^|]+?) \| (?P<column>[^|]+?)"
     r"(?: \| (?P<format>[^|]+?))? -->)(?P<shown>[^<]*)(?P<end><!-- value: end -->)"
@@ -163,13 +169,17 @@ def with_recorded(text: str) -> str:
         written = rows.to_markdown(index=False, disable_numparse=True)
         return f"{found['begin']}\n{written}\n{found['end']}"
 
+    def said(found: re.Match[str]) -> str:
+        text = SAYINGS[found["name"]](read_table(found["name"]))
+        return f"{found['begin']}\n{text}\n{found['end']}"
+
     def value(found: re.Match[str]) -> str:
         whole = read_table(found["name"])
         first, *second = (_value(whole, row, found["column"]) for row in found["rows"].split(" / "))
         number = first / second[0] if second else first
         return f"{found['begin']}{number:{found['format'] or '.3g'}}{found['end']}"
 
-    return _VALUE.sub(value, _RECORDED.sub(table, text))
+    return _VALUE.sub(value, _SAID.sub(said, _RECORDED.sub(table, text)))
 
 
 def main() -> None:

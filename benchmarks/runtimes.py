@@ -12,12 +12,24 @@ are those of one thread's CPU; ratios are medians over rounds. Neighbours are gi
 LAMMPS's pair style. Beside the times stand the memory that a call takes at most and, for the
 smallest crystal, the largest error of a force against sevenn's own code in float64, relative to the
 largest force. A further runtime is a function in ``RUNTIMES``.
+
+    python benchmarks/runtimes.py --memory 8 --models 7net-l3i5 '7net-l3i5, 64x0e+32x1e+16x2e' \
+        --out benchmarks/results/memory.csv
+
+finds how many atoms fit into so many GB instead: a process of its own for every model and runtime
+evaluates ever larger crystals, until the next would take most of the memory or a call took longer
+than ``--seconds``. The number of atoms follows from a line through the peaks of the two largest.
+The process cannot take more than a GB above the limit.
 """
 
 import argparse
 import contextlib
 import ctypes
 import io
+import json
+import resource
+import subprocess
+import sys
 import tempfile
 import time
 import warnings
@@ -42,6 +54,11 @@ from irrepress.pruning.budget import plan_for_irreps
 from irrepress.pruning.scoring import compute_scores
 
 PRUNED = "7net-l3i5, 64x0e+32x1e+16x2e"
+GB = 1e9  # bytes
+# A crystal is so many times as large as the one before.
+_GROWTH = 2.0
+# What the next, larger crystal may take of the limit, so that the machine is never filled.
+_SHARE = 0.6
 
 
 class Runtime(NamedTuple):
@@ -179,6 +196,71 @@ def megabytes(call: Callable[[], np.ndarray]) -> float:
     return (_kilobytes(status, "VmHWM") - before) / 1000
 
 
+def peaks(name: str, key: str, limit: float, longest: float) -> list[tuple[int, float]]:
+    """Return numbers of atoms and the peak of this process's memory in bytes, as a line grows.
+
+    Args:
+        name: the model.
+        key: the runtime.
+        limit: memory in bytes that must not be reached.
+        longest: no larger crystal is begun after a call that takes so many seconds.
+    """
+    most = int(limit + GB)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+    status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+    found: list[tuple[int, float]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        model = load(name)
+        on = RUNTIMES[key].prepare(model, Path(folder))
+        wanted = 64
+        while True:
+            structure = reference_crystal(model.elements, wanted)
+            call = on(structure)
+            with as_lammps():
+                if not found:
+                    call()  # the first call fills caches
+                ctypes.CDLL(None).malloc_trim(0)
+                reset.write_text("5")
+                took = seconds(call)
+            found.append((len(structure), 1e3 * _kilobytes(status, "VmHWM")))
+            wanted = round(_GROWTH * len(structure))
+            if len(found) > 1 and (took > longest or _fitted(found)(wanted) > _SHARE * limit):
+                return found
+            if wanted > 4096:  # the largest crystal that there is
+                return found
+
+
+def _fitted(found: list[tuple[int, float]]) -> Callable[[int], float]:
+    """Return the line through the last two numbers of atoms and peaks."""
+    (fewer, less), (more, most) = found[-2:]
+    slope = (most - less) / (more - fewer)
+    return lambda atoms: most + slope * (atoms - more)
+
+
+def fits(name: str, key: str, gigabytes: float, longest: float) -> dict:
+    """Return how many atoms fit into a memory, as a row of the table."""
+    request = json.dumps([name, key, gigabytes * GB, longest])
+    done = subprocess.run(
+        [sys.executable, __file__, "--peaks", request], capture_output=True, text=True
+    )
+    if done.returncode:
+        raise SystemExit(f"{name}, {key}: {(done.stderr.strip().splitlines() or ['failed'])[-1]}")
+    found = json.loads(done.stdout.strip().splitlines()[-1])
+    (fewer, less), (more, most) = found[-2:]
+    slope = (most - less) / (more - fewer)
+    row = {
+        "model": name,
+        "runtime": key,
+        "largest measured [atoms]": more,
+        "its peak [GB]": most / GB,
+        "memory per atom [MB]": slope / 1e6,
+        f"atoms in {gigabytes:g} GB": int(more + (gigabytes * GB - most) / slope),
+        "code": RUNTIMES[key].code,
+    }
+    print(row, flush=True)
+    return row
+
+
 def _kilobytes(status: Path, name: str) -> float:
     (line,) = (each for each in status.read_text().splitlines() if each.startswith(name))
     return float(line.split()[1])
@@ -190,11 +272,21 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["7net-0", PRUNED])
     parser.add_argument("--atoms", type=int, nargs="+", default=[64, 216, 512])
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--memory", type=float, metavar="GB", help="find the atoms that fit")
+    parser.add_argument("--seconds", type=float, default=20, help="of a call, with --memory")
+    parser.add_argument("--peaks", type=json.loads, help=argparse.SUPPRESS)  # a process of --memory
     parser.add_argument("--out", type=Path, help="CSV file that keeps the table")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    if arguments.peaks is not None:
+        print(json.dumps(peaks(*arguments.peaks)))
+        return
     rows = []
     for name in arguments.models:
+        if arguments.memory is not None:
+            limits = arguments.memory, arguments.seconds
+            rows += [fits(name, key, *limits) for key in RUNTIMES]
+            continue
         with tempfile.TemporaryDirectory() as folder:
             rows += compare(name, arguments.atoms, arguments.rounds, Path(folder))
     table = pd.DataFrame(rows)

@@ -1,11 +1,13 @@
 """Benchmarks run; what they measure is not asserted, machines differ."""
 
+import importlib
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import ase.io
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -195,6 +197,67 @@ def test_the_benchmark_of_runtimes(sevennet, tmp_path):
     assert table["faster"].iloc[0] == 1 and (table["time [ms]"] > 0).all()
     assert (table["error of forces"] < 1e-5).all()
     assert (table["memory [MB]"].isna() | (table["memory [MB]"] >= 0)).all()
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_runtimes_finds_the_atoms_that_fit(sevennet, tmp_path):
+    command = [sys.executable, BENCHMARKS / "runtimes.py", "--memory", "4", "--models", "7net-0"]
+    command += ["--seconds", "0", "--out", tmp_path / "memory.csv"]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    table = pd.read_csv(tmp_path / "memory.csv").set_index("runtime")
+    assert list(table.index) == ["sevenn get_model", "irrepress, TorchScript"]
+    assert (table["atoms in 4 GB"] > table["largest measured [atoms]"]).all()
+    assert table["its peak [GB]"].lt(4).all()
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_precision(sevennet, tmp_path):
+    command = [sys.executable, BENCHMARKS / "precision.py", "--model", "7net-0"]
+    command += ["--irreps", "16x0e+8x1e", "--filter-lmax", "1", "--structures", "12"]
+    command += ["--atoms", "8", "--steps", "4", "--rounds", "1", "--name", "tiny"]
+    command += ["--out", tmp_path / "precision.csv"]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    table = pd.read_csv(tmp_path / "precision.csv").set_index(["runtime", "precision"])
+    assert table.index.get_level_values("runtime").unique().tolist() == [
+        "family's own",
+        "TorchScript",
+    ]
+    for runtime in ("family's own", "TorchScript"):
+        exact, single = (table.loc[(runtime, name)] for name in ("float64", "float32"))
+        assert exact["faster"] == 1 and exact["error of rotation"] < 1e-10
+        assert exact["error of forces"] < single["error of forces"] < 1e-3
+        assert np.isfinite(single["drift [meV/atom/ps]"])
+    failed = table[table["time [ms]"].isna()]
+    assert failed["note"].str.startswith("does not run: ").all()
+
+
+def test_sentences_follow_from_the_recorded_figures(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    sayings = importlib.import_module("sayings")
+    rows = [
+        ("float64", 1.0, 0.0, None),
+        ("float32", 1.5, 1e-6, None),
+        ("bfloat16 autocast", None, None, "does not run: types differ"),
+        ("bfloat16 weights", 0.9, 0.2, None),
+    ]
+    columns = ["precision", "faster", "error of forces", "note"]
+    table = pd.DataFrame(rows, columns=columns).assign(model="small", runtime="TorchScript")
+    assert sayings.precision(table) == (
+        "- **small, TorchScript:** float32 is 1.5 times as fast as float64, forces off by 1e-06 of "
+        "the largest; bfloat16 autocast does not run; bfloat16 weights brings no speed (0.9 times "
+        "that of float64), forces off by 0.2 of the largest, of no use."
+    )
+    slower = table[table["precision"].isin(["float64", "float32"])].assign(faster=1.0)
+    assert "float32 brings no speed (1 times that of float64)" in sayings.precision(slower)
+    equal = table.assign(faster=[1.0, 1.5, None, 1.5])
+    assert "weights brings no speed beyond float32 (1.5 times as fast" in sayings.precision(equal)
+    fits = {"model": ["a", "b"], "runtime": "r", "atoms in 8 GB": [1234, 5000]}
+    assert sayings.memory(pd.DataFrame(fits)).splitlines() == [
+        "- **a, r:** 1,200 atoms in 8 GB.",
+        "- **b, r:** 5,000 atoms in 8 GB, 4.1 times as many.",
+    ]
 
 
 @pytest.mark.slow
