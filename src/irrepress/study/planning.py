@@ -10,6 +10,7 @@ import numpy as np
 
 from irrepress.catalogue.families import named_shapes
 from irrepress.core.errors import UserError
+from irrepress.core.family import WritesSymmetrix
 from irrepress.core.groups import Group
 from irrepress.core.model import Model
 from irrepress.core.plan import Plan

@@ -121,6 +121,7 @@ def test_layers_that_symmetrix_needs_are_told(taken):
         planned(taken, recipe, deployable="symmetrix")
 
 
+@pytest.mark.slow
 def test_a_budget_may_be_timed_in_symmetrix_beside_the_parent(taken, tmp_path, monkeypatch):
     """And a plan then keeps to what it takes, and says what its factor is of."""
     pytest.importorskip("symmetrix", reason="symmetrix-xl is not installed")
