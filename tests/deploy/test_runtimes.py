@@ -1,5 +1,7 @@
 """Times in the runtimes of deployments, which budgets may be measured in."""
 
+import copy
+
 import pytest
 import torch
 from ase.build import bulk
@@ -9,6 +11,8 @@ from irrepress.deploy import target as targets
 from irrepress.deploy.runtimes import check_runtime, code_of, groups_taken, takes
 from irrepress.deploy.target import get_target
 from irrepress.deploy.timing import turns_in
+from irrepress.evaluation.config import Evaluation
+from irrepress.evaluation.metrics import measure_cost
 from irrepress.evaluation.shapes import make_time_table
 from irrepress.evaluation.timing import reference_crystal, time_side_by_side
 from irrepress.pruning.latency import TimeTable
@@ -44,6 +48,20 @@ def test_models_are_timed_in_turn_as_they_are_deployed(small_sevennet):
     times = time_side_by_side(models, crystal, repeats=1, runtime="torchscript")
     assert times.rounds >= 3 and all(seconds > 0 for seconds in times.seconds)
     assert times.ratios[-1] == 1 and times.ratio_spreads[-1] == 0
+
+
+def test_a_measured_model_has_its_time_there_beside_its_parents(small_sevennet, tmp_path):
+    path = tmp_path / "model.pt"
+    small_sevennet.save(path)
+    settings = Evaluation(dataset="silicon", timing_atoms=8, timing_repeats=1)
+    models = small_sevennet, copy.deepcopy(small_sevennet)
+    plain = measure_cost(*models, settings, model_path=path)
+    assert plain.deployed is None and "deployed" not in plain.model_dump()
+    found = measure_cost(*models, settings, model_path=path, runtime="torchscript").deployed
+    assert found.runtime == "torchscript" and found.code.startswith("torch ")
+    assert found.time_ratio > 0 and found.parent_seconds > 0
+    with pytest.raises(UserError, match=r"^sweep\.runtime: symmetrix runs no models of sevennet"):
+        measure_cost(*models, settings, model_path=path, runtime="symmetrix")
 
 
 def test_a_runtime_that_fails_says_so(small_sevennet, monkeypatch):

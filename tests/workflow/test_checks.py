@@ -244,11 +244,13 @@ def test_a_target_pulls_only_what_it_needs(snakemake, tmp_path):
 @pytest.mark.slow
 def test_shapes_are_timed_only_where_budgets_are_counted_in_time(snakemake, tmp_path):
     counts = {}
-    for unit in ("flops", "time"):
-        config = change(tmp_path, sweep={"criteria": ["taylor"], "budgets": [0.5], "unit": unit})
-        counts[unit] = job_counts(snakemake(tmp_path, "sweep", "--dry-run", config=config))
+    asked = {"flops": {"unit": "flops"}, "time": {"unit": "time"}}
+    asked["torchscript"] = {"unit": "time", "runtime": "torchscript"}
+    for name, sweep in asked.items():
+        config = change(tmp_path, sweep={"criteria": ["taylor"], "budgets": [0.5], **sweep})
+        counts[name] = job_counts(snakemake(tmp_path, "sweep", "--dry-run", config=config))
     assert "time_shapes" not in counts["flops"]
-    assert counts["time"] == {**counts["flops"], "time_shapes": 1}
+    assert counts["time"] == {**counts["flops"], "time_shapes": 1} == counts["torchscript"]
 
 
 @pytest.mark.slow
