@@ -73,7 +73,7 @@ def codes(model: Model, folder: Path) -> Iterator[Code | tuple[str, str, str]]:
         folder: where files go.
     """
     for maker in (own_code, torchscript, symmetrix):
-        for precision in ("float64", "float32", "bfloat16 autocast", "bfloat16 weights"):
+        for precision in ("float64", "float32", "bfloat16 autocast", "bfloat16 throughout"):
             try:
                 code = maker(model, precision, folder)
             except Exception as error:  # whatever another package raises
@@ -114,7 +114,7 @@ def torchscript(model: Model, precision: str, folder: Path) -> Code | None:
     path = folder / f"{precision.replace(' ', '-')}.pt"
     model.family.write_torchscript(typed, path)
     network = torch.jit.load(path, map_location="cpu")
-    if precision == "bfloat16 weights":
+    if precision == "bfloat16 throughout":
         network, kind = network.to(torch.bfloat16), torch.bfloat16
 
     def prepare(structure: Structure) -> Evaluate:

@@ -240,19 +240,21 @@ def test_sentences_follow_from_the_recorded_figures(monkeypatch):
         ("float64", 1.0, 0.0, None),
         ("float32", 1.5, 1e-6, None),
         ("bfloat16 autocast", None, None, "does not run: types differ"),
-        ("bfloat16 weights", 0.9, 0.2, None),
+        ("bfloat16 throughout", 0.9, 0.2, None),
     ]
     columns = ["precision", "faster", "error of forces", "note"]
     table = pd.DataFrame(rows, columns=columns).assign(model="small", runtime="TorchScript")
     assert sayings.precision(table) == (
         "- **small, TorchScript:** float32 is 1.5 times as fast as float64, forces off by 1e-06 of "
-        "the largest; bfloat16 autocast does not run; bfloat16 weights brings no speed (0.9 times "
-        "that of float64), forces off by 0.2 of the largest, of no use."
+        "the largest; bfloat16 autocast does not run; bfloat16 throughout brings no speed (0.9 "
+        "times that of float64), forces off by 0.2 of the largest, of no use."
     )
     slower = table[table["precision"].isin(["float64", "float32"])].assign(faster=1.0)
     assert "float32 brings no speed (1 times that of float64)" in sayings.precision(slower)
     equal = table.assign(faster=[1.0, 1.5, None, 1.5])
-    assert "weights brings no speed beyond float32 (1.5 times as fast" in sayings.precision(equal)
+    assert "throughout brings no speed beyond float32 (1.5 times as fast" in sayings.precision(
+        equal
+    )
     fits = {"model": ["a", "b"], "runtime": "r", "atoms in 8 GB": [1234, 5000]}
     assert sayings.memory(pd.DataFrame(fits)).splitlines() == [
         "- **a, r:** 1,200 atoms in 8 GB.",
