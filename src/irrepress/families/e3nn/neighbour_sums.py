@@ -39,7 +39,7 @@ def _symbols(coupling: Coupling, harmonics: int) -> Tensor:
     return coupling.symbols(harmonics)
 
 
-class Neighbours:
+class ChunkedEdges:
     """The edges of a batch in chunks, with harmonics that are made for it.
 
     Args:
@@ -100,7 +100,7 @@ class Filters:
         harmonics: ``[edges, harmonics]``, with tangents or without.
     """
 
-    def __init__(self, near: Neighbours, harmonics: Tensor):
+    def __init__(self, near: ChunkedEdges, harmonics: Tensor):
         self.near = near
         values, tangents = forward_mode.unpack_dual(harmonics)
         self._values = self._turn(values.detach())
@@ -220,7 +220,7 @@ class NeighbourSum:
         return max(len(s.paths) * (2 * s.order + 1) * s.channels for s in self.slots)
 
     def __call__(
-        self, near: Neighbours, features: Tensor, harmonics: Tensor, hidden: Tensor, maps: Tensor
+        self, near: ChunkedEdges, features: Tensor, harmonics: Tensor, hidden: Tensor, maps: Tensor
     ) -> Tensor:
         """Return the sums of messages; under forward-mode differentiation, with tangents.
 
@@ -247,7 +247,7 @@ class NeighbourSum:
         return forward_mode.make_dual(*_Duals.apply(*inputs, self, near, filters))
 
     @torch.no_grad()
-    def weights(self, hidden: Tensor, maps: Tensor, near: Neighbours) -> Weights:
+    def weights(self, hidden: Tensor, maps: Tensor, near: ChunkedEdges) -> Weights:
         """Return radial weights of paths, for each chunk and slot.
 
         They are ``[paths, atoms, 1, neighbours, channels]``.
@@ -270,7 +270,7 @@ class NeighbourSum:
         apart = weights.unflatten(1, shape[2:]).unflatten(0, shape[:2])
         return apart.permute(2, 0, 1, 3).unsqueeze(2)
 
-    def enter(self, features: Tensor, near: Neighbours) -> list[Tensor]:
+    def enter(self, features: Tensor, near: ChunkedEdges) -> list[Tensor]:
         """Return features for each slot, with atoms in the order of chunks.
 
         They are ``[atoms * (2 l + 1), channels]``.
@@ -284,7 +284,7 @@ class NeighbourSum:
             found.append(part.reshape(-1, slot.channels))
         return found
 
-    def leave(self, parts: Sequence[Tensor], near: Neighbours) -> Tensor:
+    def leave(self, parts: Sequence[Tensor], near: ChunkedEdges) -> Tensor:
         """Return features from what `enter` gives of them."""
         found = [
             part.view(near.atoms, -1, slot.channels).transpose(1, 2).flatten(1)
@@ -292,14 +292,14 @@ class NeighbourSum:
         ]
         return torch.cat(found, dim=1).index_select(0, near.rank)
 
-    def blocks(self, near: Neighbours, like: Tensor) -> list[Tensor]:
+    def blocks(self, near: ChunkedEdges, like: Tensor) -> list[Tensor]:
         """Return room for the messages of each term, ``[paths, atoms, 2 l_out + 1, channels]``."""
         return [
             like.new_zeros(len(term.paths), near.atoms, 2 * term.coupling.outer + 1, slot.channels)
             for slot, term in self._terms
         ]
 
-    def messages(self, blocks: Sequence[Tensor], near: Neighbours) -> Tensor:
+    def messages(self, blocks: Sequence[Tensor], near: ChunkedEdges) -> Tensor:
         """Return messages as e3nn orders them, ``[atoms, irreps_out.dim]``."""
         found = blocks[0].new_empty(near.atoms, self.out)
         for block, (_, term) in zip(blocks, self._terms, strict=True):
@@ -307,7 +307,7 @@ class NeighbourSum:
                 found[:, self._places[path]] = part.transpose(1, 2).flatten(1)
         return found.index_select(0, near.rank)
 
-    def terms(self, messages: Tensor, near: Neighbours) -> list[Tensor]:
+    def terms(self, messages: Tensor, near: ChunkedEdges) -> list[Tensor]:
         """Return what `messages` makes them of."""
         messages = messages.index_select(0, near.order)
         found = []
@@ -340,7 +340,7 @@ class _Chunks:
         like: a tensor of the type and device.
     """
 
-    def __init__(self, sum_: NeighbourSum, near: Neighbours, like: Tensor):
+    def __init__(self, sum_: NeighbourSum, near: ChunkedEdges, like: Tensor):
         self.sum, self.near = sum_, near
         most = max((len(part.edges) for part in near.parts), default=0)
         self._room = [like.new_empty(most * sum_.width) for _ in range(3)]
@@ -385,7 +385,7 @@ class _Values(torch.autograd.Function):
         maps: Tensor,
         token: Tensor,
         sum_: NeighbourSum,
-        near: Neighbours,
+        near: ChunkedEdges,
         filters: Filters,
         weights: Weights,
     ) -> Tensor:
@@ -458,7 +458,7 @@ class _Duals(torch.autograd.Function):
         hidden_tangents: Tensor,
         maps: Tensor,
         sum_: NeighbourSum,
-        near: Neighbours,
+        near: ChunkedEdges,
         filters: Filters,
     ) -> tuple[Tensor, Tensor]:
         values, weights = near.found.pop(sum_)

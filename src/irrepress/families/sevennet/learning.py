@@ -10,7 +10,7 @@ from torch import Tensor
 
 from irrepress.core.model import Batch, Model, NativeModule, Prediction
 from irrepress.families.e3nn.duals import fewer_operations
-from irrepress.families.e3nn.neighbour_sums import Neighbours, NeighbourSum, sum_of
+from irrepress.families.e3nn.neighbour_sums import ChunkedEdges, NeighbourSum, sum_of
 from irrepress.families.generic.gates import is_gated
 from irrepress.families.generic.learning import energies_and_slopes
 from irrepress.families.sevennet.architecture import RESCALE
@@ -29,7 +29,7 @@ def predict_for_loss(model: Model, batch: Batch) -> Prediction | None:
     data = fresh(model, batch)
     index = data[KEY.EDGE_IDX]
     widest = max(sum_of(layer.convolution).width for layer in layers)
-    near = Neighbours(len(batch.structure), index[0], index[1], widest)
+    near = ChunkedEdges(len(batch.structure), index[0], index[1], widest)
 
     def run(vectors: Tensor) -> Tensor:
         data = model.network._preprocess(fresh(model, batch))
@@ -53,7 +53,7 @@ def predict_for_loss(model: Model, batch: Batch) -> Prediction | None:
 
 
 @contextmanager
-def _summed(layers: Sequence[NativeModule], near: Neighbours) -> Iterator[None]:
+def _summed(layers: Sequence[NativeModule], near: ChunkedEdges) -> Iterator[None]:
     """Compute convolutions by sums over neighbours while the context lasts."""
     try:
         for layer in layers:
@@ -67,7 +67,7 @@ def _summed(layers: Sequence[NativeModule], near: Neighbours) -> Iterator[None]:
 class _Summed:
     """What a convolution does, for `_summed`."""
 
-    def __init__(self, layer: NativeModule, near: Neighbours):
+    def __init__(self, layer: NativeModule, near: ChunkedEdges):
         self.layer, self.near = layer, near
         self.sum = sum_of(layer.convolution)
 
