@@ -6,6 +6,7 @@ trains one tier of one system of benchmarks/no_labels.yaml anew for each of the 
 section ``ablation`` names, and judges it as benchmarks/no_labels.py does. Run that first, with the
 same ``--out``: this goes on in a copy of its study, so that dynamics, scores and compensation are
 the same. The table is kept as OUT/no_labels_ablation.csv; variants in it are not run again.
+``--system`` takes another one.
 """
 
 import argparse
@@ -43,19 +44,20 @@ def main() -> None:
     """Train and judge the variants, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--settings", type=Path, default=SETTINGS)
+    parser.add_argument("--system", help="by default that of the settings")
     parser.add_argument("--variants", nargs="+", help="by default all")
     parser.add_argument("--out", type=Path, default=Path("no_labels"))
     parser.add_argument("--cores", default="all")
     arguments = parser.parse_args()
     settings = yaml.safe_load(arguments.settings.read_text(encoding="utf-8"))
     ablation, out = settings["ablation"], arguments.out.resolve()
-    system, tier = ablation["system"], ablation["tier"]
-    folder = out / "ablation"
+    system, tier = arguments.system or ablation["system"], ablation["tier"]
+    folder = out / "ablation" / system
     if not folder.exists():
         shutil.copytree(out / system, folder)
     table = out / "no_labels_ablation.csv"
     rows = pd.read_csv(table).to_dict("records") if table.is_file() else []
-    done = {row["variant"] for row in rows}
+    done = {row["variant"] for row in rows if row["system"] == system}
     for name in arguments.variants or ablation["variants"]:
         if name in done:
             continue
@@ -67,7 +69,8 @@ def main() -> None:
         runs = held_out_runs(sampled, settings["systems"][system]["temperatures"])
         log = path.parent / "logs" / system / made.model / made.plan / made.stage
         minutes = pd.read_csv(log / "model.benchmark.tsv", sep="\t")["cpu_time"].sum() / 60
-        for row in errors_of({"variant": name}, path.parent / made.model_file, runs):
+        named = {"system": system, "variant": name}
+        for row in errors_of(named, path.parent / made.model_file, runs):
             about = {key: row.pop(key) for key in ("shape", "layers", "parameters")}
             assert about["layers"] == settings["tiers"][tier].get("layers", about["layers"])
             rows.append(row | {"training [CPU min]": minutes})
