@@ -62,6 +62,8 @@ LayerChoice = Literal["auto"] | Layers
 Temperature = Annotated[float, Field(gt=0, le=10_000), _IS_NUMBER]
 Pressure = Annotated[float, Field(ge=-100, le=1000), _IS_NUMBER]
 TimeStep = Annotated[float, Field(gt=0, le=20), _IS_NUMBER]
+# A force in eV/Å.
+Force = Annotated[float, Field(gt=0, le=1e6), _IS_NUMBER]
 # A time limit.
 Minutes = Annotated[float, Field(gt=0, le=1e6), _IS_NUMBER]
 # Highest order of irreps.

@@ -9,6 +9,7 @@ from irrepress.core.parameter_roles import ParameterRole
 from irrepress.core.section import (
     EACH_ONCE,
     Count,
+    Force,
     Fraction,
     Integer,
     Minutes,
@@ -78,10 +79,8 @@ class Training(Section):
         description="Train with weights as quantization to so many bits rounds them, so that it "
         "costs little accuracy afterwards; null: as they are.",
     )
-    large_forces: Number | None = Field(
+    large_forces: Force | None = Field(
         None,
-        gt=0,
-        le=1e6,
         description="Force in eV/Å from which on the errors of an atom, and of the energy and the "
         "stress of its structure, count relative to the largest force there: what is far from "
         "equilibrium then does not outweigh the rest. null: all count alike.",
