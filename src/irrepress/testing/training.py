@@ -15,7 +15,7 @@ from irrepress.core.family import Family
 from irrepress.core.model import Model, Prediction
 from irrepress.core.parameter_roles import ParameterRole
 from irrepress.core.structure import Structure
-from irrepress.testing.comparisons import assert_close
+from irrepress.testing.comparisons import assert_close, tensor_of
 from irrepress.testing.fixtures import FamilyFixtures
 from irrepress.training.config import DISPLACEMENT, Distillation
 from irrepress.training.targets import Targets
@@ -173,6 +173,5 @@ class TrainingTests(FamilyFixtures):
 def _outputs(prediction: Prediction, periodic: list[int]) -> torch.Tensor:
     """All that losses see in one vector."""
     assert prediction.atomic_energies is not None
-    stress = prediction.stress[periodic].flatten()
-    parts = (prediction.energy, prediction.forces.flatten(), stress, prediction.atomic_energies)
-    return torch.cat([each.double() for each in parts])
+    told = tensor_of(replace(prediction, stress=prediction.stress[periodic]))
+    return torch.cat([told.double(), prediction.atomic_energies.double()])

@@ -133,7 +133,7 @@ def compare(
         found = difference(name, prediction, labels, num_atoms)
         losses = huber_loss(found, huber_delta)
         if shares:
-            losses = losses * (shares[name] if name == "energy" else shares[name].unsqueeze(1))
+            losses = losses * shares[name]
         huber[name] = losses.sum() / huber_delta
         absolute[name] = found.detach().abs().sum()
         if name == "stress":
@@ -142,11 +142,11 @@ def compare(
 
 
 def _shares(labels: Labels, num_atoms: Tensor, large_forces: float) -> dict[str, Tensor]:
-    """Return what losses count for, by quantity: of structures, or of atoms."""
+    """Return what losses count for, by quantity, in shapes that they can be multiplied by."""
     sizes = torch.nan_to_num(labels.forces).norm(dim=1)
     largest = torch.segment_reduce(sizes, "max", lengths=num_atoms.to(sizes.device))
     atoms, structures = (large_forces / each.clamp_min(large_forces) for each in (sizes, largest))
-    return {"energy": structures, "forces": atoms, "stress": structures}
+    return {"energy": structures, "forces": atoms[:, None], "stress": structures[:, None]}
 
 
 def _added(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ import torch.autograd.forward_ad as forward_mode
 from e3nn.o3 import Irreps, TensorProduct
 from torch import Tensor
 
+from irrepress.families.e3nn.fast_products import ChannelwiseProduct
 from irrepress.families.e3nn.scripted import Part, arrange, rows_of_sources
 from irrepress.families.e3nn.terms import Coupling, Slot, read_slots
 
@@ -35,8 +36,8 @@ Weights = list[list[Tensor]]
 
 
 @cache
-def _symbols(coupling: Coupling, harmonics: int) -> Tensor:
-    return coupling.symbols(harmonics)
+def _symbols(coupling: Coupling, harmonics: int, dtype: torch.dtype) -> Tensor:
+    return coupling.symbols(harmonics).to(dtype)
 
 
 class ChunkedEdges:
@@ -103,10 +104,9 @@ class Filters:
     def __init__(self, near: ChunkedEdges, harmonics: Tensor):
         self.near = near
         values, tangents = forward_mode.unpack_dual(harmonics)
-        self._values = self._turn(values.detach())
+        self._harmonics = values.detach()
         # Harmonics of order 0 alone are constant.
-        self._tangents = self._turn((values * 0 if tangents is None else tangents).detach())
-        self._like = values.new_zeros(0, values.shape[1])
+        self._tangents = torch.zeros_like(values) if tangents is None else tangents.detach()
         self._slopes: dict[Coupling, list[Tensor]] = {}
         self.gradients: dict[Coupling, list[Tensor]] = {}
 
@@ -114,13 +114,13 @@ class Filters:
         """Return, for each chunk, ``[paths * atoms, 2 l_out + 1, (2 l_in + 1) * neighbours]``."""
         made = self.near.matrices  # with and without tangents, the values are the same
         if coupling not in made:
-            made[coupling] = self._couple(coupling, self._values)
+            made[coupling] = self._couple(coupling, self._turned)
         return made[coupling]
 
     def slopes(self, coupling: Coupling) -> list[Tensor]:
         """Return the tangents of `matrices`."""
         if coupling not in self._slopes:
-            self._slopes[coupling] = self._couple(coupling, self._tangents)
+            self._slopes[coupling] = self._couple(coupling, self._turned_tangents)
         return self._slopes[coupling]
 
     def gradient(self, coupling: Coupling) -> list[Tensor]:
@@ -131,8 +131,8 @@ class Filters:
 
     def collect(self) -> Tensor:
         """Return the derivatives by the harmonics, ``[edges, harmonics]``."""
-        harmonics = self._like.shape[1]
-        total = self._like.new_zeros(self.near.edges + 1, harmonics)
+        harmonics = self._harmonics.shape[1]
+        total = self._harmonics.new_zeros(self.near.edges + 1, harmonics)
         for c, part in enumerate(self.near.parts):
             many, n = part.last - part.first, part.neighbours
             found = total.new_zeros(many, harmonics, n)
@@ -142,6 +142,15 @@ class Filters:
                 found += (symbol.transpose(1, 2).unsqueeze(1) @ gradient).sum(0)
             total[part.edges] = found.transpose(1, 2).reshape(many * n, harmonics)
         return total[:-1]
+
+    # Each is made once, and only where it is needed: one in each pass.
+    @cached_property
+    def _turned(self) -> list[Tensor]:
+        return self._turn(self._harmonics)
+
+    @cached_property
+    def _turned_tangents(self) -> list[Tensor]:
+        return self._turn(self._tangents)
 
     def _turn(self, values: Tensor) -> list[Tensor]:
         """Return, for each chunk, ``[1, atoms, harmonics, neighbours]``."""
@@ -160,7 +169,7 @@ class Filters:
         ]
 
     def _symbol(self, coupling: Coupling) -> Tensor:
-        return _symbols(coupling, self._like.shape[1]).to(self._like)
+        return _symbols(coupling, self._harmonics.shape[1], self._harmonics.dtype)
 
 
 class _Collect(torch.autograd.Function):
@@ -204,15 +213,8 @@ class NeighbourSum:
     def can(product: TensorProduct) -> bool:
         """Say whether a product is one that this class computes."""
         orders = [irrep.l for _, irrep in product.irreps_in2]
-        paths = product.instructions
-        return (
-            len({path.i_out for path in paths}) == len(paths) == len(product.irreps_out)
-            and all(path.connection_mode == "uvu" and path.has_weight for path in paths)
-            and all(irrep.mul == 1 for irrep in product.irreps_in2)
-            and orders == list(range(len(orders)))
-            and not (product.shared_weights or product.internal_weights)
-            and len(paths) > 0
-        )
+        in_order = orders == list(range(len(orders)))
+        return ChannelwiseProduct.can(product) and in_order and len(product.instructions) > 0
 
     @cached_property
     def width(self) -> int:
@@ -321,13 +323,14 @@ class NeighbourSum:
 
 
 # Made once per module: the 3j symbols take longer than a small sum.
-_MADE: "weakref.WeakKeyDictionary[TensorProduct, NeighbourSum]" = weakref.WeakKeyDictionary()
+_MADE: "weakref.WeakKeyDictionary[TensorProduct, NeighbourSum | None]"
+_MADE = weakref.WeakKeyDictionary()
 
 
-def sum_of(product: TensorProduct) -> NeighbourSum:
-    """Return the sum that computes what a product does; see `NeighbourSum.can`."""
+def sum_of(product: TensorProduct) -> NeighbourSum | None:
+    """Return the sum that computes what a product does; None: see `NeighbourSum.can`."""
     if product not in _MADE:
-        _MADE[product] = NeighbourSum(product)
+        _MADE[product] = NeighbourSum(product) if NeighbourSum.can(product) else None
     return _MADE[product]
 
 

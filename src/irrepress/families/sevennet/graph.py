@@ -124,9 +124,12 @@ def atomic_energies(model: Model, batch: Batch) -> Tensor:
 
 def fast(model: Model) -> AbstractContextManager[None]:
     """Compute convolutions by faster code of the same results while the context lasts."""
-    modules = model.network._modules.values()
-    layers: list[NativeModule] = [m for m in modules if isinstance(m, IrrepsConvolution)]
-    return fast_products(layer.convolution for layer in layers)
+    return fast_products(layer.convolution for layer in convolutions(model))
+
+
+def convolutions(model: Model) -> list[NativeModule]:
+    """Return the convolutions of a network, layer by layer."""
+    return [m for m in model.network._modules.values() if isinstance(m, IrrepsConvolution)]
 
 
 def fresh(model: Model, batch: Batch) -> Graph:

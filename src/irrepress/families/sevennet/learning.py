@@ -5,7 +5,6 @@ from contextlib import contextmanager
 
 import sevenn._keys as KEY
 import torch
-from sevenn.nn.convolution import IrrepsConvolution
 from torch import Tensor
 
 from irrepress.core.model import Batch, Model, NativeModule, Prediction
@@ -14,27 +13,33 @@ from irrepress.families.e3nn.neighbour_sums import ChunkedEdges, NeighbourSum, s
 from irrepress.families.generic.gates import is_gated
 from irrepress.families.generic.learning import energies_and_slopes
 from irrepress.families.sevennet.architecture import RESCALE
-from irrepress.families.sevennet.graph import Graph, fresh, keeping_graph, read
+from irrepress.families.sevennet.graph import (
+    Graph,
+    convolutions,
+    fresh,
+    keeping_graph,
+    read,
+)
 
 
 def predict_for_loss(model: Model, batch: Batch) -> Prediction | None:
     """Run the network; see `irrepress.core.family.LearnsFaster`."""
-    modules = model.network._modules
-    layers: list[NativeModule] = [m for m in modules.values() if isinstance(m, IrrepsConvolution)]
-    known = all(NeighbourSum.can(layer.convolution) for layer in layers)
-    if not known or is_gated(model) or torch.is_autocast_enabled("cpu"):
+    layers = convolutions(model)
+    sums = [each for layer in layers if (each := sum_of(layer.convolution)) is not None]
+    if len(sums) < len(layers) or is_gated(model) or torch.is_autocast_enabled("cpu"):
         return None
+    modules = model.network._modules
     names = list(modules)
     after_energies = names.index(RESCALE) + 1
     data = fresh(model, batch)
     index = data[KEY.EDGE_IDX]
-    widest = max(sum_of(layer.convolution).width for layer in layers)
+    widest = max(each.width for each in sums)
     near = ChunkedEdges(len(batch.structure), index[0], index[1], widest)
 
     def run(vectors: Tensor) -> Tensor:
         data = model.network._preprocess(fresh(model, batch))
         data[KEY.EDGE_VEC] = vectors
-        with _summed(layers, near), fewer_operations(model.network.modules()):
+        with _summed(layers, sums, near), fewer_operations(model.network.modules()):
             for name in names[:after_energies]:
                 data = modules[name](data)
         near.forget()
@@ -53,11 +58,13 @@ def predict_for_loss(model: Model, batch: Batch) -> Prediction | None:
 
 
 @contextmanager
-def _summed(layers: Sequence[NativeModule], near: ChunkedEdges) -> Iterator[None]:
+def _summed(
+    layers: Sequence[NativeModule], sums: Sequence[NeighbourSum], near: ChunkedEdges
+) -> Iterator[None]:
     """Compute convolutions by sums over neighbours while the context lasts."""
     try:
-        for layer in layers:
-            layer.forward = _Summed(layer, near)
+        for layer, sum_ in zip(layers, sums, strict=True):
+            layer.forward = _Summed(layer, sum_, near)
         yield
     finally:
         for layer in layers:
@@ -67,9 +74,8 @@ def _summed(layers: Sequence[NativeModule], near: ChunkedEdges) -> Iterator[None
 class _Summed:
     """What a convolution does, for `_summed`."""
 
-    def __init__(self, layer: NativeModule, near: ChunkedEdges):
-        self.layer, self.near = layer, near
-        self.sum = sum_of(layer.convolution)
+    def __init__(self, layer: NativeModule, sum_: NeighbourSum, near: ChunkedEdges):
+        self.layer, self.sum, self.near = layer, sum_, near
 
     def __call__(self, data: Graph) -> Graph:
         layer = self.layer
