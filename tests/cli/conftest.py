@@ -1,9 +1,9 @@
 import ase.io
 import pytest
+from parent_cards import parent_card
 from typer.testing import CliRunner
 
 from irrepress.cli import app
-from irrepress.study.cards import Card
 
 
 @pytest.fixture(scope="module")
@@ -30,18 +30,6 @@ def extxyz(structures, tmp_path):
 def card(saved):
     """The card beside the saved model, for the time of a test."""
     path = saved.parent / "card.json"
-    card = Card.of_parent(
-        saved,
-        name="x",
-        family="sevennet",
-        checkpoint="7net-0",
-        checkpoint_sha256="0" * 64,
-        shape={},
-        parameters=1,
-        licence=None,
-        modal=None,
-        seed=0,
-    )
-    card.save(path)
+    parent_card(saved).save(path)
     yield path
     path.unlink()

@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from parent_cards import parent_card
 
 from irrepress.core.errors import UserError
 from irrepress.core.files import write_json
@@ -11,16 +12,11 @@ from irrepress.study.cards import Card, check_model, versions
 def parent(tmp_path):
     model = tmp_path / "model.pt"
     model.write_bytes(b"weights")
-    return Card.of_parent(
+    return parent_card(
         model,
         name="m/parent/original",
-        family="sevennet",
-        checkpoint="7net-0",
-        checkpoint_sha256="0" * 64,
         shape={"irreps": ["128x0e"]},
         parameters=842_623,
-        licence=None,
-        modal=None,
         seed=3,
     )
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 import yaml
 from ase.build import bulk, molecule
+from parent_cards import parent_card
 from samples import copper_frames
 
 from irrepress.catalogue.model_ref import ModelRef
 from irrepress.core.errors import UserError
 from irrepress.data.config import Files
-from irrepress.study.cards import Card
 from irrepress.study.conditions import Conditions
 from irrepress.study.drafts import Draft, find_model, plain_name
 from irrepress.study.examination import examine
@@ -185,18 +185,7 @@ def test_a_licence_that_restricts_use_is_shown():
 def test_a_file_is_known_by_its_card(tmp_path):
     path = tmp_path / "model.pt"
     path.write_bytes(b"\x80\x04")
-    Card.of_parent(
-        path,
-        name="x",
-        family="mace",
-        checkpoint="mine",
-        checkpoint_sha256="0" * 64,
-        shape={},
-        parameters=1,
-        licence=None,
-        modal="pbe",
-        seed=0,
-    ).save(tmp_path / "card.json")
+    parent_card(path, family="mace", checkpoint="mine", modal="pbe").save(tmp_path / "card.json")
     found = find_model(str(path))
     assert (found.family, found.modal, found.checkpoint) == ("mace", "pbe", str(path))
 

@@ -4,10 +4,10 @@ import os
 import tarfile
 
 import pytest
+from parent_cards import parent_card
 
 from irrepress.core.errors import UserError
 from irrepress.study.archives import licence_text, methods_text, write_archive
-from irrepress.study.cards import Card
 
 STAGES = [
     {
@@ -32,16 +32,11 @@ STAGES = [
 def made(tmp_path):
     model = tmp_path / "model.pt"
     model.write_bytes(b"weights")
-    card = Card.of_parent(
+    card = parent_card(
         model,
         name="m/taylor-0.50/recovered",
-        family="sevennet",
-        checkpoint="7net-0",
-        checkpoint_sha256="0" * 64,
-        shape={},
         parameters=12345,
         licence="GPL-3.0",
-        modal=None,
         seed=1,
         stages=copy.deepcopy(STAGES),
     )

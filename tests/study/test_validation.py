@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from parent_cards import parent_card
 from study_samples import make_config
 
 from irrepress.evaluation.physics.config import Validation
@@ -59,18 +60,7 @@ def test_other_tolerances_do_not_measure_the_parent_again():
 def test_a_card_keeps_its_time_when_it_is_marked_and_its_successors_are_not(tmp_path):
     model = tmp_path / "model.pt"
     model.write_bytes(b"weights")
-    card = Card.of_parent(
-        model,
-        name="m",
-        family="sevennet",
-        checkpoint="7net-0",
-        checkpoint_sha256="0" * 64,
-        shape={},
-        parameters=1,
-        licence=None,
-        seed=0,
-    )
-    card.save(tmp_path / "card.json")
+    parent_card(model, name="m").save(tmp_path / "card.json")
     before = (tmp_path / "card.json").stat().st_mtime_ns
     mark_validated(tmp_path / "card.json", {"passed": False, "failed": ["Si8: forces"]})
     assert (tmp_path / "card.json").stat().st_mtime_ns == before

@@ -4,33 +4,12 @@ import copy
 
 import pytest
 import torch
-from e3nn.o3 import FullyConnectedTensorProduct, Irreps, TensorProduct
+from channelwise_products import channelwise, irreps_of
+from e3nn.o3 import FullyConnectedTensorProduct, TensorProduct
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from irrepress.families.e3nn.fast_products import ChannelwiseProduct, fast_products
-
-
-def channelwise(first: str, second: str, highest: int) -> TensorProduct:
-    """A product as convolutions have it: all paths up to an order, outputs sorted."""
-    first, second = Irreps(first), Irreps(second)
-    paths = [
-        (i, j, mul, out)
-        for i, (mul, a) in enumerate(first)
-        for j, (_, b) in enumerate(second)
-        for out in a * b
-        if out.l <= highest
-    ]
-    target, places, _ = Irreps([(mul, out) for _, _, mul, out in paths]).sort()
-    instructions = [(i, j, places[k], "uvu", True) for k, (i, j, *_) in enumerate(paths)]
-    usual = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)  # which e3nn's 3j symbols are rounded to
-    try:
-        return TensorProduct(
-            first, second, target, instructions, shared_weights=False, internal_weights=False
-        )
-    finally:
-        torch.set_default_dtype(usual)
 
 
 def inputs_of(product: TensorProduct, edges: int, dtype=torch.float64) -> list[torch.Tensor]:
@@ -56,12 +35,7 @@ def derivatives(function, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
     edges=st.sampled_from([0, 1, 5]),
 )
 def test_results_and_derivatives_are_those_of_e3nn(widths, filter_order, highest, parity, edges):
-    def irrep(order):
-        return f"{order}{'o' if parity and order % 2 else 'e'}"
-
-    first = "+".join(f"{mul}x{irrep(order)}" for order, mul in enumerate(widths))
-    second = "+".join(f"1x{irrep(order)}" for order in range(filter_order + 1))
-    product = channelwise(first, second, highest)
+    product = channelwise(*irreps_of(widths, filter_order, parity), highest)
     if not product.instructions:
         return
     assert ChannelwiseProduct.can(product)

@@ -2,39 +2,16 @@
 
 import pytest
 import torch
-from e3nn.o3 import Irreps, TensorProduct, spherical_harmonics
+from channelwise_products import channelwise, irreps_of
+from e3nn.o3 import TensorProduct, spherical_harmonics
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from irrepress.families.e3nn import neighbour_sums
 from irrepress.families.e3nn.neighbour_sums import ChunkedEdges, NeighbourSum, sum_of
-from irrepress.families.generic.building import building
 from irrepress.families.generic.learning import energies_and_slopes
 
 HIDDEN = 4
-
-
-def channelwise(widths: list[int], filter_order: int, parity: bool, highest=2) -> TensorProduct:
-    """A product as convolutions have it: all paths up to an order, outputs sorted."""
-
-    def irrep(order: int) -> str:
-        return f"{order}{'o' if parity and order % 2 else 'e'}"
-
-    first = Irreps([(mul, irrep(order)) for order, mul in enumerate(widths)])
-    second = Irreps([(1, irrep(order)) for order in range(filter_order + 1)])
-    paths = [
-        (i, j, mul, out)
-        for i, (mul, a) in enumerate(first)
-        for j, (_, b) in enumerate(second)
-        for out in a * b
-        if out.l <= highest
-    ]
-    target, places, _ = Irreps([(mul, out) for _, _, mul, out in paths]).sort()
-    instructions = [(i, j, places[k], "uvu", True) for k, (i, j, *_) in enumerate(paths)]
-    with building(torch.float64):  # which e3nn's 3j symbols are rounded to
-        return TensorProduct(
-            first, second, target, instructions, shared_weights=False, internal_weights=False
-        )
 
 
 class Network:
@@ -85,7 +62,7 @@ class Network:
 def test_losses_have_the_derivatives_that_e3nns_code_gives(
     widths, filter_order, highest, parity, edges
 ):
-    product = channelwise(widths, filter_order, parity, highest)
+    product = channelwise(*irreps_of(widths, filter_order, parity), highest)
     network = Network(product, 6, edges)
     weights = torch.randn(6, dtype=torch.float64), torch.randn(edges, 3, dtype=torch.float64)
 
@@ -108,7 +85,7 @@ def test_losses_have_the_derivatives_that_e3nns_code_gives(
 
 
 def test_results_do_not_depend_on_chunks(monkeypatch):
-    product = channelwise([3, 2], 2, True)
+    product = channelwise(*irreps_of([3, 2], 2, True), 2)
     network = Network(product, 12, 80)
     found = []
     for fewest in (1, 40, 1000):
