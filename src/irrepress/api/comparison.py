@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
-from irrepress.api.showing import as_html, as_text, count, themed
+from irrepress.api.showing import Shown, Table, count, themed
 from irrepress.core.groups import widths_of
 from irrepress.core.quantities import QUANTITIES
 from irrepress.evaluation.direct import PRINTED
@@ -51,8 +51,8 @@ class ComparedModel:
         return cls(name, model.parameter_count(), flops, errors)
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, repr=False)
+class Comparison(Shown):
     """Models side by side on the same structures.
 
     Attributes:
@@ -116,15 +116,8 @@ class Comparison:
         figure.update_yaxes(title_text=f"MAE relative to {last.name}", rangemode="tozero")
         return themed(figure.update_layout(height=HEIGHT, barmode="group", showlegend=True))
 
-    def __str__(self) -> str:
-        return "\n".join([as_text(self._title(), self.rows(), self.header()), *self._told()])
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def _repr_html_(self) -> str:
-        told = "".join(f"<p>{text}</p>" for text in self._told())
-        return as_html(self._title(), self.rows(), self.header()) + told
+    def _table(self) -> Table:
+        return Table(self._title(), self.rows(), self.header(), list(self._told()))
 
     def header(self) -> list[str]:
         """Return what heads the columns of `rows`."""

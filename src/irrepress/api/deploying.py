@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from irrepress.api.frames import AnyPath, FramesLike
-from irrepress.api.showing import as_html, as_text, count
+from irrepress.api.showing import Shown, Table, count
 from irrepress.core.section import make_section
 from irrepress.deploy.config import DeploySettings
 from irrepress.deploy.deployment import Source, deploy
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 COLUMNS = ("atoms", "time", "parent", "speed-up")
 
 
-@dataclass(frozen=True)
-class Deployed:
+@dataclass(frozen=True, repr=False)
+class Deployed(Shown):
     """A deployment that was made.
 
     Attributes:
@@ -83,17 +83,8 @@ class Deployed:
         """What was deployed for what, and where it lies."""
         return f"{self.record.source} for {self.record.runtime}: {self.folder}"
 
-    def __str__(self) -> str:
-        rows = self.rows()
-        table = as_text(self.title, rows, COLUMNS) if rows else self.title
-        return "\n".join([table, *self.remarks()])
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def _repr_html_(self) -> str:
-        told = "".join(f"<p>{text}</p>" for text in self.remarks())
-        return as_html(self.title, self.rows(), COLUMNS) + told
+    def _table(self) -> Table:
+        return Table(self.title, self.rows(), COLUMNS, self.remarks())
 
 
 def deploy_potential(

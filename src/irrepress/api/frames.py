@@ -13,7 +13,7 @@ import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
 
-from irrepress.api.showing import as_html, as_text, count
+from irrepress.api.showing import Shown, Table, count
 from irrepress.core.errors import UserError
 from irrepress.core.files import sha256
 from irrepress.core.label_counts import LabelCounts
@@ -38,8 +38,8 @@ _UNDIVIDED = {part: Split(**{name: float(name == part) for name in PARTS}) for p
 _NAME = "frames"
 
 
-@dataclass(frozen=True)
-class Frames:
+@dataclass(frozen=True, repr=False)
+class Frames(Shown):
     """Structures with the labels that they have, divided into train, valid and test parts.
 
     They lie in an HDF5 store, in a temporary folder if they did not come as one. The same
@@ -86,14 +86,8 @@ class Frames:
         write_store(path, self.store.iterate(), self.store.info, splits, 0, total=len(self))
         return Frames(StructureStore(path), self.name, folder)
 
-    def __str__(self) -> str:
-        return as_text(self._title(), self._rows())
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def _repr_html_(self) -> str:
-        return as_html(self._title(), self._rows())
+    def _table(self) -> Table:
+        return Table(self._title(), self._rows())
 
     def _title(self) -> str:
         symbols = sorted(chemical_symbols[z] for z in self.store.elements)

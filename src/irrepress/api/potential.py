@@ -22,7 +22,7 @@ from irrepress.api.judging import Part, Subject, compare
 from irrepress.api.pruning import Pruning
 from irrepress.api.refining import refined
 from irrepress.api.sampling import sample
-from irrepress.api.showing import as_html, as_text, count, one_line, themed
+from irrepress.api.showing import Shown, Table, count, one_line, themed
 from irrepress.api.targets import name_of, out_of_reach, settings_of
 from irrepress.api.validation import Proof, validate_potential
 from irrepress.api.working import told_when_stopped
@@ -74,7 +74,7 @@ _WITHOUT_FRAMES = ("magnitude", "random")
 _LEAST_CALIBRATION = 3
 
 
-class Potential:
+class Potential(Shown):
     """A loaded model, how it came about, and what can be done with it.
 
     `irrepress.load` makes one. Every step returns a new one and leaves this one as it is; all that
@@ -741,14 +741,8 @@ class Potential:
         curve = Curve(self.name, self.training, theme.BLUE)
         return themed(curves_figure([curve], column, factor, title.format("")))
 
-    def __str__(self) -> str:
-        return as_text(self.name, self._rows())
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def _repr_html_(self) -> str:
-        return as_html(self.name, self._rows())
+    def _table(self) -> Table:
+        return Table(self.name, self._rows())
 
     def _rows(self) -> list[tuple[str, str]]:
         model, shape = self.model, self.model.shape()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from irrepress.api.showing import as_html, as_text, one_line, themed
+from irrepress.api.showing import Shown, Table, one_line, themed
 from irrepress.core.files import refuse_existing
 from irrepress.core.plan import Plan
 from irrepress.pruning.scores import Scores
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from irrepress.api.potential import Potential
 
 
-@dataclass(frozen=True)
-class Pruning:
+@dataclass(frozen=True, repr=False)
+class Pruning(Shown):
     """A plan: which irreps blocks of a potential stay.
 
     Attributes:
@@ -73,14 +73,8 @@ class Pruning:
     def _criterion(self) -> str:
         return str(self.plan.provenance["criterion"])
 
-    def __str__(self) -> str:
-        return as_text(self._title(), self._rows())
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def _repr_html_(self) -> str:
-        return as_html(self._title(), self._rows())
+    def _table(self) -> Table:
+        return Table(self._title(), self._rows())
 
     def _title(self) -> str:
         return f"plan {self.name} for {self.potential.name}"

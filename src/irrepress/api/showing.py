@@ -1,6 +1,8 @@
 """How objects of the front door look: aligned text on a terminal, tables in a notebook."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,44 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 Row = Sequence[str]
+
+
+@dataclass(frozen=True)
+class Table:
+    """What an object shows of itself.
+
+    Attributes:
+        title: what it is.
+        rows: cells as texts.
+        header: what heads their columns; empty: nothing.
+        remarks: lines below.
+    """
+
+    title: str
+    rows: Sequence[Row]
+    header: Row = ()
+    remarks: Sequence[str] = ()
+
+
+class Shown(ABC):
+    """Base class of objects that show themselves as a table, on a terminal and in a notebook."""
+
+    @abstractmethod
+    def _table(self) -> Table:
+        """Return what is shown."""
+
+    def __str__(self) -> str:
+        table = self._table()
+        shown = as_text(table.title, table.rows, table.header) if table.rows else table.title
+        return "\n".join([shown, *table.remarks])
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        table = self._table()
+        told = "".join(f"<p>{text}</p>" for text in table.remarks)
+        return as_html(table.title, table.rows, table.header) + told
 
 
 def as_text(title: str, rows: Iterable[Row], header: Row = ()) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from irrepress.api.frames import AnyPath, FramesLike
-from irrepress.api.showing import as_html, as_text
+from irrepress.api.showing import Shown, Table
 from irrepress.core.calculator import ModelCalculator
 from irrepress.core.errors import UserError
 from irrepress.core.files import read_json, write_json
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 _REFERENCE, _PARTIAL = "validation-reference.json", ".partial"
 
 
-@dataclass(frozen=True)
-class Proof:
+@dataclass(frozen=True, repr=False)
+class Proof(Shown):
     """What a validation has found: one verdict a line.
 
     Attributes:
@@ -64,17 +64,8 @@ class Proof:
         """Return what was cut for time, and the result in one line."""
         return [*self.record.cut, self.record.summary()]
 
-    def __str__(self) -> str:
-        rows = list(self.record.rows())
-        table = as_text(self.title, rows, COLUMNS) if rows else self.title
-        return "\n".join([table, *self.remarks()])
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def _repr_html_(self) -> str:
-        told = "".join(f"<p>{text}</p>" for text in self.remarks())
-        return as_html(self.title, self.record.rows(), COLUMNS) + told
+    def _table(self) -> Table:
+        return Table(self.title, list(self.record.rows()), COLUMNS, self.remarks())
 
 
 def validate_potential(
