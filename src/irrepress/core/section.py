@@ -62,6 +62,24 @@ LayerChoice = Literal["auto"] | Layers
 Temperature = Annotated[float, Field(gt=0, le=10_000), _IS_NUMBER]
 Pressure = Annotated[float, Field(ge=-100, le=1000), _IS_NUMBER]
 TimeStep = Annotated[float, Field(gt=0, le=20), _IS_NUMBER]
+# Sizes of structures in molecular dynamics, and what each run of them may differ by.
+SupercellSize = Annotated[
+    int,
+    Field(gt=0, le=100_000, description="Periodic structures are repeated up to this size."),
+    _IS_NUMBER,
+]
+RunStrain = Annotated[
+    float,
+    Field(
+        ge=0,
+        le=0.3,
+        description="Maximum component of a run's random strain along periodic directions.",
+    ),
+    _IS_NUMBER,
+]
+ChosenTimeStep = Annotated[
+    TimeStep | None, Field(description="In fs; null: 1 fs with hydrogen, otherwise 2 fs.")
+]
 # A force in eV/Å.
 Force = Annotated[float, Field(gt=0, le=1e6), _IS_NUMBER]
 # A time limit.

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from irrepress.core.section import EACH_ONCE, Count, Integer, Name, Number, Section
+from irrepress.core.section import EACH_ONCE, Count, Integer, Name, Number, Section, SupercellSize
 
 
 class Dynamics(Section):
@@ -23,9 +23,7 @@ class Dynamics(Section):
         "forces is run. On a downstream dataset the models fine-tuned on it are run, otherwise the "
         "last stage of the trained plans.",
     )
-    atoms: Integer = Field(
-        64, gt=0, le=100_000, description="Periodic structures are repeated up to this size."
-    )
+    atoms: SupercellSize = 64
     temperature: Number = Field(
         300.0, gt=0, le=10_000, description="Of the thermostat before the run, in K."
     )

@@ -8,6 +8,7 @@ from irrepress.core.loss_weights import LossWeights, UsedWeights
 from irrepress.core.parameter_roles import ParameterRole
 from irrepress.core.section import (
     EACH_ONCE,
+    ChosenTimeStep,
     Count,
     Force,
     Fraction,
@@ -15,10 +16,11 @@ from irrepress.core.section import (
     Minutes,
     Number,
     RelativeRate,
+    RunStrain,
     Section,
+    SupercellSize,
     Temperature,
     Text,
-    TimeStep,
     Weight,
 )
 
@@ -231,19 +233,10 @@ class Refinement(Distillation):
     held_out: Fraction = Field(
         0.2, description="Fraction of a round's runs whose frames join the valid split."
     )
-    timestep: TimeStep | None = Field(
-        None, description="In fs; null: 1 fs with hydrogen, otherwise 2 fs."
-    )
+    timestep: ChosenTimeStep = None
     dynamics_steps: Count = Field(250, le=10**8, description="Time steps of a run.")
-    atoms: Integer = Field(
-        64, gt=0, le=100_000, description="Periodic structures are repeated up to this size."
-    )
-    strain: Number = Field(
-        0.02,
-        ge=0,
-        le=0.3,
-        description="Maximum component of a run's random strain along periodic directions.",
-    )
+    atoms: SupercellSize = 64
+    strain: RunStrain = 0.02
     minutes: Minutes | None = Field(
         None,
         description="No round begins that would take longer than this in all, as far as the last "

@@ -7,16 +7,18 @@ from pydantic import Field, model_validator
 from irrepress.catalogue.model_ref import ModelRef
 from irrepress.core.section import (
     EACH_ONCE,
+    ChosenTimeStep,
     Count,
     Integer,
     Name,
     Number,
     Pressure,
+    RunStrain,
     Section,
     Seed,
+    SupercellSize,
     Temperature,
     Text,
-    TimeStep,
 )
 from irrepress.data.config import Counts, Split
 
@@ -158,18 +160,9 @@ class Sampled(Derived):
         12, gt=0, le=100_000, description="Number of independent runs; each has its own strain."
     )
     count: Count = Field(96, description="Total number of frames to keep.")
-    atoms: Integer = Field(
-        64, gt=0, le=100_000, description="Periodic structures are repeated up to this size."
-    )
-    strain: Number = Field(
-        0.02,
-        ge=0,
-        le=0.3,
-        description="Maximum component of a run's random strain along periodic directions.",
-    )
-    timestep: TimeStep | None = Field(
-        None, description="In fs; null: 1 fs with hydrogen, otherwise 2 fs."
-    )
+    atoms: SupercellSize = 64
+    strain: RunStrain = 0.02
+    timestep: ChosenTimeStep = None
     equilibration: Integer = Field(
         16, ge=0, le=10**8, description="Steps of a run before its first frame."
     )
@@ -217,9 +210,7 @@ class Drawn(Derived):
     """
 
     count: Count = Field(24, description="Total number of structures.")
-    atoms: Integer = Field(
-        64, gt=0, le=100_000, description="Periodic structures are repeated up to this size."
-    )
+    atoms: SupercellSize = 64
     rattle: Number = Field(
         0.03,
         ge=0,
