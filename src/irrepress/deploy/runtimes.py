@@ -63,19 +63,31 @@ def groups_taken(model: Model, runtime: Runtime, said: str) -> list[Group]:
     family = model.family
     if not isinstance(family, WritesSymmetrix):
         raise UserError(f"{said}: symmetrix runs no models of {family.name}; leave it out")
-    if refusals := family.symmetrix_refusals(model):
+    if reasons := refusals(model, runtime):
         raise UserError(
-            f"{said}: symmetrix does not take the parent, for {'; '.join(refusals)}, which pruning "
+            f"{said}: symmetrix does not take the parent, for {'; '.join(reasons)}, which pruning "
             "does not change; leave it out, or choose another model"
         )
     return family.symmetrix_groups(groups)
 
 
-def takes(model: Model, runtime: Runtime) -> bool:
-    """Return whether a runtime takes the architecture of a model of a family that it runs."""
+def refusals(model: Model, runtime: Runtime) -> list[str]:
+    """Return what a runtime does not take of a model of a family that it runs; empty: nothing.
+
+    Example:
+        >>> refusals(model, "torchscript")
+        []
+    """
     if runtime != "symmetrix":
-        return True
-    return isinstance(model.family, WritesSymmetrix) and not model.family.symmetrix_refusals(model)
+        return []
+    if not isinstance(model.family, WritesSymmetrix):
+        return [f"models of {model.family.name}"]
+    return list(model.family.symmetrix_refusals(model))
+
+
+def takes(model: Model, runtime: Runtime) -> bool:
+    """Return whether a runtime takes the architecture of a model; see `refusals`."""
+    return not refusals(model, runtime)
 
 
 def code_of(model: Model, runtime: Runtime) -> str:

@@ -99,7 +99,7 @@ def time_shapes(
         for plan in tracked(plans, "preparing shapes", "shapes", len(plans)):
             narrowed = model.narrow(plan)
             # What the family rounds a shape to may be one that the runtime does not take.
-            if runtime == "native" or takes(narrowed, runtime):
+            if takes(narrowed, runtime):
                 turns.append(turn_of(narrowed))
                 all_widths.append(plan.widths(groups))
         ratios = np.ones((repeats, len(turns)))

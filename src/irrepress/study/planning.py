@@ -10,11 +10,10 @@ import numpy as np
 
 from irrepress.catalogue.families import named_shapes
 from irrepress.core.errors import UserError
-from irrepress.core.family import WritesSymmetrix
 from irrepress.core.groups import Group
 from irrepress.core.model import Model
 from irrepress.core.plan import Plan
-from irrepress.deploy.runtimes import groups_taken
+from irrepress.deploy.runtimes import groups_taken, refusals
 from irrepress.pruning.allocation import Limits
 from irrepress.pruning.budget import (
     Costs,
@@ -214,16 +213,15 @@ class Planning:
             UserError: models are to be deployable for a runtime that does not take the parent.
         """
         said = "sweep.deployable" if self.sweep.deployable else "sweep.runtime"
-        kept_to, family = self.sweep.kept_to, self.model.family
-        if kept_to and self.layers is not None and isinstance(family, WritesSymmetrix):
-            refusals = family.symmetrix_refusals(self.reduced)
-            if refusals and not family.symmetrix_refusals(self.model):
-                kept = ", ".join(map(str, self.layers))
-                raise UserError(
-                    f"{said}: {kept_to} does not take the layers {kept} alone, for "
-                    f"{'; '.join(refusals)}; leave 'layers' out, or {said.removeprefix('sweep.')}"
-                )
-        return groups_taken(self.reduced, kept_to or "native", said)
+        kept_to = self.sweep.kept_to or "native"
+        reasons = refusals(self.reduced, kept_to)
+        if self.layers is not None and reasons and not refusals(self.model, kept_to):
+            kept = ", ".join(map(str, self.layers))
+            raise UserError(
+                f"{said}: {kept_to} does not take the layers {kept} alone, for "
+                f"{'; '.join(reasons)}; leave 'layers' out, or {said.removeprefix('sweep.')}"
+            )
+        return groups_taken(self.reduced, kept_to, said)
 
     @cached_property
     def time_model(self) -> TimeModel | None:
