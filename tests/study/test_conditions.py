@@ -42,7 +42,7 @@ def test_what_there_cannot_be_is_refused(temperatures, pressure, message):
 def test_every_temperature_has_runs_for_every_part(temperatures, structures, runs):
     conditions = Conditions.of(temperatures)
     assert conditions.runs(structures) == runs
-    assert conditions.frames(structures) == 10 * runs
+    assert conditions.frames(structures) == 20 * runs
     given = [conditions.sampled[run % len(conditions.sampled)] for run in range(runs)]
     divided = divide_runs(given, Split(train=0.7, valid=0.15, test=0.15))
     for members in divided.values():

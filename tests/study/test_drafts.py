@@ -75,7 +75,7 @@ def test_what_is_written_for_structures_is_a_config_without_mistakes(
     assert config.datasets["cell"].labels is False
     sampled = config.datasets["sampled"]
     assert (sampled.temperatures, sampled.pressure) == ([300, 900, 1125], 0.5)
-    assert (sampled.runs, sampled.count) == (21, 210)
+    assert (sampled.runs, sampled.count) == (21, 420)
     assert (sampled.labels.checkpoint, sampled.labels.licence) == ("7net-0", "GPL-3.0")
     assert config.datasets["all"].of == ["sampled", "strained"]
     assert (config.distillation.dataset, config.evaluation.dataset) == ("all", "sampled")

@@ -14,7 +14,7 @@ _RUNS, _MOST_RUNS = 12, 24
 # Runs at each temperature, so that it has a part in training, validation and test.
 _RUNS_EACH = 7
 # Frames that are kept of each.
-_FRAMES_EACH = 10
+_FRAMES_EACH = 20
 # The large model's dynamics are run hotter, too, by this factor: what is rare at the highest
 # temperature is frequent there. Rounded to multiples of this many K.
 _HOTTER, _ROUNDED = 1.25, 5
@@ -35,7 +35,7 @@ class Conditions:
     Example:
         >>> conditions = Conditions.of([300, 900])
         >>> conditions.sampled, conditions.runs(structures=1), conditions.frames(structures=1)
-        ((300, 900, 1125), 21, 210)
+        ((300, 900, 1125), 21, 420)
     """
 
     temperatures: Sequence[float]
