@@ -21,7 +21,12 @@ def main(job: Job) -> None:
         Source(
             model.to(job.device), name_of(job.inputs.model), Card.load(job.inputs.card).content()
         ),
-        get_target(job.wildcards.target, own_form=settings.own_form, lammps=settings.lammps),
+        get_target(
+            job.wildcards.target,
+            own_form=settings.own_form,
+            lammps=settings.lammps,
+            cuequivariance=settings.cuequivariance,
+        ),
         Path(job.outputs.deployment).parent,
         settings,
         structures=structures,

@@ -101,7 +101,9 @@ def deploy_potential(
     """Write a potential for a runtime; see `irrepress.Potential.deploy`."""
     get_target(to)
     given = make_section(DeploySettings, "deploy", {"targets": [to], **settings})
-    target = get_target(to, own_form=given.own_form, lammps=lammps)
+    target = get_target(
+        to, own_form=given.own_form, lammps=lammps, cuequivariance=given.cuequivariance
+    )
     parent = None
     if given.minutes > 0:
         parent = against or potential.parent

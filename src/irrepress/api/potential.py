@@ -675,7 +675,7 @@ class Potential(Shown):
         card, and times against the number of atoms beside the parent's in the same runtime.
 
         Args:
-            to: ``native``, ``torchscript``, ``lammps``, ``symmetrix`` or ``torch-sim``.
+            to: ``native``, ``torchscript``, ``lammps``, ``mliap``, ``symmetrix`` or ``torch-sim``.
             out: the folder to make.
             check: structures that the model is checked on, of which the first crystal is timed;
                 None: a few of its elements are made.
@@ -683,7 +683,7 @@ class Potential(Shown):
             lammps: command of a LAMMPS with the pair style; None: ``lmp``, if it has it.
             overwrite: whether a folder that is there is replaced.
             **settings: what a config may say of a deployment: ``structures``, ``largest`` (number
-                of atoms), ``minutes`` (0: no times) and ``own_form``.
+                of atoms), ``minutes`` (0: no times), ``own_form`` and ``cuequivariance``.
 
         Raises:
             UserError: the runtime does not take the model, a package is missing, or the model does

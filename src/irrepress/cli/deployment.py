@@ -59,6 +59,10 @@ def deploy(
         bool,
         typer.Option("--own-form", help="TorchScript as the family's package writes it."),
     ] = False,
+    cuequivariance: Annotated[
+        bool,
+        typer.Option("--cuequivariance", help="The file for ML-IAP uses cuEquivariance."),
+    ] = False,
     family: FamilyOption = None,
     modal: ModalOption = None,
     licence: LicenceOption = None,
@@ -90,6 +94,7 @@ def deploy(
         lammps=lmp,
         overwrite=overwrite,
         own_form=own_form,
+        cuequivariance=cuequivariance,
         **{name: value for name, value in asked.items() if value is not None},
     )
     if as_json:

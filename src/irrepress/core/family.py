@@ -444,6 +444,41 @@ class WritesTorchScript(ABC):
         """
 
 
+class WritesMLIAP(ABC):
+    """A family whose package writes models for the ML-IAP package of LAMMPS.
+
+    Example:
+        >>> isinstance(model.family, WritesMLIAP)
+        True
+    """
+
+    @abstractmethod
+    def mliap_refusals(self, model: Model, *, cuequivariance: bool) -> list[str]:
+        """Return what the family's package does not take of a model, or on this machine.
+
+        Args:
+            model: the model.
+            cuequivariance: whether the file is to use cuEquivariance.
+        """
+
+    @abstractmethod
+    def write_mliap(self, model: Model, path: Path, *, cuequivariance: bool) -> None:
+        """Write the Python object that ``pair_style mliap unified`` loads.
+
+        Args:
+            model: the model; its weights are written in its own type where the package can.
+            path: the file.
+            cuequivariance: whether the file uses cuEquivariance in place of e3nn.
+
+        Raises:
+            UserError: the package cannot write this model.
+        """
+
+    @abstractmethod
+    def mliap_notes(self, *, cuequivariance: bool) -> list[str]:
+        """Return what is to be known of a file that is written on this machine."""
+
+
 class WritesSymmetrix(ABC):
     """A family whose models symmetrix evaluates, if their architecture is one that it takes.
 

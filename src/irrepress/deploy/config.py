@@ -1,18 +1,19 @@
 """Settings of deployments."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from irrepress.core.section import EACH_ONCE, Count, Number, Section
 
-TargetName = Literal["native", "torchscript", "lammps", "symmetrix", "torch-sim"]
+TargetName = Literal["native", "torchscript", "lammps", "mliap", "symmetrix", "torch-sim"]
 # Families whose models a target may take.
 FAMILIES: Mapping[TargetName, Sequence[str]] = {
     "native": ("escn", "mace", "sevennet"),
     "torchscript": ("mace", "sevennet"),
     "lammps": ("mace", "sevennet"),
+    "mliap": ("mace", "sevennet"),
     "symmetrix": ("mace",),
     "torch-sim": ("mace", "sevennet"),
 }
@@ -44,8 +45,8 @@ class DeploySettings(TimeLimits):
     """
 
     targets: Annotated[list[TargetName], EACH_ONCE, Field(min_length=1)] = Field(
-        description="Runtimes: native, torchscript, lammps (SevenNet, MACE), symmetrix (MACE), "
-        "torch-sim.",
+        description="Runtimes: native, torchscript, lammps and mliap (SevenNet, MACE), symmetrix "
+        "(MACE), torch-sim.",
     )
     structures: Count = Field(5, description="Largest number of golden structures.")
     own_form: bool = Field(
@@ -53,3 +54,13 @@ class DeploySettings(TimeLimits):
         description="TorchScript as the family's package writes it, where irrepress has a faster "
         "form (SevenNet).",
     )
+    cuequivariance: bool = Field(
+        False,
+        description="Files for ML-IAP use cuEquivariance in place of e3nn: where the package is.",
+    )
+
+    @model_validator(mode="after")
+    def _has_cuequivariance(self) -> Self:
+        if self.cuequivariance and "mliap" not in self.targets:
+            raise ValueError("cuequivariance is for the target mliap; leave it out")
+        return self

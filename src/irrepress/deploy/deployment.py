@@ -32,7 +32,7 @@ from irrepress.deploy.golden import (
 )
 from irrepress.deploy.lammps_input import write_input
 from irrepress.deploy.records import DEPLOYMENT, TIMES, UNITS, Deployment
-from irrepress.deploy.target import NATIVE, Lammps, Proof, Target, symbols_of
+from irrepress.deploy.target import NATIVE, InLammps, Proof, Target, symbols_of
 from irrepress.deploy.timing import Timed, machine, time_against_size
 
 CARD = "card.json"
@@ -148,12 +148,12 @@ def _make(
     record.save(folder / DEPLOYMENT)
     if source.card is not None:
         write_json(folder / CARD, source.card)
-    if isinstance(target, Lammps):
+    if isinstance(target, InLammps):
         write_input(folder, golden[0], target, family)
-    proof = target.proof(model)
+    proof = target.proof(model, folder)
     differences = _checked(folder, proof, device)
     timed, notes = Timed(), list[str]()
-    if settings.minutes > 0 and proof.stand_in is None:
+    if settings.minutes > 0 and proof.timed:
         timed, notes = _times(folder, target, settings, golden, parent, device, proof)
     return record.model_copy(
         update={

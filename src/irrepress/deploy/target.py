@@ -11,13 +11,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
+from types import ModuleType
 from typing import ClassVar
 
 from ase.data import chemical_symbols
 from packaging.version import Version
 
 from irrepress.core.errors import UserError, nearest
-from irrepress.core.family import WritesFastTorchScript, WritesSymmetrix, WritesTorchScript
+from irrepress.core.family import (
+    WritesFastTorchScript,
+    WritesMLIAP,
+    WritesSymmetrix,
+    WritesTorchScript,
+)
 from irrepress.core.model import Model
 from irrepress.deploy.config import FAMILIES, TargetName
 from irrepress.families.registry import get_family
@@ -36,6 +42,7 @@ class Proof:
         environment: environment variables that ``check.py`` needs.
         stand_in: script that takes the place of ``runtime.py`` where the runtime itself is not
             there; None where it is.
+        timed: whether the runtime is there, so that it can be timed.
 
     Example:
         >>> Proof("by check.py in sevenn 0.13.0").stand_in is None
@@ -45,6 +52,7 @@ class Proof:
     told: str
     environment: Mapping[str, str] = field(default_factory=dict)
     stand_in: str | None = None
+    timed: bool = True
 
 
 class Target(ABC):
@@ -119,8 +127,13 @@ class Target(ABC):
         """Return what is to be known of the file."""
         return []
 
-    def proof(self, model: Model) -> Proof:
-        """Return how a deployment is checked here."""
+    def proof(self, model: Model, folder: Path) -> Proof:
+        """Return how a deployment is checked here.
+
+        Args:
+            model: the model.
+            folder: the deployment, with its scripts.
+        """
         packages = self.tested(model.family.name).items()
         return Proof(f"by check.py in {', '.join(' '.join(package) for package in packages)}")
 
@@ -215,7 +228,43 @@ class TorchScript(Target):
         return [f"TorchScript by {'irrepress' if faster else model.family.package}"]
 
 
-class Lammps(TorchScript):
+class InLammps(Target):
+    """LAMMPS with a pair style.
+
+    Args:
+        command: command of LAMMPS; None: what `found` or the check looks for.
+
+    Attributes:
+        input_script: script in a deployment that writes input of LAMMPS and runs it.
+        remark: what users of the input have to know.
+
+    Example:
+        >>> isinstance(get_target("mliap"), InLammps)
+        True
+    """
+
+    input_script: ClassVar[str] = "runtime.py"
+    remark: ClassVar[str]
+
+    def __init__(self, command: str | None = None):
+        self.command = command
+
+    @abstractmethod
+    def pair(self, family: str) -> Mapping[str, str]:
+        """Return constants of the script that runs LAMMPS: pair style and what comes with it."""
+
+    def input_text(self, model: Model) -> str:
+        """Return the script that runs LAMMPS."""
+        return with_constants(read_file("lammps.py"), self.pair(model.family.name))
+
+    def scripts(self, model: Model) -> dict[str, str]:
+        """``in.lammps`` in place of ``run.py``; see the base class."""
+        found = super().scripts(model)
+        del found["run.py"]
+        return {**found, self.input_script: self.input_text(model)}
+
+
+class Lammps(InLammps, TorchScript):
     """LAMMPS with the pair style of the family's package, which loads TorchScript.
 
     Args:
@@ -229,6 +278,7 @@ class Lammps(TorchScript):
 
     name: ClassVar[TargetName] = "lammps"
     runtime = "LAMMPS"
+    remark = "On one process; the pair style keeps its neighbours on the stack: ulimit -s unlimited"
 
     _STYLES: ClassVar[Mapping[str, tuple[str, str]]] = {
         "mace": ("mace no_domain_decomposition", "atom_modify map yes\nnewton on"),
@@ -236,8 +286,8 @@ class Lammps(TorchScript):
     }
 
     def __init__(self, command: str | None = None, *, own_form: bool = False):
-        super().__init__(own_form=own_form)
-        self.command = command
+        InLammps.__init__(self, command)
+        TorchScript.__init__(self, own_form=own_form)
 
     def style(self, family: str) -> str:
         """Return the pair style that loads a family's models."""
@@ -265,12 +315,16 @@ class Lammps(TorchScript):
             return None
         return command
 
+    def pair(self, family: str) -> Mapping[str, str]:
+        """The pair style of the family's package; see the base class."""
+        style, settings = self._STYLES[family]
+        return {"PAIR_STYLE": style, "SETTINGS": settings}
+
     def script(self, model: Model) -> str:
         """The script that runs LAMMPS; see the base class."""
-        style, settings = self._STYLES[model.family.name]
-        return with_constants(read_file("lammps.py"), {"PAIR_STYLE": style, "SETTINGS": settings})
+        return self.input_text(model)
 
-    def proof(self, model: Model) -> Proof:
+    def proof(self, model: Model, folder: Path) -> Proof:
         """In LAMMPS, or in torch by the file that LAMMPS loads; see the base class."""
         command = self.found(model.family.name)
         if command is not None:
@@ -279,13 +333,100 @@ class Lammps(TorchScript):
             "in torch, as LAMMPS loads it; no LAMMPS with the pair style "
             f"{self.style(model.family.name)} is here (--lmp): run check.py where there is one",
             stand_in=TorchScript().script(model),
+            timed=False,
         )
 
-    def scripts(self, model: Model) -> dict[str, str]:
-        """``in.lammps`` in place of ``run.py``; see the base class."""
-        found = super().scripts(model)
-        del found["run.py"]
+
+class MLIAP(InLammps):
+    """LAMMPS through its package ML-IAP, which calls the family's package in Python.
+
+    Args:
+        command: command of a LAMMPS with KOKKOS and ML-IAP for Python; None: that of ``LMP``, or
+            ``lmp``, if it has them.
+        cuequivariance: whether the file uses cuEquivariance in place of e3nn.
+
+    Example:
+        >>> sorted(MLIAP(cuequivariance=True).packages("sevennet"))
+        ['cuequivariance-torch', 'sevenn', 'torch']
+    """
+
+    name: ClassVar[TargetName] = "mliap"
+    runtime = "LAMMPS (ML-IAP)"
+    file = "deployed.pt"
+    input_script = "in_lammps.py"
+    remark = "On one process, by a LAMMPS with KOKKOS and ML-IAP for Python"
+
+    _CLASSES: ClassVar[Mapping[str, str]] = {
+        "mace": "mace.calculators.lammps_mliap_mace",
+        "sevennet": "sevenn.mliap",
+    }
+
+    def __init__(self, command: str | None = None, *, cuequivariance: bool = False):
+        super().__init__(command)
+        self.cuequivariance = cuequivariance
+
+    def packages(self, family: str) -> Mapping[str, str]:
+        """The family's own and torch, on which the file depends; see the base class."""
+        found = {**Native().packages(family), "torch": "torch"}
+        if self.cuequivariance:
+            found["cuequivariance-torch"] = "cuequivariance_torch"
         return found
+
+    def takes(self, model: Model) -> None:
+        """Check what the family's package takes, too; see the base class."""
+        super().takes(model)
+        assert isinstance(model.family, WritesMLIAP)
+        refusals = model.family.mliap_refusals(model, cuequivariance=self.cuequivariance)
+        if refusals:
+            mend = "leave cuequivariance out" if self.cuequivariance else "choose --to native"
+            raise UserError(f"deploy: ML-IAP: {'; '.join(refusals)}; {mend}")
+
+    def write(self, model: Model, folder: Path) -> None:
+        """Write the object that LAMMPS loads; see the base class."""
+        assert isinstance(model.family, WritesMLIAP)
+        path = folder / self.file
+        model.family.write_mliap(model, path, cuequivariance=self.cuequivariance)
+
+    def notes(self, model: Model) -> list[str]:
+        """Say on what it runs; see the base class."""
+        assert isinstance(model.family, WritesMLIAP)
+        return model.family.mliap_notes(cuequivariance=self.cuequivariance)
+
+    def pair(self, family: str) -> Mapping[str, str]:
+        """The pair style of ML-IAP; see the base class."""
+        return {
+            "PAIR_STYLE": "mliap unified {model} 0",
+            "PAIR_COEFF": "* * {elements}",
+            "SETTINGS": "atom_modify map yes\nnewton on",
+            # LAMMPS of 2025 loads the file as torch did before 2.6.
+            "COMMAND": "env TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1 lmp -k on g 1 -sf kk "
+            "-pk kokkos newton on neigh half",
+        }
+
+    def script(self, model: Model) -> str:
+        """The script that runs LAMMPS or stands in for it; see the base class."""
+        return with_constants(read_file("mliap.py"), {"MODULE": self._CLASSES[model.family.name]})
+
+    def proof(self, model: Model, folder: Path) -> Proof:
+        """In LAMMPS, or by what stands in for its data; see the base class."""
+        runtime = load_script(folder / "runtime.py")
+        command = self.command or runtime.in_lammps().command()
+        reason = runtime.why_not_in_lammps(command)
+        if reason is None:
+            return Proof(f"by check.py in LAMMPS ({command})", {"LMP": command})
+        if self.command is not None:
+            raise UserError(
+                f"deploy: --lmp {command}: does not load models through ML-IAP ({reason}); give "
+                "the command of a LAMMPS with KOKKOS and ML-IAP for Python, with its switches "
+                "(-k on ... -sf kk), or leave it out"
+            )
+        packages = " ".join(f"{name} {version}" for name, version in
+                            list(self.tested(model.family.name).items())[:1])  # fmt: skip
+        return Proof(
+            f"by check.py in {packages}, with a stand-in for the data of LAMMPS; no LAMMPS with "
+            f"KOKKOS and ML-IAP for Python is here ({reason}): run check.py where there is one",
+            timed=False,
+        )
 
 
 class Symmetrix(Target):
@@ -352,17 +493,25 @@ class TorchSim(Native):
 
 
 TARGETS: Mapping[str, Target] = {
-    target.name: target for target in (Native(), TorchScript(), Lammps(), Symmetrix(), TorchSim())
+    target.name: target
+    for target in (Native(), TorchScript(), Lammps(), MLIAP(), Symmetrix(), TorchSim())
 }
 
 
-def get_target(name: str, *, own_form: bool = False, lammps: str | None = None) -> Target:
+def get_target(
+    name: str,
+    *,
+    own_form: bool = False,
+    lammps: str | None = None,
+    cuequivariance: bool = False,
+) -> Target:
     """Return a target by name.
 
     Args:
         name: its name.
         own_form: see `TorchScript`.
-        lammps: command of a LAMMPS; see `Lammps`.
+        lammps: command of a LAMMPS; see `Lammps` and `MLIAP`.
+        cuequivariance: see `MLIAP`.
 
     Raises:
         UserError: there is none of this name.
@@ -372,6 +521,8 @@ def get_target(name: str, *, own_form: bool = False, lammps: str | None = None) 
     target = TARGETS[name]
     if isinstance(target, Lammps):
         return Lammps(lammps, own_form=own_form)
+    if isinstance(target, MLIAP):
+        return MLIAP(lammps, cuequivariance=cuequivariance)
     return TorchScript(own_form=own_form) if isinstance(target, TorchScript) else target
 
 
@@ -397,6 +548,15 @@ def with_constants(script: str, values: Mapping[str, object]) -> str:
 def read_file(name: str) -> str:
     """Return the text of a script that is copied into deployments."""
     return (_FILES / name).read_text(encoding="utf-8")
+
+
+def load_script(path: Path) -> ModuleType:
+    """Return a script of a deployment as a module."""
+    spec = importlib.util.spec_from_file_location(f"deployment_{path.stem}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def symbols_of(model: Model) -> list[str]:

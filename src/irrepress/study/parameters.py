@@ -36,6 +36,8 @@ def parameters(section: Section) -> dict[str, Any]:
         names = names | {"tolerances", "minutes"}  # the parent's values do not depend on them
     if isinstance(section, Deploy):
         names = names | {"lammps"}  # a command of this machine
+        if not section.cuequivariance:
+            names = names | {"cuequivariance"}  # as in studies of earlier versions
     if isinstance(section, Evaluation):
         names = names | {"dynamics"}  # which has a rule of its own
     exclude: dict[str, Any] = dict.fromkeys(names, True)

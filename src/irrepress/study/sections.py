@@ -75,8 +75,8 @@ class Deploy(DeploySettings):
     )
     lammps: str | None = Field(
         None,
-        description="Command of a LAMMPS with the pair style, for the target lammps; null: lmp, "
-        "if it has it. Without one the file is checked in torch, and not timed.",
+        description="Command of a LAMMPS with the pair style, for the targets lammps and mliap; "
+        "null: lmp, if it has it. Without one the file is checked in torch, and not timed.",
     )
 
 

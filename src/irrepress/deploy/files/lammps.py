@@ -1,6 +1,6 @@
 """The model as LAMMPS runs it, for check.py: structures are written, run, and read again.
 
-The environment variable LMP holds the command of a LAMMPS with the pair style, by default ``lmp``.
+The environment variable LMP holds the command of a LAMMPS with the pair style, by default COMMAND.
 """
 
 import os
@@ -17,7 +17,9 @@ from ase.data import atomic_masses, atomic_numbers, chemical_symbols
 
 MODEL = Path(__file__).with_name("deployed.pt")
 PAIR_STYLE = "e3gnn"
+PAIR_COEFF = "* * {model} {elements}"
 SETTINGS = ""  # commands before the structure is read
+COMMAND = "lmp"
 BAR = 1e5 * units.Pascal
 VACUUM = 8.0  # Å around a molecule
 
@@ -66,19 +68,41 @@ def run(
         *SETTINGS.splitlines(),
         f"boundary {' '.join('p' if periodic else 'f' for periodic in atoms.pbc)}",
         "read_data structure.data",
-        f"pair_style {PAIR_STYLE}",
-        f"pair_coeff * * {MODEL} {' '.join(symbols)}",
+        *pair(str(MODEL), symbols),
         *commands,
     ]
+    return start(lines, folder)
+
+
+def command() -> str:
+    """Return the command of LAMMPS."""
+    return os.environ.get("LMP", COMMAND)
+
+
+def pair(model: str, symbols: list) -> list:
+    """Return the commands that set the pair style, with the elements in the order of the types."""
+    style = PAIR_STYLE.format(model=model)
+    return [
+        f"pair_style      {style}",
+        f"pair_coeff      {PAIR_COEFF.format(model=model, elements=' '.join(symbols))}",
+    ]
+
+
+def start(lines: list, folder: Path, by: str | None = None) -> str:
+    """Run commands in a folder, by a command of LAMMPS, and return the log.
+
+    Raises:
+        RuntimeError: LAMMPS cannot be started, or has stopped with an error.
+    """
     (folder / "in.lammps").write_text("\n".join(lines) + "\n")
-    command = [*shlex.split(os.environ.get("LMP", "lmp")), "-in", "in.lammps", "-screen", "none"]
+    words = [*shlex.split(by or command()), "-in", "in.lammps", "-screen", "none"]
     try:
         done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, preexec_fn=_large_stack
+            words, cwd=folder, capture_output=True, text=True, preexec_fn=_large_stack
         )
     except OSError as error:
         raise RuntimeError(
-            f"{command[0]} cannot be started: {error.strerror}; set LMP to the command of a LAMMPS "
+            f"{words[0]} cannot be started: {error.strerror}; set LMP to the command of a LAMMPS "
             f"that has the pair style {PAIR_STYLE.split()[0]}"
         ) from None
     log = folder / "log.lammps"
@@ -98,7 +122,8 @@ def check_input(path: Path) -> None:
     """
     commands = [line.split("#")[0].split() for line in path.read_text().splitlines()]
     data = [words[1] for words in commands if words[:1] == ["read_data"]]
-    named = [words[4:] for words in commands if words[:3] == ["pair_coeff", "*", "*"]]
+    first = 1 + PAIR_COEFF.split().index("{elements}")
+    named = [words[first:] for words in commands if words[:3] == ["pair_coeff", "*", "*"]]
     if not data or not named:
         raise RuntimeError(f"{path.name}: has no read_data, or no pair_coeff * *; add them")
     masses = _masses(path.parent / data[-1])

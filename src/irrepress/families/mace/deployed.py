@@ -1,4 +1,4 @@
-"""MACE models in the forms of other runtimes: TorchScript for LAMMPS, JSON for symmetrix."""
+"""MACE models in the forms of other runtimes: for LAMMPS by TorchScript and ML-IAP, symmetrix."""
 
 import contextlib
 import importlib.util
@@ -9,6 +9,8 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+
+import torch
 
 from irrepress.core.errors import UserError, explained
 from irrepress.core.groups import Group
@@ -41,6 +43,55 @@ def write_own_torchscript(model: Model, path: Path) -> None:
         network = model.family.load(copy, modal=model.modal, dtype=model.dtype).network
         head = {} if model.modal is None else {"head": model.modal}
         compile_module(LAMMPS_MACE(network, **head)).save(str(path))
+
+
+def mliap_refusals(model: Model, *, cuequivariance: bool) -> list[str]:
+    """Return what mace's conversion to cuEquivariance does not take; see `WritesMLIAP`."""
+    kind = read_config(model.network)["model"]
+    if cuequivariance and kind != "ScaleShiftMACE":
+        return [f"mace converts no models of the class {kind} to cuEquivariance"]
+    return []
+
+
+def mliap_notes(*, cuequivariance: bool) -> list[str]:
+    """Say whose operations the file runs; see `WritesMLIAP`."""
+    return [f"ML-IAP by mace-torch with {'cuEquivariance' if cuequivariance else 'e3nn'}"]
+
+
+def write_mliap(model: Model, path: Path, *, cuequivariance: bool) -> None:
+    """Write what ``mace_create_lammps_model --format=mliap`` writes; see `WritesMLIAP`.
+
+    That command always converts to cuEquivariance, as is done here where it is asked for.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="irrepress-") as folder,
+        explained("mliap: mace-torch cannot write this model", "deploy it as native"),
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+    ):
+        warnings.simplefilter("ignore")
+        from mace.calculators.lammps_mliap_mace import LAMMPS_MLIAP_MACE
+
+        copy = Path(folder) / "model.pt"
+        model.save(copy)
+        # mace's own classes, which users unpickle without irrepress; the file was written here.
+        network = torch.load(copy, map_location="cpu", weights_only=False).to(model.dtype)
+        if cuequivariance:
+            network = _with_cuequivariance(network)
+        network.lammps_mliap = True
+        head = {} if model.modal is None else {"head": model.modal}
+        torch.save(LAMMPS_MLIAP_MACE(network, **head), path)
+
+
+def _with_cuequivariance(network: torch.nn.Module) -> torch.nn.Module:
+    """Return a network converted by mace, which leaves its own default dtype behind."""
+    from mace.cli.convert_e3nn_cueq import run
+
+    before = torch.get_default_dtype()
+    try:
+        return run(network)
+    finally:
+        torch.set_default_dtype(before)
 
 
 def symmetrix_refusals(model: Model) -> list[str]:

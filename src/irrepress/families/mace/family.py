@@ -6,6 +6,7 @@ from irrepress.core.family import (
     DropsLayers,
     RestrictsElements,
     ShortensCutoff,
+    WritesMLIAP,
     WritesSymmetrix,
     WritesTorchScript,
 )
@@ -39,6 +40,7 @@ class MACEFamily(
     ShortensCutoff,
     DropsLayers,
     WritesTorchScript,
+    WritesMLIAP,
     WritesSymmetrix,
 ):
     """MACE-MP-0, MPA-0, OFF23 and every other `MACE` or `ScaleShiftMACE` built on e3nn.
@@ -80,6 +82,9 @@ class MACEFamily(
     needed_layers = staticmethod(depth.needed)
     layers_to_keep = staticmethod(depth.to_keep)
     write_own_torchscript = staticmethod(deployed.write_own_torchscript)
+    mliap_refusals = staticmethod(deployed.mliap_refusals)
+    mliap_notes = staticmethod(deployed.mliap_notes)
+    write_mliap = staticmethod(deployed.write_mliap)
     symmetrix_refusals = staticmethod(deployed.symmetrix_refusals)
     symmetrix_groups = staticmethod(deployed.symmetrix_groups)
     write_symmetrix = staticmethod(deployed.write_symmetrix)

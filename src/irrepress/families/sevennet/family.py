@@ -9,6 +9,7 @@ from irrepress.core.family import (
     RestrictsElements,
     ShortensCutoff,
     WritesFastTorchScript,
+    WritesMLIAP,
     WritesTorchScript,
 )
 from irrepress.core.irreps import write_irreps
@@ -26,6 +27,7 @@ from irrepress.families.sevennet import (
     graph,
     groups,
     learning,
+    mliap,
     narrow,
     native,
     torchscript,
@@ -51,6 +53,7 @@ class SevenNetFamily(
     LearnsFaster,
     WritesFastTorchScript,
     WritesTorchScript,
+    WritesMLIAP,
 ):
     """SevenNet-0, l3i5, MF-0 and every other checkpoint of sevenn that is built on e3nn.
 
@@ -92,6 +95,9 @@ class SevenNetFamily(
     evaluator = staticmethod(torchscript.make_evaluator)
     write_torchscript = staticmethod(torchscript.write_torchscript)
     write_own_torchscript = staticmethod(torchscript_own.write_own_torchscript)
+    mliap_refusals = staticmethod(mliap.mliap_refusals)
+    mliap_notes = staticmethod(mliap.mliap_notes)
+    write_mliap = staticmethod(mliap.write_mliap)
     cost_model = staticmethod(cost.make_cost_model)
     cost_terms = staticmethod(cost.make_cost_terms)
 
