@@ -15,7 +15,7 @@ from lammps_build import CannotBuild, lammps_command
 from irrepress.core.errors import UserError
 from irrepress.deploy.config import DeploySettings
 from irrepress.deploy.deployment import Source, deploy
-from irrepress.deploy.target import Lammps
+from irrepress.deploy.target import MLIAP, Lammps
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.slow
@@ -136,6 +136,12 @@ def test_constant_pressure_runs_and_follows_the_pressure(runtime):
 def test_an_element_that_the_model_lacks_is_named_by_lammps(runtime):
     with pytest.raises(RuntimeError, match="Unknown chemical specie"):
         runtime.run(Atoms("Po2", positions=[[0, 0, 0], [0, 0, 3]], cell=[9, 9, 9], pbc=True))
+
+
+def test_a_lammps_without_python_in_ml_iap_is_named(compressed, lammps, tmp_path):
+    settings = DeploySettings(targets=["mliap"], minutes=0, structures=1)
+    with pytest.raises(UserError, match=r"does not load models through ML-IAP \(LAMMPS: ERROR: .*"):
+        deploy(Source(compressed, "s"), MLIAP(lammps), tmp_path / "out", settings)
 
 
 def test_a_lammps_without_the_pair_style_is_named(compressed, lammps, tmp_path, monkeypatch):

@@ -51,4 +51,10 @@ def test_what_cannot_be_deployed_is_told_before_anything_runs(deploy, message):
 def test_the_command_of_lammps_deploys_nothing_again():
     one, other = Deploy(targets=["lammps"]), Deploy(targets=["lammps"], lammps="mpirun lmp")
     assert parameters(one) == parameters(other) != parameters(Deploy(targets=["native"]))
-    assert apart(other) == {"lammps": "mpirun lmp"}
+    assert apart(other)["lammps"] == "mpirun lmp"
+
+
+def test_cuequivariance_is_a_parameter_where_it_is_asked_for_alone():
+    """Studies of versions that did not know it stay valid."""
+    assert "cuequivariance" not in parameters(Deploy(targets=["mliap"]))
+    assert parameters(Deploy(targets=["mliap"], cuequivariance=True))["cuequivariance"] is True

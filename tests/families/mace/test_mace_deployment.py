@@ -2,7 +2,10 @@
 
 from importlib.metadata import version
 
+import numpy as np
 import pytest
+import torch
+from ase.build import bulk, molecule
 
 # Not "mace" alone: that is the name of this folder, too.
 pytest.importorskip("mace.modules", reason="MACE is not installed in this environment")
@@ -11,7 +14,7 @@ from irrepress.core.errors import UserError
 from irrepress.core.target import Explicit
 from irrepress.deploy.config import DeploySettings
 from irrepress.deploy.deployment import Source, deploy
-from irrepress.deploy.target import get_target
+from irrepress.deploy.target import MLIAP, get_target, load_script
 from irrepress.pruning.config import Sweep
 from irrepress.pruning.scoring import compute_scores
 from irrepress.study.planning import Planning
@@ -40,13 +43,53 @@ def deployed(model, target, folder, **settings):
     return deploy(Source(model, "small"), get_target(target), folder, chosen)
 
 
-@pytest.mark.parametrize("target", ["native", "torchscript", "torch-sim"])
+@pytest.mark.parametrize("target", ["native", "torchscript", "mliap", "torch-sim"])
 def test_a_model_is_the_same_in_other_runtimes(taken, tmp_path, target):
     if target == "torch-sim":
         pytest.importorskip("torch_sim", reason="torch-sim-atomistic is not installed")
     record = deployed(taken, target, tmp_path / "out")
     assert record.differences["energy"] < 1e-6
     assert record.differences["forces"] < 1e-5 and record.differences["stress"] < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("name", "cuequivariance"),
+    [("density", False), ("deep", False), ("nonlinear", False), ("nonlinear", True)],
+)
+def test_ml_iap_gives_what_mace_gives(mace, architecture_file, tmp_path, name, cuequivariance):
+    """With a stand-in for LAMMPS's data: several layers, heads and elements, ZBL."""
+    if cuequivariance:
+        pytest.importorskip("cuequivariance_torch", reason="cuEquivariance is not installed")
+    path, modal = architecture_file(name)
+    model = mace.load(path, modal=modal, dtype=torch.float64)
+    target, before = MLIAP(cuequivariance=cuequivariance), torch.get_default_dtype()
+    target.takes(model)
+    target.write(model, tmp_path)
+    assert torch.get_default_dtype() == before
+    assert ("cuequivariance-torch" in target.tested("mace")) == cuequivariance
+    assert b"irrepress" not in (tmp_path / "deployed.pt").read_bytes()
+    for file, text in target.scripts(model).items():
+        (tmp_path / file).write_text(text)
+    runtime = load_script(tmp_path / "runtime.py")
+    expected = mace.calculator(path, device="cpu", modal=modal)
+    for seed, atoms in enumerate([bulk("NaCl", "rocksalt", a=5.0), molecule("H2O")]):
+        atoms.rattle(0.1, seed=seed)
+        expected.calculate(atoms, ["energy", "forces", "stress"])
+        forces = expected.results["forces"]
+        assert abs(forces).max() > 1e-3
+        for order in (None, ["Na", "O", "H", "Cl"]):  # not the model's
+            found = runtime.compute(atoms, order)
+            assert found["energy"] == pytest.approx(expected.results["energy"], rel=1e-12)
+            np.testing.assert_allclose(found["forces"], forces, atol=1e-11)
+        if atoms.pbc.all():
+            np.testing.assert_allclose(found["stress"], expected.results["stress"], atol=1e-13)
+
+
+def test_what_mace_does_not_convert_is_refused(mace, architecture_file):
+    pytest.importorskip("cuequivariance_torch", reason="cuEquivariance is not installed")
+    path, modal = architecture_file("deep")
+    with pytest.raises(UserError, match=r"class MACE to cuEqui.*leave cuequivariance out"):
+        MLIAP(cuequivariance=True).takes(mace.load(path, modal=modal))
 
 
 def test_symmetrix_gives_what_mace_gives_and_is_timed_beside_the_parent(taken, tmp_path):
