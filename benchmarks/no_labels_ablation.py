@@ -63,13 +63,17 @@ def main() -> None:
             continue
         path = changed(folder / "config.yaml", ablation, ablation["variants"][name])
         asked = {**settings["tiers"][tier], "stage": ablation["stage"]}
-        made = stages_of(asked, tier, load_config(path))[-1]
+        config = load_config(path)
+        made = stages_of(asked, tier, config)[-1]
         run_workflow([path], folder, arguments.cores, [made.model_file], _BY_CONTENT)
-        sampled = StructureStore(path.parent / StudyPaths.of(system).data("sampled"))
+        paths, training = StudyPaths.of(system), config.distillation
+        sampled = StructureStore(path.parent / paths.data("sampled"))
+        taught = StructureStore(path.parent / paths.data(training.dataset))
         runs = held_out_runs(sampled, settings["systems"][system]["temperatures"])
         log = path.parent / "logs" / system / made.model / made.plan / made.stage
         minutes = pd.read_csv(log / "model.benchmark.tsv", sep="\t")["cpu_time"].sum() / 60
-        named = {"system": system, "variant": name}
+        named = {"system": system, "variant": name, "frames": len(taught.splits["train"])}
+        named |= {"steps": training.steps, "learning rate": training.learning_rate}
         for row in errors_of(named, path.parent / made.model_file, runs):
             about = {key: row.pop(key) for key in ("shape", "layers", "parameters")}
             assert about["layers"] == settings["tiers"][tier].get("layers", about["layers"])

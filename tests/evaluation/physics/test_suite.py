@@ -1,5 +1,6 @@
 """A validation finds nothing wrong with the parent itself, and what is wrong with broken models."""
 
+import re
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -171,6 +172,12 @@ QUICK = SETTINGS.model_copy(update={"picoseconds": 0.04, "nve_picoseconds": 0.04
 )
 def test_a_broken_model_fails_the_check_that_is_for_it(copper, change, expected):
     assert expected in failed(verdicts(change, copper, QUICK))
+
+
+def test_a_hole_is_told_with_the_barrier_before_it(copper):
+    remark = verdicts(attracted, copper, QUICK)["holes at short range"].remark
+    (barrier,) = re.findall(r"^deepest: Cu-Cu at .* Å, behind a barrier of ([\d.]+) eV", remark)
+    assert 0 < float(barrier) < 5
 
 
 def test_predictions_that_are_not_finite_fail_every_check(copper):

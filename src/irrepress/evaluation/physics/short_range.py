@@ -42,9 +42,12 @@ def judge_diatomics(
         first, last = repulsive_range(distances, np.array(parent["energies"]), allowed)
         if first > 0:
             unsure.append(f"{pair} below {distances[first]:.2f} Å")
-        depth, place = hole(np.array(own[pair]["energies"])[first : last + 1], allowed)
+        energies = np.array(own[pair]["energies"])[first : last + 1]
+        depth, place = hole(energies, allowed)
         if depth > worst:
             worst, where = depth, f"{pair} at {distances[first + place]:.2f} Å"
+            # What atoms have to climb to fall in: dynamics that lack this energy never do.
+            where += f", behind a barrier of {energies[place:].max() - energies[-1]:.3g} eV"
     told = [f"deepest: {where}"] if where else []
     if unsure:
         told.append(f"not compared where the parent has one: {', '.join(unsure)}")
