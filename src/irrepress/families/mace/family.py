@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from irrepress.core.family import (
     DropsLayers,
+    LearnsFaster,
     RestrictsElements,
     ShortensCutoff,
     WritesMLIAP,
@@ -25,6 +26,7 @@ from irrepress.families.mace import (
     gates,
     graph,
     groups,
+    learning,
     narrow,
     native,
     untrained,
@@ -39,6 +41,7 @@ class MACEFamily(
     RestrictsElements,
     ShortensCutoff,
     DropsLayers,
+    LearnsFaster,
     WritesTorchScript,
     WritesMLIAP,
     WritesSymmetrix,
@@ -66,6 +69,7 @@ class MACEFamily(
 
     batch = staticmethod(graph.make_batch)
     predict = staticmethod(graph.predict)
+    predict_for_loss = staticmethod(learning.predict_for_loss)
     atomic_energies = staticmethod(graph.atomic_energies)
 
     make_groups = staticmethod(groups.make_groups)

@@ -1,0 +1,187 @@
+"""Predictions for losses, faster than mace's code: see `irrepress.families.generic.learning`."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.autograd.forward_ad as forward_mode
+from torch import Tensor
+
+from irrepress.core.model import Batch, Model, NativeModule, Prediction
+from irrepress.families.e3nn.duals import fewer_operations
+from irrepress.families.e3nn.neighbour_sums import ChunkedEdges, NeighbourSum, sum_of
+from irrepress.families.generic.gates import is_gated
+from irrepress.families.generic.graphs import make_prediction, voigt
+from irrepress.families.generic.learning import energies_and_slopes
+from irrepress.families.mace.element_maps import map_of
+from irrepress.families.mace.fast_contraction import (
+    ByElement,
+    Found,
+    SymmetricProduct,
+    product_of,
+)
+from irrepress.families.mace.graph import Graph
+from irrepress.families.mace.package import FullyConnectedNet, FullyConnectedTensorProduct
+
+
+@dataclass
+class _Parts:
+    """What is computed by other code than mace's, for one batch.
+
+    Attributes:
+        sums: of each layer's convolution.
+        products: of each layer.
+        near: the edges.
+        by_element: atoms by element.
+        together: atoms as if all were of one element.
+        found: what products keep.
+    """
+
+    sums: Sequence[NeighbourSum]
+    products: Sequence[SymmetricProduct]
+    near: ChunkedEdges
+    by_element: ByElement
+    together: ByElement
+    found: Found = field(default_factory=dict)
+
+
+def predict_for_loss(model: Model, batch: Batch) -> Prediction | None:
+    """Run the network; see `irrepress.core.family.LearnsFaster`."""
+    network, data = model.network, batch.inputs
+    if is_gated(model) or torch.is_autocast_enabled("cpu"):
+        return None
+    sums = [s for each in network.interactions if (s := sum_of(each.conv_tp)) is not None]
+    modules = [each.symmetric_contractions for each in network.products]
+    products = [p for each in modules if (p := product_of(each)) is not None]
+    if len(sums) < len(network.interactions) or len(products) < len(modules):
+        return None
+    index, structure = data["edge_index"], data["batch"]
+    atoms, many = len(structure), len(batch)
+    elements = data["node_attrs"].argmax(1)
+    parts = _Parts(
+        sums,
+        products,
+        ChunkedEdges(atoms, index[1], index[0], max(each.width for each in sums)),
+        ByElement(elements),
+        ByElement(torch.zeros_like(elements)),
+    )
+    vectors = data["positions"][index[1]] - data["positions"][index[0]] + data["shifts"]
+    heads = data["head"][structure]
+
+    def run(vectors: Tensor) -> Tensor:
+        with _replaced(network, parts), fewer_operations(network.modules()):
+            found = _energies(network, data, vectors, heads)
+        parts.near.forget()
+        return found
+
+    parameters = [each for each in model.parameters() if each.requires_grad]
+    with torch.enable_grad():
+        atomic, slopes = energies_and_slopes(run, vectors, parameters)
+        alone = network.atomic_energies_fn(data["node_attrs"])[torch.arange(atoms), heads]
+        total = alone.new_zeros(many).index_add(0, structure, alone)
+        energy = total + atomic.new_zeros(many).index_add(0, structure, atomic)
+        forces = torch.zeros_like(data["positions"])
+        forces = forces.index_add(0, index[0], slopes).index_add(0, index[1], slopes, alpha=-1)
+        # Strains change vectors in proportion to them.
+        virial = (vectors.unsqueeze(2) * slopes.unsqueeze(1)).flatten(1)
+        virial = virial.new_zeros(many, 9).index_add(0, structure[index[0]], virial).view(-1, 3, 3)
+        volume = torch.linalg.det(data["cell"].view(-1, 3, 3)).abs().view(-1, 1, 1)
+        stress = (virial + virial.mT) / (2 * volume)
+        node_energies = (alone.double() + atomic.double()).to(model.dtype)
+    return make_prediction(energy, forces, voigt(stress), node_energies, create_graph=True)
+
+
+def _energies(network: NativeModule, data: Graph, vectors: Tensor, heads: Tensor) -> Tensor:
+    """Return what mace adds to the energies of single atoms, ``[atoms]``."""
+    attributes, index, numbers = data["node_attrs"], data["edge_index"], network.atomic_numbers
+    lengths = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
+    features = network.node_embedding(attributes)
+    harmonics = network.spherical_harmonics(vectors)
+    radial, cutoff = network.radial_embedding(lengths, attributes, index, numbers)
+    rows = torch.arange(len(attributes))
+    layers, energies = [], []
+    if hasattr(network, "pair_repulsion"):
+        energies.append(network.pair_repulsion_fn(lengths, attributes, index, numbers))
+    for interaction, product in zip(network.interactions, network.products, strict=True):
+        basis, skipped = interaction(
+            node_attrs=attributes,
+            node_feats=features,
+            edge_attrs=harmonics,
+            edge_feats=radial,
+            edge_index=index,
+            cutoff=cutoff,
+        )
+        features = product(node_feats=basis, sc=skipped, node_attrs=attributes)
+        layers.append(features)
+    given = layers[-1:] if len(network.readouts) == 1 else layers
+    for readout, each in zip(network.readouts, given, strict=True):
+        energies.append(readout(each, heads)[rows, heads])
+    total = torch.stack(energies).sum(0)
+    return network.scale_shift(total, heads) if hasattr(network, "scale_shift") else total
+
+
+@contextmanager
+def _replaced(network: NativeModule, parts: _Parts) -> Iterator[None]:
+    """Compute convolutions, products and maps by element in other ways while it lasts."""
+    with ExitStack() as stack:
+
+        def replace(module: NativeModule, forward: Callable[..., Any]) -> None:
+            module.forward = forward
+            stack.callback(delattr, module, "forward")
+
+        for interaction, sum_ in zip(network.interactions, parts.sums, strict=True):
+            # Has mace leave the sum over neighbours to the product.
+            interaction.conv_fusion = True
+            stack.callback(delattr, interaction, "conv_fusion")
+            replace(interaction.conv_tp_weights, _Hidden(interaction.conv_tp_weights))
+            replace(interaction.conv_tp, _Summed(interaction.conv_tp_weights, sum_, parts.near))
+            if isinstance(interaction.skip_tp, FullyConnectedTensorProduct):
+                replace(interaction.skip_tp, map_of(interaction.skip_tp, parts.by_element))
+        for product, symmetric in zip(network.products, parts.products, strict=True):
+            atoms = parts.together if product.use_agnostic_product else parts.by_element
+            replace(product.symmetric_contractions, _Multiplied(symmetric, atoms, parts.found))
+        yield
+
+
+class _Hidden:
+    """The radial network up to its last map, which sums over neighbours apply."""
+
+    def __init__(self, network: NativeModule):
+        self.fully_connected = isinstance(network, FullyConnectedNet)
+        self.steps = list(network if self.fully_connected else network.net)[:-1]
+
+    def __call__(self, radial: Tensor) -> Tensor:
+        for step in self.steps:
+            radial = step(radial)
+        # A last column for the offsets of the last map.
+        return radial if self.fully_connected else torch.cat(
+            [radial, torch.ones_like(radial[:, :1])], dim=1
+        )
+
+
+class _Summed:
+    """What a convolution and its sum over neighbours do."""
+
+    def __init__(self, radial: NativeModule, sum_: NeighbourSum, near: ChunkedEdges):
+        self.radial, self.sum, self.near = radial, sum_, near
+
+    def __call__(self, features: Tensor, harmonics: Tensor, hidden: Tensor, _: Tensor) -> Tensor:
+        if isinstance(self.radial, FullyConnectedNet):
+            *_, last = self.radial
+            maps = last(torch.eye(hidden.shape[1], dtype=hidden.dtype))
+        else:
+            last = self.radial.net[-1]
+            maps = torch.cat([last.weight.t(), last.bias.unsqueeze(0)])
+        return self.sum(self.near, features, harmonics, hidden, maps)
+
+
+class _Multiplied:
+    """What symmetric contractions do."""
+
+    def __init__(self, product: SymmetricProduct, atoms: ByElement, found: Found):
+        self.product, self.atoms, self.found = product, atoms, found
+
+    def __call__(self, basis: Tensor, _: Tensor) -> Tensor:
+        return self.product(basis, self.atoms, self.found)
