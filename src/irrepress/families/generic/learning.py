@@ -21,17 +21,22 @@ from torch import Tensor
 
 
 def energies_and_slopes(
-    run: Callable[[Tensor], Tensor], given: Tensor, parameters: Sequence[Tensor]
+    run: Callable[..., Tensor],
+    given: Tensor,
+    parameters: Sequence[Tensor],
+    computed: Sequence[Tensor] = (),
 ) -> tuple[Tensor, Tensor]:
     """Return atomic energies and the derivatives of their sum, for a loss of both.
 
-    The results can be differentiated once, by the parameters alone.
+    The results can be differentiated once, by the parameters and by what is computed of them.
 
     Args:
         run: from vectors or positions to atomic energies, ``[atoms]``. It is called twice: with
             a leaf, and, in the backward pass, with tangents.
         given: what it is called with.
         parameters: what the results depend on and what a loss is differentiated by.
+        computed: what else it is called with, after ``given``: what has been computed of
+            parameters before, and need not be computed twice.
 
     Returns:
         The energies, ``[atoms]``, and their sum's derivatives by ``given``, of its shape.
@@ -45,7 +50,7 @@ def energies_and_slopes(
         >>> weight.grad
         tensor([2., 2.])
     """
-    return _Energies.apply(run, given, *parameters)
+    return _Energies.apply(run, given, len(parameters), *parameters, *computed)
 
 
 class _Energies(torch.autograd.Function):
@@ -53,12 +58,13 @@ class _Energies(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, run: Callable[[Tensor], Tensor], given: Tensor, *parameters: Tensor
+        ctx: Any, run: Callable[..., Tensor], given: Tensor, many: int, *inputs: Tensor
     ) -> tuple[Tensor, Tensor]:
-        ctx.run, ctx.given, ctx.parameters = run, given, parameters
+        ctx.run, ctx.given, ctx.parameters = run, given, inputs[:many]
+        ctx.computed = [each.detach() for each in inputs[many:]]
         with torch.enable_grad():
             leaf = given.detach().clone().requires_grad_(True)
-            energies = run(leaf)
+            energies = run(leaf, *ctx.computed)
             (slopes,) = torch.autograd.grad(
                 energies.sum(), leaf, allow_unused=True, materialize_grads=True
             )
@@ -67,13 +73,16 @@ class _Energies(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, of_energies: Tensor, of_slopes: Tensor) -> tuple[Tensor | None, ...]:
+        leaves = [each.requires_grad_(True) for each in ctx.computed]
         with torch.enable_grad():
             with forward_mode.dual_level():
-                found = ctx.run(forward_mode.make_dual(ctx.given.detach(), of_slopes))
+                moving = forward_mode.make_dual(ctx.given.detach(), of_slopes)
+                found = ctx.run(moving, *leaves)
                 energies, changes = forward_mode.unpack_dual(found)
                 total = (energies * of_energies).sum()
                 if changes is not None:  # else nothing depends on it: no atom has neighbours
                     total = total + changes.sum()
             # Outside: the way back is not to be differentiated forward.
-            gradients = torch.autograd.grad(total, ctx.parameters, allow_unused=True)
-        return None, None, *gradients
+            inputs = [*ctx.parameters, *leaves]
+            gradients = torch.autograd.grad(total, inputs, allow_unused=True)
+        return None, None, None, *gradients

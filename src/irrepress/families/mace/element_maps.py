@@ -49,7 +49,7 @@ class ElementMap:
             size = shape[0] * shape[1] * shape[2]
             weight = product.weight[first : first + size].view(shape)
             first += size
-            factor = path.path_weight * float(wigner_3j(irrep.l, 0, irrep.l)[0, 0, 0])
+            factor = path.path_weight * float(wigner_3j(irrep.l, 0, irrep.l, dtype=torch.float64)[0, 0, 0])
             maps = weight.index_select(1, atoms.present).transpose(0, 1).mul(factor).unbind(0)
             rows = sorted_[:, :, source.slices()[path.i_in1]]
             rows = rows.unflatten(2, (channels, irrep.dim)).transpose(2, 3)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -60,6 +61,11 @@ def predict_for_loss(model: Model, batch: Batch) -> Prediction | None:
     index, structure = data["edge_index"], data["batch"]
     atoms, many = len(structure), len(batch)
     elements = data["node_attrs"].argmax(1)
+    vectors = data["positions"][index[1]] - data["positions"][index[0]] + data["shifts"]
+    heads = data["head"][structure]
+    parameters = [each for each in model.parameters() if each.requires_grad]
+    with torch.enable_grad():
+        radial = _Radial(network, data, torch.linalg.vector_norm(vectors, dim=1, keepdim=True))
     parts = _Parts(
         sums,
         products,
@@ -67,18 +73,17 @@ def predict_for_loss(model: Model, batch: Batch) -> Prediction | None:
         ByElement(elements),
         ByElement(torch.zeros_like(elements)),
     )
-    vectors = data["positions"][index[1]] - data["positions"][index[0]] + data["shifts"]
-    heads = data["head"][structure]
 
-    def run(vectors: Tensor) -> Tensor:
-        with _replaced(network, parts), fewer_operations(network.modules()):
-            found = _energies(network, data, vectors, heads)
+    def run(vectors: Tensor, *computed: Tensor) -> Tensor:
+        lengths = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
+        functions = radial.functions(lengths, computed)
+        with _replaced(network, parts, functions), fewer_operations(network.modules()):
+            found = _energies(network, data, vectors, lengths, heads, functions)
         parts.near.forget()
         return found
 
-    parameters = [each for each in model.parameters() if each.requires_grad]
     with torch.enable_grad():
-        atomic, slopes = energies_and_slopes(run, vectors, parameters)
+        atomic, slopes = energies_and_slopes(run, vectors, parameters, radial.tensors)
         alone = network.atomic_energies_fn(data["node_attrs"])[torch.arange(atoms), heads]
         total = alone.new_zeros(many).index_add(0, structure, alone)
         energy = total + atomic.new_zeros(many).index_add(0, structure, atomic)
@@ -93,25 +98,31 @@ def predict_for_loss(model: Model, batch: Batch) -> Prediction | None:
     return make_prediction(energy, forces, voigt(stress), node_energies, create_graph=True)
 
 
-def _energies(network: NativeModule, data: Graph, vectors: Tensor, heads: Tensor) -> Tensor:
+def _energies(
+    network: NativeModule,
+    data: Graph,
+    vectors: Tensor,
+    lengths: Tensor,
+    heads: Tensor,
+    functions: "_Functions",
+) -> Tensor:
     """Return what mace adds to the energies of single atoms, ``[atoms]``."""
-    attributes, index, numbers = data["node_attrs"], data["edge_index"], network.atomic_numbers
-    lengths = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
+    attributes, index = data["node_attrs"], data["edge_index"]
     features = network.node_embedding(attributes)
     harmonics = network.spherical_harmonics(vectors)
-    radial, cutoff = network.radial_embedding(lengths, attributes, index, numbers)
     rows = torch.arange(len(attributes))
     layers, energies = [], []
     if hasattr(network, "pair_repulsion"):
+        numbers = network.atomic_numbers
         energies.append(network.pair_repulsion_fn(lengths, attributes, index, numbers))
     for interaction, product in zip(network.interactions, network.products, strict=True):
         basis, skipped = interaction(
             node_attrs=attributes,
             node_feats=features,
             edge_attrs=harmonics,
-            edge_feats=radial,
+            edge_feats=functions.basis,
             edge_index=index,
-            cutoff=cutoff,
+            cutoff=functions.cutoff,
         )
         features = product(node_feats=basis, sc=skipped, node_attrs=attributes)
         layers.append(features)
@@ -123,7 +134,9 @@ def _energies(network: NativeModule, data: Graph, vectors: Tensor, heads: Tensor
 
 
 @contextmanager
-def _replaced(network: NativeModule, parts: _Parts) -> Iterator[None]:
+def _replaced(
+    network: NativeModule, parts: _Parts, functions: "_Functions"
+) -> Iterator[None]:
     """Compute convolutions, products and maps by element in other ways while it lasts."""
     with ExitStack() as stack:
 
@@ -135,7 +148,9 @@ def _replaced(network: NativeModule, parts: _Parts) -> Iterator[None]:
             # Has mace leave the sum over neighbours to the product.
             interaction.conv_fusion = True
             stack.callback(delattr, interaction, "conv_fusion")
-            replace(interaction.conv_tp_weights, _Hidden(interaction.conv_tp_weights))
+            network_ = interaction.conv_tp_weights
+            known = functions.hidden.get(network_)
+            replace(network_, partial(_hidden, network_) if known is None else lambda _, k=known: k)
             replace(interaction.conv_tp, _Summed(interaction.conv_tp_weights, sum_, parts.near))
             if isinstance(interaction.skip_tp, FullyConnectedTensorProduct):
                 replace(interaction.skip_tp, map_of(interaction.skip_tp, parts.by_element))
@@ -145,20 +160,79 @@ def _replaced(network: NativeModule, parts: _Parts) -> Iterator[None]:
         yield
 
 
-class _Hidden:
-    """The radial network up to its last map, which sums over neighbours apply."""
+@dataclass(frozen=True)
+class _Functions:
+    """Functions of the lengths of edges.
 
-    def __init__(self, network: NativeModule):
-        self.fully_connected = isinstance(network, FullyConnectedNet)
-        self.steps = list(network if self.fully_connected else network.net)[:-1]
+    Attributes:
+        basis: radial basis, ``[edges, functions]``.
+        cutoff: ``[edges, 1]``; None: the basis contains it.
+        hidden: of radial networks that read the basis alone, see `_hidden`.
+    """
 
-    def __call__(self, radial: Tensor) -> Tensor:
-        for step in self.steps:
+    basis: Tensor
+    cutoff: Tensor | None
+    hidden: dict[NativeModule, Tensor]
+
+
+class _Radial:
+    """Functions of lengths, computed once for both runs.
+
+    Of them a run needs no more than their values and slopes at the lengths of the batch. These are
+    found by forward-mode differentiation along all lengths, with a graph of parameters.
+
+    Args:
+        network: the network.
+        data: the graph.
+        lengths: of edges, ``[edges, 1]``.
+
+    Attributes:
+        tensors: values and slopes, in turn.
+    """
+
+    def __init__(self, network: NativeModule, data: Graph, lengths: Tensor):
+        self._lengths = lengths
+        self._read = [
+            found
+            for each in network.interactions
+            if isinstance(found := each.conv_tp_weights, FullyConnectedNet)
+        ]
+        attributes, index, numbers = data["node_attrs"], data["edge_index"], network.atomic_numbers
+        self.tensors: list[Tensor] = []
+        with forward_mode.dual_level(), fewer_operations(network.modules()):
+            moving = forward_mode.make_dual(lengths, torch.ones_like(lengths))
+            basis, cutoff = network.radial_embedding(moving, attributes, index, numbers)
+            self._cut = cutoff is not None
+            found = [basis, *([cutoff] if self._cut else [])]
+            for each in [*found, *(_hidden(network, basis) for network in self._read)]:
+                self.tensors += forward_mode.unpack_dual(each)
+
+    def functions(self, lengths: Tensor, tensors: Sequence[Tensor]) -> _Functions:
+        """Return functions that can be differentiated by lengths once.
+
+        Args:
+            lengths: those of the batch, with a graph or tangents.
+            tensors: what stands for `tensors`.
+        """
+        change, tangents = forward_mode.unpack_dual(lengths - self._lengths)
+        pairs = zip(tensors[::2], tensors[1::2], strict=True)
+        if tangents is None:
+            found = [torch.addcmul(values, slopes, change) for values, slopes in pairs]
+        else:
+            found = [forward_mode.make_dual(each, slopes * tangents) for each, slopes in pairs]
+        cutoff = found[1] if self._cut else None
+        hidden = dict(zip(self._read, found[1 + self._cut :], strict=True))
+        return _Functions(found[0], cutoff, hidden)
+
+
+def _hidden(network: NativeModule, radial: Tensor) -> Tensor:
+    """Return what the last map of a radial network reads, which sums over neighbours apply."""
+    if isinstance(network, FullyConnectedNet):
+        for step in list(network)[:-1]:
             radial = step(radial)
-        # A last column for the offsets of the last map.
-        return radial if self.fully_connected else torch.cat(
-            [radial, torch.ones_like(radial[:, :1])], dim=1
-        )
+        return radial
+    radial = network.net[:-1](radial)
+    return torch.cat([radial, torch.ones_like(radial[:, :1])], dim=1)  # for the map's offsets
 
 
 class _Summed:
