@@ -14,6 +14,7 @@ import torch.autograd.forward_ad as forward_mode
 from e3nn.math import normalize2mom
 from e3nn.o3 import Linear
 from torch import Tensor
+from torch.nn import LayerNorm
 
 
 class _Silu(torch.autograd.Function):
@@ -58,7 +59,29 @@ def _map(module: Linear) -> Callable[[Tensor], Tensor]:
         values, tangents = forward_mode.unpack_dual(features)
         if tangents is None:
             return forward(values)
-        return forward_mode.make_dual(*forward(torch.cat([values, tangents])).chunk(2))
+        if module.bias_numel == 0:
+            return forward_mode.make_dual(*forward(torch.cat([values, tangents])).chunk(2))
+        nothing = torch.zeros_like(values[:1])
+        found = forward(torch.cat([values, tangents, nothing]))
+        values, tangents, offset = found.split([len(values), len(tangents), 1])
+        return forward_mode.make_dual(values, tangents - offset)
+
+    return replaced
+
+
+def _normalize(module: LayerNorm) -> Callable[[Tensor], Tensor]:
+    forward, axes = module.forward, tuple(range(-len(module.normalized_shape), 0))
+
+    def replaced(features: Tensor) -> Tensor:
+        if forward_mode.unpack_dual(features).tangent is None:
+            return forward(features)
+        # Tangents that torch 2.13's own operation gives have derivatives that lack a term.
+        centred = features - features.mean(axes, keepdim=True)
+        scale = (centred.square().mean(axes, keepdim=True) + module.eps).rsqrt()
+        result = centred * scale
+        if module.weight is not None:
+            result = result * module.weight
+        return result if module.bias is None else result + module.bias
 
     return replaced
 
@@ -67,15 +90,18 @@ def _map(module: Linear) -> Callable[[Tensor], Tensor]:
 def fewer_operations(modules: Iterable[torch.nn.Module]) -> Iterator[None]:
     """Compute tangents of linear maps and of ``silu`` among modules together with values.
 
+    Normalisations over channels are written out, for the sake of their tangents' derivatives.
     Modules of other kinds are left as they are.
     """
     replaced = []
     try:
         for module in modules:
-            if isinstance(module, Linear) and module.bias_numel == 0:
+            if isinstance(module, Linear):
                 module.forward = _map(module)
             elif isinstance(module, normalize2mom) and module.f is torch.nn.functional.silu:
                 module.forward = _activate(module)
+            elif isinstance(module, LayerNorm):
+                module.forward = _normalize(module)
             else:
                 continue
             replaced.append(module)
