@@ -19,6 +19,7 @@ derivatives by components and weights.
 import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import permutations
 from typing import Any
 
@@ -30,7 +31,7 @@ from irrepress.core.model import NativeModule
 from irrepress.families.mace.contraction import couplings, weights_of
 
 # Numbers that pairs and coefficients of the channels that go through together hold, for a cache.
-_AT_ONCE = 200_000
+_AT_ONCE = 400_000
 _HIGHEST = 3
 
 
@@ -335,28 +336,23 @@ def product_of(module: NativeModule) -> SymmetricProduct | None:
     return _MADE[module]
 
 
+@cache
+def _places_of_pairs(components: int) -> tuple[Tensor, Tensor]:
+    first, second = torch.triu_indices(components, components)
+    return first.contiguous(), second.contiguous()
+
+
 def _pairs(x: Tensor) -> Tensor:
     """Return ``x_i x_j`` for i <= j, ``[channels, pairs, atoms]``."""
-    many = x.shape[1]
-    result = x.new_empty(len(x), many * (many + 1) // 2, x.shape[2])
-    first = 0
-    for i in range(many):
-        torch.mul(x[:, i:], x[:, i : i + 1], out=result[:, first : first + many - i])
-        first += many - i
-    return result
+    i, j = _places_of_pairs(x.shape[1])
+    return x.index_select(1, i).mul_(x.index_select(1, j))
 
 
 def _changes_of_pairs(x: Tensor, moving: Tensor) -> Tensor:
     """Return the tangents of `_pairs`."""
-    many = x.shape[1]
-    result = x.new_empty(len(x), many * (many + 1) // 2, x.shape[2])
-    first = 0
-    for i in range(many):
-        place = result[:, first : first + many - i]
-        torch.mul(x[:, i:], moving[:, i : i + 1], out=place)
-        place.addcmul_(moving[:, i:], x[:, i : i + 1])
-        first += many - i
-    return result
+    i, j = _places_of_pairs(x.shape[1])
+    result = x.index_select(1, i).mul_(moving.index_select(1, j))
+    return result.addcmul_(moving.index_select(1, i), x.index_select(1, j))
 
 
 @torch.no_grad()
@@ -368,7 +364,7 @@ def _basis_of(coupling: Tensor) -> _Basis:
     every = [exact.permute(0, *each, order + 1) for each in permutations(axes)]
     symmetric = sum(every) / len(every)
     if order == _HIGHEST:
-        i, j = torch.triu_indices(components, components)
+        i, j = _places_of_pairs(components)
         twice = torch.where(i == j, 1.0, 2.0).double()
         symmetric = symmetric[:, :, i, j] * twice[:, None]
     rows = symmetric.flatten(0, -2)
