@@ -12,6 +12,7 @@ from typing import Any
 import torch
 import torch.autograd.forward_ad as forward_mode
 from e3nn.math import normalize2mom
+from e3nn.nn._fc import _Layer as RadialLayer
 from e3nn.o3 import Linear
 from torch import Tensor
 from torch.nn import LayerNorm
@@ -69,6 +70,27 @@ def _map(module: Linear) -> Callable[[Tensor], Tensor]:
     return replaced
 
 
+def _map_and_activate(module: RadialLayer) -> Callable[[Tensor], Tensor]:
+    forward = module.forward
+
+    def replaced(features: Tensor) -> Tensor:
+        values, tangents = forward_mode.unpack_dual(features)
+        if tangents is None:
+            return forward(values)
+        scale = 1.0 if module.act is None else module.var_out**0.5
+        before = module.h_in * module.var_in / (module.var_out if module.act is None else 1.0)
+        values, tangents = (torch.cat([values, tangents]) @ (module.weight / before**0.5)).chunk(2)
+        if module.act is not None:
+            found = module.act(forward_mode.make_dual(values, tangents))
+            if scale == 1:
+                return found
+            values, tangents = forward_mode.unpack_dual(found)
+            values, tangents = values * scale, tangents * scale
+        return forward_mode.make_dual(values, tangents)
+
+    return replaced
+
+
 def _normalize(module: LayerNorm) -> Callable[[Tensor], Tensor]:
     forward, axes = module.forward, tuple(range(-len(module.normalized_shape), 0))
 
@@ -100,6 +122,8 @@ def fewer_operations(modules: Iterable[torch.nn.Module]) -> Iterator[None]:
                 module.forward = _map(module)
             elif isinstance(module, normalize2mom) and module.f is torch.nn.functional.silu:
                 module.forward = _activate(module)
+            elif isinstance(module, RadialLayer):
+                module.forward = _map_and_activate(module)
             elif isinstance(module, LayerNorm):
                 module.forward = _normalize(module)
             else:
