@@ -64,8 +64,11 @@ def predict_for_loss(model: Model, batch: Batch) -> Prediction | None:
     vectors = data["positions"][index[1]] - data["positions"][index[0]] + data["shifts"]
     heads = data["head"][structure]
     parameters = [each for each in model.parameters() if each.requires_grad]
+    everything = list(network.modules())
     with torch.enable_grad():
-        radial = _Radial(network, data, torch.linalg.vector_norm(vectors, dim=1, keepdim=True))
+        radial = _Radial(
+            network, everything, data, torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
+        )
     parts = _Parts(
         sums,
         products,
@@ -77,7 +80,7 @@ def predict_for_loss(model: Model, batch: Batch) -> Prediction | None:
     def run(vectors: Tensor, *computed: Tensor) -> Tensor:
         lengths = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
         functions = radial.functions(lengths, computed)
-        with _replaced(network, parts, functions), fewer_operations(network.modules()):
+        with _replaced(network, parts, functions), fewer_operations(everything):
             found = _energies(network, data, vectors, lengths, heads, functions)
         parts.near.forget()
         return found
@@ -178,11 +181,12 @@ class _Functions:
 class _Radial:
     """Functions of lengths, computed once for both runs.
 
-    Of them a run needs no more than their values and slopes at the lengths of the batch. These are
-    found by forward-mode differentiation along all lengths, with a graph of parameters.
+    Of them a run needs no more than their values and slopes at the lengths of the batch, with a
+    graph of parameters.
 
     Args:
         network: the network.
+        modules: all of its modules.
         data: the graph.
         lengths: of edges, ``[edges, 1]``.
 
@@ -190,7 +194,9 @@ class _Radial:
         tensors: values and slopes, in turn.
     """
 
-    def __init__(self, network: NativeModule, data: Graph, lengths: Tensor):
+    def __init__(
+        self, network: NativeModule, modules: Sequence[NativeModule], data: Graph, lengths: Tensor
+    ):
         self._lengths = lengths
         self._read = [
             found
@@ -198,14 +204,17 @@ class _Radial:
             if isinstance(found := each.conv_tp_weights, FullyConnectedNet)
         ]
         attributes, index, numbers = data["node_attrs"], data["edge_index"], network.atomic_numbers
-        self.tensors: list[Tensor] = []
-        with forward_mode.dual_level(), fewer_operations(network.modules()):
-            moving = forward_mode.make_dual(lengths, torch.ones_like(lengths))
-            basis, cutoff = network.radial_embedding(moving, attributes, index, numbers)
-            self._cut = cutoff is not None
-            found = [basis, *([cutoff] if self._cut else [])]
-            for each in [*found, *(_hidden(network, basis) for network in self._read)]:
-                self.tensors += forward_mode.unpack_dual(each)
+        leaf = lengths.clone().requires_grad_(True)
+        basis, cutoff = network.radial_embedding(leaf, attributes, index, numbers)
+        self._cut = cutoff is not None
+        trained = any(each.requires_grad for each in network.radial_embedding.parameters())
+        self.tensors = list(_with_slopes(basis, leaf, trained))
+        if cutoff is not None:
+            self.tensors += _with_slopes(cutoff, leaf, trained)
+        with forward_mode.dual_level(), fewer_operations(modules):
+            moving = forward_mode.make_dual(*self.tensors[:2])
+            for each in self._read:
+                self.tensors += forward_mode.unpack_dual(_hidden(each, moving))
 
     def functions(self, lengths: Tensor, tensors: Sequence[Tensor]) -> _Functions:
         """Return functions that can be differentiated by lengths once.
@@ -223,6 +232,18 @@ class _Radial:
         cutoff = found[1] if self._cut else None
         hidden = dict(zip(self._read, found[1 + self._cut :], strict=True))
         return _Functions(found[0], cutoff, hidden)
+
+
+def _with_slopes(values: Tensor, lengths: Tensor, graph: bool) -> tuple[Tensor, Tensor]:
+    """Return functions and their slopes, with a graph of parameters or without.
+
+    Going backward twice takes torch fewer operations than forward-mode differentiation, which
+    multiplies by the tangents of all constants, too.
+    """
+    weights = torch.zeros_like(values).requires_grad_(True)
+    (total,) = torch.autograd.grad(values, lengths, weights, create_graph=True)
+    (slopes,) = torch.autograd.grad(total.sum(), weights, create_graph=graph)
+    return (values, slopes) if graph else (values.detach(), slopes.detach())
 
 
 def _hidden(network: NativeModule, radial: Tensor) -> Tensor:
