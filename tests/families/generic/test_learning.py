@@ -38,3 +38,20 @@ def test_energies_that_depend_on_nothing_have_no_slopes():
     assert not slopes.any()
     (energies.sum() + slopes.sum()).backward()
     assert weight.grad.tolist() == [2, 2]
+
+
+def test_what_is_computed_of_parameters_hands_derivatives_on():
+    torch.manual_seed(0)
+    weight = torch.randn(3, dtype=torch.float64, requires_grad=True)
+    given = torch.randn(4, 3, dtype=torch.float64)
+
+    def run(positions: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+        return (positions * scale).sin().sum(1)
+
+    expected = energies_and_slopes(lambda x: run(x, weight.exp()), given, [weight])
+    found = energies_and_slopes(run, given, [], [weight.exp()])
+    gradients = []
+    for energies, slopes in (expected, found):
+        loss = energies.square().sum() + slopes.sin().sum()
+        gradients.append(torch.autograd.grad(loss, weight)[0])
+    torch.testing.assert_close(*gradients)

@@ -5,8 +5,6 @@ zero at all others, whose cost grows with the number of elements that a model kn
 each element that occurs are multiplied by their map alone.
 """
 
-from collections.abc import Callable
-
 import torch
 import torch.autograd.forward_ad as forward_mode
 from e3nn.o3 import FullyConnectedTensorProduct, wigner_3j
@@ -49,7 +47,8 @@ class ElementMap:
             size = shape[0] * shape[1] * shape[2]
             weight = product.weight[first : first + size].view(shape)
             first += size
-            factor = path.path_weight * float(wigner_3j(irrep.l, 0, irrep.l, dtype=torch.float64)[0, 0, 0])
+            symbol = wigner_3j(irrep.l, 0, irrep.l, dtype=torch.float64)
+            factor = path.path_weight * float(symbol[0, 0, 0])
             maps = weight.index_select(1, atoms.present).transpose(0, 1).mul(factor).unbind(0)
             rows = sorted_[:, :, source.slices()[path.i_in1]]
             rows = rows.unflatten(2, (channels, irrep.dim)).transpose(2, 3)
@@ -64,8 +63,3 @@ class ElementMap:
             for each, part in zip(results, target, strict=True)
         ]
         return list(torch.cat(parts, dim=2).index_select(0, atoms.rank).unbind(1))
-
-
-def map_of(product: FullyConnectedTensorProduct, atoms: ByElement) -> Callable[..., Tensor]:
-    """Return what computes a product for a batch."""
-    return ElementMap(product, atoms)

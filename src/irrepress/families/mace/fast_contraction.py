@@ -83,6 +83,7 @@ class SymmetricProduct:
         self.correlation = len(weights_of(first))
         self.dims = [len(couplings(each, 1)) for each in self.contractions]
         self.components = couplings(first, 1).shape[1]
+        self.dtype = couplings(first, 1).dtype
         # For each irrep, by order.
         self._bases = [
             [_basis_of(couplings(each, order)) for order in range(1, self.correlation + 1)]
@@ -331,7 +332,8 @@ def product_of(module: NativeModule) -> SymmetricProduct | None:
     """Return what computes a module's products; None: see `SymmetricProduct.can`."""
     if not SymmetricProduct.can(module.contractions):
         return None
-    if module not in _MADE:
+    dtype = couplings(module.contractions[0], 1).dtype
+    if module not in _MADE or _MADE[module].dtype != dtype:
         _MADE[module] = SymmetricProduct(module.contractions)
     return _MADE[module]
 

@@ -16,7 +16,7 @@ from irrepress.families.e3nn.neighbour_sums import ChunkedEdges, NeighbourSum, s
 from irrepress.families.generic.gates import is_gated
 from irrepress.families.generic.graphs import make_prediction, voigt
 from irrepress.families.generic.learning import energies_and_slopes
-from irrepress.families.mace.element_maps import map_of
+from irrepress.families.mace.element_maps import ElementMap
 from irrepress.families.mace.fast_contraction import (
     ByElement,
     Found,
@@ -137,9 +137,7 @@ def _energies(
 
 
 @contextmanager
-def _replaced(
-    network: NativeModule, parts: _Parts, functions: "_Functions"
-) -> Iterator[None]:
+def _replaced(network: NativeModule, parts: _Parts, functions: "_Functions") -> Iterator[None]:
     """Compute convolutions, products and maps by element in other ways while it lasts."""
     with ExitStack() as stack:
 
@@ -156,9 +154,10 @@ def _replaced(
             replace(network_, partial(_hidden, network_) if known is None else lambda _, k=known: k)
             replace(interaction.conv_tp, _Summed(interaction.conv_tp_weights, sum_, parts.near))
             if isinstance(interaction.skip_tp, FullyConnectedTensorProduct):
-                replace(interaction.skip_tp, map_of(interaction.skip_tp, parts.by_element))
+                replace(interaction.skip_tp, ElementMap(interaction.skip_tp, parts.by_element))
         for product, symmetric in zip(network.products, parts.products, strict=True):
-            atoms = parts.together if product.use_agnostic_product else parts.by_element
+            shared = getattr(product, "use_agnostic_product", False)
+            atoms = parts.together if shared else parts.by_element
             replace(product.symmetric_contractions, _Multiplied(symmetric, atoms, parts.found))
         yield
 
