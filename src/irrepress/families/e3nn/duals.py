@@ -119,15 +119,16 @@ def fewer_operations(modules: Iterable[torch.nn.Module]) -> Iterator[None]:
     try:
         for module in modules:
             if isinstance(module, Linear):
-                module.forward = _map(module)
+                forward = _map(module)
             elif isinstance(module, normalize2mom) and module.f is torch.nn.functional.silu:
-                module.forward = _activate(module)
+                forward = _activate(module)
             elif isinstance(module, RadialLayer):
-                module.forward = _map_and_activate(module)
+                forward = _map_and_activate(module)
             elif isinstance(module, LayerNorm):
-                module.forward = _normalize(module)
+                forward = _normalize(module)
             else:
                 continue
+            vars(module)["forward"] = forward
             replaced.append(module)
         yield
     finally:

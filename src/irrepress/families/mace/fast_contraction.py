@@ -364,7 +364,7 @@ def _basis_of(coupling: Tensor) -> _Basis:
     exact = coupling.detach().double()
     axes = range(1, order + 1)
     every = [exact.permute(0, *each, order + 1) for each in permutations(axes)]
-    symmetric = sum(every) / len(every)
+    symmetric = torch.stack(every).mean(0)
     if order == _HIGHEST:
         i, j = _places_of_pairs(components)
         twice = torch.where(i == j, 1.0, 2.0).double()
