@@ -22,7 +22,6 @@ import sevenn.util
 import torch
 from ase.calculators.calculator import Calculator
 from e3nn.o3 import wigner_3j
-from sevenn.calculator import SevenNetCalculator
 from sevenn.checkpoint import SevenNetCheckpoint, _config_cp_routine
 from sevenn.model_build import build_E3_equivariant_model
 from sevenn.nn.scale import get_resolved_shift_scale
@@ -119,6 +118,10 @@ def load(path: Path, modal: str | None, dtype: torch.dtype) -> Model:
 def calculator(path: Path, device: str, modal: str | None) -> Calculator:
     """Return sevenn's own calculator; the file is checked first, as in `load`."""
     check_modal(path, _modals(read(path)["config"]), modal, "levels of theory")
+    # It imports what sevenn trains with, scikit-learn and PyTorch Geometric, which takes as long as
+    # all else that a job imports; models are loaded and run without.
+    from sevenn.calculator import SevenNetCalculator
+
     return SevenNetCalculator(str(path), device=device, modal=modal)
 
 
