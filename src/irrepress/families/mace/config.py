@@ -12,7 +12,7 @@ import torch
 
 from irrepress.core.errors import UserError
 from irrepress.core.model import NativeModule
-from irrepress.families.generic.building import building
+from irrepress.families.e3nn.building import building_e3nn
 from irrepress.families.mace.package import Irreps, RadialMLP, blocks, mace_modules
 
 MODELS = ("MACE", "ScaleShiftMACE")
@@ -114,7 +114,7 @@ def build_network(config: Mapping[str, Any], dtype: torch.dtype) -> NativeModule
     for key in ("atomic_energies", "atomic_inter_scale", "atomic_inter_shift"):
         if key in arguments:
             arguments[key] = np.asarray(arguments[key], dtype=np.float64)
-    with building(dtype):
+    with building_e3nn(dtype):
         network = model(**arguments)
     for name in trained:
         parent, _, attribute = name.rpartition(".")

@@ -10,7 +10,9 @@ import copy
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,7 @@ from sevenn.nn.sequential import AtomGraphSequential
 from irrepress.catalogue.checkpoints.sevennet import check_checkpoint
 from irrepress.core.errors import UserError, explained
 from irrepress.core.model import Model
-from irrepress.families.generic.building import building
+from irrepress.families.e3nn.building import building_e3nn
 from irrepress.families.generic.checkpoints import (
     check_modal,
     float32_state,
@@ -109,7 +111,7 @@ def load(path: Path, modal: str | None, dtype: torch.dtype) -> Model:
     checkpoint = _Checkpoint(path, read(path))
     problem = f"{path}: sevenn {sevenn.__version__} cannot build the network of this checkpoint"
     # A config or weights that are not sevenn's fail anywhere in its constructor.
-    with explained(problem, "the file is damaged or of another version"), building():
+    with explained(problem, "the file is damaged or of another version"), _building():
         config, network = checkpoint.config, checkpoint.build_model()
     check_modal(path, _modals(config), modal, "levels of theory")
     return make_model(network.to(dtype), native_config(config), modal)
@@ -123,6 +125,22 @@ def calculator(path: Path, device: str, modal: str | None) -> Calculator:
     from sevenn.calculator import SevenNetCalculator
 
     return SevenNetCalculator(str(path), device=device, modal=modal)
+
+
+@contextmanager
+def _building() -> Iterator[None]:
+    """Let sevenn build a network while the context lasts.
+
+    It makes tensor products to learn which irreps come out of them, and never runs them: without
+    their code, networks are built in less time.
+    """
+    product = sevenn.util.FullTensorProduct
+    sevenn.util.FullTensorProduct = partial(product, compile_left_right=False)
+    try:
+        with building_e3nn():
+            yield
+    finally:
+        sevenn.util.FullTensorProduct = product
 
 
 def _modals(config: dict[str, Any]) -> list[str]:
@@ -147,7 +165,7 @@ def native_config(config: dict[str, Any]) -> dict[str, Any]:
 
 def build(config: dict[str, Any]) -> AtomGraphSequential:
     """Build a network with random float32 weights from a config."""
-    with building():
+    with _building():
         return build_E3_equivariant_model(config)
 
 
