@@ -91,6 +91,13 @@ def _remembering() -> list[tuple[Any, str, Any]]:
     activations = import_module("e3nn.math._normalize_activation")
     linear = import_module("e3nn.o3._linear")
     products = import_module("e3nn.o3._tensor_product._tensor_product")
+    private = [
+        (activations, "moment"),
+        (linear, "_codegen_linear"),
+        (products, "codegen_tensor_product_left_right"),
+    ]
+    if not all(hasattr(module, name) for module, name in private):
+        return []  # another version, whose constructors run as they are
     product = _CodeOnce(products.codegen_tensor_product_left_right)
     return [
         (activations, "moment", _MomentOnce(activations.moment)),
