@@ -1,6 +1,8 @@
 """Checkpoints: what loads, what is refused, and what other programs make of ours."""
 
 import os
+import subprocess
+import sys
 import zipfile
 
 import ase.io
@@ -221,3 +223,18 @@ def test_biases_are_refused(sevennet, checkpoint_writer, tmp_path):
     path = checkpoint_writer(tmp_path / "bias.pth", use_bias_in_linear=True)
     with pytest.raises(UserError, match="has biases"):
         sevennet.load(path)
+
+
+def test_models_run_without_what_sevenn_only_trains_with():
+    code = (
+        "import sys\n"
+        "from ase.build import bulk\n"
+        "from irrepress.core.structure import Structure\n"
+        "from irrepress.families import get_family\n"
+        "model = get_family('sevennet').load('7net-0')\n"
+        "model.predict(model.batch([Structure.unlabelled(bulk('Si'))]))\n"
+        "found = sys.modules.keys() & {'sevenn.calculator', 'sklearn', 'torch_geometric'}\n"
+        "sys.exit(f'imported: {found}' if found else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
