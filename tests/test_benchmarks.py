@@ -291,3 +291,13 @@ def test_the_benchmark_of_quantization(sevennet, tmp_path):
     assert len(table) == 8
     start = table.loc["not trained further", "forces [meV/Å]"]
     assert start["4 bits"] > start["8 bits"] > start["as they are"]
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_training_steps(sevennet, tmp_path):
+    command = [sys.executable, BENCHMARKS / "training_step.py", "--out", tmp_path / "steps.csv"]
+    command += ["--checkpoint", "7net-0", "--irreps", "4x0e+4x1e", "--atoms", "8", "--repeats", "1"]
+    subprocess.run(command, check=True, capture_output=True)
+    table = pd.read_csv(tmp_path / "steps.csv")
+    assert set(table["code"]) == {"package's code", "faster products", "for losses"}
+    assert len(table) == 6 and table["seconds"].gt(0).all()
