@@ -41,54 +41,53 @@ class _Silu(torch.autograd.Function):
         return curvature.addcmul_(slope, of_values), slope * of_tangents, None
 
 
-def _activate(module: normalize2mom) -> Callable[[Tensor], Tensor]:
-    forward, factor = module.forward, 1.0 if module._is_id else float(module.cst)
+# Maps values and tangents to those of the result.
+_Both = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
-    def replaced(values: Tensor) -> Tensor:
-        values, tangents = forward_mode.unpack_dual(values)
+
+def _together(forward: Callable[[Tensor], Tensor], both: _Both) -> Callable[[Tensor], Tensor]:
+    """Return what computes values and tangents together, and values alone by ``forward``."""
+
+    def replaced(given: Tensor) -> Tensor:
+        values, tangents = forward_mode.unpack_dual(given)
         if tangents is None:
             return forward(values)
-        return forward_mode.make_dual(*_Silu.apply(values, tangents, factor))
+        return forward_mode.make_dual(*both(values, tangents))
 
     return replaced
+
+
+def _activate(module: normalize2mom) -> Callable[[Tensor], Tensor]:
+    factor = 1.0 if module._is_id else float(module.cst)
+    return _together(module.forward, lambda *given: _Silu.apply(*given, factor))
 
 
 def _map(module: Linear) -> Callable[[Tensor], Tensor]:
     forward = module.forward
 
-    def replaced(features: Tensor) -> Tensor:
-        values, tangents = forward_mode.unpack_dual(features)
-        if tangents is None:
-            return forward(values)
+    def both(values: Tensor, tangents: Tensor) -> tuple[Tensor, Tensor]:
         if module.bias_numel == 0:
-            return forward_mode.make_dual(*forward(torch.cat([values, tangents])).chunk(2))
+            return forward(torch.cat([values, tangents])).chunk(2)
         nothing = torch.zeros_like(values[:1])
         found = forward(torch.cat([values, tangents, nothing]))
         values, tangents, offset = found.split([len(values), len(tangents), 1])
-        return forward_mode.make_dual(values, tangents - offset)
+        return values, tangents - offset
 
-    return replaced
+    return _together(forward, both)
 
 
 def _map_and_activate(module: RadialLayer) -> Callable[[Tensor], Tensor]:
-    forward = module.forward
-
-    def replaced(features: Tensor) -> Tensor:
-        values, tangents = forward_mode.unpack_dual(features)
-        if tangents is None:
-            return forward(values)
-        scale = 1.0 if module.act is None else module.var_out**0.5
+    def both(values: Tensor, tangents: Tensor) -> tuple[Tensor, Tensor]:
         before = module.h_in * module.var_in / (module.var_out if module.act is None else 1.0)
         values, tangents = (torch.cat([values, tangents]) @ (module.weight / before**0.5)).chunk(2)
-        if module.act is not None:
-            found = module.act(forward_mode.make_dual(values, tangents))
-            if scale == 1:
-                return found
-            values, tangents = forward_mode.unpack_dual(found)
-            values, tangents = values * scale, tangents * scale
-        return forward_mode.make_dual(values, tangents)
+        if module.act is None:
+            return values, tangents
+        found = module.act(forward_mode.make_dual(values, tangents))
+        values, tangents = forward_mode.unpack_dual(found)
+        scale = module.var_out**0.5
+        return (values, tangents) if scale == 1 else (values * scale, tangents * scale)
 
-    return replaced
+    return _together(module.forward, both)
 
 
 def _normalize(module: LayerNorm) -> Callable[[Tensor], Tensor]:
