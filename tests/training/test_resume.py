@@ -69,6 +69,7 @@ def read_rows(path):
     ("died_at", "changes"),
     [
         (3, {}),
+        (5, {"optimizer": "soap"}),
         pytest.param(4, {}, marks=pytest.mark.slow),
         pytest.param(6, {}, marks=pytest.mark.slow),
         pytest.param(3, {"workers": 2}, marks=pytest.mark.slow),

@@ -172,10 +172,12 @@ def _sentence(stage: dict[str, Any]) -> str:
             "finetuned": "fine-tuned",
             "scratch": "trained from scratch",
         }.get(name, f"treated ({name})")
+        optimizer = {"soap": "SOAP"}.get(settings.get("optimizer", "adamw"), "AdamW")
         sentence = (
             f"It was {verb} with the dataset {stage['dataset']} (labels: {stage['labels']}) for "
             f"{stage['steps']} steps of up to {settings['batch_size']} structures at a peak "
-            f"learning rate of {settings['learning_rate']:g} (AdamW, seed {stage['seed']})."
+            f"learning rate of {settings['learning_rate']:g} ({optimizer}, "
+            f"seed {stage['seed']})."
         )
         if stage.get("kept") == "start":
             sentence += (

@@ -50,8 +50,13 @@ class Training(Section):
         description="Maximum number of edges per batch, which memory use is proportional to; null: "
         "no limit. Edges are counted before training.",
     )
+    optimizer: Literal["adamw", "soap"] = Field(
+        "adamw",
+        description="soap turns weight matrices into their eigenbases first: it needs fewer steps, "
+        "takes larger learning rates, and costs a little more time a step.",
+    )
     learning_rate: Number = Field(
-        1e-3, ge=1e-10, le=1, description="Peak learning rate of AdamW, after the warmup."
+        1e-3, ge=1e-10, le=1, description="Peak learning rate, after the warmup."
     )
     warmup: Number = Field(0.05, ge=0, lt=1, description="Fraction of the steps.")
     relative_rates: dict[ParameterRole, RelativeRate] = Field(
@@ -109,7 +114,7 @@ class Training(Section):
 
     @model_validator(mode="after")
     def _decay_leaves_weights(self) -> "Training":
-        # AdamW multiplies weights by 1 - learning_rate * weight_decay in each step.
+        # Both optimizers multiply weights by 1 - learning_rate * weight_decay in each step.
         if self.learning_rate * self.weight_decay >= 1:
             raise ValueError(
                 f"weight_decay {self.weight_decay:g} removes all weights in one step of the "
@@ -244,7 +249,7 @@ class Refinement(Distillation):
     )
     steps: Count = Field(500, description="Optimizer steps of each round.")
     learning_rate: Number = Field(
-        5e-4, ge=1e-10, le=1, description="Peak learning rate of AdamW, after the warmup."
+        5e-4, ge=1e-10, le=1, description="Peak learning rate, after the warmup."
     )
 
     @model_validator(mode="after")

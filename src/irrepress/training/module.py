@@ -3,6 +3,7 @@
 import logging
 import math
 import time
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -19,6 +20,7 @@ from irrepress.training.config import Distillation, Training
 from irrepress.training.data import LabelledBatch, TrainingData
 from irrepress.training.features import FeatureGuide, Features, observed
 from irrepress.training.losses import Comparison, compare
+from irrepress.training.optimizers import WeightMatrices, make_optimizer
 from irrepress.training.ranks import world_size
 from irrepress.training.rounding import RoundedWeights
 from irrepress.training.schedule import WarmupCosine
@@ -93,25 +95,23 @@ class TrainingModule(LightningModule):
         self._train = Tally()
         self._valid = Tally()
         self._rounding = RoundedWeights(model, settings.bits)
+        self._matrices: WeightMatrices | None = None
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Return AdamW with linear warmup and cosine decay, scheduled per optimizer step.
+        """Return the optimizer with linear warmup and cosine decay, scheduled per optimizer step.
 
         Parts of the network whose relative rate is 0 are left out of the optimizer.
         """
         rates = {str(part): rate for part, rate in self.settings.relative_rates.items()}
-        parameters = dict(self.model.named_parameters())
         parts: dict[str, list[torch.nn.Parameter]] = {}
-        for name, part in self.model.parameter_roles().items():
-            parts.setdefault(part, []).append(parameters[name])
-        optimizer = torch.optim.AdamW(
-            [
-                {"params": members, "lr": self.settings.learning_rate * rates.get(part, 1.0)}
-                for part, members in parts.items()
-                if rates.get(part, 1.0) > 0
-            ],
-            weight_decay=self.settings.weight_decay,
-        )
+        for weights, part in self._weights():
+            parts.setdefault(part, []).append(weights)
+        groups = [
+            {"params": members, "lr": self.settings.learning_rate * rates.get(part, 1.0)}
+            for part, members in parts.items()
+            if rates.get(part, 1.0) > 0
+        ]
+        optimizer = make_optimizer(self.settings, groups)
         factor = WarmupCosine(
             self.settings.steps, self.settings.warmup, self.settings.final_learning_rate
         )
@@ -159,8 +159,10 @@ class TrainingModule(LightningModule):
         return scaled
 
     def on_after_backward(self) -> None:
-        """Let the optimizer step from the weights that are not rounded."""
+        """Let the optimizer step from the weights that are not rounded, with their gradients."""
         self._rounding.restore()
+        if self._matrices is not None:
+            self._matrices.take_gradients()
 
     def on_train_start(self) -> None:
         """Move the guide's parent to the device of the model."""
@@ -232,6 +234,14 @@ class TrainingModule(LightningModule):
         self._started = time.monotonic()
         if is_first():  # the sums are those of all ranks
             self._train = Tally.of(checkpoint[STATE_KEY]["train"])
+
+    def _weights(self) -> Iterable[tuple[torch.nn.Parameter, str]]:
+        """Return what the optimizer steps, and the roles: parameters, or matrices in them."""
+        if self.settings.optimizer == "soap":
+            self._matrices = WeightMatrices(self.model)
+            return self._matrices
+        parameters = dict(self.model.named_parameters())
+        return [(parameters[name], role) for name, role in self.model.parameter_roles().items()]
 
     def _compare(self, prediction: Prediction, batch: LabelledBatch) -> list[Comparison]:
         """Return comparisons with the labels and, if there is one, with the teacher, in order."""
