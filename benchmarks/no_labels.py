@@ -2,13 +2,14 @@
 
     python benchmarks/no_labels.py --out no_labels
 
-For every system of benchmarks/no_labels.yaml, `irrepress new` writes the config from the structure
-alone; the tiers are its plans. The workflow runs as a user would run it. The models are judged on
-whole runs of the large one that they were neither trained nor chosen on. Times are of processors,
-which other work on the machine hardly changes. The same command goes on where it was; `--systems
-quartz --tiers fast` takes some. These tables are kept in OUT: no_labels.csv, no_labels_stages.csv
-with what each stage brought, no_labels_times.csv, and no_labels_proof.csv with the verdicts, in
-which figures that are not within their tolerance have an exclamation mark.
+For every system and tier of benchmarks/no_labels.yaml, `irrepress new` writes the config from the
+structure and the speed that is asked for; where a tier is a shape, its plan is set besides. The
+workflow runs as a user would run it. The models are judged on whole runs of the large one that they
+were neither trained nor chosen on. Times are of processors, which other work on the machine hardly
+changes. The same command goes on where it was; `--systems quartz --tiers fast` takes some. These
+tables are kept in OUT: no_labels.csv, no_labels_stages.csv with what each stage brought,
+no_labels_times.csv, and no_labels_proof.csv with the verdicts, in which figures that are not within
+their tolerance have an exclamation mark.
 """
 
 import argparse
@@ -65,39 +66,44 @@ def write_structure(system: dict[str, Any], path: Path) -> None:
     ase.io.write(path, atoms)
 
 
-def write_config(settings: dict[str, Any], name: str, tiers: list[str], out: Path) -> Path:
-    """Let irrepress write the config of a system, and let its plans be the tiers.
+def write_config(settings: dict[str, Any], name: str, tier: str, out: Path) -> Path:
+    """Let irrepress write the config of a tier of a system, as for a user who asks for its speed.
+
+    The tiers of a system are plans of one study, so that they share its data and scores.
 
     Returns:
         The config.
     """
     folder, structure = out / name, out / "structures" / f"{name}.cif"
-    path = folder / "config.yaml"
-    if not path.exists():
+    asked = settings["tiers"][tier]
+    written = folder / "written" / tier / "config.yaml"
+    if not written.exists():
         write_structure(settings["systems"][name], structure)
         temperatures = map(str, settings["systems"][name]["temperatures"])
-        command = [Path(sys.executable).with_name("irrepress"), "new", folder, structure]
+        command = [Path(sys.executable).with_name("irrepress"), "new", written.parent, structure]
         command += ["--model", settings["model"], "--temperature", *temperatures]
-        subprocess.run(list(map(str, [*command, "--speedup", "25"])), check=True)
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    targets = [tier_target(settings["tiers"][tier]).sweep() for tier in tiers]
+        command += ["--speedup", f"{asked.get('speedup') or asked.get('about', 25):g}"]
+        subprocess.run(list(map(str, command)), check=True)
+    content = yaml.safe_load(written.read_text(encoding="utf-8"))
+    target = tier_target(asked).sweep()
+    content |= {"name": name, "train_plans": [plan_of(asked, tier)]}
     content["sweep"] = {
         "criteria": ["fisher"],
         "axes": ["both"],
         "unit": "time",
-        "budgets": [budget for target in targets for budget in target.budgets],
-        "explicit": {
-            tier: target.explicit["shape"].model_dump(exclude_none=True, exclude_defaults=True)
-            for tier, target in zip(tiers, targets, strict=True)
-            if target.explicit
-        },
+        "budgets": target.budgets,
     }
+    if target.explicit:
+        shape = target.explicit["shape"]
+        content["sweep"]["explicit"] = {
+            tier: shape.model_dump(exclude_none=True, exclude_defaults=True)
+        }
     for section, changes in settings["changes"].items():
         kept = content.get(section)
         content[section] = {**kept, **changes} if isinstance(kept, dict) else changes
     for dataset, changes in settings["datasets"].items():
         content["datasets"][dataset] |= changes
-    content["train_plans"] = [plan_of(settings["tiers"][tier], tier) for tier in tiers]
+    path = folder / f"{tier}.yaml"
     with atomic_path(path) as temporary:
         temporary.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     return path
@@ -105,7 +111,7 @@ def write_config(settings: dict[str, Any], name: str, tiers: list[str], out: Pat
 
 def tier_target(asked: dict[str, Any]) -> Target:
     """Return the target of a tier: a speed-up or a shape."""
-    shape = {key: value for key, value in asked.items() if key not in ("speedup", "stage")}
+    shape = {key: value for key, value in asked.items() if key not in ("speedup", "about", "stage")}
     return Target.of({"speedup": asked.get("speedup")}, **shape)
 
 
@@ -217,10 +223,10 @@ def tables_of(
     return tables
 
 
-def merged(path: Path, name: str, tiers: list[str], rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """Put rows of some tiers of a system into a table, in place of earlier ones."""
+def merged(path: Path, names: dict[str, str], rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Put rows of a tier of a system into a table, in place of earlier ones."""
     kept = pd.read_csv(path).to_dict("records") if path.is_file() else []
-    kept = [row for row in kept if row["system"] != name or row["tier"] not in tiers]
+    kept = [row for row in kept if any(row[key] != value for key, value in names.items())]
     table = pd.DataFrame([*kept, *rows])
     with atomic_path(path) as temporary:
         table.to_csv(temporary, index=False)
@@ -283,25 +289,22 @@ def main() -> None:
     settings = yaml.safe_load(arguments.settings.read_text(encoding="utf-8"))
     out, tiers = arguments.out.resolve(), arguments.tiers or list(settings["tiers"])
     for name in arguments.systems or settings["systems"]:
-        path = write_config(settings, name, tiers, out)
-        config = load_config(path)
         temperatures = settings["systems"][name]["temperatures"]
-        stages = {tier: stages_of(settings["tiers"][tier], tier, config) for tier in tiers}
-        targets = [own[-1].metrics for own in stages.values()]
-        if config.validation is not None and arguments.validate:
-            targets += [own[-1].validation for own in stages.values()]
-        run_workflow([path], path.parent, arguments.cores, targets)
-        made = [
-            tables_of({"system": name, "tier": tier}, own, path.parent, temperatures)
-            for tier, own in stages.items()
-        ]
-        for table in {table: None for each in made for table in each}:
-            rows = [row for each in made for row in each.get(table, [])]
-            kept = merged(out / f"{table}.csv", name, tiers, rows)
-            if table == "no_labels_verdicts":
-                kept = side_by_side(kept)
-                kept.to_csv(out / "no_labels_proof.csv", index=False)
-            print(kept.to_markdown(index=False, floatfmt=".3g"))
+        for tier in tiers:
+            path = write_config(settings, name, tier, out)
+            config = load_config(path)
+            stages = stages_of(settings["tiers"][tier], tier, config)
+            targets = [stages[-1].metrics]
+            if config.validation is not None and arguments.validate:
+                targets.append(stages[-1].validation)
+            run_workflow([path], path.parent, arguments.cores, targets)
+            names = {"system": name, "tier": tier}
+            for table, rows in tables_of(names, stages, path.parent, temperatures).items():
+                kept = merged(out / f"{table}.csv", names, rows)
+                if table == "no_labels_verdicts":
+                    kept = side_by_side(kept)
+                    kept.to_csv(out / "no_labels_proof.csv", index=False)
+                print(kept.to_markdown(index=False, floatfmt=".3g"))
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ def main() -> None:
     for name in arguments.variants or ablation["variants"]:
         if name in done:
             continue
-        path = changed(folder / "config.yaml", ablation, ablation["variants"][name])
+        path = changed(folder / f"{tier}.yaml", ablation, ablation["variants"][name])
         asked = {**settings["tiers"][tier], "stage": ablation["stage"]}
         config = load_config(path)
         made = stages_of(asked, tier, config)[-1]
