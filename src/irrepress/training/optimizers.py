@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import prod
+from operator import itemgetter
 from typing import Any
 
 import torch
@@ -81,11 +82,8 @@ def _rest(size: int, blocks: list[WeightBlock]) -> list[Callable[[Tensor], Tenso
     ranges = sorted((block.start, block.start + prod(block.shape)) for block in blocks)
     starts = [0, *(end for _, end in ranges)]
     ends = [*(start for start, _ in ranges), size]
-    return [
-        lambda flat, part=slice(start, end): flat[part]
-        for start, end in zip(starts, ends, strict=True)
-        if start < end
-    ]
+    parts = [slice(*limits) for limits in zip(starts, ends, strict=True)]
+    return [itemgetter(part) for part in parts if part.start < part.stop]
 
 
 def make_optimizer(settings: Training, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
