@@ -73,7 +73,8 @@ def main() -> None:
         log = path.parent / "logs" / system / made.model / made.plan / made.stage
         minutes = pd.read_csv(log / "model.benchmark.tsv", sep="\t")["cpu_time"].sum() / 60
         named = {"system": system, "variant": name, "frames": len(taught.splits["train"])}
-        named |= {"steps": training.steps, "learning rate": training.learning_rate}
+        named |= {"optimizer": training.optimizer, "steps": training.steps}
+        named |= {"learning rate": training.learning_rate}
         for row in errors_of(named, path.parent / made.model_file, runs):
             about = {key: row.pop(key) for key in ("shape", "layers", "parameters")}
             assert about["layers"] == settings["tiers"][tier].get("layers", about["layers"])
