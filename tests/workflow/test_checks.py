@@ -276,7 +276,7 @@ def test_the_schema_is_current():
     ("environment_file", "extras", "left_out"),
     [
         # What reads data and writes the report needs neither torch nor a command line.
-        ("workflow", ["workflow"], {"torch", "lightning", "typer"}),
+        ("workflow", ["workflow"], {"torch", "lightning", "pytorch-optimizer", "typer"}),
         ("sevennet", ["sevennet", "validation"], {"irrepress[validation]"}),
         ("escn", ["escn", "validation"], {"irrepress[validation]"}),
         ("mace", ["mace", "validation"], {"irrepress[validation]"}),
@@ -306,7 +306,7 @@ def test_every_rule_has_an_environment_a_log_and_a_benchmark():
 
 
 def test_jobs_of_the_workflow_environment_need_no_torch():
-    hidden = ["torch", "lightning", "typer", "sevenn", "e3nn"]
+    hidden = ["torch", "lightning", "pytorch_optimizer", "typer", "sevenn", "e3nn"]
     code = (
         f"import sys; sys.modules.update(dict.fromkeys({hidden}))\n"
         "import irrepress.data.convert, irrepress.data.summary.scan\n"
