@@ -3,13 +3,12 @@
     python benchmarks/no_labels.py --out no_labels
 
 For every system and tier of benchmarks/no_labels.yaml, `irrepress new` writes the config from the
-structure and the speed that is asked for; where a tier is a shape, its plan is set besides. The
-workflow runs as a user would run it. The models are judged on whole runs of the large one that they
-were neither trained nor chosen on. Times are of processors, which other work on the machine hardly
-changes. The same command goes on where it was; `--systems quartz --tiers fast` takes some. These
-tables are kept in OUT: no_labels.csv, no_labels_stages.csv with what each stage brought,
-no_labels_times.csv, and no_labels_proof.csv with the verdicts, in which figures that are not within
-their tolerance have an exclamation mark.
+structure and the speed that is asked for, and the workflow runs as a user would run it. The models
+are judged on whole runs of the large one that they were neither trained nor chosen on. Times are of
+processors, which other work on the machine hardly changes. The same command goes on where it was;
+`--systems quartz --tiers fast` takes some. These tables are kept in OUT: no_labels.csv,
+no_labels_stages.csv with what each stage brought, no_labels_times.csv, and no_labels_proof.csv with
+the verdicts, in which figures that are not within their tolerance have an exclamation mark.
 """
 
 import argparse
@@ -37,9 +36,7 @@ from irrepress.evaluation.physics.verdicts import Validated
 from irrepress.evaluation.predictions import label
 from irrepress.study.config import Config
 from irrepress.study.paths import ModelFolder, StudyPaths
-from irrepress.study.plan_target import Target
 from irrepress.study.reading import load_config
-from irrepress.study.recipes import recipes
 
 SETTINGS = Path(__file__).with_suffix(".yaml")
 # Parts of a run whose times are told, by the jobs that they consist of.
@@ -69,35 +66,21 @@ def write_structure(system: dict[str, Any], path: Path) -> None:
 def write_config(settings: dict[str, Any], name: str, tier: str, out: Path) -> Path:
     """Let irrepress write the config of a tier of a system, as for a user who asks for its speed.
 
-    The tiers of a system are plans of one study, so that they share its data and scores.
+    The tiers of a system are configs of one study, so that they share its data and scores.
 
     Returns:
         The config.
     """
     folder, structure = out / name, out / "structures" / f"{name}.cif"
-    asked = settings["tiers"][tier]
     written = folder / "written" / tier / "config.yaml"
     if not written.exists():
         write_structure(settings["systems"][name], structure)
         temperatures = map(str, settings["systems"][name]["temperatures"])
         command = [Path(sys.executable).with_name("irrepress"), "new", written.parent, structure]
         command += ["--model", settings["model"], "--temperature", *temperatures]
-        command += ["--speedup", f"{asked.get('speedup') or asked.get('about', 25):g}"]
+        command += ["--speedup", settings["tiers"][tier]]
         subprocess.run(list(map(str, command)), check=True)
-    content = yaml.safe_load(written.read_text(encoding="utf-8"))
-    target = tier_target(asked).sweep()
-    content |= {"name": name, "train_plans": [plan_of(asked, tier)]}
-    content["sweep"] = {
-        "criteria": ["fisher"],
-        "axes": ["both"],
-        "unit": "time",
-        "budgets": target.budgets,
-    }
-    if target.explicit:
-        shape = target.explicit["shape"]
-        content["sweep"]["explicit"] = {
-            tier: shape.model_dump(exclude_none=True, exclude_defaults=True)
-        }
+    content = yaml.safe_load(written.read_text(encoding="utf-8")) | {"name": name}
     for section, changes in settings["changes"].items():
         kept = content.get(section)
         content[section] = {**kept, **changes} if isinstance(kept, dict) else changes
@@ -107,18 +90,6 @@ def write_config(settings: dict[str, Any], name: str, tier: str, out: Path) -> P
     with atomic_path(path) as temporary:
         temporary.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     return path
-
-
-def tier_target(asked: dict[str, Any]) -> Target:
-    """Return the target of a tier: a speed-up or a shape."""
-    shape = {key: value for key, value in asked.items() if key not in ("speedup", "about", "stage")}
-    return Target.of({"speedup": asked.get("speedup")}, **shape)
-
-
-def plan_of(asked: dict[str, Any], tier: str) -> str:
-    """Return the name of the plan of a tier."""
-    (name,) = recipes(tier_target(asked).sweep())
-    return name.removesuffix("shape") + tier if name.endswith("-shape") else name
 
 
 def held_out_runs(
@@ -233,12 +204,10 @@ def merged(path: Path, names: dict[str, str], rows: list[dict[str, Any]]) -> pd.
     return table
 
 
-def stages_of(asked: dict[str, Any], tier: str, config: Config) -> list[ModelFolder]:
+def stages_of(config: Config) -> list[ModelFolder]:
     """Return the folders of the models of a tier, from the first that was fitted to its last."""
-    (model,) = config.compressed_models()
-    plan = plan_of(asked, tier)
+    (model,), (plan,) = config.compressed_models(), config.train_plans
     names = [stage.name for stage in config.stages_of(plan)][1:]
-    names = names[: names.index(asked.get("stage", names[-1])) + 1]
     return [StudyPaths.of(config.name).stage(model, plan, name) for name in names]
 
 
@@ -293,7 +262,7 @@ def main() -> None:
         for tier in tiers:
             path = write_config(settings, name, tier, out)
             config = load_config(path)
-            stages = stages_of(settings["tiers"][tier], tier, config)
+            stages = stages_of(config)
             targets = [stages[-1].metrics]
             if config.validation is not None and arguments.validate:
                 targets.append(stages[-1].validation)

@@ -62,6 +62,7 @@ def _train(
         device=job.params.device,
         work_dir=checkpoints,
         metrics_csv=Path(job.outputs.training),
+        cores=job.threads,
         **options,
     )
     if not is_first():

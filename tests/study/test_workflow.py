@@ -79,10 +79,10 @@ def test_slurm_is_known_before_and_after_snakemake_begins(executor, nodes, slurm
 @pytest.mark.parametrize(
     ("cores", "nodes", "jobs", "threads"),
     [
-        (2, None, 1, 1),
+        (2, None, 1, 2),
         (4, None, 1, 3),
         (2, None, 3, 1),
-        (9, None, 2, 4),
+        (9, None, 2, 3),
         (64, None, 0, 8),
         (None, None, 1, 1),
         (16, 4, 1, 1),

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from irrepress.training.batches import EqualBatches, Limit, LimitedBatches, Permutations, cut
+from irrepress.training.batches import (
+    EqualBatches,
+    Limit,
+    LimitedBatches,
+    Permutations,
+    cut,
+    fewest_structures,
+)
 
 # Sizes lie between 1 and 9, limits above.
 FIRST = 100  # so that indices are not places
@@ -75,6 +82,14 @@ def test_cut_batches_are_as_large_as_can_be(case):
         if stop < len(indices):
             with pytest.raises(AssertionError):
                 check_limits(indices[start : stop + 1], batch_size, limits)
+
+
+@given(limited(), st.integers(0, 5), st.integers(0, 30))
+def test_every_batch_holds_as_many_structures_as_promised(case, seed, step):
+    indices, rules = case
+    least = fewest_structures(indices, rules["batch_size"], rules["limits"])
+    batch = LimitedBatches(Permutations(indices, seed), **rules).batch(step)
+    assert 1 <= least <= len(batch)
 
 
 def test_nothing_is_cut_into_nothing():

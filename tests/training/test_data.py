@@ -146,7 +146,13 @@ def read_as_rank(rank, queue, *arguments, **keywords):
 def test_ranks_with_workers_read_one_store(small_sevennet, store, settings, limits, limited):
     """Two ranks with two workers each, all at random in the same open store."""
     settings = settings.model_copy(
-        update={"workers": 2, "batch_size": 4, "validate_every": 12, "precision": "32"}
+        update={
+            "workers": 2,
+            "batch_size": 4,
+            "devices": 2,
+            "validate_every": 12,
+            "precision": "32",
+        }
     )
     limits = limits if limited else []
     context = multiprocessing.get_context("fork")
@@ -200,7 +206,13 @@ class Recorder(Callback):
 def test_data_parallel_training(small_sevennet, store, settings, limits, tmp_path):
     """Lightning's own two ranks draw different parts and end with the same model."""
     settings = settings.model_copy(
-        update={"workers": 1, "batch_size": 6, "validate_every": 3, "precision": "32"}
+        update={
+            "workers": 1,
+            "batch_size": 6,
+            "devices": 2,
+            "validate_every": 3,
+            "precision": "32",
+        }
     )
     module = TrainingModule(deepcopy(small_sevennet), settings, label_fraction=1.0)
     trainer = Trainer(
@@ -233,6 +245,25 @@ def test_data_parallel_training(small_sevennet, store, settings, limits, tmp_pat
         not torch.equal(weights, before[name.removeprefix("model.")])
         for name, weights in ranks[0]["weights"].items()
     )
+
+
+@pytest.mark.parametrize("limited", [False, True])
+def test_ranks_on_cores_share_the_batches_of_one(store, limits, limited):
+    """No structure is lost or drawn twice, and each rank has about half of the atoms."""
+    rules = limits if limited else []
+    train, atoms = store.splits["train"], store.num_atoms
+    alone = BatchStream(train, 6, 9, 3, lambda: 0, limits=rules)
+    shared = [
+        BatchStream(train, 6, 9, 3, lambda: 0, rank, 2, rules, sharing=2, num_atoms=atoms)
+        for rank in range(2)
+    ]
+    for step in range(9):
+        whole, parts = alone.batch(step), [stream.batch(step) for stream in shared]
+        assert sorted(parts[0] + parts[1]) == sorted(whole)
+        assert len(whole) == 1 or all(parts)
+        first, second = (atoms[part].sum() for part in parts)
+        assert abs(first - second) <= atoms[whole].max()
+        assert shared[0].batches.drawn(step) == alone.batches.drawn(step)
 
 
 @pytest.mark.parametrize("workers", [0, 2])

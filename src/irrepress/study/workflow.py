@@ -113,8 +113,8 @@ class Run:
     def threads(self, jobs: int) -> int:
         """Return how many threads each of some jobs gets that can run at a time on this machine.
 
-        A core is left for what can be done beside them. On a cluster, profiles decide: the number
-        of cores of its machines is not known here.
+        Of four cores, one is left for what can be done beside them. On a cluster, profiles decide:
+        the number of cores of its machines is not known here.
 
         Args:
             jobs: number of such jobs in the study.
@@ -122,7 +122,8 @@ class Run:
         settings = self.workflow.resource_settings
         if settings.nodes is not None or not settings.cores:
             return 1
-        return min(max((settings.cores - 1) // max(jobs, 1), 1), _MOST_THREADS)
+        cores = settings.cores - settings.cores // 4
+        return min(max(cores // max(jobs, 1), 1), _MOST_THREADS)
 
     def is_told(self, *options: str) -> bool:
         """Return whether an option is given on the command line itself, not in a profile."""

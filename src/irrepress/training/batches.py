@@ -179,22 +179,63 @@ class LimitedBatches:
     def _share(self, indices: np.ndarray, cuts: np.ndarray) -> list[np.ndarray]:
         """Distribute a step's structures evenly among the ranks, so that none waits for the others.
 
-        In descending order of size, each structure goes to the rank with the smallest load. In the
-        rare case that the last ones fit nowhere, batches stay as they were cut.
+        In the rare case that the last ones fit nowhere, batches stay as they were cut.
         """
-        sizes = np.stack([np.ones_like(indices), *(e.sizes[indices] for e in self.limits)], axis=1)
+        counts = np.ones_like(indices)
+        sizes = np.stack([counts, *(each.sizes[indices] for each in self.limits)], axis=1)
         largest = np.array([self.batch_size, *(each.largest for each in self.limits)])
-        loads = sizes[:, 1:] / largest[1:]
-        sums = np.zeros((self.world_size, len(largest)), dtype=np.int64)
-        rank_of = np.empty(len(indices), dtype=np.int64)
-        for i in np.argsort(-loads.max(axis=1), kind="stable"):
-            room = (sums + sizes[i] <= largest).all(axis=1)
-            if not room.any():
-                return np.split(np.arange(len(indices)), cuts[1:-1])
-            load = (sums[:, 1:] / largest[1:]).max(axis=1)
-            rank_of[i] = np.argmin(np.where(room, load, np.inf))
-            sums[rank_of[i]] += sizes[i]
-        return [np.flatnonzero(rank_of == rank) for rank in range(self.world_size)]
+        shares = distribute(sizes, largest, self.world_size)
+        return np.split(np.arange(len(indices)), cuts[1:-1]) if shares is None else shares
+
+
+def distribute(sizes: np.ndarray, largest: np.ndarray, ranks: int) -> list[np.ndarray] | None:
+    """Distribute structures evenly among ranks.
+
+    In descending order of size, each structure goes to the rank with the smallest load that has
+    room for it.
+
+    Args:
+        sizes: sizes of each structure, ``[structures, kinds]`` integers; the first kind takes room,
+            but is no load.
+        largest: the room of a rank for each kind, ``[kinds]``.
+        ranks: number of ranks.
+
+    Returns:
+        The positions of the structures of each rank, in order; None if some fit nowhere.
+
+    Example:
+        >>> sizes = np.array([[1, 60], [1, 30], [1, 30]])
+        >>> [share.tolist() for share in distribute(sizes, np.array([8, 100]), ranks=2)]
+        [[0], [1, 2]]
+    """
+    loads = sizes[:, 1:] / largest[1:]
+    sums = np.zeros((ranks, len(largest)), dtype=np.int64)
+    rank_of = np.empty(len(sizes), dtype=np.int64)
+    for i in np.argsort(-loads.max(axis=1), kind="stable"):
+        room = (sums + sizes[i] <= largest).all(axis=1)
+        if not room.any():
+            return None
+        load = (sums[:, 1:] / largest[1:]).max(axis=1)
+        rank_of[i] = np.argmin(np.where(room, load, np.inf))
+        sums[rank_of[i]] += sizes[i]
+    return [np.flatnonzero(rank_of == rank) for rank in range(ranks)]
+
+
+def fewest_structures(indices: np.ndarray, batch_size: int, limits: Sequence[Limit]) -> int:
+    """Return how many structures every batch holds at least.
+
+    Args:
+        indices: the structures that batches are drawn from, ``[structures]`` integers.
+        batch_size: maximum number of structures per batch.
+        limits: further limits on a batch.
+
+    Example:
+        >>> atoms = Limit("max_atoms", "atoms", 130, sizes=np.array([60, 64, 30, 30]))
+        >>> fewest_structures(np.arange(4), batch_size=8, limits=[atoms])
+        2
+    """
+    room = (each.largest // int(each.sizes[indices].max()) for each in limits)
+    return max(min(batch_size, len(indices), *room), 1)
 
 
 def cut(indices: np.ndarray, batch_size: int, limits: Sequence[Limit]) -> list[int]:

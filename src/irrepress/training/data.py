@@ -14,7 +14,14 @@ from irrepress.core.errors import UserError
 from irrepress.core.labels import Labels
 from irrepress.core.model import Batch, Model
 from irrepress.data.store import StructureStore
-from irrepress.training.batches import EqualBatches, Limit, LimitedBatches, Permutations, cut
+from irrepress.training.batches import (
+    EqualBatches,
+    Limit,
+    LimitedBatches,
+    Permutations,
+    cut,
+    distribute,
+)
 from irrepress.training.config import Training
 from irrepress.training.targets import Targets, TeacherTargets
 
@@ -90,6 +97,10 @@ class BatchStream(Sampler[list[int]]):
         rank: rank of this process, which determines its part of each step's batch.
         world_size: number of ranks, which together see each index once per permutation.
         limits: limits on the size of a batch; if empty, all batches are full.
+        sharing: number of consecutive ranks that share one batch, which must hold as many
+            structures; each takes about as many atoms as the others.
+        num_atoms: number of atoms of each structure of the store, ``[structures]``; only needed
+            for sharing.
 
     Example:
         >>> stream = BatchStream(np.arange(10), 4, length=2, seed=0, first_step=lambda: 0)
@@ -107,16 +118,20 @@ class BatchStream(Sampler[list[int]]):
         rank: int = 0,
         world_size: int = 1,
         limits: Sequence[Limit] = (),
+        sharing: int = 1,
+        num_atoms: np.ndarray | None = None,
     ):
         self.length = length
         self.first_step = first_step
         self.rank = rank
+        self.sharing = sharing
+        self.num_atoms = num_atoms
         permutations = Permutations(indices, seed)
         self.batches: LimitedBatches | EqualBatches
         if limits:
-            self.batches = LimitedBatches(permutations, batch_size, limits, world_size)
+            self.batches = LimitedBatches(permutations, batch_size, limits, world_size // sharing)
         else:
-            self.batches = EqualBatches(permutations, batch_size, world_size)
+            self.batches = EqualBatches(permutations, batch_size, world_size // sharing)
 
     def __len__(self) -> int:
         return self.length
@@ -128,7 +143,12 @@ class BatchStream(Sampler[list[int]]):
 
     def batch(self, step: int) -> list[int]:
         """Return the indices of this rank's batch at a step, counted from 0 over all iterations."""
-        return self.batches.batch(step, self.rank).tolist()
+        batch = self.batches.batch(step, self.rank // self.sharing)
+        if self.sharing > 1 and self.num_atoms is not None:
+            sizes = np.stack([np.ones_like(batch), self.num_atoms[batch]], axis=1)
+            shares = distribute(sizes, sizes.sum(axis=0), self.sharing)
+            batch = batch[shares[self.rank % self.sharing]] if shares else batch
+        return batch.tolist()
 
 
 class GraphDataset(Dataset[LabelledBatch]):
@@ -220,8 +240,9 @@ class TrainingData(LightningDataModule):
     """The train and valid splits of a store, in batches.
 
     In data-parallel training every rank draws its own part of each step's batch, and every n-th
-    batch of the valid split for n ranks. Lightning must not wrap the samplers
-    (``Trainer(use_distributed_sampler=False)``).
+    batch of the valid split for n ranks. Limits are those of each of the config's devices; further
+    ranks (`irrepress.training.ranks.ranks_on_cores`) share its batch. Lightning must not wrap the
+    samplers (``Trainer(use_distributed_sampler=False)``).
 
     Args:
         model: see `GraphDataset`.
@@ -252,6 +273,7 @@ class TrainingData(LightningDataModule):
     ):
         super().__init__()
         self.dataset = GraphDataset(model, store, teacher, targets)
+        self.num_atoms = store.num_atoms
         self.splits = {name: store.splits[name] for name in ("train", "valid")}
         self.settings = settings
         self.seed = seed
@@ -267,14 +289,16 @@ class TrainingData(LightningDataModule):
         train = self.splits["train"]
         self._stream = BatchStream(
             train,
-            # Ranks share a batch; one larger than the split would hold structures twice.
-            max(1, min(self.settings.batch_size, len(train)) // trainer.world_size),
+            # Devices share a batch; one larger than the split would hold structures twice.
+            max(1, min(self.settings.batch_size, len(train)) // self.settings.ranks),
             self.settings.validate_every,
             self.seed,
             first_step=lambda: trainer.global_step,
             rank=trainer.global_rank,
             world_size=trainer.world_size,
             limits=self.limits,
+            sharing=trainer.world_size // self.settings.ranks,
+            num_atoms=self.num_atoms,
         )
         return self._loader(self._stream)
 

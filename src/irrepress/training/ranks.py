@@ -1,4 +1,4 @@
-"""The processes of a training run, called ranks: one per GPU (or CPU device).
+"""The processes of a training run, called ranks: one per GPU, or several on the cores of a CPU.
 
 On a single machine Lightning starts the other ranks. In a SLURM job `start_by_srun` starts all of
 them, on every node of the job; Lightning then reads the rank from SLURM's variables.
@@ -6,7 +6,9 @@ them, on every node of the job; Lightning then reads the rank from SLURM's varia
 
 import os
 import sys
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from lightning.pytorch.plugins.environments import (
     ClusterEnvironment,
@@ -17,7 +19,11 @@ from lightning.pytorch.strategies import DDPStrategy, Strategy
 from torch import Tensor
 
 from irrepress.core.processes import STARTED_BY_SRUN
+from irrepress.training.batches import Limit, fewest_structures
 from irrepress.training.config import Training
+
+# Steps of a training that takes longer than it takes another process to begin.
+_WORTH_A_PROCESS = 200
 
 
 def start_by_srun(settings: Training) -> None:
@@ -55,9 +61,35 @@ def cluster_environment() -> ClusterEnvironment:
     return LightningEnvironment()
 
 
-def strategy(settings: Training, device: torch.device) -> Strategy | str:
+def ranks_on_cores(
+    settings: Training, splits: Mapping[str, np.ndarray], limits: Sequence[Limit], cores: int
+) -> int:
+    """Return how many ranks train on the cores of a CPU.
+
+    Threads of one process speed up networks of this size little; ranks that share each batch do.
+    There are as many as every batch has structures for. The config's own number goes first, and
+    trainings of a few steps are not worth another process.
+
+    Args:
+        settings: the training's settings.
+        splits: the structures of the train and the valid split, ``[structures]`` each.
+        limits: limits on the size of a batch.
+        cores: how many cores the training may use.
+
+    Example:
+        >>> splits = {"train": np.arange(8), "valid": np.arange(8, 10)}
+        >>> ranks_on_cores(Training(steps=1000, batch_size=4), splits, [], cores=16)
+        2
+    """
+    if settings.ranks > 1 or settings.steps < _WORTH_A_PROCESS:
+        return settings.ranks
+    structures = fewest_structures(splits["train"], settings.batch_size, limits)
+    return max(min(cores, structures, len(splits["valid"])), 1)
+
+
+def strategy(ranks: int, device: torch.device) -> Strategy | str:
     """Return Lightning's strategy for exchanging gradients between ranks."""
-    if settings.ranks == 1:
+    if ranks == 1:
         return "auto"
     return DDPStrategy(
         process_group_backend="nccl" if device.type == "cuda" else "gloo",

@@ -47,7 +47,7 @@ from irrepress.training.interruption import Interruption
 from irrepress.training.limits import make_limits
 from irrepress.training.module import COLUMNS, STATE_KEY, Row, TrainingModule, is_finished
 from irrepress.training.progress import TrainingProgress
-from irrepress.training.ranks import cluster_environment, strategy
+from irrepress.training.ranks import cluster_environment, ranks_on_cores, strategy
 from irrepress.training.targets import TeacherTargets
 
 logger = logging.getLogger(__name__)
@@ -99,6 +99,7 @@ def train(
     label_fraction: float = 1.0,
     guide: FeatureGuide | None = None,
     parent: Model | None = None,
+    cores: int = 1,
 ) -> TrainingResult:
     """Train a model on the train split and return the weights that are best on the valid split.
 
@@ -127,6 +128,8 @@ def train(
         guide: the parent's features as additional targets, with the weight ``settings.features``.
         parent: the parent, for targets that it computes before training
             (``settings.atomic_energies`` and ``settings.hessian_rows``).
+        cores: how many cores of the CPU training may use with ranks of its own. With more than one,
+            Lightning runs this process's script again for each further rank.
 
     Raises:
         UserError: if a split is empty, the model does not know an element, the teacher has other
@@ -166,15 +169,19 @@ def train(
     resumed_from = found.step if found else 0
     if resumed_from:
         logger.info("%s: resuming training from step %d", work_dir, resumed_from)
-    if settings.ranks > 1:
-        logger.info("training with %d ranks", settings.ranks)
+    ranks = settings.ranks
+    if target.type == "cpu" and cores > 1:
+        ranks = ranks_on_cores(settings, store.splits, limits, cores)
+        torch.set_num_threads(max(cores // ranks, 1))
+    if ranks > 1:
+        logger.info("training with %d ranks", ranks)
     if not is_finished(rows, settings):
         with _quiet(), _interruptible(), _workers_watched(), claimed() as console:
             trainer = Trainer(
                 accelerator="gpu" if target.type == "cuda" else "cpu",
-                devices=_devices(settings, target),
+                devices=_devices(settings, ranks, target),
                 num_nodes=settings.nodes,
-                strategy=strategy(settings, target),
+                strategy=strategy(ranks, target),
                 precision=precision,
                 max_steps=settings.steps,
                 max_epochs=-1,  # an epoch is the interval between two validations
@@ -236,20 +243,20 @@ def _targets(
     return targets
 
 
-def _devices(settings: Training, device: torch.device) -> int | list[int]:
+def _devices(settings: Training, ranks: int, device: torch.device) -> int | list[int]:
     """Return Lightning's devices: their number, or the one named in the config.
 
     Raises:
         UserError: if there are fewer GPUs than the settings require.
     """
-    if device.type == "cuda" and settings.ranks == 1:
+    if device.type == "cuda" and ranks == 1:
         return [device.index or 0]
     if device.type == "cuda" and torch.cuda.device_count() < settings.devices:
         raise UserError(
             f"devices: {settings.devices} GPUs are required, but {torch.cuda.device_count()} are "
             "available; lower devices"
         )
-    return settings.devices
+    return ranks // settings.nodes
 
 
 def _precision(
