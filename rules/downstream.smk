@@ -24,6 +24,7 @@ rule fine_tune:
         start="finetuned|scratch",
     conda:
         model_environment
+    threads: RUN.threads(len(TARGETS.downstream()))
     resources:
         **training(CONFIG.downstream.training),
         mem_mb=memory(16000),
