@@ -171,6 +171,7 @@ def test_labelled_frames_besides_are_trained_on_in_the_end(frames, cell, compres
     [
         (("--temperature", "0"), ["copper.cif"], "--temperature 0: give temperatures in K"),
         (("--temperature", "300"), ["frames.extxyz"], "so that --temperature has no use; leave it"),
+        (("--close-pairs",), ["frames.extxyz"], "so that --close-pairs has no use; leave it out"),
         (("--pressure", "1"), ["frames.extxyz"], "so that --pressure has no use; leave it out"),
         (("--labels", "copper.cif"), ["copper.cif"], "copper.cif: no frame has an energy"),
         ((), ["nothing.cif"], "nothing.cif"),

@@ -62,3 +62,8 @@ def test_dynamics_of_the_large_model_are_run_hotter_than_the_small_one_is_used(
     temperatures, sampled
 ):
     assert Conditions.of(temperatures).sampled == sampled
+
+
+@pytest.mark.parametrize(("elements", "close"), [(1, 48), (4, 80), (6, 168), (80, 240)])
+def test_every_pair_of_elements_is_among_the_close_ones(elements, close):
+    assert Conditions.of(close_pairs=True).close(elements) == close

@@ -113,6 +113,25 @@ def test_molecules_are_not_strained(tmp_path):
     assert config.distillation.dataset == config.compensation.dataset == "sampled"
 
 
+@pytest.mark.parametrize("periodic", [True, False])
+def test_close_pairs_are_taught_but_neither_scored_nor_fitted(crystal, tmp_path, periodic):
+    ase.io.write(tmp_path / "water.xyz", molecule("H2O"))
+    water = examine(Files(source="files", paths=[str(tmp_path / "water.xyz")]))
+    conditions = Conditions.of([300], close_pairs=True)
+    target = Target.of({"speedup": 25})
+    config = Draft(
+        "own", MODEL, crystal if periodic else water, target, conditions=conditions
+    ).config()
+    assert list(find_mistakes(config, packages=False)) == []
+    usual = ["sampled", "strained"] if periodic else ["sampled"]
+    assert config.datasets["with_close"].of == [*usual, "close"]
+    assert config.datasets["close"].count == 48
+    for training in (config.distillation, config.refinement):
+        assert (training.dataset, training.large_forces) == ("with_close", 3.0)
+    scored = "all" if periodic else "sampled"
+    assert config.scoring.dataset == config.compensation.dataset == scored
+
+
 def test_both_kinds_of_configs_share_what_is_the_same(examination, crystal):
     target = Target.of(irreps="64x0e+32x1e", filter_lmax=1)
     one = yaml.safe_load(Draft("own", MODEL, examination, target).text())

@@ -26,7 +26,7 @@ class Asked:
         model: the model to compress.
         structures: the files with structures, which may have labels.
         target: what the model is to become.
-        conditions: what is said of temperature and pressure, by default if nothing is.
+        conditions: what is said of temperature, pressure and close pairs, by default if nothing is.
         labels: files with labels besides; None: there are none.
         device: where jobs compute.
     """
@@ -47,6 +47,7 @@ class Asked:
         *,
         temperatures: Sequence[float] | None,
         pressure: float | None,
+        close_pairs: bool,
         labels: Sequence[str] | None,
         keys: list[str] | None,
         units: list[str] | None,
@@ -67,7 +68,7 @@ class Asked:
             find_model(model, **model_options),
             cells,
             target,
-            Conditions.of(temperatures, pressure),
+            Conditions.of(temperatures, pressure, close_pairs),
             labelled,
             device,
         )
@@ -85,6 +86,7 @@ class Asked:
             "units": files.units.model_dump(exclude_defaults=True),
             "temperature": None if conditions.by_default else list(conditions.temperatures),
             "pressure": conditions.pressure,
+            **({"close_pairs": True} if conditions.close_pairs else {}),
             **(dict([self.target.asked]) if self.target.asked else {}),
             **({"runtime": self.target.runtime} if self.target.runtime != "native" else {}),
             **(self.target.shape.model_dump(exclude_defaults=True) if self.target.shape else {}),
@@ -125,8 +127,13 @@ class Asked:
 
     def _check_no_conditions(self, examination: Examination) -> None:
         """Check that no dynamics are asked for where labels are there to be trained on."""
-        said = "--pressure" if self.conditions.by_default else "--temperature"
-        if self.conditions.by_default and self.conditions.pressure is None:
+        asked = {
+            "--temperature": not self.conditions.by_default,
+            "--pressure": self.conditions.pressure is not None,
+            "--close-pairs": self.conditions.close_pairs,
+        }
+        said = next((option for option, given in asked.items() if given), None)
+        if said is None:
             return
         (first, *_) = examination.files.paths
         raise UserError(

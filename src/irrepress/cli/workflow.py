@@ -45,6 +45,14 @@ PressureOption = Annotated[
         "--pressure", metavar="GPA", help="Without labels: the cell changes at this pressure."
     ),
 ]
+ClosePairsOption = Annotated[
+    bool,
+    typer.Option(
+        "--close-pairs",
+        help="Without labels: learn what keeps atoms apart that come far closer than bonds, as in "
+        "collisions, at some cost of accuracy elsewhere.",
+    ),
+]
 LabelsOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -96,6 +104,7 @@ def compress(
     filter_lmax: FilterOption = None,
     temperature: TemperatureOption = None,
     pressure: PressureOption = None,
+    close_pairs: ClosePairsOption = False,
     labels: LabelsOption = None,
     keys: KeysOption = None,
     units: UnitsOption = None,
@@ -129,6 +138,7 @@ def compress(
         _target(speedup, parameters, irreps, filter_lmax, runtime),
         temperatures=temperature,
         pressure=pressure,
+        close_pairs=close_pairs,
         labels=labels,
         keys=keys,
         units=units,
@@ -171,6 +181,7 @@ def new(
     filter_lmax: FilterOption = None,
     temperature: TemperatureOption = None,
     pressure: PressureOption = None,
+    close_pairs: ClosePairsOption = False,
     labels: LabelsOption = None,
     keys: KeysOption = None,
     units: UnitsOption = None,
@@ -193,6 +204,7 @@ def new(
         _target(speedup, parameters, irreps, filter_lmax, runtime),
         temperatures=temperature,
         pressure=pressure,
+        close_pairs=close_pairs,
         labels=labels,
         keys=keys,
         units=units,

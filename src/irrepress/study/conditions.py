@@ -19,18 +19,22 @@ _FRAMES_EACH = 20
 # temperature is frequent there. Rounded to multiples of this many K.
 _HOTTER, _ROUNDED = 1.25, 5
 _MOST_KELVIN, _MOST_GPA = 10_000, 1000
+# Structures with a close pair of each two elements, half of them two atoms alone; of all at least
+# and at most.
+_CLOSE_EACH, _FEWEST_CLOSE, _MOST_CLOSE = 8, 48, 240
 # Above this temperature in K few solids stay solid.
 _HOT = 3000
 
 
 @dataclass(frozen=True)
 class Conditions:
-    """Temperatures and pressure at which a model is to be used.
+    """Temperatures and pressure at which a model is to be used, and whether atoms collide there.
 
     Attributes:
         temperatures: in K.
         pressure: in GPa, at which the cell may change; None: constant cells.
         by_default: whether the temperature was not asked for.
+        close_pairs: whether atoms may come far closer than bonds are.
 
     Example:
         >>> conditions = Conditions.of([300, 900])
@@ -41,10 +45,14 @@ class Conditions:
     temperatures: Sequence[float]
     pressure: float | None = None
     by_default: bool = False
+    close_pairs: bool = False
 
     @classmethod
     def of(
-        cls, temperatures: Sequence[float] | None = None, pressure: float | None = None
+        cls,
+        temperatures: Sequence[float] | None = None,
+        pressure: float | None = None,
+        close_pairs: bool = False,
     ) -> "Conditions":
         """Return the conditions that are asked for; room temperature where nothing is said.
 
@@ -64,7 +72,8 @@ class Conditions:
                 f"--pressure {pressure:g}: give a pressure in GPa between -100 and {_MOST_GPA}; "
                 "0.0001 is that of air"
             )
-        return cls(tuple(temperatures or (ROOM_TEMPERATURE,)), pressure, not temperatures)
+        asked = tuple(temperatures or (ROOM_TEMPERATURE,))
+        return cls(asked, pressure, not temperatures, close_pairs)
 
     @property
     def sampled(self) -> tuple[float, ...]:
@@ -80,6 +89,11 @@ class Conditions:
     def frames(self, structures: int) -> int:
         """Return the number of frames to keep of all runs."""
         return _FRAMES_EACH * self.runs(structures)
+
+    def close(self, elements: int) -> int:
+        """Return the number of structures with a close pair, of so many elements."""
+        pairs = elements * (elements + 1) // 2
+        return min(max(_FEWEST_CLOSE, _CLOSE_EACH * pairs), _MOST_CLOSE)
 
     def findings(self) -> list[Finding]:
         """Return what a user should know of them."""

@@ -29,6 +29,7 @@ from irrepress.study.workflow_files import workflow_folder
 # Names in the config: files with labels; files with structures, and what is made of them.
 DATASET = "mine"
 CELL, SAMPLED, STRAINED, ALL = "cell", "sampled", "strained", "all"
+CLOSE, WITH_CLOSE = "close", "with_close"
 # Structures that a proof measures at most, and for each at two temperatures the minutes of the
 # small and of the large model.
 _MOST_PROVEN, _MINUTES, _PARENT_MINUTES = 3, 5, 8
@@ -143,11 +144,17 @@ class Draft:
         """Return what the config says of dynamics and of what comes of them."""
         structures = self.examination
         atoms = [structures.largest_supercell, self.labels.largest if self.labels else 0]
+        usual = [SAMPLED, STRAINED] if structures.are_periodic else [SAMPLED]
+        everything = ALL if len(usual) > 1 else SAMPLED
         return {
             "cell": CELL,
             "sampled": SAMPLED,
             "strained": STRAINED,
-            "all": ALL if structures.are_periodic else SAMPLED,
+            "close": CLOSE,
+            "usual": usual,
+            "all": everything,
+            "taught": WITH_CLOSE if conditions.close_pairs else everything,
+            "pairs": conditions.close(len(structures.summary.elements)),
             "paths": structures.files.paths,
             "temperatures": [_plain_number(each) for each in conditions.temperatures],
             "sampled_temperatures": [_plain_number(each) for each in conditions.sampled],

@@ -49,6 +49,8 @@ def judge_diatomics(
             # What atoms have to climb to fall in: dynamics that lack this energy never do.
             where += f", behind a barrier of {energies[place:].max() - energies[-1]:.3g} eV"
     told = [f"deepest: {where}"] if where else []
+    if worst > allowed:
+        told.append("models that keep enough learn from close pairs to have none (--close-pairs)")
     if unsure:
         told.append(f"not compared where the parent has one: {', '.join(unsure)}")
     yield Found("holes at short range", worst, "eV", allowed, "; ".join(told), alone=True)
