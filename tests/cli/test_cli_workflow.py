@@ -7,6 +7,7 @@ from pathlib import Path
 import ase.io
 import pytest
 import yaml
+from ase import Atoms
 from ase.build import bulk
 from samples import copper_frames
 
@@ -174,6 +175,10 @@ def test_labelled_frames_besides_are_trained_on_in_the_end(frames, cell, compres
         (("--close-pairs",), ["frames.extxyz"], "so that --close-pairs has no use; leave it out"),
         (("--pressure", "1"), ["frames.extxyz"], "so that --pressure has no use; leave it out"),
         (("--labels", "copper.cif"), ["copper.cif"], "copper.cif: no frame has an energy"),
+        (("--labels", "frames.extxyz"), ["silver.cif"], "its frames have Cu, and none has Ag of"),
+        (("--device", "gpu"), ["copper.cif"], "device 'gpu': give auto, cpu, cuda or cuda:1"),
+        (("--filter-lmax", "9"), ["copper.cif"], "9 is outside the model's range, 0 to"),
+        ((), ["atom.xyz"], "structure 0 is a single atom, on which no force ever acts"),
         ((), ["nothing.cif"], "nothing.cif"),
         ((), ["empty.cif"], "empty.cif: "),
     ],
@@ -182,7 +187,11 @@ def test_what_makes_no_sense_of_structures_is_told(
     frames, cell, compress, snakemake, options, files, message
 ):
     (frames / "empty.cif").write_text("data_nothing\n_cell_length_a 4\n")
-    result = compress(*SHAPE, *options, files=files)
+    ase.io.write(frames / "silver.cif", bulk("Ag"))
+    ase.io.write(frames / "atom.xyz", Atoms("Cu"))
+    shape = [] if "--filter-lmax" in options else SHAPE
+    options += ("--irreps", "8x0e+8x1e") if not shape else ()
+    result = compress(*shape, *options, files=files)
     assert result.exit_code == 2, result.output
     line = result.output.splitlines()[-1]
     assert line.startswith("irrepress: ") and message in line

@@ -34,6 +34,13 @@ def test_a_gpu_that_is_not_there():
         resolve_device("cuda:99")
 
 
+@pytest.mark.parametrize("name", ["gpu", "CPU", "cuda:", "cuda:x", ""])
+def test_what_is_no_device(name):
+    message = f"^device {name!r}: give auto, cpu, cuda or cuda:1$"
+    with pytest.raises(UserError, match=message):
+        resolve_device(name)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator is Linux's")
 def test_tensors_on_the_cpu_reuse_memory():
     command = [sys.executable, "-c", COUNT_FAULTS]

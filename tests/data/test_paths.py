@@ -108,6 +108,13 @@ def test_the_same_run_of_vasp_is_not_read_twice(place):
     assert found("run/OUTCAR") == ["run/OUTCAR"]
 
 
+def test_folders_of_single_structures_are_read_where_there_is_nothing_else(place):
+    place("f/a.cif", "f/POSCAR", "f/POSCAR.2", "f/b.vasp", "f/c.cif.gz", "f/readme.md", "g/POSCAR")
+    assert found("f") == ["f/POSCAR", "f/POSCAR.2", "f/a.cif", "f/b.vasp", "f/c.cif.gz"]
+    place("f/d.xyz")
+    assert found("f") == ["f/d.xyz"]
+
+
 def test_a_format_says_which_files_of_a_folder_are_meant(place):
     place("f/a.xyz", "f/b.db", "f/run.out", "f/run.pwo")
     assert found("f", format="extxyz") == ["f/a.xyz"]

@@ -231,7 +231,7 @@ def test_allocations_have_plans_of_their_own():
         (
             "datasets.perturbed",  # named like its source
             PERTURBED | {"ratle": 0.1},
-            ["datasets.perturbed.ratle: unknown key; did you mean 'rattle'"],
+            ["datasets.perturbed.ratle: unknown key of source: perturbed; did you mean 'rattle'"],
         ),
         ("datasets.own.labels", True, ["own.labels: neither false (structures only), null"]),
         ("datasets.own.labels", "7net-0", ["own.labels: neither", "(got '7net-0')"]),

@@ -11,10 +11,11 @@ from pydantic import ValidationError
 from irrepress.catalogue.model_ref import ModelRef
 from irrepress.cli.options import pairs
 from irrepress.core.errors import UserError
+from irrepress.core.section import check_device_name
 from irrepress.data.config import Files
 from irrepress.study.conditions import Conditions
 from irrepress.study.drafts import Draft, find_model, plain_name
-from irrepress.study.examination import Examination, check_labelled, examine
+from irrepress.study.examination import Examination, check_alike, check_labelled, examine
 from irrepress.study.plan_target import Target
 
 
@@ -59,6 +60,7 @@ class Asked:
         Raises:
             UserError: if one of them makes no sense.
         """
+        check_device_name(device)
         if labels:
             labelled = _files(labels, keys, units)
             cells = _files(structures, None, None).model_copy(update={"labels": False})
@@ -101,6 +103,8 @@ class Asked:
         """
         examination = examine(self.structures)
         labels = self._labels()
+        if labels is not None:
+            check_alike(labels, examination)
         if examination.files.labels is None:
             check_labelled(examination)
             self._check_no_conditions(examination)

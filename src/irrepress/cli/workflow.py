@@ -241,10 +241,16 @@ def _begin(folder: "StudyFolder", asked: "Asked", command: str, *, check_speed: 
 
 def _check_against_model(draft: "Draft", *, check_speed: bool) -> None:
     """Check what needs the model itself: its elements, and how fast it can become."""
-    from irrepress.study.measuring import check_elements_known, check_speedup, load_parent
+    from irrepress.study.measuring import (
+        check_elements_known,
+        check_shape,
+        check_speedup,
+        load_parent,
+    )
 
     parent = load_parent(draft.model, draft.device)
     check_elements_known(draft, parent)
+    check_shape(draft, parent)
     if check_speed and draft.target.speedup is not None:
         typer.echo(f"- {check_speedup(draft, parent)}")
 

@@ -6,6 +6,7 @@ import sys
 import torch
 
 from irrepress.core.errors import UserError
+from irrepress.core.section import check_device_name
 
 
 def resolve_device(name: str) -> torch.device:
@@ -15,8 +16,9 @@ def resolve_device(name: str) -> torch.device:
         name: ``auto`` (a CUDA GPU if there is one), ``cpu``, ``cuda`` or ``cuda:1``.
 
     Raises:
-        UserError: if the CUDA device does not exist.
+        UserError: if there is no such name, or the CUDA device does not exist.
     """
+    check_device_name(name)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     device = torch.device(name)

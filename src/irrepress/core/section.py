@@ -1,5 +1,6 @@
 """Base class for sections of the config, and types of their values."""
 
+import re
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
@@ -22,6 +23,27 @@ def _expanded(path: str) -> str:
         raise ValueError(str(error)) from None
 
 
+DEVICE_PATTERN = r"^(auto|cpu|cuda(:\d{1,3})?)$"
+
+
+def check_device_name(name: str) -> None:
+    """Check that a name is one of a device.
+
+    Raises:
+        UserError: if it is not.
+    """
+    if not re.search(DEVICE_PATTERN, name):
+        raise UserError(f"device {name!r}: give auto, cpu, cuda or cuda:1")
+
+
+def _device(name: str) -> str:
+    try:
+        check_device_name(name)
+    except UserError as error:
+        raise ValueError(str(error).partition(": ")[2]) from None
+    return name
+
+
 def _no_truth_value(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError(f"{str(value).lower()} is a boolean, not a number")
@@ -40,7 +62,9 @@ Text = Annotated[str, Field(min_length=1)]
 PathText = Annotated[Text, AfterValidator(_expanded)]
 Fraction = Annotated[float, Field(gt=0, lt=1), _IS_NUMBER]
 NumberType = Literal["float32", "float64"]
-Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$")]
+Device = Annotated[
+    str, AfterValidator(_device), Field(json_schema_extra={"pattern": DEVICE_PATTERN})
+]
 
 # A seed that NumPy, PyTorch and Lightning all accept.
 Seed = Annotated[int, Field(ge=0, lt=2**32), _IS_NUMBER]

@@ -30,6 +30,8 @@ _KINDS = {
     "archive": re.compile(r".*\.(zip|tgz|tbz2|txz|tar(\.(gz|bz2|xz))?)"),
     "json": re.compile(rf".*\.json{_COMPRESSED}"),
 }
+# Files of single structures, which are read where there is nothing else.
+_STRUCTURES = re.compile(rf"(.*\.(cif|vasp|poscar)|(poscar|contcar)([._-].*)?){_COMPRESSED}")
 # The kinds for each format in the config.
 _OF_FORMAT = {
     "extxyz": {"extxyz"},
@@ -219,6 +221,9 @@ def _kinds(files: list[Path], format: str) -> dict[str, list[Path]]:
     for kind in ("json", "archive"):
         if len(kinds) > 1:
             kinds.pop(kind, None)
+    if not kinds and format == "auto":
+        single = [file for file in files if _STRUCTURES.fullmatch(file.name.lower())]
+        return {"CIF and POSCAR": single} if single else {}
     return kinds
 
 

@@ -123,7 +123,7 @@ def examine(files: Files) -> Examination:
 
     Raises:
         UserError: if a file is missing, empty, of an unknown format, or what may be labels stands
-            under keys that are not known.
+            under keys that are not known; or if a structure without labels is a single atom.
     """
     keys = files.keys if files.labels is False else proposed_keys(files)
     found = files.model_copy(update={"keys": keys})
@@ -132,6 +132,8 @@ def examine(files: Files) -> Examination:
         summary = summarize(store)
         if not any(summary.labelled.values()):
             found = found.model_copy(update={"labels": False})
+        if found.labels is False:
+            _check_that_atoms_can_move(store, files)
         supercells = _supercells(store) if found.labels is False else [0]
         empty = list(_about_empty_space(store)) if found.labels is False else []
     findings = [*_about_keys(files.keys, keys), *_about_summary(summary)]
@@ -154,6 +156,15 @@ def _read(files: Files, path: Path) -> StructureStore:
     finally:
         logging.disable(logging.NOTSET)
     return StructureStore(path)
+
+
+def _check_that_atoms_can_move(store: StructureStore, files: Files) -> None:
+    for index, structure in enumerate(store.iterate()):
+        if len(structure) == 1 and not structure.pbc.any():
+            raise UserError(
+                f"{', '.join(files.paths)}: structure {index} is a single atom, on which no force "
+                "ever acts, so that there is nothing to learn from it; leave it out"
+            )
 
 
 def _supercells(store: StructureStore) -> list[int]:
@@ -186,6 +197,8 @@ def unknown_elements(found: Sequence[int], known: Collection[int]) -> list[str]:
 
 def _fields_of(path: Path) -> set[str]:
     """Return the keys of the first frame of a file that ASE reads; none of other files."""
+    if ".cif" in path.suffixes:
+        return set()  # which has no labels, and takes long to read
     try:
         frame = ase.io.read(path, index=0)
     except Exception:  # any of its readers; irrepress's own says what is wrong
@@ -306,4 +319,23 @@ def check_labelled(examination: Examination) -> None:
         raise UserError(
             f"{first}: no frame has an energy, and the small model is trained on energies and "
             "forces; set keys.energy, or label the frames first"
+        )
+
+
+def check_alike(labels: Examination, structures: Examination) -> None:
+    """Check that labelled frames are of the elements of the structures.
+
+    Raises:
+        UserError: if structures have elements that no labelled frame has.
+    """
+    lacking = [e for e in structures.elements if e not in labels.elements]
+    if lacking:
+        have, lack = (
+            ", ".join(chemical_symbols[number] for number in numbers)
+            for numbers in (labels.elements, lacking)
+        )
+        raise UserError(
+            f"--labels {labels.files.paths[0]}: its frames have {have}, and none has {lack} of "
+            f"{structures.files.paths[0]}; give frames of the same system, which the small model "
+            "is fine-tuned on in the end"
         )

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from irrepress.catalogue.families import named_shapes
 from irrepress.catalogue.model_ref import ModelRef
 from irrepress.core.devices import resolve_device
 from irrepress.core.errors import UserError
@@ -14,9 +15,15 @@ from irrepress.deploy.runtimes import check_runtime, groups_taken
 from irrepress.evaluation.timing import reference_crystal, time_side_by_side
 from irrepress.families import get_family
 from irrepress.pruning.allocation import Limits, allocate_greedily
-from irrepress.pruning.budget import Costs, Measure, plan_for_widths
+from irrepress.pruning.budget import (
+    Costs,
+    Measure,
+    named_target,
+    plan_for_irreps,
+    plan_for_widths,
+)
 from irrepress.pruning.config import Runtime
-from irrepress.pruning.layers import fewest_layers
+from irrepress.pruning.layers import choose_layers, fewest_layers
 from irrepress.study.drafts import Draft
 from irrepress.study.examination import unknown_elements
 
@@ -50,6 +57,23 @@ def check_elements_known(draft: Draft, parent: Model) -> None:
                 f"{', '.join(examination.files.paths)}: {draft.model.checkpoint} does not know "
                 f"{', '.join(unknown)}; take another model, or remove these structures"
             )
+
+
+def check_shape(draft: Draft, parent: Model) -> None:
+    """Check that a model can be narrowed to the shape that is asked for, if one is.
+
+    Raises:
+        UserError: if it cannot.
+    """
+    shape = draft.target.shape
+    if shape is None:
+        return
+    groups = parent.with_layers(choose_layers(parent, shape.layers, "--layers")).groups()
+    scores = {group.name: np.zeros(group.channels) for group in groups}
+    try:
+        plan_for_irreps(groups, scores, named_target(shape, named_shapes(parent.family.name)))
+    except UserError as error:
+        raise UserError(f"{draft.model.checkpoint}: {error}") from None
 
 
 def check_speedup(draft: Draft, parent: Model) -> str:

@@ -103,16 +103,18 @@ _WRONG_TAGS = ("union_tag_invalid", "union_tag_not_found")
 
 def _describe(mistake: Any, documents: Sequence[Document]) -> str:
     """Return a line for a mistake found by pydantic."""
-    parts = list(mistake["loc"])
+    parts, source = list(mistake["loc"]), None
     # The location includes the tag of discriminated unions, which is not a key of the file.
     if parts[:1] == ["datasets"] and mistake["type"] not in _WRONG_TAGS:
+        source = next(iter(parts[2:3]), None)
         del parts[2:3]
     parts = [part for part in parts if part not in (*_OF_UNIONS, *LABEL_TAGS)]
     location = [str(part) for part in parts]
     where = ".".join(location)
     if mistake["type"] == "extra_forbidden":
-        known = _known_keys(location[:-1])
-        return f"{where}: unknown key; {nearest(location[-1], known)}"
+        known = _known_keys(location[:-1], source)
+        what = f"key of source: {source}" if source and len(location) == 3 else "key"
+        return f"{where}: unknown {what}; {nearest(location[-1], known)}"
     if mistake["type"] == "missing":
         return f"{where}: this key is required"
     message = mistake["msg"].removeprefix("Value error, ")
@@ -184,8 +186,8 @@ def _joined(location: Location) -> str:
     return ".".join(map(str, location)) or "the file"
 
 
-def _known_keys(location: list[str]) -> list[str]:
-    """Return the known keys of the section at ``location``."""
+def _known_keys(location: list[str], source: object = None) -> list[str]:
+    """Return the known keys of the section at ``location``, a dataset's of one source."""
     definitions = schema()["$defs"]
     node: dict[str, Any] = schema()
     keys: set[str] = set()
@@ -202,7 +204,9 @@ def _known_keys(location: list[str]) -> list[str]:
                 following += _resolve(node["additionalProperties"], definitions)
         nodes = following
     for node in nodes:
-        keys.update(node.get("properties", {}))
+        properties = node.get("properties", {})
+        if source in (None, properties.get("source", {}).get("const", source)):
+            keys.update(properties)
     return sorted(keys)
 
 

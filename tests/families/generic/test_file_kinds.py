@@ -36,6 +36,12 @@ def truncated(path):
     path.write_bytes(buffer.getvalue()[:-100])
 
 
+def altered(path):
+    torch.save({"a": torch.ones(1000)}, path)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(torch.ones(100).numpy().tobytes(), bytes(400), 1))
+
+
 def tarball(path):
     with tarfile.open(path, "w:gz") as archive:
         archive.addfile(tarfile.TarInfo("checkpoint.pth"))
@@ -56,6 +62,7 @@ KINDS = {
     "compiled": (exported, "a compiled model"),
     "zip": (archive, "an archive and no file of PyTorch; unpack it"),
     "truncated": (truncated, "a damaged or truncated archive; copy or download it again"),
+    "altered": (altered, r"a damaged archive \(.*data/0 does not have its checksum\); copy or"),
     "tar": (tarball, r"compressed \(gzip\); unpack it"),
     "gzip": (lambda path: path.write_bytes(gzip.compress(b"x")), r"compressed \(gzip\)"),
     "HDF5": (hdf5, "an HDF5 file"),

@@ -27,7 +27,6 @@ _BYTES_PER_ATOM = 100  # number, position, forces and what comes with them
 # Formats of ASE that store numbers unchanged; it converts units of all other formats.
 _CONTAINERS = {"bundletrajectory", "db", "extxyz", "json", "netcdftrajectory", "traj", "xyz"}
 _REMARKS = {
-    "cif": remarks_on_cif,
     "vasp-out": remarks_on_outcar,
     "vasp-xml": remarks_on_vasprun,
 }
@@ -79,13 +78,15 @@ class AseReader(Reader):
 
     def _frames(self) -> Iterator[tuple[int, FrameAtoms]]:
         for path in self.paths:
-            index = 0
+            index, symbols = 0, list[list[str]]()
             with _plain(path) as file:
                 format = self._format(path, file)
                 try:
                     for atoms in ase.io.iread(file, index=":", format=format):
                         yield _BYTES_PER_ATOM * len(atoms), FrameAtoms(str(path), index, atoms)
                         index += 1
+                        if format == "cif":
+                            symbols.append(atoms.get_chemical_symbols())
                 except Exception as error:  # ASE's readers raise errors of many types on bad input
                     raise UserError(
                         f"{path}: frame {index} cannot be read as ASE's format {format} "
@@ -94,8 +95,9 @@ class AseReader(Reader):
                     ) from error
                 if not index:
                     raise _nothing_in(path, format, "format" in self.options)
-                for text in _REMARKS.get(format, lambda *_: [])(file, index):
-                    self.remarks.append(Remark(text, str(path)))
+                texts = _REMARKS[format](file, index) if format in _REMARKS else []
+                texts += remarks_on_cif(file, symbols) if format == "cif" else []
+                self.remarks += [Remark(text, str(path)) for text in texts]
 
     def _format(self, path: Path, file: Path) -> str:
         """Return ASE's name of the format of a file, given or detected."""

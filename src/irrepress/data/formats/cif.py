@@ -6,7 +6,7 @@ hydrogen that was not located is not there.
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,21 +45,21 @@ def check_occupancies(frame: Frame) -> None:
             )
 
 
-def remarks_on_cif(path: Path, frames: int) -> list[str]:
+def remarks_on_cif(path: Path, frames: Sequence[Sequence[str]]) -> list[str]:
     """Return remarks on a CIF that was read: its data blocks, and hydrogen that its sites lack.
 
     Args:
         path: the file.
-        frames: number of structures found in it.
+        frames: the symbols of the atoms of each structure found in it.
     """
-    remarks = []
-    if frames > 1:
+    remarks, found = [], iter(frames)
+    if len(frames) > 1:
         remarks.append("CIF with several data blocks, each read as a structure")
     for block in parse_cif(str(path)):
         if not block.has_structure():
             remarks.append("data block of a CIF without atoms, left out")
             continue
-        counts = Counter(_symbol(symbol) for symbol in block.get_atoms().get_chemical_symbols())
+        counts = Counter(map(_symbol, next(found)))
         lacking = lacking_elements(str(block.get("_chemical_formula_sum", "")), counts)
         if lacking:
             remarks.append(

@@ -63,6 +63,7 @@ def _kind_of_zip(path: Path) -> str | None:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
+            damaged = archive.testzip()  # PyTorch compares no checksums
     except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError):
         return f"it is a damaged or truncated archive; {_AGAIN}"
     if any(name.endswith("/constants.pkl") for name in names):
@@ -76,6 +77,8 @@ def _kind_of_zip(path: Path) -> str | None:
         return "it is a compiled model (.pt2); give the checkpoint that it was made from"
     if not any(name == "data.pkl" or name.endswith("/data.pkl") for name in names):
         return "it is an archive and no file of PyTorch; unpack it first"
+    if damaged is not None:
+        return f"it is a damaged archive ({damaged} does not have its checksum); {_AGAIN}"
     return None
 
 
