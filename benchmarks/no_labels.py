@@ -268,7 +268,10 @@ def main() -> None:
                 targets.append(stages[-1].validation)
             run_workflow([path], path.parent, arguments.cores, targets)
             names = {"system": name, "tier": tier}
-            for table, rows in tables_of(names, stages, path.parent, temperatures).items():
+            tables = tables_of(names, stages, path.parent, temperatures)
+            for row in tables["no_labels"]:
+                row["learning rate"] = config.distillation.learning_rate
+            for table, rows in tables.items():
                 kept = merged(out / f"{table}.csv", names, rows)
                 if table == "no_labels_verdicts":
                     kept = side_by_side(kept)
