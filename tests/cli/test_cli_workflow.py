@@ -217,6 +217,7 @@ def test_new_says_what_it_found_and_what_to_type(frames, run, saved, snakemake):
     config = yaml.safe_load((frames / "mine/config.yaml").read_text())
     assert config["sweep"]["budgets"] == [0.2] and config["name"] == "mine"
     assert "- elements: 1: Cu" in result.output
+    assert "- five times as fast, for nothing else was asked for" in result.output
     assert f"--configfile {frames}/mine/config.yaml" in result.output.splitlines()[-1]
     again = run(*words)
     assert again.exit_code == 2 and "is there; edit it" in again.output

@@ -198,6 +198,7 @@ def new(
     folder = StudyFolder(name)
     if (speedup, parameters, irreps, filter_lmax) == (None, None, None, None):
         speedup = 5.0
+        typer.echo("- five times as fast, for nothing else was asked for (--speedup, --irreps ...)")
     asked = Asked.of(
         model,
         structures,
